@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// One run of the program: its common options, its inputs, its output, its progress bar.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moeshift/core/parallel.hpp"
+#include "moeshift/core/progress.hpp"
+#include "moeshift/model/cluster.hpp"
+#include "moeshift/model/moe_model.hpp"
+#include "moeshift/report/report.hpp"
+
+namespace moeshift::cli {
+
+/// Options that every command has.
+struct CommonOptions {
+  std::string format = "table";
+  std::string output = "-";
+  bool quiet = false;
+  bool verbose = false;
+  std::string color = "auto";
+  std::size_t seed = 0;
+  std::size_t threads = 0;
+};
+
+class Session {
+ public:
+  Session(std::vector<std::string> argv, CommonOptions common);
+  ~Session();
+
+  [[nodiscard]] const CommonOptions& common() const { return common_; }
+  [[nodiscard]] Threads threads() const { return Threads{common_.threads}; }
+  [[nodiscard]] std::uint64_t seed() const { return common_.seed; }
+  [[nodiscard]] Progress& progress();
+
+  /// The whole text of `path` ("-" = standard input), which becomes one of the result's inputs.
+  /// @throws InputError when it cannot be read.
+  [[nodiscard]] std::string read_text(const std::string& path);
+  /// Opens `path` ("-" = standard input) as a stream, hashed as it is read, and registers it as an
+  /// input once `done` (the stream's destructor) has seen its end.
+  [[nodiscard]] std::unique_ptr<std::istream> open_input(const std::string& path);
+  /// What errors call `path`.
+  [[nodiscard]] static std::string name_of_input(const std::string& path);
+
+  /// A model by the name of a shipped configuration or by the path of a file.
+  [[nodiscard]] MoeModel load_model(const std::string& name_or_path);
+  /// A cluster likewise.
+  [[nodiscard]] Cluster load_cluster(const std::string& name_or_path);
+  /// Names (file stems) of the shipped configurations of a kind: "models", "clusters".
+  [[nodiscard]] std::vector<std::string> shipped(const std::string& kind) const;
+
+  /// Prints the answer in the chosen format to --output.
+  void emit(const Report& report);
+  /// Writes a file whole or not at all: beside it, fsync, rename. "-" = standard output.
+  void write_file(const std::string& path, const std::function<void(std::ostream&)>& body);
+  /// The report's JSON envelope as a file, whatever --format says (plan files and the like).
+  void write_envelope(const std::string& path, const Report& report);
+
+  /// Talk: to stderr, silent under --quiet.
+  void say(const std::string& line);
+  void warn(const std::string& line);
+
+  [[nodiscard]] ResultMeta meta() const;
+
+ private:
+  struct State;
+  CommonOptions common_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace moeshift::cli

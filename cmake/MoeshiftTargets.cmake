@@ -1,0 +1,35 @@
+# How every target of the project is built.
+include(GNUInstallDirs)
+
+add_library(moeshift_build_flags INTERFACE)
+target_compile_options(
+  moeshift_build_flags
+  INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall
+            -Wextra
+            -Wpedantic
+            -Wconversion
+            -Wsign-conversion
+            -Wshadow
+            -Wnon-virtual-dtor
+            -Woverloaded-virtual>)
+if(MOESHIFT_WERROR)
+  target_compile_options(moeshift_build_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+endif()
+if(MOESHIFT_SANITIZE)
+  add_compile_options(-fsanitize=${MOESHIFT_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MOESHIFT_SANITIZE})
+endif()
+
+# moeshift_library(<stage> SOURCES a.cpp ... [PUBLIC moeshift::core ...] [PRIVATE fmt::fmt ...])
+# One static library per folder of lib/moeshift, alias moeshift::<stage>.
+function(moeshift_library stage)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(moeshift_${stage} STATIC ${ARG_SOURCES})
+  add_library(moeshift::${stage} ALIAS moeshift_${stage})
+  target_include_directories(moeshift_${stage} PUBLIC ${PROJECT_SOURCE_DIR}/lib)
+  target_link_libraries(
+    moeshift_${stage}
+    PUBLIC ${ARG_PUBLIC}
+    PRIVATE moeshift_build_flags ${ARG_PRIVATE})
+endfunction()

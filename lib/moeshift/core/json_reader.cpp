@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/core/json_reader.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/suggest.hpp"
+
+namespace moeshift {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::size_t line_of(std::string_view text, std::size_t byte) {
+  const std::string_view before = text.substr(0, std::min(byte, text.size()));
+  return 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
+}
+
+/// nlohmann's message without its "[json.exception...] parse error at line l, column c: " head.
+std::string reason_of(const nlohmann::json::parse_error& error) {
+  const std::string_view message = error.what();
+  const std::size_t head = message.find(": ");
+  return std::string(head == std::string_view::npos ? message : message.substr(head + 2));
+}
+
+/// A SAX pass that sees every key with its position's depth: the DOM parser silently keeps the
+/// last of equal keys.
+class DuplicateKeys final : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override {
+    keys_.emplace_back();
+    return true;
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    return true;
+  }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool key(string_t& name) override {
+    if (keys_.back().insert(name).second) return true;
+    duplicate_ = name;
+    return false;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
+  [[nodiscard]] const std::optional<std::string>& duplicate() const { return duplicate_; }
+
+ private:
+  std::vector<std::set<std::string>> keys_;
+  std::optional<std::string> duplicate_;
+};
+
+/// The byte of the second occurrence of a key; only used to name a line.
+std::size_t second_occurrence(std::string_view text, const std::string& key) {
+  const std::string quoted = Json(key).dump();
+  const std::size_t first = text.find(quoted);
+  const std::size_t second = text.find(quoted, first + 1);
+  return second == std::string_view::npos ? 0 : second;
+}
+
+std::string escaped(std::string_view key) {
+  std::string token;
+  for (const char c : key) {
+    if (c == '~') {
+      token += "~0";
+    } else if (c == '/') {
+      token += "~1";
+    } else {
+      token += c;
+    }
+  }
+  return token;
+}
+
+}  // namespace
+
+nlohmann::ordered_json parse_json(std::string_view text, const std::string& source) {
+  Json document;
+  try {
+    document = Json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
+    throw InputError(fmt::format("{}:{}", source, line_of(text, error.byte)),
+                     "not valid JSON: " + reason_of(error));
+  }
+  DuplicateKeys duplicates;
+  Json::sax_parse(text, &duplicates);
+  if (duplicates.duplicate()) {
+    const std::string& key = *duplicates.duplicate();
+    throw InputError(fmt::format("{}:{}", source, line_of(text, second_occurrence(text, key))),
+                     fmt::format("key \"{}\" appears twice in one object", key));
+  }
+  return document;
+}
+
+JsonReader::JsonReader(const Json& value, std::string source, std::string pointer)
+    : value_(&value), source_(std::move(source)), pointer_(std::move(pointer)) {}
+
+bool JsonReader::is_object() const {
+  return value_->is_object();
+}
+bool JsonReader::is_array() const {
+  return value_->is_array();
+}
+bool JsonReader::is_string() const {
+  return value_->is_string();
+}
+bool JsonReader::is_number() const {
+  return value_->is_number();
+}
+bool JsonReader::is_null() const {
+  return value_->is_null();
+}
+
+bool JsonReader::has(std::string_view key) const {
+  return value_->is_object() && value_->contains(std::string(key));
+}
+
+JsonReader JsonReader::at(std::string_view key) const {
+  if (!value_->is_object()) fail("expected an object");
+  const auto found = value_->find(std::string(key));
+  if (found == value_->end()) fail(fmt::format("expected the key \"{}\"", key));
+  return {*found, source_, pointer_ + "/" + escaped(key)};
+}
+
+std::optional<JsonReader> JsonReader::find(std::string_view key) const {
+  if (!has(key)) return std::nullopt;
+  return at(key);
+}
+
+std::vector<std::string> JsonReader::keys() const {
+  if (!value_->is_object()) fail("expected an object");
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : value_->items()) names.push_back(name);
+  return names;
+}
+
+void JsonReader::allow_only(std::span<const std::string_view> known) const {
+  for (const std::string& key : keys()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    at(key).fail("unknown key" + did_you_mean(key, known));
+  }
+}
+
+std::vector<JsonReader> JsonReader::items() const {
+  std::vector<JsonReader> readers;
+  readers.reserve(size());
+  for (std::size_t i = 0; i < size(); ++i) readers.push_back(at(i));
+  return readers;
+}
+
+std::size_t JsonReader::size() const {
+  if (!value_->is_array()) fail("expected an array");
+  return value_->size();
+}
+
+JsonReader JsonReader::at(std::size_t index) const {
+  if (index >= size()) fail(fmt::format("expected at least {} items", index + 1));
+  return {(*value_)[index], source_, fmt::format("{}/{}", pointer_, index)};
+}
+
+bool JsonReader::boolean() const {
+  if (!value_->is_boolean()) fail("expected true or false");
+  return value_->get<bool>();
+}
+
+std::string JsonReader::string() const {
+  if (!value_->is_string()) fail("expected a string");
+  return value_->get<std::string>();
+}
+
+double JsonReader::number() const {
+  if (!value_->is_number()) fail("expected a number");
+  const double value = value_->get<double>();
+  if (!std::isfinite(value)) fail("expected a finite number");
+  return value;
+}
+
+double JsonReader::positive_number() const {
+  const double value = number();
+  if (value <= 0) fail("expected a number > 0");
+  return value;
+}
+
+double JsonReader::non_negative_number() const {
+  const double value = number();
+  if (value < 0) fail("expected a number >= 0");
+  return value;
+}
+
+std::int64_t JsonReader::whole(std::int64_t lowest, std::int64_t highest) const {
+  const double value = value_->is_number() ? value_->get<double>() : std::nan("");
+  const bool in_range =
+      value >= static_cast<double>(lowest) && value <= static_cast<double>(highest);
+  if (!in_range || std::floor(value) != value) {
+    fail(fmt::format("expected a whole number in [{}, {}]", lowest, highest));
+  }
+  return static_cast<std::int64_t>(value);
+}
+
+void JsonReader::fail(const std::string& expectation) const {
+  throw InputError(where(), expectation);
+}
+
+}  // namespace moeshift

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/model/cluster.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/json_reader.hpp"
+
+namespace moeshift {
+namespace {
+
+Seconds seconds(const JsonReader& json) {
+  return Seconds(json.non_negative_number());
+}
+BytesPerSecond rate(const JsonReader& json) {
+  return BytesPerSecond(json.positive_number());
+}
+std::optional<BytesPerSecond> optional_rate(const JsonReader& json, std::string_view key) {
+  const auto found = json.find(key);
+  return found ? std::optional(rate(*found)) : std::nullopt;
+}
+
+LinkParameters read_link(const JsonReader& json) {
+  static constexpr std::array<std::string_view, 8> kKeys = {"latency_seconds",
+                                                            "per_message_seconds",
+                                                            "pair_bytes_per_second",
+                                                            "egress_bytes_per_second",
+                                                            "ingress_bytes_per_second",
+                                                            "node_egress_bytes_per_second",
+                                                            "node_ingress_bytes_per_second",
+                                                            "source"};
+  json.allow_only(kKeys);
+  LinkParameters link;
+  link.latency = seconds(json.at("latency_seconds"));
+  link.per_message = seconds(json.at("per_message_seconds"));
+  link.pair = rate(json.at("pair_bytes_per_second"));
+  link.egress = rate(json.at("egress_bytes_per_second"));
+  link.ingress = rate(json.at("ingress_bytes_per_second"));
+  link.node_egress = optional_rate(json, "node_egress_bytes_per_second");
+  link.node_ingress = optional_rate(json, "node_ingress_bytes_per_second");
+  link.source = json.at("source").string();
+  return link;
+}
+
+FixedCosts read_fixed(const JsonReader& json) {
+  static constexpr std::array<std::string_view, 4> kKeys = {"launch_seconds", "connection_seconds",
+                                                            "vote_seconds", "commit_seconds"};
+  json.allow_only(kKeys);
+  return {.launch = seconds(json.at("launch_seconds")),
+          .connection = seconds(json.at("connection_seconds")),
+          .vote = seconds(json.at("vote_seconds")),
+          .commit = seconds(json.at("commit_seconds"))};
+}
+
+}  // namespace
+
+const LinkParameters& Cluster::link(LinkClass link_class) const {
+  switch (link_class) {
+    case LinkClass::kIntraNode:
+      return intra_node;
+    case LinkClass::kInterNode:
+      return inter_node;
+    case LinkClass::kInterRack:
+      return inter_rack ? *inter_rack : inter_node;
+    case LinkClass::kLocal:
+      break;
+  }
+  throw InputError("", "a copy on one rank uses no link");
+}
+
+Topology Cluster::topology(std::size_t ranks, std::optional<std::size_t> nodes) const {
+  if (ranks == 0) throw InputError("--ranks", "expected at least 1");
+  const std::size_t node_count = nodes.value_or((ranks + ranks_per_node - 1) / ranks_per_node);
+  const std::size_t racks =
+      nodes_per_rack == 0 ? 1 : (node_count + nodes_per_rack - 1) / nodes_per_rack;
+  return {ranks, node_count, std::max<std::size_t>(racks, 1)};
+}
+
+Cluster read_cluster(const JsonReader& json) {
+  static constexpr std::array<std::string_view, 13> kKeys = {"name",
+                                                             "description",
+                                                             "source",
+                                                             "ranks_per_node",
+                                                             "nodes_per_rack",
+                                                             "rank_memory_bytes",
+                                                             "local_copy_bytes_per_second",
+                                                             "local_copy_latency_seconds",
+                                                             "intra_node",
+                                                             "inter_node",
+                                                             "inter_rack",
+                                                             "node_fabric_bytes_per_second",
+                                                             "fixed"};
+  json.allow_only(kKeys);
+  Cluster cluster;
+  cluster.name = json.at("name").string();
+  cluster.description = json.at("description").string();
+  cluster.source = json.at("source").string();
+  cluster.ranks_per_node = static_cast<std::size_t>(json.at("ranks_per_node").whole(1, 1 << 20));
+  if (const auto nodes = json.find("nodes_per_rack")) {
+    cluster.nodes_per_rack = static_cast<std::size_t>(nodes->whole(1, 1 << 20));
+  }
+  cluster.rank_memory = Bytes(json.at("rank_memory_bytes").whole(1));
+  cluster.local_copy = rate(json.at("local_copy_bytes_per_second"));
+  cluster.local_copy_latency = seconds(json.at("local_copy_latency_seconds"));
+  cluster.intra_node = read_link(json.at("intra_node"));
+  cluster.inter_node = read_link(json.at("inter_node"));
+  if (const auto rack = json.find("inter_rack")) cluster.inter_rack = read_link(*rack);
+  cluster.node_fabric = optional_rate(json, "node_fabric_bytes_per_second");
+  cluster.fixed = read_fixed(json.at("fixed"));
+  return cluster;
+}
+
+}  // namespace moeshift

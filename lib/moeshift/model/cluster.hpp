@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine: how many ranks a node has and what its links can carry.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "moeshift/core/units.hpp"
+#include "moeshift/model/topology.hpp"
+
+namespace moeshift {
+
+class JsonReader;
+
+/// What one class of link can carry. A message of n bytes between two ranks takes at least
+/// per_message + n / pair; a port carries at most egress out and ingress in at once.
+struct LinkParameters {
+  Seconds latency;                             ///< alpha: fixed part of a round over this link
+  Seconds per_message;                         ///< each further message of a round, per port
+  BytesPerSecond pair;                         ///< one (source, destination) pair on its own
+  BytesPerSecond egress;                       ///< one rank sending to many
+  BytesPerSecond ingress;                      ///< one rank receiving from many
+  std::optional<BytesPerSecond> node_egress;   ///< all ranks of a node together (NICs, PCIe root)
+  std::optional<BytesPerSecond> node_ingress;  ///< likewise, inbound
+  std::string source;                          ///< where the figures come from
+};
+
+/// Costs that no link carries.
+struct FixedCosts {
+  Seconds launch;      ///< issuing one group of messages
+  Seconds connection;  ///< first contact of one pair of ranks
+  Seconds vote;        ///< all ranks agreeing that a layer is staged
+  Seconds commit;      ///< switching the maps of one layer, copies not counted
+};
+
+struct Cluster {
+  std::string name;
+  std::string description;
+  std::string source;
+  std::size_t ranks_per_node = 1;
+  std::size_t nodes_per_rack = 0;  ///< 0 = one rack holds all
+  Bytes rank_memory;
+  BytesPerSecond local_copy;  ///< HBM to HBM on one rank, payload counted once
+  Seconds local_copy_latency;
+  LinkParameters intra_node;
+  LinkParameters inter_node;
+  std::optional<LinkParameters> inter_rack;  ///< absent: racks are joined like nodes
+  /// Optional fabric inside a node that all its ranks share (PCIe switch, host memory).
+  std::optional<BytesPerSecond> node_fabric;
+  FixedCosts fixed;
+
+  /// @throws InputError for LinkClass::kLocal, which has no port.
+  [[nodiscard]] const LinkParameters& link(LinkClass link_class) const;
+  /// Ranks in nodes of this machine: ceil(ranks / ranks_per_node) nodes unless `nodes` says.
+  /// @throws InputError when they do not fit.
+  [[nodiscard]] Topology topology(std::size_t ranks, std::optional<std::size_t> nodes = {}) const;
+};
+
+/// Reads a file of configs/clusters.
+/// @throws InputError naming the JSON pointer.
+[[nodiscard]] Cluster read_cluster(const JsonReader& json);
+
+}  // namespace moeshift

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens per (layer, logical expert), of one recorded step or of a window of them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "moeshift/core/matrix.hpp"
+
+namespace moeshift {
+
+/// [layers, experts] tokens. Recorded loads are whole numbers (exact up to 2^53); forecasts and
+/// means need not be. Finite and >= 0.
+using LoadMatrix = IdMatrix<LayerId, ExpertId, double>;
+
+/// One recorded load sample.
+struct TraceStep {
+  std::int64_t step = 0;
+  std::optional<std::string> label;
+  LoadMatrix load;
+};
+
+/// What a trace says of itself: one header, then steps of exactly this shape.
+struct TraceHeader {
+  std::string model;
+  std::size_t num_layers = 0;
+  std::size_t num_experts = 0;
+  std::optional<std::size_t> top_k;
+  std::optional<std::size_t> num_expert_groups;
+  std::vector<std::int64_t> layer_ids;  ///< the model's own layer numbers; empty = 0 .. layers-1
+  std::string source;
+  std::string licence;
+  /// Every other key of the header, as one JSON object text; kept so that a conversion loses
+  /// nothing.
+  std::string other_json = "{}";
+};
+
+/// The sum of `loads`, which must agree in shape. At least one.
+[[nodiscard]] LoadMatrix sum_of(std::span<const LoadMatrix> loads);
+/// The mean of `loads`.
+[[nodiscard]] LoadMatrix mean_of(std::span<const LoadMatrix> loads);
+/// Total tokens of one layer.
+[[nodiscard]] double layer_total(const LoadMatrix& load, LayerId layer);
+
+}  // namespace moeshift

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/model/moe_model.hpp"
+
+#include <array>
+#include <map>
+#include <numeric>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/json_reader.hpp"
+
+namespace moeshift {
+namespace {
+
+ExpertTensor read_tensor(const JsonReader& json) {
+  static constexpr std::array<std::string_view, 4> kKeys = {"name", "shape", "dtype", "bytes"};
+  json.allow_only(kKeys);
+  ExpertTensor tensor;
+  tensor.name = json.at("name").string();
+  tensor.dtype = json.at("dtype").string();
+  std::int64_t elements = 1;
+  for (const JsonReader& extent : json.at("shape").items()) {
+    tensor.shape.push_back(extent.whole(1, std::int64_t{1} << 31));
+    elements *= tensor.shape.back();
+  }
+  const int bits = bits_of_dtype(tensor.dtype);
+  if (bits == 0) json.at("dtype").fail(fmt::format("unknown dtype '{}'", tensor.dtype));
+  const std::int64_t expected = (elements * bits + 7) / 8;
+  tensor.bytes = Bytes(json.at("bytes").whole());
+  if (tensor.bytes.count() != expected) {
+    json.at("bytes").fail(fmt::format("shape and dtype make {} bytes", expected));
+  }
+  return tensor;
+}
+
+std::vector<std::int64_t> read_layer_ids(const JsonReader& json, std::size_t num_layers) {
+  std::vector<std::int64_t> ids;
+  for (const JsonReader& id : json.items()) {
+    ids.push_back(id.whole(0, 1 << 20));
+    if (ids.size() > 1 && ids.back() <= ids[ids.size() - 2]) id.fail("expected ascending layers");
+  }
+  if (ids.size() != num_layers) json.fail(fmt::format("expected {} layers", num_layers));
+  return ids;
+}
+
+}  // namespace
+
+int bits_of_dtype(const std::string& dtype) {
+  static const std::map<std::string, int> kBits = {
+      {"fp32", 32},    {"bf16", 16}, {"fp16", 16}, {"fp8_e4m3", 8}, {"fp8_e5m2", 8},
+      {"fp4_e2m1", 4}, {"e8m0", 8},  {"int8", 8},  {"uint8", 8},    {"int4", 4},
+  };
+  const auto found = kBits.find(dtype);
+  return found == kBits.end() ? 0 : found->second;
+}
+
+Bytes MoeModel::expert_bytes() const {
+  return std::accumulate(expert_tensors.begin(), expert_tensors.end(), Bytes(0),
+                         [](Bytes sum, const ExpertTensor& t) { return sum + t.bytes; });
+}
+
+MoeModel read_moe_model(const JsonReader& json) {
+  static constexpr std::array<std::string_view, 10> kKeys = {
+      "name",  "description",       "source",      "num_layers", "num_experts",
+      "top_k", "num_expert_groups", "hidden_size", "layer_ids",  "expert_tensors"};
+  json.allow_only(kKeys);
+  MoeModel model;
+  model.name = json.at("name").string();
+  model.description = json.at("description").string();
+  model.source = json.at("source").string();
+  const auto count = [&](std::string_view key) {
+    return static_cast<std::size_t>(json.at(key).whole(1, 1 << 20));
+  };
+  model.num_layers = count("num_layers");
+  model.num_experts = count("num_experts");
+  model.top_k = count("top_k");
+  model.num_expert_groups = count("num_expert_groups");
+  model.hidden_size = count("hidden_size");
+  if (model.top_k > model.num_experts) json.at("top_k").fail("expected at most num_experts");
+  if (model.num_experts % model.num_expert_groups != 0) {
+    json.at("num_expert_groups").fail("expected a divisor of num_experts");
+  }
+  model.layer_ids = read_layer_ids(json.at("layer_ids"), model.num_layers);
+  for (const JsonReader& tensor : json.at("expert_tensors").items()) {
+    model.expert_tensors.push_back(read_tensor(tensor));
+  }
+  if (model.expert_tensors.empty()) json.at("expert_tensors").fail("expected at least one tensor");
+  return model;
+}
+
+}  // namespace moeshift

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an expert is made of: every tensor that must travel when it moves.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moeshift/core/ids.hpp"
+#include "moeshift/core/units.hpp"
+
+namespace moeshift {
+
+class JsonReader;
+
+/// One tensor of one expert, scales included.
+struct ExpertTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::string dtype;  ///< "bf16", "fp8_e4m3", "fp4_e2m1", "e8m0", "fp32", ...
+  Bytes bytes;        ///< of the packed representation
+};
+
+/// A Mixture-of-Experts model as expert placement sees it.
+struct MoeModel {
+  std::string name;
+  std::string description;
+  std::string source;  ///< where shapes and dtypes come from
+  std::size_t num_layers = 0;
+  std::size_t num_experts = 0;
+  std::size_t top_k = 0;
+  std::size_t num_expert_groups = 1;
+  std::size_t hidden_size = 0;
+  std::vector<std::int64_t> layer_ids;  ///< the model's numbers of its MoE layers, [num_layers]
+  std::vector<ExpertTensor> expert_tensors;
+
+  /// Bytes that move when one expert of any layer moves: the sum over its tensors.
+  [[nodiscard]] Bytes expert_bytes() const;
+};
+
+/// Reads a file of configs/models.
+/// @throws InputError naming the JSON pointer: missing or unknown keys, bytes that disagree with
+///         shape and dtype, layer_ids of another length.
+[[nodiscard]] MoeModel read_moe_model(const JsonReader& json);
+
+/// Bits of one element of `dtype`; 0 for an unknown name.
+[[nodiscard]] int bits_of_dtype(const std::string& dtype);
+
+}  // namespace moeshift

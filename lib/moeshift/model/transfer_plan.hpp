@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// What moves when one placement becomes another: copies, transfers, rounds and buffers.
+// Made by schedule/, priced by cost/, performed by execute/.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "moeshift/core/id_vector.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/model/topology.hpp"
+
+namespace moeshift {
+
+/// A place for one expert's weights on one rank, for one layer: a live slot or a staging buffer.
+struct Place {
+  enum class Kind : std::uint8_t { kLive, kStaging };
+  Kind kind = Kind::kLive;
+  std::uint32_t index = 0;  ///< the rank's own slot number, or its buffer number
+
+  auto operator<=>(const Place&) const = default;
+};
+
+/// A copy that stays on one rank.
+struct LocalCopy {
+  RankId rank;
+  ExpertId expert;
+  Place from;
+  Place to;
+
+  auto operator<=>(const LocalCopy&) const = default;
+};
+
+/// One expert's weights sent from one rank to another.
+struct Transfer {
+  ExpertId expert;
+  RankId source;
+  Place from;
+  RankId destination;
+  Place to;
+  LinkClass link = LinkClass::kIntraNode;
+  /// Transfers of one round have distinct sources and distinct destinations per port class
+  /// (intra-node and inter-node ports work side by side).
+  std::uint32_t round = 0;
+
+  auto operator<=>(const Transfer&) const = default;
+};
+
+/// A part of a layer that is staged and committed as one; a layer has one wave unless its staging
+/// budget forces more.
+struct Wave {
+  std::vector<LocalCopy> stage_copies;   ///< live -> staging, before anything live is overwritten
+  std::vector<Transfer> transfers;       ///< ordered by round, then source, then destination
+  std::vector<LocalCopy> commit_copies;  ///< staging or live -> live, in this order per rank
+};
+
+struct LayerMoves {
+  LayerId layer;
+  std::vector<Wave> waves;  ///< none: the layer stays as it is
+};
+
+/// Layers [first, first + count) of TransferPlan::layers, exchanged together (few messages each)
+/// and committed one after another.
+struct LayerBatch {
+  std::size_t first = 0;
+  std::size_t count = 1;
+};
+
+/// The whole rearrangement. Deterministic: equal inputs give equal plans and hashes.
+struct TransferPlan {
+  std::size_t ranks = 0;  ///< of the larger of the two worlds
+  std::size_t experts = 0;
+  std::size_t old_slots_per_rank = 0;
+  std::size_t new_slots_per_rank = 0;
+  std::size_t old_ranks = 0;
+  std::size_t new_ranks = 0;
+  Bytes expert_bytes;
+  std::vector<LayerMoves> layers;                 ///< every layer once, ascending
+  std::vector<LayerBatch> batches;                ///< covers `layers` in order
+  IdVector<RankId, std::uint32_t> staging_slots;  ///< buffers per rank for one batch in flight
+  std::string hash;                               ///< SHA-256 over all of the above
+
+  [[nodiscard]] Bytes staging_bytes(RankId rank) const {
+    return expert_bytes * static_cast<std::int64_t>(staging_slots[rank]);
+  }
+};
+
+/// Counts over a plan, or over one layer of it.
+struct TransferTotals {
+  std::size_t local_copies = 0;  ///< stage copies (each moved expert that stays on its rank)
+  std::size_t transfers = 0;
+  std::array<std::size_t, kLinkClasses> transfers_by_link{};
+  std::array<Bytes, kLinkClasses> bytes_by_link{};
+  std::size_t rounds = 0;  ///< summed over waves
+
+  TransferTotals& operator+=(const TransferTotals& other);
+};
+
+[[nodiscard]] TransferTotals totals_of(const LayerMoves& layer, Bytes expert_bytes);
+[[nodiscard]] TransferTotals totals_of(const TransferPlan& plan);
+
+/// Hash over everything in the plan but the hash itself.
+[[nodiscard]] std::string content_hash(const TransferPlan& plan);
+
+}  // namespace moeshift

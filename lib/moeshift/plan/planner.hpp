@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The question a planner answers, and the form of its answer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "moeshift/core/parallel.hpp"
+#include "moeshift/core/progress.hpp"
+#include "moeshift/model/load.hpp"
+#include "moeshift/model/placement.hpp"
+#include "moeshift/model/topology.hpp"
+
+namespace moeshift {
+
+/// Everything a policy may look at.
+struct PlanProblem {
+  LoadMatrix load;                  ///< [layers, experts] tokens to balance: window sum or forecast
+  std::vector<LoadMatrix> samples;  ///< the windows it was made from, oldest first; may be empty
+  Topology topology;                ///< ranks and nodes to place on
+  std::size_t slots = 0;            ///< physical slots per layer; divides by ranks, >= experts
+  std::size_t expert_groups = 1;    ///< groups of consecutive experts routed together
+  const Placement* old = nullptr;   ///< where the experts are now, if anywhere
+  std::uint64_t seed = 0;
+
+  [[nodiscard]] std::size_t layers() const { return load.rows(); }
+  [[nodiscard]] std::size_t experts() const { return load.columns(); }
+  [[nodiscard]] std::size_t slots_per_rank() const { return slots / topology.ranks(); }
+};
+
+/// What the planner says of one layer.
+struct LayerVerdict {
+  double peak = 0;             ///< max over ranks of R[l,g], tokens, even dispatch
+  double imbalance = 1;        ///< peak / mean
+  double lower_bound = 0;      ///< no placement of this shape has a smaller peak
+  double gap = 0;              ///< peak / lower_bound - 1; 0 for a layer without load
+  bool keep = false;           ///< the old placement of this layer was left alone
+  std::size_t duplicates = 0;  ///< slots whose expert sits on the same rank already
+};
+
+struct PlanResult {
+  Placement placement;
+  std::vector<LayerVerdict> layers;  ///< [layers]
+  std::uint64_t moves_tried = 0;     ///< work done by search policies; reproducible
+};
+
+/// A placement policy. Stateless: equal problems give equal plans on any number of threads.
+class Planner {
+ public:
+  Planner() = default;
+  Planner(const Planner&) = delete;
+  Planner& operator=(const Planner&) = delete;
+  virtual ~Planner() = default;
+
+  /// Chooses where every expert lives.
+  /// @return a placement of the problem's shape in which every expert has a holder.
+  /// @throws InputError for a shape that no policy can serve (slots not divisible by ranks, fewer
+  ///         slots than experts), InfeasibleError for one that this policy cannot.
+  [[nodiscard]] virtual PlanResult plan(const PlanProblem& problem, Threads threads,
+                                        Progress& progress) const = 0;
+};
+
+}  // namespace moeshift

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// From two placements to what must move, from whom, in which order, through which buffers.
+#pragma once
+
+#include <optional>
+
+#include "moeshift/core/parallel.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/model/placement.hpp"
+#include "moeshift/model/topology.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+
+namespace moeshift {
+
+struct ScheduleOptions {
+  /// Staging memory per rank; absent = as much as one whole layer needs.
+  std::optional<Bytes> staging_bytes;
+};
+
+/// Works out the rearrangement from `old` to `next`.
+///
+/// @param topology of the larger of the two worlds.
+/// @param expert_bytes all tensors of one expert, scales included.
+/// @return a plan in which every changed slot receives its expert exactly once, every round has
+///         at most one send and one receive per rank and port class, and nothing live is
+///         overwritten before its last reader is done.
+/// @throws InputError when layers or experts disagree or an expert of `next` has no holder in
+///         `old`; InfeasibleError when the staging budget cannot hold any schedule.
+[[nodiscard]] TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
+                                              const Topology& topology, Bytes expert_bytes,
+                                              const ScheduleOptions& options = {},
+                                              Threads threads = {});
+
+}  // namespace moeshift

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Catch2 2 and 3 alike, and a skip that both understand.
+#pragma once
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace moeshift::test {
+
+/// Ends this test (ctest runs each in a process of its own) as skipped, saying why.
+[[noreturn]] inline void skip(const std::string& reason) {
+  std::printf("SKIPPED: %s\n", reason.c_str());
+  std::fflush(stdout);
+  std::_Exit(77);
+}
+
+/// A file of the source tree.
+inline std::filesystem::path source_path(const std::string& relative) {
+  return std::filesystem::path(MOESHIFT_SOURCE_DIR) / relative;
+}
+
+/// A file of the shared material beside the checkout (real recordings, golden vectors); skips the
+/// test when it is not there.
+inline std::filesystem::path shared_path(const std::string& relative) {
+  const std::filesystem::path path = source_path("../shared") / relative;
+  if (!std::filesystem::exists(path)) skip("shared/" + relative + " is not beside the checkout");
+  return path;
+}
+
+}  // namespace moeshift::test

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/core/json_reader.hpp"
+
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+
+#include "tests/support/catch.hpp"
+
+using moeshift::InputError;
+using moeshift::JsonReader;
+using moeshift::parse_json;
+
+namespace {
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("A truncated document names file and line") {
+  CHECK_THAT(error_of([] { (void)parse_json("{\n\"a\": [1, 2", "x.json"); }),
+             Catch::Matchers::StartsWith("x.json:2: not valid JSON"));
+}
+
+TEST_CASE("Equal keys in one object are refused with the line of the second") {
+  CHECK(error_of([] { (void)parse_json("{\"a\": 1,\n \"a\": 2}", "x.json"); }) ==
+        "x.json:2: key \"a\" appears twice in one object");
+  CHECK_NOTHROW(parse_json(R"({"a": {"b": 1}, "c": {"b": 2}})", "x.json"));
+}
+
+TEST_CASE("Whole numbers are whole and in range") {
+  const auto document = parse_json(R"({"n": -1, "f": 1.9, "t": 3.0, "h": 1e300})", "x.json");
+  const JsonReader json(document, "x.json");
+  CHECK(error_of([&] { (void)json.at("n").whole(); }) ==
+        "x.json#/n: expected a whole number in [0, 9007199254740992]");
+  CHECK(error_of([&] { (void)json.at("f").whole(0, 5); }) ==
+        "x.json#/f: expected a whole number in [0, 5]");
+  CHECK(error_of([&] { (void)json.at("h").whole(); }) != "no error");
+  CHECK(json.at("t").whole() == 3);
+}
+
+TEST_CASE("Errors carry the JSON pointer of the place") {
+  const auto document = parse_json(R"({"a/b": [{"c": "text"}]})", "x.json");
+  const JsonReader json(document, "x.json");
+  CHECK(error_of([&] { (void)json.at("a/b").at(0).at("c").number(); }) ==
+        "x.json#/a~1b/0/c: expected a number");
+  CHECK(error_of([&] { (void)json.at("a/b").at(0).at("d"); }) ==
+        "x.json#/a~1b/0: expected the key \"d\"");
+}
+
+TEST_CASE("Unknown keys are named with the closest known one") {
+  const auto document = parse_json(R"({"ranks_per_nod": 8})", "c.json");
+  static constexpr std::array<std::string_view, 2> kKnown = {"name", "ranks_per_node"};
+  CHECK(error_of([&] { JsonReader(document, "c.json").allow_only(kKnown); }) ==
+        "c.json#/ranks_per_nod: unknown key; did you mean 'ranks_per_node'?");
+}
