@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a command sees of the command line. CLI11 itself stays in cli.cpp.
+// What a command sees of the command line. CLI11 itself stays in parse_options.cpp.
 #pragma once
 
 #include <cstdint>

@@ -22,6 +22,7 @@ namespace moeshift::cli {
 /// Options that every command has.
 struct CommonOptions {
   std::string format = "table";
+  bool format_given = false;  ///< the user wrote --format
   std::string output = "-";
   bool quiet = false;
   bool verbose = false;
@@ -55,6 +56,10 @@ class Session {
   [[nodiscard]] Cluster load_cluster(const std::string& name_or_path);
   /// Names (file stems) of the shipped configurations of a kind: "models", "clusters".
   [[nodiscard]] std::vector<std::string> shipped(const std::string& kind) const;
+  /// The file of a shipped configuration, or the path as it was given.
+  /// @throws InputError for an unknown name, with the closest known one.
+  [[nodiscard]] std::string config_path(const std::string& kind,
+                                        const std::string& name_or_path) const;
 
   /// Prints the answer in the chosen format to --output.
   void emit(const Report& report);

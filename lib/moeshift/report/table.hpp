@@ -13,7 +13,7 @@ namespace moeshift {
 
 /// One cell twice: for people ("1.2 GiB") and for programs ("1288490188").
 struct Cell {
-  std::string human;
+  std::string shown;
   std::string raw;
   bool number = false;  ///< right-aligned
 

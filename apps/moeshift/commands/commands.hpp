@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// One maker per command; each is defined in the file of its name. In the order of the help.
+#pragma once
+
+#include <memory>
+
+#include "apps/moeshift/cli.hpp"
+
+namespace moeshift::cli {}  // namespace moeshift::cli

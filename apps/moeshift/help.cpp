@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/help.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace moeshift::cli {
+namespace {
+
+constexpr std::size_t kWidth = 80;
+constexpr std::size_t kHelpColumn = 30;
+
+/// `text` broken at spaces into lines that start at `indent`; the first line is already there.
+std::string hanging(const std::string& text, std::size_t indent) {
+  std::string lines;
+  std::size_t column = indent;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    const std::string word = text.substr(at, end - at);
+    if (column > indent && column + 1 + word.size() > kWidth) {
+      lines += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (column > indent) {
+      lines += ' ';
+      ++column;
+    }
+    lines += word;
+    column += word.size();
+    at = end + 1;
+  }
+  return lines;
+}
+
+std::string left_side(const OptionRecord& record) {
+  if (record.positional) return record.names + (record.many ? "..." : "");
+  std::string names = record.names;
+  if (const std::size_t comma = names.find(','); comma != std::string::npos) {
+    names.insert(comma + 1, " ");
+  }
+  return record.value_name.empty() ? names : names + " " + record.value_name;
+}
+
+std::string option_line(const OptionRecord& record) {
+  std::string help = record.help;
+  if (!record.default_text.empty()) help += fmt::format(" [{}]", record.default_text);
+  if (record.required && !record.positional) help += " (required)";
+  std::string line = "  " + left_side(record);
+  if (line.size() + 2 > kHelpColumn) {
+    line += "\n" + std::string(kHelpColumn, ' ');
+  } else {
+    line += std::string(kHelpColumn - line.size(), ' ');
+  }
+  return line + hanging(help, kHelpColumn) + "\n";
+}
+
+std::string usage_line(const CommandEntry& entry, const OptionSet& options) {
+  std::string line = fmt::format("usage: moeshift {}", entry.path);
+  for (const OptionRecord& record : options.records()) {
+    if (!record.positional) continue;
+    const std::string name = record.names + (record.many ? "..." : "");
+    line += record.required ? " " + name : " [" + name + "]";
+  }
+  return line + " [options]\n";
+}
+
+std::string section(const std::string& title, const OptionSet& options, auto belongs) {
+  std::string lines;
+  for (const OptionRecord& record : options.records()) {
+    if (belongs(record)) lines += option_line(record);
+  }
+  return lines.empty() ? "" : "\n" + title + ":\n" + lines;
+}
+
+}  // namespace
+
+std::string program_help() {
+  std::string help =
+      "moeshift plans where the experts of a Mixture-of-Experts model live, prices and\n"
+      "simulates the rearrangement, and performs it.\n\n"
+      "usage: moeshift COMMAND [options]      moeshift COMMAND --help\n\ncommands:\n";
+  for (const CommandEntry& entry : commands()) {
+    help += fmt::format("  {:<16} {}\n", entry.path, hanging(std::string(entry.summary), 19));
+  }
+  help +=
+      "\n  --version        version and git revision\n"
+      "\nexit codes: 0 good, 1 negative verdict (infeasible, regression, verification\n"
+      "failed), 2 bad input or usage, 3 device or peer failure, 130 interrupted\n";
+  return help;
+}
+
+std::string command_help(const CommandEntry& entry, const OptionSet& options, bool full) {
+  std::string help =
+      usage_line(entry, options) + "\n" + hanging(std::string(entry.summary), 0) + "\n";
+  help += section("arguments", options, [](const OptionRecord& r) { return r.positional; });
+  help +=
+      section("options", options, [](const OptionRecord& r) { return !r.positional && !r.common; });
+  if (!full) return help + "\n--help shows the common options and an example.\n";
+  help += section("common options", options, [](const OptionRecord& r) { return r.common; });
+  return help + "\nexample:\n  " + std::string(entry.example) + "\n";
+}
+
+}  // namespace moeshift::cli

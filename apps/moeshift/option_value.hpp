@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Strict readings of the words of a command line.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "moeshift/core/units.hpp"
+
+namespace moeshift::cli {
+
+/// Each throws InputError "<option>: expected ..., got '<word>'".
+[[nodiscard]] std::size_t parse_count(const std::string& option, const std::string& word);
+[[nodiscard]] double parse_number(const std::string& option, const std::string& word);
+/// A whole number of bytes with an optional unit: B, kB, MB, GB, TB (powers of 1000), KiB, MiB,
+/// GiB, TiB (powers of 1024). Fractions are fine when a unit follows ("1.5GiB").
+[[nodiscard]] Bytes parse_bytes(const std::string& option, const std::string& word);
+
+}  // namespace moeshift::cli

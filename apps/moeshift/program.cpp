@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/program.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
+#include "moeshift/core/suggest.hpp"
+
+#include "apps/moeshift/cli.hpp"
+#include "apps/moeshift/help.hpp"
+#include "apps/moeshift/interrupt.hpp"
+#include "apps/moeshift/option_set.hpp"
+#include "apps/moeshift/session.hpp"
+#include "apps/moeshift/version.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+/// The command named by the first words, and how many words name it.
+struct Chosen {
+  const CommandEntry* entry = nullptr;
+  std::size_t words = 0;
+};
+
+Chosen find_command(std::span<const std::string> words) {
+  Chosen best;
+  for (const CommandEntry& entry : commands()) {
+    const auto count =
+        static_cast<std::size_t>(std::count(entry.path.begin(), entry.path.end(), ' ')) + 1;
+    if (words.size() < count || count <= best.words) continue;
+    if (fmt::format("{}", fmt::join(words.first(count), " ")) == entry.path) best = {&entry, count};
+  }
+  return best;
+}
+
+[[noreturn]] void unknown_command(std::span<const std::string> words) {
+  std::vector<std::string_view> heads;
+  std::vector<std::string_view> subcommands;
+  for (const CommandEntry& entry : commands()) {
+    const std::size_t space = entry.path.find(' ');
+    heads.push_back(entry.path.substr(0, space));
+    if (heads.back() == words[0] && space != std::string_view::npos) {
+      subcommands.push_back(entry.path.substr(space + 1));
+    }
+  }
+  if (subcommands.empty()) {
+    throw InputError(
+        "", fmt::format("unknown command '{}'{}", words[0], did_you_mean(words[0], heads)));
+  }
+  if (words.size() < 2 || words[1].starts_with('-')) {
+    throw InputError("",
+                     fmt::format("'{}' needs one of: {}", words[0], fmt::join(subcommands, ", ")));
+  }
+  throw InputError("", fmt::format("unknown command '{} {}'{}", words[0], words[1],
+                                   did_you_mean(words[1], subcommands)));
+}
+
+void declare_common(OptionSet& options, CommonOptions& common) {
+  options.begin_common();
+  options.choice("--format", common.format, {"table", "json", "csv", "markdown"},
+                 "form of the answer");
+  options.option("-o,--output", common.output,
+                 "file for the answer; '-' is standard output. A file gets JSON unless --format or "
+                 "its ending (.csv, .md) says otherwise");
+  options.flag("-q,--quiet", common.quiet, "no talk on standard error");
+  options.flag("-v,--verbose", common.verbose, "more talk on standard error");
+  options.choice("--color", common.color, {"auto", "always", "never"}, "colour on terminals");
+  options.option("--seed", common.seed, "seed of everything random");
+  options.option("--threads", common.threads, "threads to use; 0 = all");
+}
+
+bool contains(std::span<const std::string> words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+ExitCode run_command(const std::vector<std::string>& argv) {
+  const std::span<const std::string> words = std::span(argv).subspan(1);
+  if (words.empty() || words[0] == "-h" || words[0] == "--help" || words[0] == "help") {
+    (words.empty() ? std::cerr : std::cout) << program_help();
+    return words.empty() ? ExitCode::kBadInput : ExitCode::kGood;
+  }
+  if (words[0] == "--version") {
+    std::cout << fmt::format("moeshift {} ({})\n", kVersion, kGitRevision);
+    return ExitCode::kGood;
+  }
+  const Chosen chosen = find_command(words);
+  if (chosen.entry == nullptr) unknown_command(words);
+
+  const std::unique_ptr<Command> command = chosen.entry->make();
+  OptionSet options;
+  CommonOptions common;
+  command->declare(options);
+  declare_common(options, common);
+  const std::span<const std::string> rest = words.subspan(chosen.words);
+  const bool full = contains(rest, "--help");
+  if (full || contains(rest, "-h")) {
+    std::cout << command_help(*chosen.entry, options, full);
+    return ExitCode::kGood;
+  }
+  parse_options(options, {rest.begin(), rest.end()});
+  common.format_given = std::any_of(rest.begin(), rest.end(), [](const std::string& word) {
+    return word.starts_with("--format");
+  });
+  Session session(argv, common);
+  return command->run(session);
+}
+
+int complain(const char* kind, const std::exception& error, ExitCode code) {
+  std::cout.flush();
+  std::fprintf(stderr, "moeshift: %s: %s\n", kind, error.what());
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int run_program(const std::vector<std::string>& argv) {
+  try {
+    watch_interrupt();
+    const ExitCode code = run_command(argv);
+    std::cout.flush();
+    return static_cast<int>(code);
+  } catch (const InputError& error) {
+    return complain("error", error, ExitCode::kBadInput);
+  } catch (const InfeasibleError& error) {
+    return complain("infeasible", error, ExitCode::kNegative);
+  } catch (const DeviceError& error) {
+    return complain("device error", error, ExitCode::kDevice);
+  } catch (const InterruptedError& error) {
+    return complain("stopped", error, ExitCode::kInterrupted);
+  } catch (const std::bad_alloc& error) {
+    return complain("out of memory", error, ExitCode::kDevice);
+  }
+}
+
+}  // namespace moeshift::cli

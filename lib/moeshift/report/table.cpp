@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/report/table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace moeshift {
+namespace {
+
+/// Three significant digits with a unit prefix: 44.0 MB, 1.23 GB, 512 B.
+std::string scaled(double value, std::string_view unit) {
+  static constexpr std::array<std::string_view, 6> kPrefixes = {"", "k", "M", "G", "T", "P"};
+  std::size_t prefix = 0;
+  double magnitude = std::abs(value);
+  while (magnitude >= 999.5 && prefix + 1 < kPrefixes.size()) {
+    magnitude /= 1000;
+    ++prefix;
+  }
+  const int digits = prefix == 0 || magnitude >= 99.95 ? 0 : magnitude >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f} {}{}", std::copysign(magnitude, value), digits, kPrefixes[prefix],
+                     unit);
+}
+
+}  // namespace
+
+Cell Cell::text(std::string text) {
+  return {text, text, false};
+}
+Cell Cell::empty() {
+  return {"-", "", true};
+}
+Cell Cell::count(std::int64_t value) {
+  return {human_count(value), std::to_string(value), true};
+}
+Cell Cell::count(std::size_t value) {
+  return count(static_cast<std::int64_t>(value));
+}
+Cell Cell::decimal(double value, int digits) {
+  return {fmt::format("{:.{}f}", value, digits), round_trip(value), true};
+}
+Cell Cell::percent(double share, int digits) {
+  return {fmt::format("{:.{}f} %", share * 100, digits), round_trip(share), true};
+}
+Cell Cell::bytes(Bytes bytes) {
+  return {human(bytes), std::to_string(bytes.count()), true};
+}
+Cell Cell::seconds(Seconds seconds) {
+  return {human(seconds), round_trip(seconds.count()), true};
+}
+Cell Cell::rate(BytesPerSecond rate) {
+  return {human(rate), round_trip(rate.count()), true};
+}
+
+std::string human(Bytes bytes) {
+  return scaled(static_cast<double>(bytes.count()), "B");
+}
+
+std::string human(Seconds seconds) {
+  const double value = seconds.count();
+  const double magnitude = std::abs(value);
+  if (magnitude == 0) return "0 s";
+  if (magnitude < 1e-6) return fmt::format("{:.3g} ns", value * 1e9);
+  if (magnitude < 1e-3) return fmt::format("{:.3g} us", value * 1e6);
+  if (magnitude < 1) return fmt::format("{:.3g} ms", value * 1e3);
+  if (magnitude < 999.5) return fmt::format("{:.3g} s", value);
+  return fmt::format("{:.0f} s", value);
+}
+
+std::string human(BytesPerSecond rate) {
+  return scaled(rate.count(), "B/s");
+}
+
+std::string human_count(std::int64_t n) {
+  std::string digits = std::to_string(n < 0 ? -n : n);
+  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  return n < 0 ? "-" + digits : digits;
+}
+
+std::string round_trip(double value) {
+  return fmt::format("{}", value);
+}
+
+std::size_t display_width(std::string_view text) {
+  const auto starts_code_point = [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  };
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts_code_point));
+}
+
+std::string sparkline(const std::vector<double>& values) {
+  static constexpr std::array<std::string_view, 8> kBars = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const double largest = values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+  std::string line;
+  for (const double value : values) {
+    const double height = largest > 0 ? std::max(0.0, value) / largest : 0;
+    line += kBars[static_cast<std::size_t>(std::lround(height * 7))];
+  }
+  return line;
+}
+
+}  // namespace moeshift
