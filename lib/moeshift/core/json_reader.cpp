@@ -55,14 +55,18 @@ class DuplicateKeys final : public nlohmann::json_sax<Json> {
     duplicate_ = name;
     return false;
   }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+  bool parse_error(std::size_t byte, const std::string&,
+                   const nlohmann::detail::exception&) override {
+    fault_byte_ = byte;
     return false;
   }
+  [[nodiscard]] std::size_t fault_byte() const { return fault_byte_; }
   [[nodiscard]] const std::optional<std::string>& duplicate() const { return duplicate_; }
 
  private:
   std::vector<std::set<std::string>> keys_;
   std::optional<std::string> duplicate_;
+  std::size_t fault_byte_ = 0;
 };
 
 /// The byte of the second occurrence of a key; only used to name a line.
@@ -90,15 +94,18 @@ std::string escaped(std::string_view key) {
 }  // namespace
 
 nlohmann::ordered_json parse_json(std::string_view text, const std::string& source) {
+  DuplicateKeys duplicates;
+  Json::sax_parse(text, &duplicates);
   Json document;
   try {
     document = Json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
     throw InputError(fmt::format("{}:{}", source, line_of(text, error.byte)),
                      "not valid JSON: " + reason_of(error));
+  } catch (const nlohmann::json::out_of_range&) {
+    throw InputError(fmt::format("{}:{}", source, line_of(text, duplicates.fault_byte())),
+                     "not valid JSON: a number is too large");
   }
-  DuplicateKeys duplicates;
-  Json::sax_parse(text, &duplicates);
   if (duplicates.duplicate()) {
     const std::string& key = *duplicates.duplicate();
     throw InputError(fmt::format("{}:{}", source, line_of(text, second_occurrence(text, key))),

@@ -21,6 +21,8 @@ struct TraceStep {
   std::int64_t step = 0;
   std::optional<std::string> label;
   LoadMatrix load;
+  /// Every other key of the step, as one JSON object text; kept so that a conversion loses nothing.
+  std::string other_json = "{}";
 };
 
 /// What a trace says of itself: one header, then steps of exactly this shape.

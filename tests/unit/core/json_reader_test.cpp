@@ -63,3 +63,12 @@ TEST_CASE("Unknown keys are named with the closest known one") {
   CHECK(error_of([&] { JsonReader(document, "c.json").allow_only(kKnown); }) ==
         "c.json#/ranks_per_nod: unknown key; did you mean 'ranks_per_node'?");
 }
+
+TEST_CASE("a number beyond double is refused with its line") {
+  try {
+    static_cast<void>(parse_json("{\n\"a\": 1e999}", "f"));
+    FAIL("accepted");
+  } catch (const InputError& error) {
+    CHECK(std::string(error.what()) == "f:2: not valid JSON: a number is too large");
+  }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stream that can be looked at before it is consumed, line by line or in blocks.
+#pragma once
+
+#include <cstddef>
+#include <iosfwd>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moeshift {
+
+/// Reads a std::istream through one buffer that grows only with the longest line.
+///
+/// Every view handed out is valid until the next call and is followed by kPadding readable bytes,
+/// which is what SIMD parsers ask for.
+class ByteSource {
+ public:
+  static constexpr std::size_t kPadding = 128;
+  static constexpr std::size_t kLongestLine = std::size_t{1} << 30U;
+
+  /// @param name what to call the stream in errors: a path, "<stdin>".
+  ByteSource(std::istream& in, std::string name);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// "name:line" of the line read last.
+  [[nodiscard]] std::string where() const;
+
+  /// The next bytes, at most `count`, fewer only at the end. Consumes nothing.
+  [[nodiscard]] std::string_view peek(std::size_t count);
+  /// The next line without its '\n'; false at the end.
+  /// @throws InputError when a line is longer than kLongestLine or the stream breaks.
+  bool line(std::string_view& text);
+  /// The next line that is not blank.
+  bool filled_line(std::string_view& text);
+  /// Moves up to `count` bytes to `to`; fewer only at the end.
+  std::size_t read(char* to, std::size_t count);
+  /// Everything that is left.
+  [[nodiscard]] std::string_view rest();
+
+ private:
+  [[nodiscard]] std::size_t available() const { return end_ - begin_; }
+  bool fill();
+
+  std::istream& in_;
+  std::string name_;
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t line_ = 0;
+};
+
+}  // namespace moeshift

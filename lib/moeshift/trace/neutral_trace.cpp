@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The project's own trace format: JSON Lines, a header and then one object per step.
+#include <algorithm>
+#include <array>
+#include <ostream>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/json_reader.hpp"
+#include "moeshift/trace/formats.hpp"
+#include "moeshift/trace/json_document.hpp"
+
+namespace moeshift {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t kMostLayers = 100'000;
+constexpr std::int64_t kMostExperts = 1'000'000;
+constexpr std::int64_t kMostLoads = std::int64_t{1} << 28U;
+
+constexpr std::array<std::string_view, 8> kHeaderKeys{
+    "model",     "num_layers", "num_experts", "top_k", "num_expert_groups",
+    "layer_ids", "source",     "licence"};
+
+std::string optional_text(const JsonReader& header, std::string_view key) {
+  const auto value = header.find(key);
+  return value ? value->string() : std::string();
+}
+
+std::vector<std::int64_t> layer_ids_of(const JsonReader& header, std::size_t num_layers) {
+  const auto value = header.find("layer_ids");
+  if (!value) return {};
+  if (value->size() != num_layers) {
+    value->fail(fmt::format("expected {} layer numbers, got {}", num_layers, value->size()));
+  }
+  std::vector<std::int64_t> ids;
+  for (const JsonReader& item : value->items()) ids.push_back(item.whole());
+  return ids;
+}
+
+std::optional<std::size_t> optional_count(const JsonReader& header, std::string_view key,
+                                          std::size_t highest) {
+  const auto value = header.find(key);
+  if (!value) return std::nullopt;
+  return static_cast<std::size_t>(value->whole(1, static_cast<std::int64_t>(highest)));
+}
+
+TraceHeader parse_header(const Json& document, const std::string& where) {
+  const JsonReader reader(document, where);
+  if (!reader.is_object()) reader.fail("expected the header object of a trace");
+  TraceHeader header;
+  header.num_layers = static_cast<std::size_t>(reader.at("num_layers").whole(1, kMostLayers));
+  header.num_experts = static_cast<std::size_t>(reader.at("num_experts").whole(1, kMostExperts));
+  if (static_cast<std::int64_t>(header.num_layers * header.num_experts) > kMostLoads) {
+    reader.at("num_experts").fail("expected num_layers * num_experts below 2^28");
+  }
+  header.model = optional_text(reader, "model");
+  header.source = optional_text(reader, "source");
+  header.licence = optional_text(reader, "licence");
+  header.top_k = optional_count(reader, "top_k", header.num_experts);
+  header.num_expert_groups = optional_count(reader, "num_expert_groups", header.num_experts);
+  header.layer_ids = layer_ids_of(reader, header.num_layers);
+  Json other = Json::object();
+  for (const auto& [key, value] : document.items()) {
+    if (std::find(kHeaderKeys.begin(), kHeaderKeys.end(), key) == kHeaderKeys.end()) {
+      other[key] = value;
+    }
+  }
+  header.other_json = other.dump();
+  return header;
+}
+
+class NeutralReader final : public TraceReader {
+ public:
+  explicit NeutralReader(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes)) {
+    std::string_view text;
+    if (!bytes_->filled_line(text)) {
+      throw InputError(bytes_->where(), "the file is empty; expected the header of a trace");
+    }
+    // simdjson first: it bounds the depth that the other parser will follow.
+    json_object(json_.parse(text, bytes_->where()), {bytes_->where(), ""});
+    header_ = parse_header(parse_line(text), bytes_->where());
+  }
+
+  bool next(TraceStep& step) override {
+    std::string_view text;
+    if (!bytes_->filled_line(text)) return false;
+    const JsonPlace line{bytes_->where(), ""};
+    const auto object = json_object(json_.parse(text, line.document), line);
+    step.label.reset();
+    step.other_json = "{}";
+    bool has_step = false;
+    bool has_load = false;
+    std::string other;
+    for (const auto field : object) {
+      if (field.key == "load") {
+        read_load(field.value, step.load, line);
+        has_load = true;
+      } else if (field.key == "step") {
+        step.step = json_whole(field.value, 0, line.at("step"));
+        has_step = true;
+      } else if (field.key == "label") {
+        step.label = json_string(field.value, line.at("label"));
+      } else {
+        other += (other.empty() ? "" : ",") + Json(std::string(field.key)).dump() + ":" +
+                 json_text(field.value);
+      }
+    }
+    if (!has_step) line.fail("expected the key \"step\"");
+    if (!has_load) line.fail("expected the key \"load\"");
+    if (!other.empty()) step.other_json = parse_line("{" + other + "}").dump();
+    return true;
+  }
+
+ private:
+  /// nlohmann's DOM of one line that simdjson has accepted.
+  Json parse_line(std::string_view text) const {
+    try {
+      return parse_json(text, "");
+    } catch (const InputError& error) {
+      const std::string message = error.what();
+      throw InputError(bytes_->where(), message.substr(error.where().size() + 2));
+    }
+  }
+
+  void read_load(simdjson::dom::element value, LoadMatrix& load, const JsonPlace& line) const {
+    const std::size_t layers = header_.num_layers;
+    if (load.rows() != layers || load.columns() != header_.num_experts) {
+      load = LoadMatrix(layers, header_.num_experts);
+    }
+    std::size_t layer = 0;
+    for (const simdjson::dom::element row : json_array(value, line.at("load"))) {
+      if (layer == layers) {
+        line.at("load").fail(fmt::format("expected {} layers, got more", layers));
+      }
+      json_loads(row, load.row(LayerId(layer)), line.document, "/load", layer);
+      ++layer;
+    }
+    if (layer != layers) {
+      line.at("load").fail(fmt::format("expected {} layers, got {}", layers, layer));
+    }
+  }
+
+  std::unique_ptr<ByteSource> bytes_;
+  JsonDocument json_;
+};
+
+Json header_json(const TraceHeader& header) {
+  Json json = Json::object();
+  json["model"] = header.model;
+  json["num_layers"] = header.num_layers;
+  json["num_experts"] = header.num_experts;
+  if (header.top_k) json["top_k"] = *header.top_k;
+  if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
+  if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
+  json["source"] = header.source;
+  json["licence"] = header.licence;
+  json.update(Json::parse(header.other_json));
+  return json;
+}
+
+class NeutralWriter final : public TraceWriter {
+ public:
+  NeutralWriter(std::ostream& out, TraceHeader header) : out_(out), header_(std::move(header)) {
+    out_ << header_json(header_).dump() << '\n';
+  }
+
+  void write(const TraceStep& step) override {
+    check_writable(header_, step);
+    text_ = fmt::format("{{\"step\":{},\"load\":[", step.step);
+    for (const LayerId layer : step.load.row_ids()) {
+      if (layer.index() > 0) text_ += ',';
+      append_row(text_, step.load.row(layer));
+    }
+    text_ += ']';
+    if (step.label) text_ += ",\"label\":" + Json(*step.label).dump();
+    if (step.other_json != "{}") {
+      text_ += ',';
+      text_.append(step.other_json, 1, step.other_json.size() - 2);
+    }
+    text_ += "}\n";
+    out_ << text_;
+  }
+
+ private:
+  std::ostream& out_;
+  TraceHeader header_;
+  std::string text_;
+};
+
+}  // namespace
+
+TraceFormat neutral_trace_format() {
+  return {"neutral", "JSON Lines of this project: a header, then one object per step",
+          [](const FormatHead& head) { return head.has("num_layers") && head.has("num_experts"); },
+          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
+            return std::make_unique<NeutralReader>(std::move(bytes));
+          },
+          [](std::ostream& out, const TraceHeader& header) -> std::unique_ptr<TraceWriter> {
+            return std::make_unique<NeutralWriter>(out, header);
+          }};
+}
+
+}  // namespace moeshift

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/trace/window.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+namespace {
+
+[[noreturn]] void fail_range(std::string_view text, std::string_view option) {
+  throw InputError(
+      "", fmt::format("{} {}: expected a:b with 0 <= a < b, such as 0:8, 4: or :4", option, text));
+}
+
+std::size_t parse_position(std::string_view digits, std::string_view text,
+                           std::string_view option) {
+  std::size_t value = 0;
+  const char* end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, value);
+  if (error != std::errc() || stop != end) fail_range(text, option);
+  return value;
+}
+
+void check_full(const LoadWindow& window, const StepRange& range, std::size_t num_steps,
+                const std::string& name) {
+  const bool full =
+      range.last ? range.first + window.loads.size() == *range.last : !window.loads.empty();
+  if (full) return;
+  throw InputError(name, fmt::format("expected steps {}, but the trace has {} steps",
+                                     to_string(range), num_steps));
+}
+
+}  // namespace
+
+StepRange parse_step_range(std::string_view text, std::string_view option) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos) {
+    const std::size_t only = parse_position(text, text, option);
+    return {only, only + 1};
+  }
+  StepRange range;
+  const std::string_view first = text.substr(0, colon);
+  const std::string_view last = text.substr(colon + 1);
+  if (!first.empty()) range.first = parse_position(first, text, option);
+  if (!last.empty()) range.last = parse_position(last, text, option);
+  if (range.last && *range.last <= range.first) fail_range(text, option);
+  return range;
+}
+
+std::string to_string(const StepRange& range) {
+  return fmt::format("{}:{}", range.first, range.last ? std::to_string(*range.last) : "");
+}
+
+std::vector<LoadWindow> load_windows(TraceReader& reader, const std::string& name,
+                                     std::span<const StepRange> ranges) {
+  std::vector<LoadWindow> windows(ranges.size());
+  for (LoadWindow& window : windows) window.header = reader.header();
+  const auto wanted_after = [&](std::size_t position) {
+    return std::any_of(ranges.begin(), ranges.end(), [&](const StepRange& range) {
+      return !range.last || position < *range.last;
+    });
+  };
+  TraceStep step;
+  std::size_t position = 0;
+  for (; wanted_after(position) && reader.next(step); ++position) {
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      if (!ranges[i].contains(position)) continue;
+      windows[i].loads.push_back(step.load);
+      windows[i].steps.push_back(step.step);
+      windows[i].labels.push_back(step.label);
+    }
+  }
+  for (std::size_t i = 0; i < ranges.size(); ++i) check_full(windows[i], ranges[i], position, name);
+  return windows;
+}
+
+std::vector<LoadWindow> load_windows(std::istream& in, const std::string& name,
+                                     std::span<const StepRange> ranges) {
+  return load_windows(*open_trace(in, name), name, ranges);
+}
+
+LoadWindow load_window(std::istream& in, const std::string& name, const StepRange& range) {
+  return std::move(load_windows(in, name, {&range, 1}).front());
+}
+
+}  // namespace moeshift
