@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which transports this program has, and how a world of ranks is opened on one of them.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "moeshift/core/ids.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/execute/control_plane.hpp"
+#include "moeshift/execute/device_memory.hpp"
+#include "moeshift/execute/foreground.hpp"
+#include "moeshift/execute/transport.hpp"
+
+namespace moeshift {
+
+/// This process's place among processes that somebody else started: our launcher, mpirun, srun,
+/// torchrun. Read from the environment by the application, never below it.
+struct ProcessPlace {
+  RankId rank;
+  std::size_t world = 1;
+  std::size_t local_rank = 0;
+  std::size_t local_world = 1;
+  /// Where the control plane meets: "fds:7,9,11" (inherited sockets), "tcp:host:port". Empty when
+  /// the transport brings its own (MPI).
+  std::string rendezvous;
+  std::string started_by;  ///< "moeshift", "mpirun", "srun", "torchrun"
+};
+
+/// What the user asked for, before anything is opened.
+struct WorldOptions {
+  std::size_t ranks = 1;
+  Seconds timeout{30.0};              ///< for joining
+  std::optional<ProcessPlace> place;  ///< absent: this process was started by the user
+  /// Settings only one transport knows, by option name without dashes: "max-ctas",
+  /// "ranks-per-gpu", "register", "mps", "threads". The transport checks them.
+  std::map<std::string, std::string> settings;
+};
+
+/// Everything one rank works with. Destroyed from the last member to the first.
+struct Member {
+  std::unique_ptr<ControlPlane> control;
+  std::unique_ptr<DeviceMemory> memory;
+  std::unique_ptr<Transport> transport;
+  /// Makes a foreground load; empty when the backend has none.
+  std::function<std::unique_ptr<Foreground>(ForegroundKind)> make_foreground;
+  /// Marks a named range for a profiler (NVTX); may be empty.
+  std::function<void(const std::string& name)> range_begin;
+  std::function<void()> range_end;
+  /// Facts about this rank for the result file: device, transport per peer, channels.
+  std::vector<std::pair<std::string, std::string>> facts;
+};
+
+/// This process's share of a world of ranks.
+class World {
+ public:
+  World() = default;
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  virtual ~World() = default;
+
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  /// The ranks that live in this process, ascending: all of them (threads) or one (processes).
+  /// The process that hosts rank 0 does the talking.
+  [[nodiscard]] virtual std::span<const RankId> local_ranks() const = 0;
+  /// Called once per local rank, on the thread that will run it, by all ranks together.
+  /// @throws DeviceError, InfeasibleError; a rank that throws makes the others fail in time.
+  [[nodiscard]] virtual Member join(RankId rank, Deadline deadline) = 0;
+  /// Facts for the result file: library versions, environment overrides.
+  [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> facts() const {
+    return {};
+  }
+};
+
+/// How the ranks come to life.
+enum class Launch {
+  kHere,   ///< open() in this process: threads, or one rank of a world started by others
+  kSpawn,  ///< start `ranks` copies of this program first (launcher.hpp), each opens its share
+};
+
+/// A row of the transport table.
+struct Backend {
+  std::string_view name;     ///< "host", "mpi", "nccl", "ce"
+  std::string_view summary;  ///< one line
+  /// Empty = usable here; else a sentence for the user. Cheap, opens nothing.
+  std::string (*unavailable_reason)();
+  /// @throws InputError for options that do not fit.
+  Launch (*launch)(const WorldOptions& options);
+  /// @throws InputError for settings it does not know, DeviceError when it cannot be opened.
+  std::unique_ptr<World> (*open)(const WorldOptions& options);
+};
+
+/// All transports, also those that this build or machine lacks (they say why). registry/ links
+/// exactly one definition of each row.
+[[nodiscard]] std::span<const Backend> linked_backends();
+/// @throws InputError with the closest known name.
+[[nodiscard]] const Backend& find_backend(std::string_view name);
+
+[[nodiscard]] Backend host_backend();
+[[nodiscard]] Backend mpi_backend();   ///< execute_mpi/, or registry/without_mpi.cpp
+[[nodiscard]] Backend nccl_backend();  ///< execute_cuda/, or registry/without_nccl.cpp
+[[nodiscard]] Backend ce_backend();    ///< execute_cuda/, or registry/without_ce.cpp
+
+}  // namespace moeshift
