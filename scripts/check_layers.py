@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks which folder of lib/moeshift includes which: the pipeline has one direction.
+
+Prints one line per violation and exits 1 when there is one.
+"""
+import pathlib
+import re
+import sys
+
+ALLOWED = {
+    "core": [],
+    "model": ["core"],
+    "report": ["core", "model"],
+    "trace": ["core", "model"],
+    "forecast": ["core", "model"],
+    "cost": ["core", "model"],
+    "schedule": ["core", "model", "cost"],
+    "plan": ["core", "model", "cost"],
+    "simulate": ["core", "model", "forecast", "plan", "schedule", "cost"],
+    "execute": ["core", "model", "schedule"],
+    "execute_mpi": ["core", "model", "schedule", "execute"],
+    "execute_cuda": ["core", "model", "schedule", "execute"],
+}
+# Headers that belong to one place only.
+ONLY_IN = [
+    (re.compile(r"<CLI/"), {"apps/moeshift/parse_options.cpp"}),
+    (re.compile(r"<mpi\.h>"), {"lib/moeshift/execute_mpi/"}),
+    (re.compile(r"<(cuda|nccl|nvtx)[\w/]*\.h"), {"lib/moeshift/execute_cuda/", "tests/gpu/"}),
+    (re.compile(r"<simdjson"), {"lib/moeshift/trace/", "tests/bench/"}),
+]
+# Slow headers that must stay out of ours.
+NOT_IN_HEADERS = re.compile(r"<nlohmann/json\.hpp>|<Eigen/|<tbb/|<simdjson|<iostream>")
+INCLUDE = re.compile(r"^\s*#\s*include\s+([<\"][^>\"]+[>\"])", re.MULTILINE)
+SUFFIXES = {".hpp", ".cpp", ".cu", ".cuh"}
+
+
+def violations_of(name, includes):
+    parts = name.split("/")
+    stage = parts[2] if parts[0] == "lib" else None
+    for include in includes:
+        target = re.match(r'"moeshift/(\w+)/', include)
+        if stage and target and target[1] != stage and target[1] not in ALLOWED.get(stage, []):
+            yield f"{name}: {stage} must not include {include}"
+        if stage and include.startswith('"apps/'):
+            yield f"{name}: the library must not include {include}"
+        for pattern, homes in ONLY_IN:
+            if pattern.search(include) and not any(name.startswith(home) for home in homes):
+                yield f"{name}: {include} belongs in {', '.join(sorted(homes))}"
+        in_header = name.endswith((".hpp", ".cuh")) and parts[0] != "tests"
+        if in_header and NOT_IN_HEADERS.search(include):
+            yield f"{name}: {include} is too slow for a header"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    folders = {p.name for p in (root / "lib/moeshift").iterdir() if p.is_dir()}
+    found = [f"lib/moeshift/{f}: no rule for this folder" for f in sorted(folders - set(ALLOWED))]
+    for path in sorted(p for d in ("lib", "apps", "tests") for p in (root / d).rglob("*")):
+        if path.suffix in SUFFIXES:
+            text = path.read_text(encoding="utf-8")
+            found += violations_of(path.relative_to(root).as_posix(), INCLUDE.findall(text))
+    print("\n".join(found) if found else "layers: every include points down the pipeline")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

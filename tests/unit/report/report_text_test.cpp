@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/report/report_text.hpp"
+
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/catch.hpp"
+
+using namespace moeshift;
+
+namespace {
+
+Report sample() {
+  Report report("sample");
+  report.note("two policies on one trace");
+  report.table({.title = "",
+                .columns = {"policy", "bytes"},
+                .rows = {{Cell::text("deep,seek"), Cell::bytes(Bytes(1'500'000))},
+                         {Cell::text("static"), Cell::bytes(Bytes(0))}}});
+  report.result() = {{"map", {{0, 1}, {2, 3}}}, {"x", 1.5}};
+  return report;
+}
+
+std::string written(Format format, std::size_t width = 80) {
+  std::ostringstream out;
+  write_report(out, sample(), {}, {.format = format, .width = width});
+  return out.str();
+}
+
+}  // namespace
+
+TEST_CASE("A terminal table aligns numbers to the right") {
+  CHECK(
+      written(Format::kTable) ==
+      "two policies on one trace\n\npolicy       bytes\ndeep,seek  1.50 MB\nstatic         0 B\n");
+}
+
+TEST_CASE("A table that is too wide becomes one record per row") {
+  CHECK(written(Format::kTable, 12) ==
+        "two policies\non one trace\n\npolicy  deep,seek\nbytes   1.50 MB\n\npolicy  "
+        "static\nbytes   0 B\n");
+}
+
+TEST_CASE("CSV carries raw figures and quotes what needs it") {
+  CHECK(written(Format::kCsv) == "policy,bytes\r\n\"deep,seek\",1500000\r\nstatic,0\r\n");
+}
+
+TEST_CASE("Markdown aligns number columns to the right") {
+  CHECK(written(Format::kMarkdown) ==
+        "two policies on one trace\n\n| policy | bytes |\n|---|---:|\n| deep,seek | 1.50 MB "
+        "|\n| static | 0 B |\n");
+}
+
+TEST_CASE("JSON keeps rows of a map on one line and reads back unchanged") {
+  const std::string text = written(Format::kJson);
+  CHECK(text.find("[0,1],\n") != std::string::npos);
+  const auto document = nlohmann::ordered_json::parse(text);
+  CHECK(document == envelope(sample(), {}));
+  CHECK(document.at("schema") == "moeshift.sample/1");
+}
