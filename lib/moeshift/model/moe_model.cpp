@@ -13,6 +13,8 @@
 namespace moeshift {
 namespace {
 
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 48;  // times 64 bits still counts
+
 ExpertTensor read_tensor(const JsonReader& json) {
   static constexpr std::array<std::string_view, 4> kKeys = {"name", "shape", "dtype", "bytes"};
   json.allow_only(kKeys);
@@ -21,7 +23,8 @@ ExpertTensor read_tensor(const JsonReader& json) {
   tensor.dtype = json.at("dtype").string();
   std::int64_t elements = 1;
   for (const JsonReader& extent : json.at("shape").items()) {
-    tensor.shape.push_back(extent.whole(1, std::int64_t{1} << 31));
+    tensor.shape.push_back(extent.whole(1, kMaxElements));
+    if (tensor.shape.back() > kMaxElements / elements) extent.fail("expected a smaller tensor");
     elements *= tensor.shape.back();
   }
   const int bits = bits_of_dtype(tensor.dtype);
