@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/cost/balance.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+namespace {
+
+void check_shapes(const LoadMatrix& load, const Placement& placement) {
+  if (load.rows() == placement.layers() && load.columns() == placement.experts()) return;
+  throw InputError("", fmt::format("the load has {} layers x {} experts, the placement {} x {}",
+                                   load.rows(), load.columns(), placement.layers(),
+                                   placement.experts()));
+}
+
+void add_layer(const LoadMatrix& load, const Placement& placement, LayerId layer,
+               std::span<double> ranks) {
+  const std::vector<std::uint32_t> counts = placement.replica_counts(layer);
+  for (const ExpertId expert : load.column_ids()) {
+    if (counts[expert.index()] > 0 || load(layer, expert) <= 0) continue;
+    throw InputError("", fmt::format("layer {}: expert {} has load but no holder", layer.value(),
+                                     expert.value()));
+  }
+  const std::span<const ExpertId> slots = placement.layer(layer);
+  for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+    if (slots[slot].is_none()) continue;
+    ranks[slot / placement.slots_per_rank()] +=
+        load(layer, slots[slot]) / counts[slots[slot].index()];
+  }
+}
+
+}  // namespace
+
+RankLoads rank_loads(const LoadMatrix& load, const Placement& placement) {
+  check_shapes(load, placement);
+  RankLoads loads(placement.layers(), placement.ranks(), 0.0);
+  for (const LayerId layer : loads.row_ids()) add_layer(load, placement, layer, loads.row(layer));
+  return loads;
+}
+
+double gap_of(double peak, double lower_bound) {
+  return lower_bound > 0 ? peak / lower_bound - 1 : 0;
+}
+
+Balance balance_of(const RankLoads& loads) {
+  Balance balance;
+  if (loads.rows() == 0) return balance;
+  balance.balancedness = balance.imbalance = 0;
+  double sum_of_means = 0;
+  for (const LayerId layer : loads.row_ids()) {
+    const auto row = loads.row(layer);
+    const double peak = *std::max_element(row.begin(), row.end());
+    const double mean =
+        std::accumulate(row.begin(), row.end(), 0.0) / static_cast<double>(row.size());
+    const bool idle = peak <= 0;
+    balance.balancedness += idle ? 1 : mean / peak;
+    balance.imbalance += idle ? 1 : peak / mean;
+    balance.imbalance_trtllm += idle ? 0 : (peak - mean) / mean;
+    balance.peak_load += peak;
+    sum_of_means += mean;
+  }
+  const auto layers = static_cast<double>(loads.rows());
+  balance.balancedness /= layers;
+  balance.imbalance /= layers;
+  balance.imbalance_trtllm /= layers;
+  if (balance.peak_load > 0) balance.balancedness_vllm = sum_of_means / balance.peak_load;
+  return balance;
+}
+
+Balance balance_of(const RankLoads& loads, std::span<const double> lower_bounds) {
+  MOESHIFT_CHECK(lower_bounds.size() == loads.rows());
+  Balance balance = balance_of(loads);
+  for (const LayerId layer : loads.row_ids()) {
+    const auto row = loads.row(layer);
+    const double peak = *std::max_element(row.begin(), row.end());
+    const double gap = gap_of(peak, lower_bounds[layer.index()]);
+    balance.gap_mean += gap / static_cast<double>(loads.rows());
+    balance.gap_max = std::max(balance.gap_max, gap);
+  }
+  return balance;
+}
+
+}  // namespace moeshift

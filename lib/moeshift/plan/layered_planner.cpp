@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/plan/layered_planner.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/cost/balance.hpp"
+#include "moeshift/plan/lower_bound.hpp"
+
+namespace moeshift {
+namespace {
+
+void check_shape(const PlanProblem& problem) {
+  const std::size_t ranks = problem.topology.ranks();
+  if (problem.layers() == 0 || problem.experts() == 0) {
+    throw InputError("", "expected a load of at least one layer and one expert");
+  }
+  if (problem.slots == 0 || problem.slots % ranks != 0) {
+    throw InputError("",
+                     fmt::format("{} slots do not divide evenly over {} ranks; {} or {} would",
+                                 problem.slots, ranks, problem.slots / ranks * ranks,
+                                 (problem.slots / ranks + 1) * ranks));
+  }
+  if (problem.slots < problem.experts()) {
+    throw InputError("", fmt::format("{} slots cannot hold {} experts", problem.slots,
+                                     problem.experts()));
+  }
+  if (problem.expert_groups == 0 || problem.experts() % problem.expert_groups != 0) {
+    throw InputError("", fmt::format("{} experts do not divide into {} groups", problem.experts(),
+                                     problem.expert_groups));
+  }
+  for (const LoadMatrix& sample : problem.samples) {
+    MOESHIFT_CHECK(sample.rows() == problem.layers() && sample.columns() == problem.experts());
+  }
+}
+
+void check_old(const PlanProblem& problem) {
+  const Placement* old = problem.old;
+  if (old == nullptr) return;
+  if (old->layers() == problem.layers() && old->experts() == problem.experts()) return;
+  throw InputError("", fmt::format("the old placement has {} layers x {} experts, the load {} x {}",
+                                   old->layers(), old->experts(), problem.layers(),
+                                   problem.experts()));
+}
+
+LayerVerdict judge(const LoadMatrix& load, const Placement& placement, LayerId layer,
+                   std::span<const double> ranks) {
+  LayerVerdict verdict;
+  verdict.peak = *std::max_element(ranks.begin(), ranks.end());
+  const double mean = layer_total(load, layer) / static_cast<double>(ranks.size());
+  verdict.imbalance = mean > 0 ? verdict.peak / mean : 1;
+  verdict.lower_bound = lower_bound(load.row(layer), placement.ranks(), placement.slots());
+  verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
+  verdict.duplicates = placement.duplicates(layer);
+  return verdict;
+}
+
+}  // namespace
+
+bool LayerProblem::can_keep() const {
+  if (held.empty()) return false;
+  std::vector<bool> seen(experts(), false);
+  for (const auto& rank : held) {
+    if (rank.size() != slots_per_rank()) return false;
+    for (const ExpertId expert : rank) {
+      if (expert.is_none()) return false;
+      seen[expert.index()] = true;
+    }
+  }
+  return std::find(seen.begin(), seen.end(), false) == seen.end();
+}
+
+std::vector<ExpertId> LayerProblem::kept_slots() const {
+  std::vector<ExpertId> kept;
+  kept.reserve(slots);
+  for (const auto& rank : held) kept.insert(kept.end(), rank.begin(), rank.end());
+  MOESHIFT_CHECK(kept.size() == slots);
+  return kept;
+}
+
+std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
+  check_shape(problem);
+  check_old(problem);
+  std::vector<LayerProblem> layers;
+  for (const LayerId id : problem.load.row_ids()) {
+    LayerProblem layer;
+    layer.load = problem.load.row(id);
+    for (const LoadMatrix& sample : problem.samples) layer.samples.push_back(sample.row(id));
+    layer.topology = &problem.topology;
+    layer.slots = problem.slots;
+    layer.expert_groups = problem.expert_groups;
+    layer.layer = id;
+    layer.seed = problem.seed;
+    if (problem.old != nullptr) {
+      layer.held.resize(layer.ranks());
+      const std::size_t known = std::min(layer.ranks(), problem.old->ranks());
+      for (const RankId rank : all_ids<RankId>(known)) {
+        layer.held[rank.index()] = problem.old->rank_slots(id, rank);
+      }
+    }
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, Threads threads) {
+  MOESHIFT_CHECK(layers.size() == problem.layers());
+  IdMatrix<LayerId, SlotId, ExpertId> slots(problem.layers(), problem.slots, ExpertId::none());
+  for (const LayerId layer : slots.row_ids()) {
+    const std::vector<ExpertId>& planned = layers[layer.index()].slots;
+    MOESHIFT_CHECK(planned.size() == problem.slots);
+    std::copy(planned.begin(), planned.end(), slots.row(layer).begin());
+  }
+  PlanResult result{Placement(problem.experts(), problem.topology.ranks(), std::move(slots)), {}};
+  result.layers.resize(problem.layers());
+  const RankLoads loads = rank_loads(problem.load, result.placement);
+  parallel_for(problem.layers(), threads, [&](std::size_t i) {
+    const LayerId layer(i);
+    result.layers[i] = judge(problem.load, result.placement, layer, loads.row(layer));
+    result.layers[i].keep = layers[i].keep;
+  });
+  for (const LayerPlan& layer : layers) result.moves_tried += layer.moves_tried;
+  return result;
+}
+
+PlanResult LayeredPlanner::plan(const PlanProblem& problem, Threads threads,
+                                Progress& progress) const {
+  const std::vector<LayerProblem> layers = layers_of(problem);
+  std::vector<LayerPlan> plans(layers.size());
+  std::atomic<std::uint64_t> done = 0;
+  parallel_for(layers.size(), threads, [&](std::size_t i) {
+    plans[i] = plan_layer(layers[i]);
+    progress.update("plan layers", ++done, layers.size());
+  });
+  return assemble(problem, std::move(plans), threads);
+}
+
+}  // namespace moeshift
