@@ -14,9 +14,9 @@ namespace {
 
 void check_shapes(const LoadMatrix& load, const Placement& placement) {
   if (load.rows() == placement.layers() && load.columns() == placement.experts()) return;
-  throw InputError("", fmt::format("the load has {} layers x {} experts, the placement {} x {}",
-                                   load.rows(), load.columns(), placement.layers(),
-                                   placement.experts()));
+  throw InputError(
+      "", fmt::format("the load has {} layers x {} experts, the placement {} x {}", load.rows(),
+                      load.columns(), placement.layers(), placement.experts()));
 }
 
 void add_layer(const LoadMatrix& load, const Placement& placement, LayerId layer,

@@ -25,13 +25,14 @@ struct Shape {
 Shape shape_of(const LayerProblem& problem, EplbMode mode) {
   const Shape given{problem.expert_groups, problem.topology->nodes()};
   if (mode == EplbMode::kGlobal) return {1, 1};
-  const bool divides = given.groups % given.nodes == 0 && problem.ranks() % given.nodes == 0;
+  const bool divides = problem.experts() % given.groups == 0 && given.groups % given.nodes == 0 &&
+                       problem.ranks() % given.nodes == 0;
   if (divides) return given;
   if (mode == EplbMode::kAuto) return {1, 1};
-  throw InfeasibleError(
-      fmt::format("hierarchical planning needs expert groups and ranks that divide by the nodes; "
-                  "{} groups and {} ranks do not divide by {} nodes",
-                  given.groups, problem.ranks(), given.nodes));
+  throw InfeasibleError(fmt::format(
+      "hierarchical planning needs experts that divide by the groups, and groups and "
+      "ranks that divide by the nodes: {} experts, {} groups, {} ranks, {} nodes do not",
+      problem.experts(), given.groups, problem.ranks(), given.nodes));
 }
 
 /// Indices by weight, heaviest first; equal weights keep their order.
@@ -145,8 +146,7 @@ Packing pack_snake(std::span<const float> weights, std::size_t packs) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::size_t row = i / packs;
     const std::size_t column = i % packs;
-    packing.pack[order[i]] =
-        static_cast<std::uint32_t>(row % 2 == 0 ? column : packs - 1 - column);
+    packing.pack[order[i]] = static_cast<std::uint32_t>(row % 2 == 0 ? column : packs - 1 - column);
     packing.position[order[i]] = static_cast<std::uint32_t>(row);
   }
   return packing;
@@ -165,7 +165,7 @@ std::vector<std::uint32_t> replicate_greedily(std::span<const float> weights, st
   std::iota(replicas.begin(), replicas.begin() + static_cast<std::ptrdiff_t>(weights.size()), 0U);
   std::vector<Entry> entries;
   for (std::uint32_t e = 0; e < weights.size(); ++e) entries.push_back({weights[e], e});
-  std::priority_queue<Entry> hottest(std::less<>{}, std::move(entries));
+  std::priority_queue<Entry> hottest(std::less<Entry>{}, std::move(entries));
   std::vector<std::uint32_t> counts(weights.size(), 1);
   for (std::size_t slot = weights.size(); slot < slots; ++slot) {
     const std::uint32_t expert = hottest.top().expert;
@@ -182,8 +182,9 @@ EplbMode eplb_mode(const std::string& name) {
   if (name == "hierarchical") return EplbMode::kHierarchical;
   if (name == "global") return EplbMode::kGlobal;
   static constexpr std::array<std::string_view, 3> kNames{"auto", "hierarchical", "global"};
-  throw InputError("", fmt::format("unknown hierarchy '{}'; expected auto, hierarchical or global{}",
-                                   name, did_you_mean(name, kNames)));
+  throw InputError(
+      "", fmt::format("unknown hierarchy '{}'; expected auto, hierarchical or global{}", name,
+                      did_you_mean(name, kNames)));
 }
 
 std::vector<ExpertId> plan_by_eplb(const LayerProblem& problem, EplbMode mode, PackingRule pack) {

@@ -8,8 +8,9 @@ namespace moeshift {
 LayerPlan StaticPlanner::plan_layer(const LayerProblem& problem) const {
   if (problem.can_keep()) return {.slots = problem.kept_slots(), .keep = true};
   if (!problem.held.empty()) {
-    throw InputError("", "static cannot keep the old placement: expected the same ranks and slots "
-                         "and every expert in at least one slot");
+    throw InputError("",
+                     "static cannot keep the old placement: expected the same ranks and slots "
+                     "and every expert in at least one slot");
   }
   LayerPlan plan;
   for (std::size_t slot = 0; slot < problem.slots; ++slot) {

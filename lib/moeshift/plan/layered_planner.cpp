@@ -20,17 +20,16 @@ void check_shape(const PlanProblem& problem) {
     throw InputError("", "expected a load of at least one layer and one expert");
   }
   if (problem.slots == 0 || problem.slots % ranks != 0) {
-    throw InputError("",
-                     fmt::format("{} slots do not divide evenly over {} ranks; {} or {} would",
-                                 problem.slots, ranks, problem.slots / ranks * ranks,
-                                 (problem.slots / ranks + 1) * ranks));
+    throw InputError("", fmt::format("{} slots do not divide evenly over {} ranks; {} or {} would",
+                                     problem.slots, ranks, problem.slots / ranks * ranks,
+                                     (problem.slots / ranks + 1) * ranks));
   }
   if (problem.slots < problem.experts()) {
-    throw InputError("", fmt::format("{} slots cannot hold {} experts", problem.slots,
-                                     problem.experts()));
+    throw InputError(
+        "", fmt::format("{} slots cannot hold {} experts", problem.slots, problem.experts()));
   }
-  if (problem.expert_groups == 0 || problem.experts() % problem.expert_groups != 0) {
-    throw InputError("", fmt::format("{} experts do not divide into {} groups", problem.experts(),
+  if (problem.expert_groups == 0 || problem.expert_groups > problem.experts()) {
+    throw InputError("", fmt::format("expected 1 .. {} expert groups, not {}", problem.experts(),
                                      problem.expert_groups));
   }
   for (const LoadMatrix& sample : problem.samples) {
@@ -42,9 +41,9 @@ void check_old(const PlanProblem& problem) {
   const Placement* old = problem.old;
   if (old == nullptr) return;
   if (old->layers() == problem.layers() && old->experts() == problem.experts()) return;
-  throw InputError("", fmt::format("the old placement has {} layers x {} experts, the load {} x {}",
-                                   old->layers(), old->experts(), problem.layers(),
-                                   problem.experts()));
+  throw InputError("",
+                   fmt::format("the old placement has {} layers x {} experts, the load {} x {}",
+                               old->layers(), old->experts(), problem.layers(), problem.experts()));
 }
 
 LayerVerdict judge(const LoadMatrix& load, const Placement& placement, LayerId layer,

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fstream>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/plan/registry.hpp"
+
+#include "tests/support/catch.hpp"
+#include "tests/unit/plan/problems.hpp"
+
+namespace moeshift {
+namespace {
+
+NoProgress quiet;
+
+TEST_CASE("deepseek equals every recorded answer of deepseek-ai/EPLB") {
+  std::ifstream vectors(test::source_path("tests/golden/plan/deepseek_eplb.jsonl"));
+  REQUIRE(vectors);
+  int count = 0;
+  for (std::string line; std::getline(vectors, line); ++count) {
+    const auto vector = nlohmann::json::parse(line);
+    const PlanProblem problem = test::problem_of(
+        vector["weight"].get<std::vector<std::vector<double>>>(), vector["num_gpus"],
+        vector["num_replicas"], vector["num_nodes"], vector["num_groups"]);
+    const PlanResult result = make_planner("deepseek")->plan(problem, Threads{1}, quiet);
+    const Placement expected =
+        test::placement_of(vector["phy2log"].get<std::vector<std::vector<int>>>(),
+                           problem.experts(), problem.topology.ranks());
+    INFO(vector["name"].get<std::string>());
+    CHECK(result.placement == expected);
+  }
+  CHECK(count == 37);
+}
+
+TEST_CASE("deepseek puts the replicas of the readme example where its readme says") {
+  const PlanProblem problem =
+      test::problem_of({{90, 132, 40, 61, 104, 165, 39, 4, 73, 56, 183, 86}}, 8, 16, 2, 4);
+  const PlanResult result = make_planner("deepseek")->plan(problem, Threads{1}, quiet);
+  CHECK(result.placement.replica_counts(LayerId(0)) ==
+        std::vector<std::uint32_t>{1, 2, 1, 1, 2, 2, 1, 1, 1, 1, 2, 1});
+}
+
+TEST_CASE("deepseek falls back to global planning when groups do not divide by nodes") {
+  const auto load = std::vector<std::vector<double>>{{9, 1, 4, 7, 3, 8, 2, 6}};
+  const PlanProblem uneven = test::problem_of(load, 4, 12, 2, 1);
+  const PlanProblem flat = test::problem_of(load, 4, 12, 1, 1);
+  const auto planner = make_planner("deepseek");
+  CHECK(planner->plan(uneven, Threads{1}, quiet).placement ==
+        planner->plan(flat, Threads{1}, quiet).placement);
+}
+
+TEST_CASE("deepseek refuses forced hierarchical planning when groups do not divide by nodes") {
+  const PlanProblem problem = test::problem_of({{9, 1, 4, 7, 3, 8}}, 4, 8, 2, 3);
+  const auto planner = make_planner("deepseek", PolicyOptions{.hierarchy = "hierarchical"});
+  CHECK_THROWS_AS(planner->plan(problem, Threads{1}, quiet), InfeasibleError);
+}
+
+TEST_CASE("deepseek reports the replicas that it doubles up on a rank") {
+  const PlanProblem problem = test::problem_of({{100, 1}}, 2, 6);
+  const PlanResult result = make_planner("deepseek")->plan(problem, Threads{1}, quiet);
+  CHECK(result.layers[0].duplicates > 0);
+}
+
+TEST_CASE("plans of deepseek do not depend on the number of threads") {
+  PlanProblem problem = test::problem_of({{1}}, 1, 1);
+  problem.load = test::lognormal_load(12, 64, 0.8, 7);
+  problem.topology = Topology(8, 2);
+  problem.slots = 80;
+  problem.expert_groups = 8;
+  const auto planner = make_planner("deepseek");
+  CHECK(planner->plan(problem, Threads{1}, quiet).placement ==
+        planner->plan(problem, Threads{2}, quiet).placement);
+}
+
+}  // namespace
+}  // namespace moeshift
