@@ -34,8 +34,12 @@ struct CostOptions {
   double background_share = 1.0;  ///< of every link's capacity that is left for the rearrangement
 };
 
-/// Prices `plan` on `cluster`. A round costs launch + the slowest resource; layers pipeline.
-/// O(transfers + copies).
+/// Prices `plan` on `cluster`.
+///
+/// A group of transfers costs launch + the slowest port class, a port class its latency + the
+/// slowest of its resources, a resource messages * per_message + bytes / capacity; batches of
+/// layers pipeline through `buffers`. The formulae stand in docs/cost_model.md.
+/// O(transfers + copies + ranks * groups).
 [[nodiscard]] TransferCost price(const TransferPlan& plan, const Topology& topology,
                                  const Cluster& cluster, const CostOptions& options = {});
 

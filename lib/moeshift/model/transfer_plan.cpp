@@ -2,7 +2,6 @@
 #include "moeshift/model/transfer_plan.hpp"
 
 #include <algorithm>
-#include <set>
 #include <span>
 #include <utility>
 
@@ -11,22 +10,25 @@
 namespace moeshift {
 namespace {
 
-/// Feeds whole numbers to the hash in a fixed width and order.
+/// Collects numbers as 32-bit words in a fixed order and hashes them at once.
 class NumberHash {
  public:
-  NumberHash& operator<<(std::uint64_t number) {
-    hash_.update(std::as_bytes(std::span<const std::uint64_t>(&number, 1)));
+  NumberHash& operator<<(std::uint32_t word) {
+    words_.push_back(word);
     return *this;
   }
+  NumberHash& operator<<(std::uint64_t number) {
+    return *this << static_cast<std::uint32_t>(number) << static_cast<std::uint32_t>(number >> 32U);
+  }
   NumberHash& operator<<(Place place) {
-    return *this << static_cast<std::uint64_t>(place.kind) << place.index;
+    return *this << static_cast<std::uint32_t>(place.kind) << place.index;
   }
   NumberHash& operator<<(const LocalCopy& copy) {
     return *this << copy.rank.value() << copy.expert.value() << copy.from << copy.to;
   }
   NumberHash& operator<<(const Transfer& t) {
     return *this << t.expert.value() << t.source.value() << t.from << t.destination.value() << t.to
-                 << static_cast<std::uint64_t>(t.link) << t.round;
+                 << static_cast<std::uint32_t>(t.link) << t.round << t.group;
   }
   template <class T>
   NumberHash& operator<<(const std::vector<T>& items) {
@@ -34,13 +36,25 @@ class NumberHash {
     for (const T& item : items) *this << item;
     return *this;
   }
-  [[nodiscard]] std::string hex() { return hash_.hex(); }
+  [[nodiscard]] std::string hex() const {
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span<const std::uint32_t>(words_)));
+    return hash.hex();
+  }
 
  private:
-  Sha256 hash_;
+  std::vector<std::uint32_t> words_;
 };
 
 }  // namespace
+
+std::size_t Wave::groups() const {
+  return transfers.empty() ? 0 : transfers.back().group + std::size_t{1};
+}
+
+std::size_t Wave::rounds() const {
+  return transfers.empty() ? 0 : transfers.back().round + std::size_t{1};
+}
 
 TransferTotals& TransferTotals::operator+=(const TransferTotals& other) {
   local_copies += other.local_copies;
@@ -57,20 +71,20 @@ TransferTotals totals_of(const LayerMoves& layer, Bytes expert_bytes) {
   TransferTotals totals;
   const auto local = static_cast<std::size_t>(LinkClass::kLocal);
   for (const Wave& wave : layer.waves) {
-    std::set<std::uint32_t> rounds;
     for (const Transfer& transfer : wave.transfers) {
       const auto link = static_cast<std::size_t>(transfer.link);
       ++totals.transfers;
       ++totals.transfers_by_link[link];
       totals.bytes_by_link[link] += expert_bytes;
-      rounds.insert(transfer.round);
     }
-    totals.rounds += rounds.size();
+    totals.rounds += wave.rounds();
     totals.local_copies += wave.stage_copies.size();
-    totals.bytes_by_link[local] +=
-        expert_bytes * static_cast<std::int64_t>(wave.stage_copies.size());
+    totals.local_copies += static_cast<std::size_t>(
+        std::count_if(wave.commit_copies.begin(), wave.commit_copies.end(),
+                      [](const LocalCopy& c) { return c.from.kind == Place::Kind::kLive; }));
   }
   totals.transfers_by_link[local] = totals.local_copies;
+  totals.bytes_by_link[local] = expert_bytes * static_cast<std::int64_t>(totals.local_copies);
   return totals;
 }
 

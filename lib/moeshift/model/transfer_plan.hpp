@@ -45,6 +45,9 @@ struct Transfer {
   /// Transfers of one round have distinct sources and distinct destinations per port class
   /// (intra-node and inter-node ports work side by side).
   std::uint32_t round = 0;
+  /// Transfers of one group are issued together and waited for once. Groups are runs of rounds, and
+  /// a transfer that reads a staging buffer comes in a later group than the one that fills it.
+  std::uint32_t group = 0;
 
   auto operator<=>(const Transfer&) const = default;
 };
@@ -53,8 +56,13 @@ struct Transfer {
 /// budget forces more.
 struct Wave {
   std::vector<LocalCopy> stage_copies;   ///< live -> staging, before anything live is overwritten
-  std::vector<Transfer> transfers;       ///< ordered by round, then source, then destination
+  std::vector<Transfer> transfers;       ///< by group, round, source, destination, expert
   std::vector<LocalCopy> commit_copies;  ///< staging or live -> live, in this order per rank
+
+  /// Groups of transfers: one more than the largest, 0 without transfers.
+  [[nodiscard]] std::size_t groups() const;
+  /// Rounds likewise.
+  [[nodiscard]] std::size_t rounds() const;
 };
 
 struct LayerMoves {
@@ -62,8 +70,9 @@ struct LayerMoves {
   std::vector<Wave> waves;  ///< none: the layer stays as it is
 };
 
-/// Layers [first, first + count) of TransferPlan::layers, exchanged together (few messages each)
-/// and committed one after another.
+/// Layers [first, first + count) of TransferPlan::layers, exchanged together (group g of a batch is
+/// group g of all its layers) and committed one after another. Staging buffers of one batch are
+/// numbered jointly: no two layers of it share one.
 struct LayerBatch {
   std::size_t first = 0;
   std::size_t count = 1;
@@ -90,7 +99,7 @@ struct TransferPlan {
 
 /// Counts over a plan, or over one layer of it.
 struct TransferTotals {
-  std::size_t local_copies = 0;  ///< stage copies (each moved expert that stays on its rank)
+  std::size_t local_copies = 0;  ///< changed slots whose expert was on their rank already
   std::size_t transfers = 0;
   std::array<std::size_t, kLinkClasses> transfers_by_link{};
   std::array<Bytes, kLinkClasses> bytes_by_link{};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "moeshift/core/parallel.hpp"
 #include "moeshift/core/units.hpp"
@@ -15,6 +16,8 @@ namespace moeshift {
 struct ScheduleOptions {
   /// Staging memory per rank; absent = as much as one whole layer needs.
   std::optional<Bytes> staging_bytes;
+  /// Ranks whose memory is lost: they may receive, but what they held is gone.
+  std::vector<RankId> dead_ranks;
 };
 
 /// Works out the rearrangement from `old` to `next`.
@@ -24,8 +27,9 @@ struct ScheduleOptions {
 /// @return a plan in which every changed slot receives its expert exactly once, every round has
 ///         at most one send and one receive per rank and port class, and nothing live is
 ///         overwritten before its last reader is done.
-/// @throws InputError when layers or experts disagree or an expert of `next` has no holder in
-///         `old`; InfeasibleError when the staging budget cannot hold any schedule.
+/// @throws InputError when layers, experts or ranks disagree, or, listing them, when experts of
+///         `next` have no live holder in `old`; InfeasibleError when the staging budget cannot hold
+///         any schedule.
 [[nodiscard]] TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
                                               const Topology& topology, Bytes expert_bytes,
                                               const ScheduleOptions& options = {},

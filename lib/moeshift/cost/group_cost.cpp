@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/cost/group_cost.hpp"
+
+#include <algorithm>
+
+namespace moeshift {
+namespace {
+
+constexpr std::array kPortClasses = {LinkClass::kIntraNode, LinkClass::kInterNode,
+                                     LinkClass::kInterRack};
+
+Traffic& operator+=(Traffic& sum, const Traffic& more) {
+  sum.messages += more.messages;
+  sum.experts += more.experts;
+  return sum;
+}
+
+}  // namespace
+
+GroupPricer::GroupPricer(Bytes expert_bytes, const Topology& topology, const Cluster& cluster,
+                         double share)
+    : expert_bytes_(expert_bytes),
+      topology_(topology),
+      cluster_(cluster),
+      share_(share),
+      pairs_(topology.ranks() * topology.ranks()),
+      fabric_(topology.nodes()) {
+  for (LinkTraffic& link : links_) {
+    link.egress.resize(topology.ranks());
+    link.ingress.resize(topology.ranks());
+    link.node_egress.resize(topology.nodes());
+    link.node_ingress.resize(topology.nodes());
+  }
+}
+
+void GroupPricer::add(std::span<const Transfer> transfers) {
+  for (const Transfer& transfer : transfers) {
+    Traffic& pair =
+        pairs_[transfer.source.index() * topology_.ranks() + transfer.destination.index()];
+    if (pair.experts++ == 0) touched_.emplace_back(transfer.source, transfer.destination);
+    pair.messages = 1;
+  }
+}
+
+void GroupPricer::add_message(LinkClass link, RankId source, RankId destination, Traffic traffic) {
+  const auto index = static_cast<std::size_t>(link);
+  LinkTraffic& ports = links_[index];
+  ports.used = true;
+  ports.egress[source.index()] += traffic;
+  ports.ingress[destination.index()] += traffic;
+  const NodeId from = topology_.node_of(source);
+  const NodeId to = topology_.node_of(destination);
+  ports.node_egress[from.index()] += traffic;
+  ports.node_ingress[to.index()] += traffic;
+  busiest_pair_[index] = std::max(busiest_pair_[index], traffic.experts);
+  fabric_[from.index()] += traffic;
+  if (to != from) fabric_[to.index()] += traffic;
+}
+
+Seconds GroupPricer::busiest(std::span<const Traffic> traffic, const LinkParameters& link,
+                             BytesPerSecond capacity) const {
+  Seconds longest;
+  for (const Traffic& t : traffic) {
+    const BytesPerSecond available = capacity * share_;
+    longest = std::max(longest, link.per_message * static_cast<double>(t.messages) +
+                                    expert_bytes_ * t.experts / available);
+  }
+  return longest;
+}
+
+Seconds GroupPricer::class_time(LinkClass link_class) const {
+  const auto index = static_cast<std::size_t>(link_class);
+  const LinkTraffic& ports = links_[index];
+  if (!ports.used) return {};
+  const LinkParameters& link = cluster_.link(link_class);
+  const BytesPerSecond pair = link.pair * share_;
+  Seconds slowest = std::max({link.per_message + expert_bytes_ * busiest_pair_[index] / pair,
+                              busiest(ports.egress, link, link.egress),
+                              busiest(ports.ingress, link, link.ingress)});
+  if (link.node_egress) {
+    slowest = std::max(slowest, busiest(ports.node_egress, link, *link.node_egress));
+  }
+  if (link.node_ingress) {
+    slowest = std::max(slowest, busiest(ports.node_ingress, link, *link.node_ingress));
+  }
+  return link.latency + slowest;
+}
+
+Seconds GroupPricer::finish() {
+  if (touched_.empty()) return {};
+  for (const auto& [source, destination] : touched_) {
+    Traffic& pair = pairs_[source.index() * topology_.ranks() + destination.index()];
+    add_message(topology_.link(source, destination), source, destination, pair);
+    pair = {};
+  }
+  touched_.clear();
+  Seconds slowest;
+  for (const LinkClass link : kPortClasses) slowest = std::max(slowest, class_time(link));
+  if (cluster_.node_fabric) {
+    slowest = std::max(slowest, busiest(fabric_, cluster_.intra_node, *cluster_.node_fabric));
+  }
+  for (LinkTraffic& link : links_) {
+    for (auto* traffic : {&link.egress, &link.ingress, &link.node_egress, &link.node_ingress}) {
+      std::fill(traffic->begin(), traffic->end(), Traffic{});
+    }
+    link.used = false;
+  }
+  std::fill(fabric_.begin(), fabric_.end(), Traffic{});
+  busiest_pair_ = {};
+  return cluster_.fixed.launch + slowest;
+}
+
+}  // namespace moeshift

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Seconds for transfers that are issued together and waited for once.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "moeshift/core/id_vector.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/model/cluster.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+
+namespace moeshift {
+
+/// What one resource has to carry in one group.
+struct Traffic {
+  std::int64_t messages = 0;
+  std::int64_t experts = 0;
+};
+
+/// Adds up the transfers of one group per resource, then prices the slowest.
+///
+/// What one pair exchanges in one group is one packed message. Reused from group to group: a group
+/// costs O(its transfers), not O(ranks^2).
+class GroupPricer {
+ public:
+  /// @param share of every link's capacity that the rearrangement may use, in (0, 1].
+  GroupPricer(Bytes expert_bytes, const Topology& topology, const Cluster& cluster, double share);
+
+  void add(std::span<const Transfer> transfers);
+  /// The time of all that was added since the last call; nothing costs nothing.
+  [[nodiscard]] Seconds finish();
+
+ private:
+  struct LinkTraffic {
+    std::vector<Traffic> egress;        ///< [ranks]
+    std::vector<Traffic> ingress;       ///< [ranks]
+    std::vector<Traffic> node_egress;   ///< [nodes]
+    std::vector<Traffic> node_ingress;  ///< [nodes]
+    bool used = false;
+  };
+
+  void add_message(LinkClass link, RankId source, RankId destination, Traffic traffic);
+  [[nodiscard]] Seconds class_time(LinkClass link) const;
+  [[nodiscard]] Seconds busiest(std::span<const Traffic> traffic, const LinkParameters& link,
+                                BytesPerSecond capacity) const;
+
+  Bytes expert_bytes_;
+  const Topology& topology_;
+  const Cluster& cluster_;
+  double share_;
+  std::vector<Traffic> pairs_;                             ///< [ranks, ranks]
+  std::vector<std::pair<RankId, RankId>> touched_;         ///< pairs with traffic
+  std::array<LinkTraffic, kLinkClasses> links_;            ///< none for kLocal
+  std::array<std::int64_t, kLinkClasses> busiest_pair_{};  ///< experts
+  std::vector<Traffic> fabric_;                            ///< [nodes]
+};
+
+}  // namespace moeshift

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/cost/transfer_cost.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace moeshift;
+using namespace moeshift::literals;
+
+namespace {
+
+constexpr auto kInter = LinkClass::kInterNode;
+constexpr auto kIntra = LinkClass::kIntraNode;
+
+LinkParameters link(Seconds latency, BytesPerSecond rate) {
+  return {latency, 1.0_us, rate, rate, rate, {}, {}, "test"};
+}
+
+Cluster cluster() {
+  Cluster c;
+  c.ranks_per_node = 2;
+  c.local_copy = 1000.0_GBps;
+  c.local_copy_latency = 2.0_us;
+  c.intra_node = link(10.0_us, 100.0_GBps);
+  c.inter_node = link(20.0_us, 10.0_GBps);
+  c.fixed = {5.0_us, 1.0_ms, 30.0_us, 40.0_us};
+  return c;
+}
+
+Transfer transfer(int expert, int source, int destination, LinkClass link_class, int group = 0) {
+  Transfer t;
+  t.expert = ExpertId(expert);
+  t.source = RankId(source);
+  t.destination = RankId(destination);
+  t.link = link_class;
+  t.round = t.group = static_cast<std::uint32_t>(group);
+  return t;
+}
+
+TransferPlan plan_of(std::vector<std::vector<Transfer>> layers) {
+  TransferPlan plan;
+  plan.ranks = 4;
+  plan.expert_bytes = Bytes(1'000'000);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    plan.layers.push_back({LayerId(i), {}});
+    if (!layers[i].empty()) plan.layers.back().waves.push_back({{}, std::move(layers[i]), {}});
+    plan.batches.push_back({i, 1});
+  }
+  plan.staging_slots.assign(4, 1);
+  return plan;
+}
+
+TransferCost price_of(const TransferPlan& plan, const CostOptions& options = {}) {
+  return price(plan, Topology(4, 2), cluster(), options);
+}
+
+}  // namespace
+
+TEST_CASE("one message costs launch and latency and its bytes at the rate of the pair") {
+  const auto cost = price_of(plan_of({{transfer(0, 0, 1, kIntra)}}));
+  REQUIRE(cost.layers[0].stage.count() == Approx(5e-6 + 10e-6 + 1e-6 + 10e-6));
+}
+
+TEST_CASE("node ports work beside ports inside the node") {
+  const auto far = price_of(plan_of({{transfer(0, 0, 2, kInter)}}));
+  const auto both = price_of(plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 1, kIntra)}}));
+  REQUIRE(far.layers[0].stage == both.layers[0].stage);
+}
+
+TEST_CASE("a rank that sends to two peers needs twice the time of its port") {
+  const auto cost = price_of(plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 3, kInter)}}));
+  REQUIRE(cost.layers[0].stage.count() == Approx(5e-6 + 20e-6 + 2 * (1e-6 + 100e-6)));
+}
+
+TEST_CASE("experts of one pair and group travel as one message") {
+  const auto cost = price_of(plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 2, kInter)}}));
+  REQUIRE(cost.layers[0].stage.count() == Approx(5e-6 + 20e-6 + 1e-6 + 200e-6));
+}
+
+TEST_CASE("a node with fewer wires than ranks is limited by its wires") {
+  Cluster narrow = cluster();
+  narrow.inter_node.node_egress = 10.0_GBps;
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter), transfer(1, 1, 3, kInter)}});
+  const auto cost = price(plan, Topology(4, 2), narrow, {});
+  REQUIRE(cost.layers[0].stage.count() == Approx(5e-6 + 20e-6 + 2 * (1e-6 + 100e-6)));
+}
+
+TEST_CASE("less of the links leaves less speed") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}});
+  const auto cost = price_of(plan, {.background_share = 0.5});
+  REQUIRE(cost.layers[0].stage.count() == Approx(5e-6 + 20e-6 + 1e-6 + 200e-6));
+}
+
+TEST_CASE("layers overlap when there is more than one buffer") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  const double stage = 126e-6;
+  const double commit = 70e-6;
+  REQUIRE(price_of(plan, {.buffers = 1}).total.count() == Approx(1e-3 + 2 * (stage + commit)));
+  REQUIRE(price_of(plan, {.buffers = 2}).total.count() == Approx(1e-3 + 2 * stage + commit));
+}
+
+TEST_CASE("commits alone are felt when the model runs meanwhile") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {}});
+  REQUIRE(price_of(plan, {.synchronous = false}).exposed.count() == Approx(40e-6));
+  const auto synchronous = price_of(plan, {.synchronous = true});
+  REQUIRE(synchronous.exposed == synchronous.total);
+}
+
+TEST_CASE("an unchanged layer costs nothing") {
+  const auto cost = price_of(plan_of({{}}));
+  REQUIRE(cost.total == Seconds(0));
+}
