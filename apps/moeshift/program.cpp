@@ -14,6 +14,7 @@
 #include "moeshift/core/suggest.hpp"
 
 #include "apps/moeshift/cli.hpp"
+#include "apps/moeshift/common_options.hpp"
 #include "apps/moeshift/help.hpp"
 #include "apps/moeshift/interrupt.hpp"
 #include "apps/moeshift/option_set.hpp"
@@ -60,20 +61,6 @@ Chosen find_command(std::span<const std::string> words) {
   }
   throw InputError("", fmt::format("unknown command '{} {}'{}", words[0], words[1],
                                    did_you_mean(words[1], subcommands)));
-}
-
-void declare_common(OptionSet& options, CommonOptions& common) {
-  options.begin_common();
-  options.choice("--format", common.format, {"table", "json", "csv", "markdown"},
-                 "form of the answer");
-  options.option("-o,--output", common.output,
-                 "file for the answer; '-' is standard output. A file gets JSON unless --format or "
-                 "its ending (.csv, .md) says otherwise");
-  options.flag("-q,--quiet", common.quiet, "no talk on standard error");
-  options.flag("-v,--verbose", common.verbose, "more talk on standard error");
-  options.choice("--color", common.color, {"auto", "always", "never"}, "colour on terminals");
-  options.option("--seed", common.seed, "seed of everything random");
-  options.option("--threads", common.threads, "threads to use; 0 = all");
 }
 
 bool contains(std::span<const std::string> words, std::string_view word) {

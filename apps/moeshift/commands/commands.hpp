@@ -6,4 +6,8 @@
 
 #include "apps/moeshift/cli.hpp"
 
-namespace moeshift::cli {}  // namespace moeshift::cli
+namespace moeshift::cli {
+
+std::unique_ptr<Command> make_completion();
+
+}  // namespace moeshift::cli

@@ -7,7 +7,10 @@
 namespace moeshift::cli {
 
 std::span<const CommandEntry> commands() {
-  static const std::vector<CommandEntry> kCommands = {};
+  static const std::vector<CommandEntry> kCommands = {
+      {"completion", "shell completion or the manual page",
+       "source <(moeshift completion --for bash)", make_completion},
+  };
   return kCommands;
 }
 
