@@ -9,5 +9,7 @@
 namespace moeshift::cli {
 
 std::unique_ptr<Command> make_completion();
+[[nodiscard]] std::unique_ptr<Command> make_plan();
+[[nodiscard]] std::unique_ptr<Command> make_policies();
 
 }  // namespace moeshift::cli

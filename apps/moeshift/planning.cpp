@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/planning.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+
+#include "apps/moeshift/session.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+void check_agreement(const MoeModel& model, const TraceHeader& trace) {
+  if (model.num_layers == trace.num_layers && model.num_experts == trace.num_experts) return;
+  throw InputError(
+      "", fmt::format("model {} has {} layers x {} experts, the trace {} x {}", model.name,
+                      model.num_layers, model.num_experts, trace.num_layers, trace.num_experts));
+}
+
+}  // namespace
+
+void PlanShape::declare(Options& options) {
+  options.option("--ranks", ranks, "ranks that share the experts");
+  options.require_last();
+  options.option("--slots", slots, "physical slots per layer over all ranks");
+  options.require_last();
+  options.option("--cluster", cluster, "machine: a name of `moeshift clusters` or a file");
+  options.option("--model", model, "model: a name of `moeshift models` or a file");
+  options.option("--nodes", nodes, "nodes that the ranks sit in; default: as the cluster says");
+  options.option("--groups", groups, "expert groups; default: as model or trace say");
+}
+
+Topology PlanShape::topology(Session& session) const {
+  if (cluster) return session.load_cluster(*cluster).topology(ranks, nodes);
+  return Topology(ranks, nodes.value_or(1));
+}
+
+std::size_t PlanShape::expert_groups(Session& session, const TraceHeader& trace) const {
+  std::optional<std::size_t> of_model;
+  if (model) {
+    const MoeModel loaded = session.load_model(*model);
+    check_agreement(loaded, trace);
+    of_model = loaded.num_expert_groups;
+  }
+  if (groups) return *groups;
+  return of_model.value_or(trace.num_expert_groups.value_or(1));
+}
+
+nlohmann::ordered_json to_json(const Placement& placement) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
+    nlohmann::ordered_json row = nlohmann::ordered_json::array();
+    for (const ExpertId expert : placement.layer(layer)) {
+      row.push_back(expert.is_none() ? -1 : static_cast<std::int64_t>(expert.value()));
+    }
+    rows.push_back(std::move(row));
+  }
+  return {{"num_experts", placement.experts()},
+          {"num_ranks", placement.ranks()},
+          {"physical_to_logical", std::move(rows)}};
+}
+
+nlohmann::ordered_json to_json(const Balance& balance) {
+  return {{"balancedness", balance.balancedness},
+          {"balancedness_vllm", balance.balancedness_vllm},
+          {"imbalance", balance.imbalance},
+          {"imbalance_trtllm", balance.imbalance_trtllm},
+          {"peak_load", balance.peak_load},
+          {"gap_mean", balance.gap_mean},
+          {"gap_max", balance.gap_max}};
+}
+
+nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const LayerVerdict& verdict = layers[i];
+    rows.push_back({{"layer", i},
+                    {"imbalance", verdict.imbalance},
+                    {"lower_bound", verdict.lower_bound},
+                    {"gap", verdict.gap},
+                    {"keep", verdict.keep},
+                    {"peak_load", verdict.peak},
+                    {"duplicates", verdict.duplicates}});
+  }
+  return rows;
+}
+
+}  // namespace moeshift::cli

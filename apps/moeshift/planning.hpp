@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands that plan have in common: the shape options and the form of a plan file.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "moeshift/cost/balance.hpp"
+#include "moeshift/model/load.hpp"
+#include "moeshift/model/topology.hpp"
+#include "moeshift/plan/planner.hpp"
+
+#include "apps/moeshift/cli.hpp"
+
+namespace moeshift::cli {
+
+/// The options that say what is planned for: machine, model, ranks, slots.
+struct PlanShape {
+  std::optional<std::string> cluster;
+  std::optional<std::string> model;
+  std::size_t ranks = 0;
+  std::size_t slots = 0;
+  std::optional<std::size_t> nodes;
+  std::optional<std::size_t> groups;
+
+  void declare(Options& options);
+  /// Nodes as --nodes says, else as the cluster has them, else one.
+  [[nodiscard]] Topology topology(Session& session) const;
+  /// Groups as --groups says, else as model or trace say, else 1.
+  /// @throws InputError when model and trace disagree on layers, experts or groups.
+  [[nodiscard]] std::size_t expert_groups(Session& session, const TraceHeader& trace) const;
+};
+
+/// {"num_experts", "num_ranks", "physical_to_logical"}; -1 = a slot that holds nothing.
+[[nodiscard]] nlohmann::ordered_json to_json(const Placement& placement);
+/// Every metric under its name.
+[[nodiscard]] nlohmann::ordered_json to_json(const Balance& balance);
+/// {"layer", "imbalance", "lower_bound", "gap", "keep", "peak_load", "duplicates"} per layer.
+[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers);
+
+}  // namespace moeshift::cli
