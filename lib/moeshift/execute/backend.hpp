@@ -50,6 +50,9 @@ struct Member {
   std::unique_ptr<ControlPlane> control;
   std::unique_ptr<DeviceMemory> memory;
   std::unique_ptr<Transport> transport;
+  /// Sleeps until something may have changed for this rank, at most so long; empty = the engine
+  /// backs off by itself.
+  std::function<void(Seconds at_most)> idle;
   /// Makes a foreground load; empty when the backend has none.
   std::function<std::unique_ptr<Foreground>(ForegroundKind)> make_foreground;
   /// Marks a named range for a profiler (NVTX); may be empty.

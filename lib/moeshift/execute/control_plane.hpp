@@ -56,8 +56,6 @@ class Gathering : public Pending {
  public:
   /// What every rank said, by rank. Call once poll() said true.
   [[nodiscard]] virtual const std::vector<std::string>& values() const = 0;
-  /// Ranks that have not spoken yet, as far as this rank can know (ascending; may be empty).
-  [[nodiscard]] virtual std::vector<RankId> missing() const = 0;
 };
 
 /// One rank's end of the control plane. Calls come from one thread at a time, except failure(),

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "moeshift/core/ids.hpp"
 #include "moeshift/core/units.hpp"
@@ -36,6 +37,9 @@ class Pending {
   /// Makes progress; true once finished, and from then on.
   /// @throws DeviceError when the device or the transport failed.
   [[nodiscard]] virtual bool poll() = 0;
+  /// The ranks whose part is still missing, as far as that can be told; for the message of a
+  /// deadline that expired.
+  [[nodiscard]] virtual std::vector<RankId> waiting_for() const { return {}; }
 };
 
 /// What the engine asks before it cuts a plan into calls.

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Experts in host memory: the DeviceMemory of the host and MPI transports.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "moeshift/execute/device_memory.hpp"
+
+namespace moeshift {
+
+/// Anonymous mappings with one common limit. Outlives every rank that reads another rank's
+/// memory, so a rank that gives up never unmaps what a peer still copies from. Thread-safe.
+class HostArena {
+ public:
+  /// @param limit bytes that may be handed out in all.
+  explicit HostArena(Bytes limit) : limit_(limit) {}
+  HostArena(const HostArena&) = delete;
+  HostArena& operator=(const HostArena&) = delete;
+  ~HostArena();
+
+  /// Page-aligned, zeroed when first touched.
+  /// @throws InfeasibleError when the limit or the system refuses.
+  [[nodiscard]] std::byte* allocate(Bytes bytes);
+  [[nodiscard]] Bytes left() const;
+
+ private:
+  struct Mapping {
+    void* start;
+    std::size_t bytes;
+  };
+
+  mutable std::mutex mutex_;
+  Bytes limit_;
+  Bytes used_;
+  std::vector<Mapping> mappings_;
+};
+
+/// Memory that the machine could give to new programs now (MemAvailable); 0 when unknown.
+[[nodiscard]] Bytes available_host_memory();
+
+/// Work is done inside poll(), a piece at a time, so that one thread can serve several things.
+class HostMemory final : public DeviceMemory {
+ public:
+  /// @param sharers ranks that allocate from the same arena: what is left is split among them.
+  HostMemory(std::shared_ptr<HostArena> arena, std::size_t sharers)
+      : arena_(std::move(arena)), sharers_(sharers) {}
+
+  [[nodiscard]] std::optional<Bytes> available() const override;
+  [[nodiscard]] std::byte* allocate(Bytes bytes) override;
+  [[nodiscard]] std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
+                                              CopyLane lane) override;
+  [[nodiscard]] std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
+                                              const SlotLayout& layout) override;
+  [[nodiscard]] std::unique_ptr<Verification> verify(std::span<const PatternTask> tasks,
+                                                     const SlotLayout& layout) override;
+  [[nodiscard]] std::unique_ptr<Pending> poison(std::byte* start, Bytes bytes) override;
+  void corrupt(std::byte* byte) override;
+
+ private:
+  std::shared_ptr<HostArena> arena_;
+  std::size_t sharers_;
+};
+
+}  // namespace moeshift
