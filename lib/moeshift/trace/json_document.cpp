@@ -34,12 +34,7 @@ std::string escaped(std::string_view key) {
 /// simdjson says what is wrong but not where; the slower parser knows both.
 [[noreturn]] void fail_syntax(std::string_view text, const std::string& where,
                               simdjson::error_code code) {
-  try {
-    static_cast<void>(parse_json(text, ""));
-  } catch (const InputError& error) {
-    const std::string message = error.what();
-    throw InputError(where, message.substr(error.where().size() + 2));
-  }
+  static_cast<void>(parse_json_line(text, where));
   throw InputError(where, fmt::format("not valid JSON: {}", simdjson::error_message(code)));
 }
 
@@ -109,9 +104,9 @@ std::string json_string(simdjson::dom::element value, const JsonPlace& place) {
   return std::string(text);
 }
 
-void json_loads(simdjson::dom::element value, std::span<double> row, const std::string& document,
-                std::string_view pointer, std::size_t layer) {
-  const auto place = [&] { return JsonPlace{document, std::string(pointer)}.at(layer); };
+void json_loads(simdjson::dom::element value, std::span<double> row, const JsonPlace& pointer,
+                std::size_t layer) {
+  const auto place = [&] { return pointer.at(layer); };
   simdjson::dom::array array;
   if (value.get(array) != simdjson::SUCCESS) {
     place().fail(fmt::format("expected an array of {} loads", row.size()));
@@ -130,10 +125,39 @@ void json_loads(simdjson::dom::element value, std::span<double> row, const std::
   }
 }
 
-std::string json_text(simdjson::dom::element value) {
-  std::ostringstream text;
-  text << value;
-  return text.str();
+void json_load_matrix(simdjson::dom::element value, const TraceHeader& header, LoadMatrix& load,
+                      const JsonPlace& place) {
+  const std::size_t layers = header.num_layers;
+  if (load.rows() != layers || load.columns() != header.num_experts) {
+    load = LoadMatrix(layers, header.num_experts);
+  }
+  std::size_t layer = 0;
+  for (const simdjson::dom::element row : json_array(value, place)) {
+    if (layer == layers) place.fail(fmt::format("expected {} layers, got more", layers));
+    json_loads(row, load.row(LayerId(layer)), place, layer);
+    ++layer;
+  }
+  if (layer != layers) place.fail(fmt::format("expected {} layers, got {}", layers, layer));
+}
+
+void append_json_member(std::string& members, simdjson::dom::key_value_pair field) {
+  if (!members.empty()) members += ',';
+  std::ostringstream value;
+  value << field.value;
+  members += nlohmann::ordered_json(std::string(field.key)).dump() + ":" + value.str();
+}
+
+std::string normal_json(const std::string& text, const std::string& where) {
+  return text == "{}" ? text : parse_json_line(text, where).dump();
+}
+
+nlohmann::ordered_json parse_json_line(std::string_view text, const std::string& where) {
+  try {
+    return parse_json(text, "");
+  } catch (const InputError& error) {
+    const std::string message = error.what();
+    throw InputError(where, message.substr(error.where().size() + 2));
+  }
 }
 
 }  // namespace moeshift

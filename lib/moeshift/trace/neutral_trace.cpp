@@ -18,10 +18,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kMostLayers = 100'000;
-constexpr std::int64_t kMostExperts = 1'000'000;
-constexpr std::int64_t kMostLoads = std::int64_t{1} << 28U;
-
 constexpr std::array<std::string_view, 8> kHeaderKeys{
     "model",     "num_layers", "num_experts", "top_k", "num_expert_groups",
     "layer_ids", "source",     "licence"};
@@ -42,22 +38,24 @@ std::vector<std::int64_t> layer_ids_of(const JsonReader& header, std::size_t num
   return ids;
 }
 
+std::size_t count_of(const JsonReader& value, std::size_t highest) {
+  return static_cast<std::size_t>(value.whole(1, static_cast<std::int64_t>(highest)));
+}
+
 std::optional<std::size_t> optional_count(const JsonReader& header, std::string_view key,
                                           std::size_t highest) {
   const auto value = header.find(key);
   if (!value) return std::nullopt;
-  return static_cast<std::size_t>(value->whole(1, static_cast<std::int64_t>(highest)));
+  return count_of(*value, highest);
 }
 
 TraceHeader parse_header(const Json& document, const std::string& where) {
   const JsonReader reader(document, where);
   if (!reader.is_object()) reader.fail("expected the header object of a trace");
   TraceHeader header;
-  header.num_layers = static_cast<std::size_t>(reader.at("num_layers").whole(1, kMostLayers));
-  header.num_experts = static_cast<std::size_t>(reader.at("num_experts").whole(1, kMostExperts));
-  if (static_cast<std::int64_t>(header.num_layers * header.num_experts) > kMostLoads) {
-    reader.at("num_experts").fail("expected num_layers * num_experts below 2^28");
-  }
+  header.num_layers = count_of(reader.at("num_layers"), kMostLayers);
+  header.num_experts = count_of(reader.at("num_experts"), kMostExperts);
+  check_shape(header.num_layers, header.num_experts, reader.at("num_experts").where());
   header.model = optional_text(reader, "model");
   header.source = optional_text(reader, "source");
   header.licence = optional_text(reader, "licence");
@@ -83,7 +81,7 @@ class NeutralReader final : public TraceReader {
     }
     // simdjson first: it bounds the depth that the other parser will follow.
     json_object(json_.parse(text, bytes_->where()), {bytes_->where(), ""});
-    header_ = parse_header(parse_line(text), bytes_->where());
+    header_ = parse_header(parse_json_line(text, bytes_->where()), bytes_->where());
   }
 
   bool next(TraceStep& step) override {
@@ -92,13 +90,12 @@ class NeutralReader final : public TraceReader {
     const JsonPlace line{bytes_->where(), ""};
     const auto object = json_object(json_.parse(text, line.document), line);
     step.label.reset();
-    step.other_json = "{}";
     bool has_step = false;
     bool has_load = false;
     std::string other;
     for (const auto field : object) {
       if (field.key == "load") {
-        read_load(field.value, step.load, line);
+        json_load_matrix(field.value, header_, step.load, line.at("load"));
         has_load = true;
       } else if (field.key == "step") {
         step.step = json_whole(field.value, 0, line.at("step"));
@@ -106,45 +103,16 @@ class NeutralReader final : public TraceReader {
       } else if (field.key == "label") {
         step.label = json_string(field.value, line.at("label"));
       } else {
-        other += (other.empty() ? "" : ",") + Json(std::string(field.key)).dump() + ":" +
-                 json_text(field.value);
+        append_json_member(other, field);
       }
     }
     if (!has_step) line.fail("expected the key \"step\"");
     if (!has_load) line.fail("expected the key \"load\"");
-    if (!other.empty()) step.other_json = parse_line("{" + other + "}").dump();
+    step.other_json = normal_json("{" + other + "}", line.document);
     return true;
   }
 
  private:
-  /// nlohmann's DOM of one line that simdjson has accepted.
-  Json parse_line(std::string_view text) const {
-    try {
-      return parse_json(text, "");
-    } catch (const InputError& error) {
-      const std::string message = error.what();
-      throw InputError(bytes_->where(), message.substr(error.where().size() + 2));
-    }
-  }
-
-  void read_load(simdjson::dom::element value, LoadMatrix& load, const JsonPlace& line) const {
-    const std::size_t layers = header_.num_layers;
-    if (load.rows() != layers || load.columns() != header_.num_experts) {
-      load = LoadMatrix(layers, header_.num_experts);
-    }
-    std::size_t layer = 0;
-    for (const simdjson::dom::element row : json_array(value, line.at("load"))) {
-      if (layer == layers) {
-        line.at("load").fail(fmt::format("expected {} layers, got more", layers));
-      }
-      json_loads(row, load.row(LayerId(layer)), line.document, "/load", layer);
-      ++layer;
-    }
-    if (layer != layers) {
-      line.at("load").fail(fmt::format("expected {} layers, got {}", layers, layer));
-    }
-  }
-
   std::unique_ptr<ByteSource> bytes_;
   JsonDocument json_;
 };

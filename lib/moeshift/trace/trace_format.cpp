@@ -80,7 +80,8 @@ FormatHead head_of(ByteSource& bytes) {
 }
 
 std::span<const TraceFormat> trace_formats() {
-  static const std::array formats{neutral_trace_format()};
+  static const std::array formats{neutral_trace_format(), vllm_trace_format(),
+                                  sglang_trace_format(), npy_trace_format()};
   return formats;
 }
 
@@ -104,6 +105,15 @@ std::unique_ptr<TraceReader> open_trace(std::istream& in, const std::string& nam
     if (candidate.detect(head)) return candidate.open(std::move(bytes));
   }
   throw InputError(name + ":1", "expected a load trace (" + known_names() + ")");
+}
+
+void check_shape(std::size_t num_layers, std::size_t num_experts, const std::string& where) {
+  const bool sane = num_layers >= 1 && num_layers <= kMostLayers && num_experts >= 1 &&
+                    num_experts <= kMostExperts && num_layers * num_experts <= kMostLoadsPerStep;
+  if (sane) return;
+  throw InputError(where,
+                   fmt::format("expected 1 .. 2^24 loads per step, got {} layers x {} experts",
+                               num_layers, num_experts));
 }
 
 void check_writable(const TraceHeader& header, const TraceStep& step) {

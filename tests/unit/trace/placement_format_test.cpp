@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/trace/placement_format.hpp"
+
+#include <sstream>
+
+#include "moeshift/core/error.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace moeshift;
+
+namespace {
+
+PlacementFile read(const std::string& text, const PlacementHints& hints = {},
+                   std::string_view format = "auto") {
+  std::istringstream in(text);
+  return read_placement(in, "p", hints, format);
+}
+
+std::string fault_of(const std::string& text, const PlacementHints& hints = {}) {
+  try {
+    static_cast<void>(read(text, hints));
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+Placement sample() {
+  IdMatrix<LayerId, SlotId, ExpertId> map(2, 4, ExpertId::none());
+  const std::vector<std::vector<int>> rows{{0, 1, 2, 0}, {2, 1, 0, 1}};
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    for (std::size_t slot = 0; slot < 4; ++slot) {
+      map(LayerId(layer), SlotId(slot)) = ExpertId(rows[layer][slot]);
+    }
+  }
+  return {3, 2, map};
+}
+
+}  // namespace
+
+TEST_CASE("every placement format gives back the placement that it was given") {
+  const Placement placement = sample();
+  for (const PlacementFormat& format : placement_formats()) {
+    INFO("format " << format.name);
+    std::ostringstream out;
+    format.write(out, {placement, {}});
+    const PlacementFile again = read(out.str(), {3, 2});
+    CHECK(again.placement == placement);
+    CHECK(again.layer_ids.empty());
+  }
+}
+
+TEST_CASE("slots that hold nothing survive a round trip") {
+  IdMatrix<LayerId, SlotId, ExpertId> map(1, 4, ExpertId::none());
+  map(LayerId(0), SlotId(1)) = ExpertId(1);
+  map(LayerId(0), SlotId(3)) = ExpertId(0);
+  const Placement placement(2, 2, map);
+  for (const PlacementFormat& format : placement_formats()) {
+    INFO("format " << format.name);
+    std::ostringstream out;
+    format.write(out, {placement, {}});
+    CHECK(read(out.str(), {2, 2}).placement == placement);
+  }
+}
+
+TEST_CASE("a plan file needs no hints") {
+  const PlacementFile file = read(
+      R"({"schema":"moeshift.plan/1","meta":{"argv":[]},"result":{"placement":{"num_experts":2,)"
+      R"("num_ranks":2,"layer_ids":[5],"physical_to_logical":[[0,1]]},"plan_seconds":0.1}})");
+  CHECK(file.placement.ranks() == 2);
+  CHECK(file.layer_ids == std::vector<std::int64_t>{5});
+}
+
+TEST_CASE("a vLLM mapping states its experts and orders layers by number") {
+  const PlacementFile file =
+      read(R"({"record_type":"session_metadata"})"
+           "\n"
+           R"({"record_type":"eplb_initial_mapping","version":1,"num_redundant_experts":1,)"
+           R"("num_slots":4,"initial_global_assignments":{"10":[0,1,2,0],"9":[2,1,0,1]}})",
+           {std::nullopt, 2});
+  CHECK(file.placement.experts() == 3);
+  CHECK(file.layer_ids == std::vector<std::int64_t>{9, 10});
+  CHECK(file.placement(LayerId(0), SlotId(0)) == ExpertId(2));
+}
+
+TEST_CASE("bad placements are refused with their place") {
+  const PlacementHints two{std::nullopt, 2};
+  CHECK(fault_of(R"({"physical_to_logical_map":[[0,1],[1]]})", two) ==
+        "p#/physical_to_logical_map/1: expected 2 slots, got 1");
+  CHECK(fault_of(R"({"physical_to_logical_map":[[0,1,0]]})", two) ==
+        "p#/physical_to_logical_map: 3 slots do not divide evenly over 2 ranks");
+  CHECK(fault_of(R"({"physical_to_logical_map":[[0,1]]})").find("expected --ranks") !=
+        std::string::npos);
+  CHECK(fault_of(R"({"physical_to_logical_map":[[0,5]]})", {3, 2}) ==
+        "p#/physical_to_logical_map/0/1: expected an expert in 0 .. 2 or -1");
+  CHECK(fault_of(R"({"physical_to_logical_map":[[0,-2]]})", two)
+            .find("p#/physical_to_logical_map/0/1: ") == 0);
+  CHECK(fault_of(R"({"physical_to_logical_map":[[0,1.5]]})", two)
+            .find("p#/physical_to_logical_map/0/1: ") == 0);
+  CHECK(fault_of(R"({"physical_to_logical_map":[]})", two).find("p#/physical_to_logical_map: ") ==
+        0);
+  CHECK(fault_of(R"({"schema":"moeshift.moves/1"})") == "p#/schema: expected \"moeshift.plan/1\"");
+  CHECK(fault_of(R"({"schema":"moeshift.plan/1","result":{"placement":{"num_experts":2,)"
+                 R"("num_ranks":2,"physical_to_logical":[[0,1]]}}})",
+                 {std::nullopt, 4})
+            .find("expected 4 ranks, but the file says 2") != std::string::npos);
+  CHECK(fault_of(R"({"record_type":"eplb_load_stats"})").find("eplb_initial_mapping") !=
+        std::string::npos);
+  CHECK(fault_of(R"({"record_type":"eplb_initial_mapping","version":1,"num_redundant_experts":0,)"
+                 R"("num_slots":3,"initial_global_assignments":{"0":[0,1]}})",
+                 two) == "p:1#/num_slots: expected 2, as in the map");
+  CHECK(fault_of("") == "p:1: the file is empty; expected a placement");
+  CHECK(fault_of("{}").find("p:1: expected a placement") == 0);
+}
