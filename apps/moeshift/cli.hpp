@@ -35,7 +35,7 @@ class Options {
   virtual void positional(const std::string& name, std::string& value, const std::string& help,
                           bool required = true) = 0;
   virtual void positionals(const std::string& name, std::vector<std::string>& values,
-                           const std::string& help) = 0;
+                           const std::string& help, bool required = true) = 0;
   /// `names` as "--ranks" or "-o,--output".
   virtual void option(const std::string& names, std::string& value, const std::string& help) = 0;
   virtual void option(const std::string& names, std::optional<std::string>& value,

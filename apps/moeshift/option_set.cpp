@@ -56,12 +56,12 @@ void OptionSet::positional(const std::string& name, std::string& value, const st
 }
 
 void OptionSet::positionals(const std::string& name, std::vector<std::string>& values,
-                            const std::string& help) {
+                            const std::string& help, bool required) {
   OptionRecord& record =
       add(name, name, help, "", [&values](const std::string& word) { values.push_back(word); });
   record.positional = true;
   record.many = true;
-  record.required = true;
+  record.required = required;
 }
 
 void OptionSet::option(const std::string& names, std::string& value, const std::string& help) {

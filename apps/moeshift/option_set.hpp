@@ -32,7 +32,7 @@ class OptionSet final : public Options {
   void positional(const std::string& name, std::string& value, const std::string& help,
                   bool required) override;
   void positionals(const std::string& name, std::vector<std::string>& values,
-                   const std::string& help) override;
+                   const std::string& help, bool required) override;
   void option(const std::string& names, std::string& value, const std::string& help) override;
   void option(const std::string& names, std::optional<std::string>& value,
               const std::string& help) override;

@@ -11,5 +11,8 @@ namespace moeshift::cli {
 std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_plan();
 [[nodiscard]] std::unique_ptr<Command> make_policies();
+[[nodiscard]] std::unique_ptr<Command> make_models();
+[[nodiscard]] std::unique_ptr<Command> make_clusters();
+[[nodiscard]] std::unique_ptr<Command> make_check();
 
 }  // namespace moeshift::cli

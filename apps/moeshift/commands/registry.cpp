@@ -14,6 +14,12 @@ std::span<const CommandEntry> commands() {
        "moeshift plan trace.jsonl --ranks 32 --slots 288 --nodes 4 --policy deepseek -o plan.json",
        make_plan},
       {"policies", "list the placement policies", "moeshift policies", make_policies},
+      {"models", "list the shipped models, or show one with every tensor of an expert",
+       "moeshift models deepseek_v3_fp8", make_models},
+      {"clusters", "list the shipped machines, or show one with links and sources",
+       "moeshift clusters hgx_h200", make_clusters},
+      {"check", "fail when a result is worse than an earlier one",
+       "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
   };
   return kCommands;
 }
