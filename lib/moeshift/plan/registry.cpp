@@ -8,6 +8,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/plan/balanced.hpp"
 #include "moeshift/plan/deepseek.hpp"
 #include "moeshift/plan/fixed.hpp"
 
@@ -30,7 +31,13 @@ std::unique_ptr<Planner> make_snake(const PolicyOptions& options) {
   return std::make_unique<EplbPlanner>(eplb_mode(options.hierarchy), pack_snake);
 }
 
+std::unique_ptr<Planner> make_balanced(const PolicyOptions& options) {
+  return std::make_unique<BalancedPlanner>(effort_named(options.effort), options.min_gain);
+}
+
 constexpr std::array kPolicies{
+    PolicyEntry{"balanced", "fresh plan within 0.1 % of a certified bound, no doubled replicas",
+                "this project; differencing after Michiels et al., STACS 2003", make_balanced},
     PolicyEntry{"static", "leave every expert where it is; vLLM's initial map when there is none",
                 "vllm-project/vllm eplb_state.py", make_static},
     PolicyEntry{"contiguous", "experts in order, replicas side by side; no look at the load",

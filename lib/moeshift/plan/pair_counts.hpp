@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two slots per rank: everything is in the replica counts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace moeshift {
+
+/// Replica counts for ranks of two slots, and what folding them comes to.
+struct PairCounts {
+  std::vector<std::uint32_t> counts;
+  double peak = 0;  ///< heaviest pair
+};
+
+/// Anneals replica counts for k = 2, where pairing the heaviest replica with the lightest (folding)
+/// is the best packing for given counts, so that only the counts are left to choose.
+///
+/// Moves take a replica from a random expert that has several and give it to one of a heavy pair;
+/// Metropolis acceptance on Phi = sum of squared excess over the target. Ends at once when every
+/// expert has one replica. O(iterations * slots).
+/// @param start counts that sum to 2 * ranks, none above `ranks`; the result keeps both.
+[[nodiscard]] PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
+                                            std::vector<std::uint32_t> start, double target,
+                                            std::size_t iterations, std::uint64_t seed);
+
+/// Pairs the heaviest replica with the lightest; the experts of every slot, distinct per rank.
+[[nodiscard]] std::vector<std::uint32_t> fold_pairs(std::span<const double> load,
+                                                    std::span<const std::uint32_t> counts);
+
+}  // namespace moeshift
