@@ -14,5 +14,8 @@ std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_models();
 [[nodiscard]] std::unique_ptr<Command> make_clusters();
 [[nodiscard]] std::unique_ptr<Command> make_check();
+[[nodiscard]] std::unique_ptr<Command> make_trace_convert();
+[[nodiscard]] std::unique_ptr<Command> make_trace_generate();
+[[nodiscard]] std::unique_ptr<Command> make_export();
 
 }  // namespace moeshift::cli

@@ -20,6 +20,13 @@ std::span<const CommandEntry> commands() {
        "moeshift clusters hgx_h200", make_clusters},
       {"check", "fail when a result is worse than an earlier one",
        "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
+      {"trace convert", "rewrite a load trace in another format",
+       "moeshift trace convert stats.jsonl trace.jsonl --to neutral", make_trace_convert},
+      {"trace generate", "make a synthetic load trace from a seed",
+       "moeshift trace generate --preset decode --steps 64 --seed 7 -o decode.jsonl",
+       make_trace_generate},
+      {"export", "write a placement in the format of an inference engine",
+       "moeshift export plan.json --to vllm -o mapping.jsonl", make_export},
   };
   return kCommands;
 }

@@ -241,3 +241,34 @@ TEST_CASE("options that make no sense are refused") {
   refused([](SyntheticOptions& o) { o.drift = -0.1; });
   CHECK_THROWS_AS(synthetic_preset("prefil"), InputError);
 }
+
+TEST_CASE("the shipped traces are what their README says, byte for byte") {
+  SyntheticOptions prefill = synthetic_preset("prefill");
+  prefill.tokens_per_step = 8192;
+  prefill.domain_changes = {4};
+  prefill.domain_correlation = 0.7;
+  prefill.seed = 1;
+  SyntheticOptions decode = synthetic_preset("decode");
+  decode.num_layers = 24;
+  decode.num_experts = 64;
+  decode.top_k = 6;
+  decode.num_expert_groups = 1;
+  decode.rho = 0;
+  decode.num_steps = 40;
+  decode.tokens_per_step = 1024;
+  decode.seed = 2;
+  for (const auto& [file, options] :
+       {std::pair{"deepseek_like_prefill", prefill}, std::pair{"moe64_like_decode", decode}}) {
+    INFO(file);
+    std::ifstream in(test::source_path("traces") / (std::string(file) + ".jsonl"));
+    std::stringstream shipped;
+    shipped << in.rdbuf();
+    const auto trace = make_synthetic_trace(options);
+    std::ostringstream made;
+    const auto writer = trace_format("neutral").create(made, trace->header());
+    TraceStep step;
+    while (trace->next(step)) writer->write(step);
+    writer->finish();
+    CHECK((made.str() == shipped.str()));
+  }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift export: a plan in the format of the engine that is to load it.
+#include <istream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "moeshift/trace/placement_format.hpp"
+
+#include "apps/moeshift/commands/commands.hpp"
+#include "apps/moeshift/session.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+std::vector<std::string> placement_format_names() {
+  std::vector<std::string> names;
+  for (const PlacementFormat& format : placement_formats()) names.emplace_back(format.name);
+  return names;
+}
+
+class Export final : public Command {
+ public:
+  void declare(Options& options) override {
+    options.positional("PLAN", plan_, "a plan file, or a placement in any known format");
+    options.choice("--to", to_, placement_format_names(), "format to write");
+    options.require_last();
+    options.option("--ranks", ranks_, "ranks, where the format of PLAN does not state them");
+    options.option("--experts", experts_, "experts, where the format of PLAN does not state them");
+  }
+
+  ExitCode run(Session& session) override {
+    const std::unique_ptr<std::istream> in = session.open_input(plan_);
+    const PlacementFile file =
+        read_placement(*in, Session::name_of_input(plan_), {experts_, ranks_});
+    const std::string& path = session.common().output;
+    session.write_file(path, [&](std::ostream& out) { placement_format(to_).write(out, file); });
+    if (path != "-") {
+      session.say(fmt::format("{}: {} layers x {} slots as {}", path, file.placement.layers(),
+                              file.placement.slots(), to_));
+    }
+    return ExitCode::kGood;
+  }
+
+ private:
+  std::string plan_;
+  std::string to_ = "vllm";
+  std::optional<std::size_t> ranks_;
+  std::optional<std::size_t> experts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_export() {
+  return std::make_unique<Export>();
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the trace commands share.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "moeshift/core/progress.hpp"
+#include "moeshift/trace/trace_format.hpp"
+
+namespace moeshift::cli {
+
+[[nodiscard]] std::vector<std::string> trace_format_names();
+
+/// Writes every step that is left, one in memory at a time, and finishes the file.
+/// @param total steps, where known, for the progress bar; else 0.
+/// @return the number of steps
+std::size_t copy_trace(TraceReader& reader, TraceWriter& writer, Progress& progress,
+                       std::size_t total = 0);
+
+}  // namespace moeshift::cli
