@@ -106,7 +106,11 @@ std::string Session::name_of_input(const std::string& path) {
 
 std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
   return std::make_unique<HashedInput>(path, [this, path](const std::string& hash) {
-    state_->meta.inputs.push_back({name_of_input(path), hash});
+    const std::string name = name_of_input(path);
+    for (const InputFile& input : state_->meta.inputs) {
+      if (input.path == name && input.sha256 == hash) return;
+    }
+    state_->meta.inputs.push_back({name, hash});
   });
 }
 

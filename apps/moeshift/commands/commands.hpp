@@ -17,5 +17,6 @@ std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_trace_convert();
 [[nodiscard]] std::unique_ptr<Command> make_trace_generate();
 [[nodiscard]] std::unique_ptr<Command> make_export();
+[[nodiscard]] std::unique_ptr<Command> make_compare();
 
 }  // namespace moeshift::cli

@@ -18,6 +18,10 @@ std::span<const CommandEntry> commands() {
        "moeshift models deepseek_v3_fp8", make_models},
       {"clusters", "list the shipped machines, or show one with links and sources",
        "moeshift clusters hgx_h200", make_clusters},
+      {"compare", "several policies on the same trace, judged on held-out steps",
+       "moeshift compare trace.jsonl --policies static,deepseek,snake --train 0:4 --test 4:8 "
+       "--ranks 32 --slots 288 --cluster hgx_h200 --model deepseek_v3_fp8",
+       make_compare},
       {"check", "fail when a result is worse than an earlier one",
        "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
       {"trace convert", "rewrite a load trace in another format",

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several policies on equal terms: what `compare` asks of each of them.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "moeshift/core/parallel.hpp"
+#include "moeshift/core/progress.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/cost/balance.hpp"
+#include "moeshift/model/cluster.hpp"
+#include "moeshift/model/load.hpp"
+#include "moeshift/model/placement.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+#include "moeshift/plan/planner.hpp"
+
+namespace moeshift::cli {
+
+/// Everything that is the same for all policies.
+///
+/// The experts move away from `from`; without it from what the policy itself makes of `before`;
+/// without both from an engine's initial map (policy `static`).
+struct Contest {
+  PlanProblem train;  ///< what they plan on
+  LoadMatrix test;    ///< held-out loads that judge them
+  std::optional<LoadMatrix> before;
+  std::optional<Placement> from;
+  std::optional<Cluster> cluster;     ///< with `expert_bytes`: the move is priced
+  std::optional<Bytes> expert_bytes;  ///< absent: transfers are counted, bytes are not
+};
+
+/// What one policy came to.
+struct ContestRow {
+  std::string policy;
+  Balance train;
+  Balance test;
+  TransferTotals totals;  ///< bytes only with Contest::expert_bytes
+  std::optional<Seconds> predicted;
+  Seconds planning;
+};
+
+/// Plans the previous placement, plans on the training loads from there, schedules and prices the
+/// move, and judges the new placement on both loads.
+[[nodiscard]] ContestRow try_policy(const Contest& contest, const std::string& policy,
+                                    const Planner& planner, Threads threads, Progress& progress);
+
+}  // namespace moeshift::cli
