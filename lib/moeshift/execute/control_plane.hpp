@@ -30,11 +30,11 @@ enum class Phase : std::uint8_t {
 
 /// What went wrong, where. The same record reaches every rank.
 struct Failure {
-  RankId rank;                   ///< the rank at fault, as far as known
-  std::optional<LayerId> layer;  ///< the layer it was about, if any
-  Phase phase = Phase::kSetup;   ///< what was being done
-  std::string reason;            ///< "no vote within 30 s", "process ended"
-  bool interrupted = false;      ///< the user asked for it (exit 130, not 3)
+  RankId rank;                                  ///< the rank at fault, as far as known
+  std::optional<LayerId> layer = std::nullopt;  ///< the layer it was about, if any
+  Phase phase = Phase::kSetup;                  ///< what was being done
+  std::string reason;                           ///< "no vote within 30 s", "process ended"
+  bool interrupted = false;                     ///< the user asked for it (exit 130, not 3)
 
   /// "rank 3, layer 12, staging: no vote within 30 s".
   [[nodiscard]] std::string message() const;

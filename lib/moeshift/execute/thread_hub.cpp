@@ -94,4 +94,8 @@ void ThreadHub::sleep(RankId rank, Seconds at_most) {
   bell.rung = false;
 }
 
+std::unique_ptr<Gathering> ThreadControl::all_gather(std::string_view mine) {
+  return std::make_unique<ThreadGathering>(hub_, hub_->speak(self_, mine));
+}
+
 }  // namespace moeshift

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/execute/pipeline.hpp"
+
+#include <utility>
+
+namespace moeshift {
+namespace {
+
+bool finished(std::unique_ptr<Pending>& pending) {
+  if (pending && pending->poll()) pending.reset();
+  return pending == nullptr;
+}
+
+Bytes bytes_sent(const ExchangeStep& step) {
+  Bytes sent;
+  for (const PlannedMessage& message : step.messages) {
+    if (message.direction == Direction::kSend) sent += message.bytes;
+  }
+  return sent;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(Member& member, const RankProgram& program, const RankMemory& memory,
+                   const ShuffleOptions& options, PipelineEvents events)
+    : member_(member),
+      program_(program),
+      memory_(memory),
+      options_(options),
+      events_(std::move(events)),
+      limit_(program.units.size()),
+      next_send_(SteadyClock::now()) {}
+
+void Pipeline::advance() {
+  launch();
+  bool earlier_all_issued = true;
+  for (Flight& flight : flights_) {
+    busy_with_ = flight.unit;
+    step(flight, earlier_all_issued);
+    busy_with_.reset();
+    earlier_all_issued &= flight.next_step == program_.units[flight.unit].steps.size();
+  }
+}
+
+void Pipeline::launch() {
+  while (next_unit_ < limit_ && flights_.size() < options_.buffers) {
+    const Unit& unit = program_.units[next_unit_];
+    if (unit.follows_wave && committed_everywhere_ < next_unit_) return;
+    Flight& flight = flights_.emplace_back();
+    flight.unit = next_unit_;
+    flight.set = next_unit_ % options_.buffers;
+    flight.started = SteadyClock::now();
+    ++next_unit_;
+    events_.begins(flight);
+    if (unit.stage.empty()) continue;
+    flight.stage = member_.memory->copy(memory_.copies(unit.stage, flight.set), CopyLane::kStage);
+  }
+}
+
+void Pipeline::step(Flight& flight, bool may_issue) {
+  if (flight.staged) return;
+  const Unit& unit = program_.units[flight.unit];
+  while (may_issue && flight.next_step < unit.steps.size()) {
+    const ExchangeStep& next = unit.steps[flight.next_step];
+    if (!ready_to_issue(flight, next)) break;
+    issue(flight, next);
+  }
+  std::erase_if(flight.exchanges, [](const std::unique_ptr<Pending>& p) { return p->poll(); });
+  const bool copied = finished(flight.stage);
+  if (!copied || !flight.exchanges.empty() || flight.next_step < unit.steps.size()) return;
+  flight.staged = SteadyClock::now();
+  events_.staged(flight);
+}
+
+bool Pipeline::ready_to_issue(Flight& flight, const ExchangeStep& step) {
+  if (step.relays) {
+    std::erase_if(flight.exchanges, [](const std::unique_ptr<Pending>& p) { return p->poll(); });
+    if (!flight.exchanges.empty() || !finished(flight.stage)) return false;
+  }
+  if (!paced(step)) return false;
+  if (step.gather.empty()) return true;
+  if (!flight.gather) {
+    flight.gather = member_.memory->copy(memory_.copies(step.gather, flight.set), CopyLane::kStage);
+  }
+  return flight.gather->poll();
+}
+
+void Pipeline::issue(Flight& flight, const ExchangeStep& step) {
+  flight.gather.reset();
+  std::vector<Message> messages = memory_.messages(step.messages, flight.set);
+  if (muted_unit_ == flight.unit) {
+    std::erase_if(messages, [](const Message& m) { return m.direction == Direction::kSend; });
+  }
+  if (!messages.empty()) flight.exchanges.push_back(member_.transport->exchange(messages));
+  if (options_.max_rate) {
+    const Seconds takes = bytes_sent(step) / *options_.max_rate;
+    next_send_ = std::max(next_send_, SteadyClock::now()) +
+                 std::chrono::duration_cast<SteadyClock::duration>(
+                     std::chrono::duration<double>(takes.count()));
+  }
+  if (++flight.next_step == 1) events_.issued(flight);
+}
+
+bool Pipeline::paced(const ExchangeStep& step) {
+  return !options_.max_rate || bytes_sent(step).count() == 0 || SteadyClock::now() >= next_send_;
+}
+
+std::size_t Pipeline::staged() const {
+  std::size_t count = 0;
+  while (count < flights_.size() && flights_[count].staged) ++count;
+  return count;
+}
+
+void Pipeline::pop() {
+  flights_.pop_front();
+}
+
+std::vector<RankId> Pipeline::waiting_for() const {
+  if (flights_.empty()) return {};
+  for (const std::unique_ptr<Pending>& exchange : flights_.front().exchanges) {
+    std::vector<RankId> ranks = exchange->waiting_for();
+    if (!ranks.empty()) return ranks;
+  }
+  return {};
+}
+
+}  // namespace moeshift

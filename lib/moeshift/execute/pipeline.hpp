@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Staging of several units at once, each in a buffer set of its own.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/rank_memory.hpp"
+#include "moeshift/execute/rank_program.hpp"
+#include "moeshift/execute/shuffle.hpp"
+
+namespace moeshift {
+
+/// A unit on its way into a buffer set.
+struct Flight {
+  std::size_t unit = 0;
+  std::size_t set = 0;
+  std::unique_ptr<Pending> stage;   ///< local copies; null once finished
+  std::unique_ptr<Pending> gather;  ///< for the next step; null if none is under way
+  std::deque<std::unique_ptr<Pending>> exchanges;
+  std::size_t next_step = 0;
+  SteadyClock::time_point started;
+  std::optional<SteadyClock::time_point> staged;  ///< when the last byte had arrived
+};
+
+/// Told when a unit's staging begins and ends, so that it can be journalled and drawn.
+struct PipelineEvents {
+  std::function<void(const Flight&)> begins;
+  std::function<void(const Flight&)> issued;  ///< its first exchange has been started
+  std::function<void(const Flight&)> staged;
+};
+
+/// Exchanges are issued in the order of (unit, step) on every rank, which is all that first-in
+/// first-out matching needs; local work and arrivals of later units go on meanwhile.
+class Pipeline {
+ public:
+  Pipeline(Member& member, const RankProgram& program, const RankMemory& memory,
+           const ShuffleOptions& options, PipelineEvents events);
+
+  /// Drops what this rank should send in the unit. For fault drills.
+  void mute(std::optional<std::size_t> unit) { muted_unit_ = unit; }
+
+  /// Units before `limit` may be started (layered mode: the end of the step's share).
+  void allow(std::size_t limit) { limit_ = limit; }
+  /// Makes progress everywhere.
+  void advance();
+
+  /// Units from the front that are wholly staged.
+  [[nodiscard]] std::size_t staged() const;
+  [[nodiscard]] const Flight& front() const { return flights_.front(); }
+  [[nodiscard]] bool empty() const { return flights_.empty(); }
+  /// The front unit is committed: its buffers may be used again.
+  void pop();
+  /// Every rank has committed all units before this one.
+  void committed_everywhere(std::size_t units) { committed_everywhere_ = units; }
+  /// The unit that advance() was busy with when it threw.
+  [[nodiscard]] std::optional<std::size_t> busy_with() const { return busy_with_; }
+  /// Peers that the front unit still waits for.
+  [[nodiscard]] std::vector<RankId> waiting_for() const;
+
+ private:
+  void launch();
+  void step(Flight& flight, bool may_issue);
+  [[nodiscard]] bool ready_to_issue(Flight& flight, const ExchangeStep& step);
+  void issue(Flight& flight, const ExchangeStep& step);
+  [[nodiscard]] bool paced(const ExchangeStep& step);
+
+  Member& member_;
+  const RankProgram& program_;
+  const RankMemory& memory_;
+  const ShuffleOptions& options_;
+  PipelineEvents events_;
+  std::deque<Flight> flights_;
+  std::size_t next_unit_ = 0;
+  std::size_t limit_ = 0;
+  std::size_t committed_everywhere_ = 0;
+  std::optional<std::size_t> muted_unit_;
+  std::optional<std::size_t> busy_with_;
+  SteadyClock::time_point next_send_;  ///< pacing: no step before this
+};
+
+}  // namespace moeshift

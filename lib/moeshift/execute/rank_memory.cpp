@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/execute/rank_memory.hpp"
+
+namespace moeshift {
+
+RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job,
+                       RankId self, std::size_t buffers, std::uint64_t seed)
+    : memory_(memory),
+      program_(program),
+      job_(job),
+      self_(self),
+      seed_(seed),
+      slot_bytes_(job.layout.slot_bytes.count()),
+      staging_(buffers, nullptr),
+      send_(buffers, nullptr) {
+  const auto take = [&](Bytes bytes) {
+    return bytes.count() > 0 ? memory_.allocate(bytes) : nullptr;
+  };
+  live_ = take(program.live);
+  for (std::size_t set = 0; set < buffers; ++set) {
+    staging_[set] = take(program.staging_set);
+    send_[set] = take(program.send_set);
+  }
+}
+
+std::byte* RankMemory::at(const Address& address, std::size_t set) const {
+  switch (address.area) {
+    case Area::kLive:
+      return live_ + address.offset;
+    case Area::kStaging:
+      return staging_[set] + address.offset;
+    case Area::kSend:
+      return send_[set] + address.offset;
+  }
+  return nullptr;
+}
+
+std::byte* RankMemory::live_slot(std::size_t layer, std::size_t slot) const {
+  const auto index =
+      static_cast<std::int64_t>(layer) * program_.slots_per_rank + static_cast<std::int64_t>(slot);
+  return live_ + index * slot_bytes_;
+}
+
+std::vector<CopyRequest> RankMemory::copies(const std::vector<ExpertCopy>& copies,
+                                            std::size_t set) const {
+  std::vector<CopyRequest> requests;
+  requests.reserve(copies.size());
+  for (const ExpertCopy& copy : copies) {
+    requests.push_back({at(copy.from, set), at(copy.to, set), Bytes(slot_bytes_)});
+  }
+  return requests;
+}
+
+std::vector<Message> RankMemory::messages(const std::vector<PlannedMessage>& messages,
+                                          std::size_t set) const {
+  std::vector<Message> ready;
+  ready.reserve(messages.size());
+  for (const PlannedMessage& message : messages) {
+    ready.push_back({message.peer, message.direction, at(message.address, set), message.bytes});
+  }
+  return ready;
+}
+
+std::vector<ExpertId> RankMemory::contents(std::size_t layer, std::size_t waves) const {
+  const std::vector<Wave>& all = job_.plan->layers[layer].waves;
+  const Placement& placement = waves < all.size() ? *job_.old : *job_.next;
+  std::vector<ExpertId> slots(static_cast<std::size_t>(program_.slots_per_rank), ExpertId::none());
+  if (self_.index() < placement.ranks()) {
+    const std::span<const ExpertId> row = placement.rank_slots(LayerId(layer), self_);
+    std::copy(row.begin(), row.end(), slots.begin());
+  }
+  if (waves == all.size()) return slots;
+  for (std::size_t wave = 0; wave < waves; ++wave) {
+    for (const LocalCopy& copy : all[wave].commit_copies) {
+      if (copy.rank == self_) slots[copy.to.index] = copy.expert;
+    }
+  }
+  return slots;
+}
+
+std::vector<PatternTask> RankMemory::tasks(std::size_t layer, std::size_t waves) const {
+  std::vector<PatternTask> tasks;
+  const std::vector<ExpertId> slots = contents(layer, waves);
+  for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+    if (slots[slot].is_none()) continue;
+    tasks.push_back({live_slot(layer, slot), {seed_, job_.plan->layers[layer].layer, slots[slot]}});
+  }
+  return tasks;
+}
+
+std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
+  std::vector<std::unique_ptr<Pending>> work;
+  const auto poison = [&](std::byte* start, Bytes bytes) {
+    if (start != nullptr) work.push_back(memory_.poison(start, bytes));
+  };
+  poison(live_, program_.live);
+  for (std::size_t set = 0; set < staging_.size(); ++set) {
+    poison(staging_[set], program_.staging_set);
+    poison(send_[set], program_.send_set);
+  }
+  return work;
+}
+
+std::unique_ptr<Pending> RankMemory::start_fill() const {
+  std::vector<PatternTask> tasks;
+  for (std::size_t layer = 0; layer < job_.plan->layers.size(); ++layer) {
+    // A layer without moves holds the same experts before and after.
+    const std::vector<PatternTask> more = this->tasks(layer, 0);
+    tasks.insert(tasks.end(), more.begin(), more.end());
+  }
+  return memory_.fill(tasks, job_.layout);
+}
+
+}  // namespace moeshift

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rank's live experts and its staging buffers, and what they should contain.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "moeshift/execute/device_memory.hpp"
+#include "moeshift/execute/rank_program.hpp"
+#include "moeshift/execute/shuffle.hpp"
+
+namespace moeshift {
+
+class RankMemory {
+ public:
+  /// Allocates everything the rank will ever need.
+  /// @throws InfeasibleError when it does not fit.
+  RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job, RankId self,
+             std::size_t buffers, std::uint64_t seed);
+
+  [[nodiscard]] std::byte* at(const Address& address, std::size_t set) const;
+  [[nodiscard]] std::byte* live_slot(std::size_t layer, std::size_t slot) const;
+
+  /// Copies between places of one buffer set.
+  [[nodiscard]] std::vector<CopyRequest> copies(const std::vector<ExpertCopy>& copies,
+                                                std::size_t set) const;
+  [[nodiscard]] std::vector<Message> messages(const std::vector<PlannedMessage>& messages,
+                                              std::size_t set) const;
+
+  /// What this rank's slots of a layer hold after so many committed waves, [slots_per_rank];
+  /// none() = nothing that matters.
+  [[nodiscard]] std::vector<ExpertId> contents(std::size_t layer, std::size_t waves) const;
+  /// The same as patterns to fill or verify.
+  [[nodiscard]] std::vector<PatternTask> tasks(std::size_t layer, std::size_t waves) const;
+
+  /// Poisons everything, then writes the old experts. Returns when done.
+  [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_poison() const;
+  [[nodiscard]] std::unique_ptr<Pending> start_fill() const;
+
+ private:
+  DeviceMemory& memory_;
+  const RankProgram& program_;
+  const ShuffleJob& job_;
+  RankId self_;
+  std::uint64_t seed_;
+  std::int64_t slot_bytes_;
+  std::byte* live_ = nullptr;
+  std::vector<std::byte*> staging_;  ///< by set
+  std::vector<std::byte*> send_;     ///< by set
+};
+
+}  // namespace moeshift

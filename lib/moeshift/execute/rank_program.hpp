@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one rank does to carry out its part of a transfer plan, with every address worked out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "moeshift/core/ids.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/execute/transport.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+
+namespace moeshift {
+
+/// The three blocks of memory a rank has. Staging and send exist once per buffer set.
+enum class Area : std::uint8_t {
+  kLive,     ///< [layers][slots per rank] experts: what the model reads
+  kStaging,  ///< experts on their way in
+  kSend,     ///< gathered outgoing experts
+};
+
+/// A place in one of the areas; the offset is from the start of the area (of its buffer set).
+struct Address {
+  Area area = Area::kLive;
+  std::int64_t offset = 0;
+
+  bool operator==(const Address&) const = default;
+};
+
+/// One expert copied inside the rank.
+struct ExpertCopy {
+  Address from;
+  Address to;
+};
+
+struct PlannedMessage {
+  RankId peer;
+  Direction direction = Direction::kSend;
+  Address address;
+  Bytes bytes;
+};
+
+/// One call of Transport::exchange; the same step of the same unit meets on both sides.
+struct ExchangeStep {
+  std::vector<ExpertCopy> gather;  ///< into the send area first
+  std::vector<PlannedMessage> messages;
+  bool relays = false;  ///< sends what an earlier step of this unit received
+};
+
+/// The commit of one layer (of one wave of it).
+struct LayerCommit {
+  std::size_t layer = 0;  ///< index into TransferPlan::layers
+  std::size_t wave = 0;
+  bool last_wave = true;
+  /// Copies of one pass are independent of each other; passes run in order.
+  std::vector<std::vector<ExpertCopy>> passes;
+};
+
+/// What is staged together and then committed, layer after layer.
+struct Unit {
+  std::vector<ExpertCopy> stage;
+  std::vector<ExchangeStep> steps;  ///< as many on every rank
+  std::vector<LayerCommit> layers;
+  bool follows_wave = false;  ///< reads what the unit before commits, on any rank
+};
+
+struct RankProgram {
+  std::vector<Unit> units;  ///< as many on every rank; layers that stay as they are have none
+  std::int64_t slots_per_rank = 0;  ///< of the live area: the larger of old and new
+  Bytes live;                       ///< size of the live area
+  Bytes staging_set;                ///< size of one set of staging buffers
+  Bytes send_set;                   ///< size of one set of send buffers
+  std::vector<RankId> send_to;      ///< peers, ascending
+  std::vector<RankId> receive_from;
+
+  /// All the memory this rank takes with `buffers` sets.
+  [[nodiscard]] Bytes memory(std::size_t buffers) const {
+    return live + (staging_set + send_set) * static_cast<std::int64_t>(buffers);
+  }
+};
+
+/// Works out `self`'s part of `plan`.
+///
+/// Experts going from one rank to the same other one in one group become a single message when
+/// they are smaller than `pack_below` (gathered at the source; staging buffers are renumbered so
+/// that they land side by side), else a message each: the k-th of every pair in the k-th exchange
+/// of the group, the same on all ranks, so that no transport can cut a group differently on two
+/// sides (nccl: a group of too many messages per pair deadlocks).
+/// @param slot_bytes of one expert, plan.expert_bytes with padding.
+/// Complexity: O(moves of the plan * log).
+[[nodiscard]] RankProgram make_rank_program(const TransferPlan& plan, RankId self, Bytes slot_bytes,
+                                            Bytes pack_below);
+
+}  // namespace moeshift

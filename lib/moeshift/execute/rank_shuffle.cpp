@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/execute/rank_shuffle.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+namespace {
+
+/// Patterns and poison are written at least this fast; the setup is given that much more time.
+constexpr BytesPerSecond kSlowestFill{0.25e9};
+
+std::size_t number_of(const std::string& text) {
+  std::size_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+Bytes pack_limit(const Member& member, const ShuffleOptions& options) {
+  return options.pack_below.value_or(member.transport->traits().pack_below);
+}
+
+}  // namespace
+
+RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOptions& options)
+    : member_(member),
+      job_(job),
+      options_(options),
+      waiter_(member, options.interrupted),
+      pack_below_(pack_limit(member, options)),
+      program_(
+          make_rank_program(*job.plan, member.control->self(), job.layout.slot_bytes, pack_below_)),
+      start_(SteadyClock::now()) {
+  outcome_.rank = self();
+  outcome_.memory = program_.memory(options.buffers);
+  outcome_.facts = member.facts;
+  for (const LayerMoves& moves : job.plan->layers) outcome_.layers.push_back({moves.layer});
+}
+
+RankOutcome RankShuffle::run() {
+  try {
+    prepare();
+    perform();
+    verify();
+  } catch (const ShuffleFailure& failure) {
+    fail(failure.failure());
+  } catch (const InfeasibleError& error) {
+    outcome_.infeasible = true;
+    fail({self(), where_.layer, where_.phase, error.what()});
+  } catch (const DeviceError& error) {
+    if (pipeline_ && pipeline_->busy_with()) {
+      where_ = topic(program_.units[*pipeline_->busy_with()], Phase::kStaging, "experts");
+    }
+    fail({self(), where_.layer, where_.phase, error.what()});
+  }
+  if (options_.journal != nullptr) {
+    options_.journal->end(self(), outcome_.failure ? outcome_.failure->message() : "complete");
+  }
+  return std::move(outcome_);
+}
+
+void RankShuffle::prepare() {
+  const SteadyClock::time_point begin = SteadyClock::now();
+  agree_on_plan();
+  agree_on_memory();
+  memory_.emplace(*member_.memory, program_, job_, self(), options_.buffers, options_.seed);
+  fill();
+  outcome_.times.setup = since(begin);
+  connect();
+  warm_up_foreground();
+  meet({.wanted = "sign of readiness"}, options_.timeout + outcome_.memory / kSlowestFill);
+  start_ = SteadyClock::now();
+}
+
+void RankShuffle::agree_on_plan() {
+  const bool lie = find_drill(options_.drills, FaultDrill::Kind::kHash, self()) != nullptr;
+  const std::string mine =
+      fmt::format("plan {} slot {} buffers {} pack {} mode {} seed {}", lie ? "0" : job_.plan->hash,
+                  job_.layout.slot_bytes.count(), options_.buffers, pack_below_.count(),
+                  static_cast<int>(options_.mode), options_.seed);
+  const std::vector<std::string> said = gather(mine, {.wanted = "plan hash"}, options_.timeout);
+  const auto agreeing = [&](const std::string& value) { return std::ranges::count(said, value); };
+  const auto common = std::ranges::max_element(said, {}, agreeing);
+  for (const RankId rank : all_ids<RankId>(said.size())) {
+    if (said[rank.index()] == *common) continue;
+    throw ShuffleFailure({.rank = rank,
+                          .reason = fmt::format("hash mismatch: it has '{}', the others '{}'",
+                                                said[rank.index()], *common)});
+  }
+}
+
+void RankShuffle::agree_on_memory() {
+  const bool none = find_drill(options_.drills, FaultDrill::Kind::kMemory, self()) != nullptr;
+  const Bytes left = none ? Bytes(0) : member_.memory->available().value_or(outcome_.memory);
+  const std::string mine = left < outcome_.memory ? std::to_string(left.count()) : "";
+  const std::vector<std::string> said = gather(mine, {.wanted = "memory report"}, options_.timeout);
+  for (const RankId rank : all_ids<RankId>(said.size())) {
+    if (said[rank.index()].empty()) continue;
+    throw InfeasibleError(
+        fmt::format("rank {} has {} bytes of memory left, this rank needs {}; lower --layers, "
+                    "--scale or --buffers",
+                    rank.value(), said[rank.index()], outcome_.memory.count()));
+  }
+}
+
+void RankShuffle::fill() {
+  const Deadline deadline = Deadline::in(options_.timeout + outcome_.memory / kSlowestFill);
+  for (const std::unique_ptr<Pending>& work : memory_->start_poison()) {
+    waiter_.until(*work, {.wanted = "poisoned memory"}, deadline);
+  }
+  waiter_.until(*memory_->start_fill(), {.wanted = "weights"}, deadline);
+}
+
+void RankShuffle::connect() {
+  // Poison and weights take a rank longer the more it has: meet before the clock starts.
+  meet({.wanted = "weights"}, options_.timeout + outcome_.memory / kSlowestFill);
+  const SteadyClock::time_point begin = SteadyClock::now();
+  member_.transport->connect(program_.send_to, program_.receive_from,
+                             Deadline::in(options_.timeout));
+  outcome_.times.connect = since(begin);
+}
+
+void RankShuffle::warm_up_foreground() {
+  if (options_.foreground == ForegroundKind::kNone || !member_.make_foreground) return;
+  foreground_ = member_.make_foreground(options_.foreground);
+  for (std::size_t step = 0; step < options_.undisturbed_steps; ++step) {
+    waiter_.until(*foreground_->start_step(), {.wanted = "foreground step"},
+                  Deadline::in(options_.timeout));
+    outcome_.undisturbed.push_back(foreground_->last_step());
+  }
+}
+
+void RankShuffle::perform() {
+  keep_unchanged_layers();
+  pipeline_.emplace(member_, program_, *memory_, options_, events());
+  for (std::size_t unit = 0; unit < program_.units.size(); ++unit) {
+    if (drill_of(FaultDrill::Kind::kLose, program_.units[unit]) != nullptr) pipeline_->mute(unit);
+  }
+  Seconds stalled{0.0};
+  while (committed_ < program_.units.size()) {
+    const bool layered = options_.mode == ShuffleMode::kLayered;
+    const std::size_t share = layered ? share_end(committed_) : program_.units.size();
+    pipeline_->allow(share);
+    if (options_.mode == ShuffleMode::kAsync && foreground_) {
+      foreground_step(stalled);
+      pipeline_->advance();
+    } else {
+      stage_front();
+    }
+    const SteadyClock::time_point boundary = SteadyClock::now();
+    commit_until(vote());
+    stalled = since(boundary);
+    outcome_.times.exposed += stalled;
+    if (layered && foreground_ && committed_ == share) foreground_step(stalled);
+  }
+  meet({.phase = Phase::kCommitted, .wanted = "last commit"}, options_.timeout);
+  outcome_.times.total = since(start_);
+  if (options_.mode == ShuffleMode::kSync) outcome_.times.exposed = outcome_.times.total;
+}
+
+/// The unit after the last one that may be staged before the model's next step.
+std::size_t RankShuffle::share_end(std::size_t unit) const {
+  std::size_t layers = 0;
+  while (unit < program_.units.size() && layers < options_.layers_per_step) {
+    layers += program_.units[unit++].layers.size();
+  }
+  return unit;
+}
+
+void RankShuffle::keep_unchanged_layers() {
+  for (std::size_t layer = 0; layer < job_.plan->layers.size(); ++layer) {
+    if (job_.plan->layers[layer].waves.empty()) outcome_.layers[layer].phase = Phase::kCommitted;
+  }
+}
+
+void RankShuffle::stage_front() {
+  const SteadyClock::time_point begin = SteadyClock::now();
+  const Unit& unit = program_.units[committed_];
+  where_ = topic(unit, Phase::kStaging, "experts");
+  waiter_.until(
+      [&] {
+        pipeline_->advance();
+        return pipeline_->staged() > 0;
+      },
+      where_, Deadline::in(options_.timeout), [&] { return pipeline_->waiting_for(); });
+  if (options_.mode == ShuffleMode::kLayered) outcome_.times.exposed += since(begin);
+}
+
+/// Agrees on how many units are staged on every rank.
+std::size_t RankShuffle::vote() {
+  const std::size_t mine = committed_ + pipeline_->staged();
+  const Unit& unit = program_.units[committed_];
+  where_ = topic(unit, Phase::kStaged, "vote");
+  if (mine > committed_) drill(unit, Phase::kStaged);
+  const SteadyClock::time_point begin = SteadyClock::now();
+  // A vote is awaited a little longer than experts are, so that who starves speaks up first.
+  const std::vector<std::string> said =
+      gather(std::to_string(mine), where_, options_.timeout * 1.1);
+  std::size_t everywhere = mine;
+  for (const std::string& value : said) everywhere = std::min(everywhere, number_of(value));
+  span("vote", name_of_unit(unit), begin, SteadyClock::now());
+  return everywhere;
+}
+
+void RankShuffle::commit_until(std::size_t units) {
+  while (committed_ < units) {
+    commit(pipeline_->front());
+    pipeline_->pop();
+    ++committed_;
+    const bool needed =
+        committed_ < program_.units.size() && program_.units[committed_].follows_wave;
+    if (!needed) continue;
+    const WaitTopic next = topic(program_.units[committed_], Phase::kCommitted, "commit");
+    meet(next, options_.timeout);
+    pipeline_->committed_everywhere(committed_);
+  }
+}
+
+void RankShuffle::commit(const Flight& flight) {
+  const Unit& unit = program_.units[flight.unit];
+  where_ = topic(unit, Phase::kVoted, "commit");
+  const SteadyClock::time_point voted = SteadyClock::now();
+  for (const LayerCommit& layer : unit.layers) {
+    outcome_.layers[layer.layer].vote +=
+        Seconds(std::chrono::duration<double>(voted - *flight.staged).count());
+    reach(layer.layer, layer.wave, Phase::kVoted);
+  }
+  for (const LayerCommit& layer : unit.layers) commit_layer(layer, flight.set);
+}
+
+void RankShuffle::commit_layer(const LayerCommit& commit, std::size_t set) {
+  const SteadyClock::time_point begin = SteadyClock::now();
+  where_.layer = label(commit.layer);
+  for (const std::vector<ExpertCopy>& pass : commit.passes) {
+    const auto work = member_.memory->copy(memory_->copies(pass, set), CopyLane::kCommit);
+    drill(program_.units[committed_], Phase::kVoted);
+    waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
+  }
+  LayerOutcome& layer = outcome_.layers[commit.layer];
+  layer.waves_committed = commit.wave + 1;
+  if (commit.last_wave) layer.epoch += 1;
+  layer.commit += since(begin);
+  reach(commit.layer, commit.wave, Phase::kCommitted);
+  const FaultDrill* corrupt = find_drill(options_.drills, FaultDrill::Kind::kCorrupt, self());
+  if (corrupt != nullptr && corrupt->layer == label(commit.layer)) {
+    member_.memory->corrupt(memory_->live_slot(commit.layer, corrupt->slot));
+  }
+  span("commit", fmt::format("layer {}", where_.layer->value()), begin, SteadyClock::now());
+}
+
+void RankShuffle::foreground_step(Seconds stalled) {
+  const auto step = foreground_->start_step();
+  waiter_.until(
+      [&] {
+        if (options_.mode == ShuffleMode::kAsync) pipeline_->advance();
+        return step->poll();
+      },
+      {.layer = where_.layer, .phase = Phase::kStaging, .wanted = "foreground step"},
+      Deadline::in(options_.timeout), [&] { return step->waiting_for(); });
+  outcome_.disturbed.push_back(foreground_->last_step() + stalled);
+}
+
+void RankShuffle::verify() {
+  if (!options_.verify) return;
+  const SteadyClock::time_point begin = SteadyClock::now();
+  for (std::size_t layer = 0; layer < job_.plan->layers.size(); ++layer) {
+    const SteadyClock::time_point started = SteadyClock::now();
+    where_ = {.layer = label(layer), .phase = Phase::kCommitted, .wanted = "verification"};
+    const std::size_t waves = outcome_.layers[layer].waves_committed;
+    const std::vector<PatternTask> tasks = memory_->tasks(layer, waves);
+    const auto work = member_.memory->verify(tasks, job_.layout);
+    waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
+    outcome_.slots_verified += tasks.size();
+    for (const Mismatch& mismatch : work->mismatches()) {
+      const PatternTask& task = tasks[mismatch.task];
+      const std::ptrdiff_t offset = task.slot - memory_->live_slot(layer, 0);
+      outcome_.faults.push_back({self(), label(layer),
+                                 static_cast<std::size_t>(offset / job_.layout.slot_bytes.count()),
+                                 task.key.expert, mismatch.wrong_bytes, mismatch.first_offset});
+    }
+    if (!outcome_.failure) reach(layer, waves, Phase::kVerified);
+    span("verify", fmt::format("layer {}", label(layer).value()), started, SteadyClock::now());
+  }
+  outcome_.times.verify = since(begin);
+}
+
+void RankShuffle::fail(Failure failure) {
+  outcome_.failure = std::move(failure);
+  member_.control->fail(*outcome_.failure);
+  member_.transport->abort();
+  pipeline_.reset();
+  survey_after_failure();
+}
+
+/// Every layer is wholly old or wholly new: say which, having looked.
+void RankShuffle::survey_after_failure() {
+  if (!memory_ || where_.phase == Phase::kSetup) return;
+  try {
+    verify();
+  } catch (const DeviceError&) {
+    outcome_.slots_verified = 0;  // the device is gone, and with it what it held
+  }
+}
+
+}  // namespace moeshift

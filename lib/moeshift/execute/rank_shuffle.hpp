@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// One rank's way through a rearrangement: the phases, in the order in which they happen.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeshift/execute/pipeline.hpp"
+#include "moeshift/execute/rank_memory.hpp"
+#include "moeshift/execute/rank_program.hpp"
+#include "moeshift/execute/shuffle.hpp"
+#include "moeshift/execute/waiter.hpp"
+
+namespace moeshift {
+
+class RankShuffle {
+ public:
+  RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOptions& options);
+
+  [[nodiscard]] RankOutcome run();
+
+ private:
+  // Setup: nothing is live yet.
+  void prepare();
+  void agree_on_plan();
+  void agree_on_memory();
+  void fill();
+  void connect();
+  void warm_up_foreground();
+
+  // The rearrangement.
+  void perform();
+  void stage_front();
+  [[nodiscard]] std::size_t vote();
+  void commit_until(std::size_t units);
+  void commit(const Flight& flight);
+  void commit_layer(const LayerCommit& commit, std::size_t set);
+  void keep_unchanged_layers();
+  void foreground_step(Seconds stalled);
+  [[nodiscard]] std::size_t share_end(std::size_t unit) const;
+
+  // After it.
+  void verify();
+  void fail(Failure failure);
+  void survey_after_failure();
+
+  // Small services.
+  [[nodiscard]] std::vector<std::string> gather(const std::string& mine, const WaitTopic& topic,
+                                                Seconds allowance);
+  /// A gather whose values say nothing: all ranks are here.
+  void meet(const WaitTopic& topic, Seconds allowance);
+  void reach(std::size_t layer, std::size_t wave, Phase phase);
+  void drill(const Unit& unit, Phase phase);
+  [[nodiscard]] const FaultDrill* drill_of(FaultDrill::Kind kind, const Unit& unit) const;
+  void span(const char* track, const std::string& name, SteadyClock::time_point start,
+            SteadyClock::time_point end);
+  [[nodiscard]] WaitTopic topic(const Unit& unit, Phase phase, const char* wanted) const;
+  [[nodiscard]] std::string name_of_unit(const Unit& unit) const;
+  [[nodiscard]] PipelineEvents events();
+  [[nodiscard]] LayerId label(std::size_t layer) const { return job_.plan->layers[layer].layer; }
+  [[nodiscard]] RankId self() const { return member_.control->self(); }
+
+  Member& member_;
+  const ShuffleJob& job_;
+  const ShuffleOptions& options_;
+  Waiter waiter_;
+  Bytes pack_below_;
+  RankProgram program_;
+  std::optional<RankMemory> memory_;
+  std::optional<Pipeline> pipeline_;
+  std::unique_ptr<Foreground> foreground_;
+  RankOutcome outcome_;
+  WaitTopic where_;  ///< what this rank is at, for failures that do not know
+  std::size_t committed_ = 0;
+  SteadyClock::time_point start_;
+};
+
+}  // namespace moeshift

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// The small services of RankShuffle: agreement, journal, drills, spans.
+#include <csignal>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/execute/rank_shuffle.hpp"
+
+namespace moeshift {
+
+std::vector<std::string> RankShuffle::gather(const std::string& mine, const WaitTopic& topic,
+                                             Seconds allowance) {
+  const auto gathering = member_.control->all_gather(mine);
+  waiter_.until(
+      [&] {
+        if (pipeline_) pipeline_->advance();
+        return gathering->poll();
+      },
+      topic, Deadline::in(allowance), [&] { return gathering->waiting_for(); });
+  return gathering->values();
+}
+
+void RankShuffle::meet(const WaitTopic& topic, Seconds allowance) {
+  static_cast<void>(gather({}, topic, allowance));
+}
+
+void RankShuffle::reach(std::size_t layer, std::size_t wave, Phase phase) {
+  LayerOutcome& outcome = outcome_.layers[layer];
+  outcome.phase = phase;
+  if (options_.journal == nullptr) return;
+  options_.journal->record({self(), label(layer), wave, phase, outcome.epoch});
+}
+
+PipelineEvents RankShuffle::events() {
+  PipelineEvents events;
+  events.begins = [this](const Flight& flight) {
+    const Unit& unit = program_.units[flight.unit];
+    for (const LayerCommit& layer : unit.layers) reach(layer.layer, layer.wave, Phase::kStaging);
+  };
+  events.issued = [this](const Flight& flight) {
+    drill(program_.units[flight.unit], Phase::kStaging);
+  };
+  events.staged = [this](const Flight& flight) {
+    const Unit& unit = program_.units[flight.unit];
+    for (const LayerCommit& layer : unit.layers) {
+      reach(layer.layer, layer.wave, Phase::kStaged);
+      outcome_.layers[layer.layer].stage +=
+          Seconds(std::chrono::duration<double>(*flight.staged - flight.started).count());
+    }
+    span(flight.set % 2 == 0 ? "stage, even buffers" : "stage, odd buffers", name_of_unit(unit),
+         flight.started, *flight.staged);
+  };
+  return events;
+}
+
+const FaultDrill* RankShuffle::drill_of(FaultDrill::Kind kind, const Unit& unit) const {
+  const FaultDrill* drill = find_drill(options_.drills, kind, self());
+  if (drill == nullptr) return nullptr;
+  for (const LayerCommit& layer : unit.layers) {
+    if (label(layer.layer) == drill->layer) return drill;
+  }
+  return nullptr;
+}
+
+void RankShuffle::drill(const Unit& unit, Phase phase) {
+  using Kind = FaultDrill::Kind;
+  const auto due = [&](Kind kind) -> const FaultDrill* {
+    const FaultDrill* drill = drill_of(kind, unit);
+    return drill != nullptr && drill->phase == phase ? drill : nullptr;
+  };
+  if (due(Kind::kKill) != nullptr) std::raise(SIGKILL);
+  if (due(Kind::kError) != nullptr) throw DeviceError("transport error injected");
+  if (due(Kind::kInterrupt) != nullptr) {
+    throw ShuffleFailure({self(), where_.layer, where_.phase, "interrupted", true});
+  }
+  const FaultDrill* sleep = due(Kind::kSleep);
+  if (sleep == nullptr) return;
+  // Deaf as well, until the others have given up: then the process may end.
+  const Deadline end = Deadline::in(sleep->duration);
+  while (!end.expired() && !member_.control->failure()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+void RankShuffle::span(const char* track, const std::string& name, SteadyClock::time_point start,
+                       SteadyClock::time_point end) {
+  const auto seconds = [](SteadyClock::duration d) {
+    return Seconds(std::chrono::duration<double>(d).count());
+  };
+  Timeline& timeline = outcome_.timeline;
+  timeline.spans.push_back({timeline.track(fmt::format("rank {}", self().value()), track),
+                            name,
+                            std::string(track).substr(0, std::string(track).find(',')),
+                            seconds(start - start_),
+                            seconds(end - start),
+                            {}});
+}
+
+WaitTopic RankShuffle::topic(const Unit& unit, Phase phase, const char* wanted) const {
+  return {label(unit.layers.front().layer), phase, wanted};
+}
+
+std::string RankShuffle::name_of_unit(const Unit& unit) const {
+  const LayerCommit& first = unit.layers.front();
+  const LayerCommit& last = unit.layers.back();
+  if (unit.layers.size() > 1) {
+    return fmt::format("layers {}-{}", label(first.layer).value(), label(last.layer).value());
+  }
+  if (first.wave == 0 && first.last_wave)
+    return fmt::format("layer {}", label(first.layer).value());
+  return fmt::format("layer {} wave {}", label(first.layer).value(), first.wave);
+}
+
+}  // namespace moeshift

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/catch.hpp"
+#include "tests/support/worlds.hpp"
+
+using namespace moeshift;
+using test::random_rearrangement;
+using test::Rearrangement;
+
+namespace {
+
+std::vector<RankOutcome> perform(const Rearrangement& work, const ShuffleOptions& options) {
+  const auto world = host_backend().open({.ranks = work.plan.ranks, .place = {}, .settings = {}});
+  return run_world(*world, work.job(), options);
+}
+
+void require_all_new(const std::vector<RankOutcome>& outcomes, std::size_t ranks) {
+  REQUIRE(outcomes.size() == ranks);
+  for (const RankOutcome& outcome : outcomes) {
+    INFO((outcome.failure ? outcome.failure->message() : "no failure"));
+    CHECK_FALSE(outcome.failure);
+    CHECK(outcome.faults.empty());
+    CHECK(outcome.slots_verified > 0);
+    for (const LayerOutcome& layer : outcome.layers) CHECK(layer.phase == Phase::kVerified);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a host shuffle leaves every slot with its new expert") {
+  const Rearrangement work = random_rearrangement(1, 3, 12, 4, 4);
+  require_all_new(perform(work, {}), 4);
+}
+
+TEST_CASE("relayed experts and packed messages arrive byte for byte") {
+  const Rearrangement work = random_rearrangement(2, 5, 24, 8, 5, 2);
+  ShuffleOptions options;
+  options.buffers = 3;
+  options.pack_below = Bytes(1 << 20);
+  require_all_new(perform(work, options), 8);
+}
+
+TEST_CASE("one buffer set is enough") {
+  ShuffleOptions options;
+  options.buffers = 1;
+  require_all_new(perform(random_rearrangement(3, 6, 16, 4, 6), options), 4);
+}
+
+TEST_CASE("a world of one rank permutes its own slots") {
+  require_all_new(perform(random_rearrangement(4, 4, 8, 1, 8), {}), 1);
+}
+
+TEST_CASE("a corrupted byte is found with its layer and rank and slot and offset") {
+  const Rearrangement work = random_rearrangement(5, 3, 12, 4, 4);
+  ShuffleOptions options;
+  options.drills = {parse_fault_drill("corrupt:1,2,3")};
+  const std::vector<RankOutcome> outcomes = perform(work, options);
+  CHECK(outcomes[0].faults.empty());
+  REQUIRE(outcomes[2].faults.size() == 1);
+  const SlotFault& fault = outcomes[2].faults[0];
+  CHECK(fault.layer == LayerId(1));
+  CHECK(fault.slot == 3);
+  CHECK(fault.expert == work.next(LayerId(1), SlotId(2 * 4 + 3)));
+  CHECK(fault.wrong_bytes == 1);
+  CHECK(fault.first_offset == 0);
+}
