@@ -14,6 +14,7 @@ std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_models();
 [[nodiscard]] std::unique_ptr<Command> make_clusters();
 [[nodiscard]] std::unique_ptr<Command> make_check();
+[[nodiscard]] std::unique_ptr<Command> make_trace_info();
 [[nodiscard]] std::unique_ptr<Command> make_trace_convert();
 [[nodiscard]] std::unique_ptr<Command> make_trace_generate();
 [[nodiscard]] std::unique_ptr<Command> make_export();

@@ -24,6 +24,8 @@ std::span<const CommandEntry> commands() {
        make_compare},
       {"check", "fail when a result is worse than an earlier one",
        "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
+      {"trace info", "shape, imbalance and drift of a load trace, and whether it is sound",
+       "moeshift trace info traces/deepseek_like_prefill.jsonl", make_trace_info},
       {"trace convert", "rewrite a load trace in another format",
        "moeshift trace convert stats.jsonl trace.jsonl --to neutral", make_trace_convert},
       {"trace generate", "make a synthetic load trace from a seed",

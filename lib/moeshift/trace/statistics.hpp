@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// How unequal a trace is, how fast it moves, and whether it can be what it says it is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moeshift/model/load.hpp"
+
+namespace moeshift {
+
+/// Hottest expert / mean expert, >= 1; 0 for a layer without load.
+[[nodiscard]] double expert_imbalance(std::span<const double> loads);
+/// Gini coefficient: 0 = all equal, 1 - 1/E = one expert takes all. Sorts a copy.
+[[nodiscard]] double gini(std::span<const double> loads);
+/// Standard deviation / mean (population), 0 for a layer without load.
+[[nodiscard]] double coefficient_of_variation(std::span<const double> loads);
+/// Half the summed difference of the normalised loads: the share of tokens that would have to
+/// change experts. 0 when either is without load.
+[[nodiscard]] double total_variation(std::span<const double> before, std::span<const double> after);
+/// The `count` hottest experts, ascending by id; ties go to the lower id.
+[[nodiscard]] std::vector<std::uint32_t> hottest_experts(std::span<const double> loads,
+                                                         std::size_t count);
+/// How many experts make the "hot set" of which drift is told: 8, but at most a quarter of all.
+[[nodiscard]] std::size_t hot_set_size(std::size_t num_experts);
+
+/// One layer, over the sum of all steps, and its change from step to step.
+struct LayerStatistics {
+  double tokens = 0;     ///< assignments (tokens * top_k)
+  double imbalance = 0;  ///< hottest / mean expert
+  double gini = 0;
+  double cv = 0;
+  std::size_t idle_experts = 0;     ///< never chosen
+  double step_imbalance = 0;        ///< mean over steps of hottest / mean expert
+  double step_variation = 0;        ///< mean total variation of consecutive steps
+  double step_hot_overlap = 0;      ///< mean share of the hot set that stays
+  std::vector<double> expert_load;  ///< [num_experts], summed over steps
+};
+
+/// From the step before to this one, mean over layers.
+struct StepDrift {
+  double variation = 0;
+  double hot_overlap = 1;
+};
+
+/// Something that does not fit. `text` says what was seen, `advice` what to do about it.
+struct TraceWarning {
+  std::string_view kind;  ///< "top_k_divisibility", "top_k_ceiling", "unequal_totals", ...
+  std::string text;
+  std::string advice;
+};
+
+struct TraceStatistics {
+  std::size_t num_steps = 0;
+  std::optional<double> tokens;  ///< mean over layers of assignments / top_k; needs top_k
+  std::size_t hot_set = 0;
+  std::vector<LayerStatistics> layers;
+  std::vector<StepDrift> drift;  ///< [num_steps - 1]
+  std::vector<TraceWarning> warnings;
+};
+
+/// Takes steps one at a time; memory is a few matrices and two numbers per step.
+///
+/// Warnings: layer totals that top_k does not divide; an expert chosen more often than there are
+/// tokens (max * top_k > sum); unequal layer totals within a step; layers without load; counts that
+/// only ever grow (cumulative recorders); step numbers that do not ascend; top_k not stated.
+class TraceObserver {
+ public:
+  explicit TraceObserver(const TraceHeader& header);
+
+  /// `step` has the header's shape.
+  void add(const TraceStep& step);
+  [[nodiscard]] TraceStatistics finish() const;
+
+ private:
+  /// How often something was seen, and where first.
+  struct Sighting {
+    std::size_t count = 0;
+    std::int64_t step = 0;
+    std::size_t layer = 0;
+    double value = 0;  ///< of the worst one
+    void see(std::int64_t at_step, std::size_t at_layer, double how_bad);
+  };
+
+  void check_layer(const TraceStep& step, LayerId layer, double total);
+  void check_totals(const TraceStep& step, std::span<const double> totals);
+  void compare(const TraceStep& step);
+  [[nodiscard]] std::vector<TraceWarning> warnings() const;
+  [[nodiscard]] std::string layer_name(std::size_t layer) const;
+
+  TraceHeader header_;
+  std::size_t hot_set_;
+  std::size_t num_steps_ = 0;
+  LoadMatrix sum_;
+  LoadMatrix last_;
+  std::vector<std::vector<std::uint32_t>> last_hot_;
+  std::vector<double> imbalance_sum_;
+  std::vector<double> variation_sum_;
+  std::vector<double> overlap_sum_;
+  std::vector<StepDrift> drift_;
+  bool ascending_ = true;
+  bool only_grows_ = true;
+  std::int64_t last_step_ = -1;
+  Sighting indivisible_, above_ceiling_, unequal_, empty_;
+};
+
+}  // namespace moeshift
