@@ -17,9 +17,10 @@ Traffic& operator+=(Traffic& sum, const Traffic& more) {
 
 }  // namespace
 
-GroupPricer::GroupPricer(Bytes expert_bytes, const Topology& topology, const Cluster& cluster,
+GroupPricer::GroupPricer(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
                          double share)
-    : expert_bytes_(expert_bytes),
+    : expert_bytes_(plan.expert_bytes),
+      messages_per_expert_(plan.messages_per_expert),
       topology_(topology),
       cluster_(cluster),
       share_(share),
@@ -38,7 +39,8 @@ void GroupPricer::add(std::span<const Transfer> transfers) {
     Traffic& pair =
         pairs_[transfer.source.index() * topology_.ranks() + transfer.destination.index()];
     if (pair.experts++ == 0) touched_.emplace_back(transfer.source, transfer.destination);
-    pair.messages = 1;
+    pair.messages =
+        messages_per_expert_ == 0 ? 1 : pair.messages + std::int64_t{messages_per_expert_};
   }
 }
 
@@ -52,7 +54,8 @@ void GroupPricer::add_message(LinkClass link, RankId source, RankId destination,
   const NodeId to = topology_.node_of(destination);
   ports.node_egress[from.index()] += traffic;
   ports.node_ingress[to.index()] += traffic;
-  busiest_pair_[index] = std::max(busiest_pair_[index], traffic.experts);
+  Traffic& most = busiest_pair_[index];
+  most = {std::max(most.messages, traffic.messages), std::max(most.experts, traffic.experts)};
   fabric_[from.index()] += traffic;
   if (to != from) fabric_[to.index()] += traffic;
 }
@@ -73,8 +76,7 @@ Seconds GroupPricer::class_time(LinkClass link_class) const {
   const LinkTraffic& ports = links_[index];
   if (!ports.used) return {};
   const LinkParameters& link = cluster_.link(link_class);
-  const BytesPerSecond pair = link.pair * share_;
-  Seconds slowest = std::max({link.per_message + expert_bytes_ * busiest_pair_[index] / pair,
+  Seconds slowest = std::max({busiest(std::span(&busiest_pair_[index], 1), link, link.pair),
                               busiest(ports.egress, link, link.egress),
                               busiest(ports.ingress, link, link.ingress)});
   if (link.node_egress) {

@@ -23,12 +23,13 @@ struct Traffic {
 
 /// Adds up the transfers of one group per resource, then prices the slowest.
 ///
-/// What one pair exchanges in one group is one packed message. Reused from group to group: a group
+/// Reused from group to group: a group
 /// costs O(its transfers), not O(ranks^2).
 class GroupPricer {
  public:
   /// @param share of every link's capacity that the rearrangement may use, in (0, 1].
-  GroupPricer(Bytes expert_bytes, const Topology& topology, const Cluster& cluster, double share);
+  GroupPricer(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
+              double share);
 
   void add(std::span<const Transfer> transfers);
   /// The time of all that was added since the last call; nothing costs nothing.
@@ -49,14 +50,15 @@ class GroupPricer {
                                 BytesPerSecond capacity) const;
 
   Bytes expert_bytes_;
+  std::uint32_t messages_per_expert_;  ///< 0: one packed message per pair
   const Topology& topology_;
   const Cluster& cluster_;
   double share_;
-  std::vector<Traffic> pairs_;                             ///< [ranks, ranks]
-  std::vector<std::pair<RankId, RankId>> touched_;         ///< pairs with traffic
-  std::array<LinkTraffic, kLinkClasses> links_;            ///< none for kLocal
-  std::array<std::int64_t, kLinkClasses> busiest_pair_{};  ///< experts
-  std::vector<Traffic> fabric_;                            ///< [nodes]
+  std::vector<Traffic> pairs_;                      ///< [ranks, ranks]
+  std::vector<std::pair<RankId, RankId>> touched_;  ///< pairs with traffic
+  std::array<LinkTraffic, kLinkClasses> links_;     ///< none for kLocal
+  std::array<Traffic, kLinkClasses> busiest_pair_{};
+  std::vector<Traffic> fabric_;  ///< [nodes]
 };
 
 }  // namespace moeshift

@@ -117,7 +117,7 @@ Seconds pipeline(const TransferPlan& plan, std::span<const LayerCost> layers, st
 
 TransferCost price(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
                    const CostOptions& options) {
-  GroupPricer pricer(plan.expert_bytes, topology, cluster, options.background_share);
+  GroupPricer pricer(plan, topology, cluster, options.background_share);
   BatchCost batch_cost(plan, cluster, pricer);
   TransferCost cost;
   for (const LayerBatch& batch : plan.batches) {

@@ -87,6 +87,8 @@ struct TransferPlan {
   std::size_t old_ranks = 0;
   std::size_t new_ranks = 0;
   Bytes expert_bytes;
+  /// Messages that carry one expert; 0 = all that a pair exchanges in a group is one message.
+  std::uint32_t messages_per_expert = 0;
   std::vector<LayerMoves> layers;                 ///< every layer once, ascending
   std::vector<LayerBatch> batches;                ///< covers `layers` in order
   IdVector<RankId, std::uint32_t> staging_slots;  ///< buffers per rank for one batch in flight

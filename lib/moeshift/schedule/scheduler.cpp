@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/schedule/layer_needs.hpp"
+#include "moeshift/schedule/problem_check.hpp"
 #include "moeshift/schedule/rounds.hpp"
 #include "moeshift/schedule/routes.hpp"
 
@@ -17,47 +17,6 @@ namespace moeshift {
 namespace {
 
 using Buffers = IdVector<RankId, std::uint32_t>;
-
-void check_shapes(const Placement& old, const Placement& next, const Topology& topology) {
-  const auto disagree = [](std::string_view what, std::size_t a, std::size_t b) {
-    throw InputError("", fmt::format("old placement has {} {}, new placement {}", a, what, b));
-  };
-  if (old.layers() != next.layers()) disagree("layers", old.layers(), next.layers());
-  if (old.experts() != next.experts()) disagree("experts", old.experts(), next.experts());
-  const std::size_t ranks = std::max(old.ranks(), next.ranks());
-  if (topology.ranks() != ranks) {
-    throw InputError(
-        "", fmt::format("placements have {} ranks, cluster has {}", ranks, topology.ranks()));
-  }
-}
-
-IdVector<RankId, bool> dead_flags(const ScheduleOptions& options, std::size_t ranks) {
-  IdVector<RankId, bool> dead(ranks, false);
-  for (const RankId rank : options.dead_ranks) {
-    if (rank.index() >= ranks) {
-      throw InputError("", fmt::format("dead rank {}, expected 0 .. {}", rank.value(), ranks - 1));
-    }
-    dead[rank] = true;
-  }
-  return dead;
-}
-
-/// "layer 3: experts 5, 7; layer 4: expert 9"
-void check_reachable(const std::vector<LayerNeeds>& needs) {
-  std::string missing;
-  for (std::size_t layer = 0; layer < needs.size(); ++layer) {
-    const std::vector<ExpertId>& experts = needs[layer].unreachable;
-    if (experts.empty()) continue;
-    missing += fmt::format("{}layer {}: expert{}", missing.empty() ? "" : "; ", layer,
-                           experts.size() == 1 ? "" : "s");
-    for (std::size_t i = 0; i < experts.size(); ++i) {
-      missing += fmt::format("{} {}", i == 0 ? "" : ",", experts[i].value());
-    }
-  }
-  if (!missing.empty()) {
-    throw InputError("", "no live rank of the old placement holds " + missing);
-  }
-}
 
 void check_budget(const TransferPlan& plan, const std::optional<Bytes>& budget) {
   if (!budget) return;
@@ -138,31 +97,15 @@ class WaveBuilder {
 TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
                                 const Topology& topology, Bytes expert_bytes,
                                 const ScheduleOptions& options, Threads threads) {
-  check_shapes(old, next, topology);
-  const IdVector<RankId, bool> dead = dead_flags(options, topology.ranks());
-  std::vector<LayerNeeds> needs(next.layers());
-  parallel_for(needs.size(), threads,
-               [&](std::size_t i) { needs[i] = find_needs(old, next, LayerId(i), dead); });
-  check_reachable(needs);
-
-  TransferPlan plan;
-  plan.ranks = topology.ranks();
-  plan.experts = next.experts();
-  plan.old_slots_per_rank = old.slots_per_rank();
-  plan.new_slots_per_rank = next.slots_per_rank();
-  plan.old_ranks = old.ranks();
-  plan.new_ranks = next.ranks();
-  plan.expert_bytes = expert_bytes;
-  plan.layers.resize(needs.size());
+  const std::vector<LayerNeeds> needs =
+      checked_needs(old, next, topology, options.dead_ranks, threads);
+  TransferPlan plan = empty_plan(old, next, topology, expert_bytes);
   std::vector<Buffers> buffers(needs.size(), Buffers(plan.ranks, 0));
   parallel_for(needs.size(), threads, [&](std::size_t i) {
-    plan.layers[i].layer = LayerId(i);
     if (needs[i].local.empty() && needs[i].arrivals.empty()) return;
     plan.layers[i].waves.push_back(WaveBuilder(needs[i], buffers[i]).build(topology));
   });
-  plan.staging_slots.assign(plan.ranks, 0);
   for (std::size_t i = 0; i < needs.size(); ++i) {
-    plan.batches.push_back({i, 1});
     for (const RankId rank : plan.staging_slots.ids()) {
       plan.staging_slots[rank] = std::max(plan.staging_slots[rank], buffers[i][rank]);
     }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The orders in which other systems move experts, as transfer plans: to compare with, not to run.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "moeshift/core/parallel.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/model/placement.hpp"
+#include "moeshift/model/topology.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+
+namespace moeshift {
+
+enum class PeerSchedule {
+  kVllm,         ///< one message per tensor, one batch per layer, sources by rank order
+  kVllmBatched,  ///< the same flows in half-duplex first-fit batches
+  kSglang,       ///< same-node sources first, batches of 32 logical experts
+};
+
+/// Re-enacts a peer's rearrangement: the same weights delivered, every expert sent to each rank
+/// that needs it on its own, every local move and every received expert staged in a buffer.
+///
+/// Groups are the peer's batches. Rounds number the groups: peers do not keep the rule of one
+/// message per port and round, so such a plan is for price() alone.
+///
+/// @param tensors_per_expert messages that carry one expert.
+/// @throws InputError as make_transfer_plan.
+/// Sources: vllm-project/vllm vllm/distributed/eplb/rebalance_execute.py `move_to_buffer` and
+/// #52641 (batches); sgl-project/sglang python/sglang/srt/eplb/expert_location_updater.py and
+/// #30829 (chunks of 32). Theirs are Python and per rank; ours sees all ranks at once.
+[[nodiscard]] TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old,
+                                          const Placement& next, const Topology& topology,
+                                          Bytes expert_bytes, std::uint32_t tensors_per_expert,
+                                          Threads threads = {});
+
+}  // namespace moeshift
