@@ -53,7 +53,9 @@ std::size_t Wave::groups() const {
 }
 
 std::size_t Wave::rounds() const {
-  return transfers.empty() ? 0 : transfers.back().round + std::size_t{1};
+  std::size_t count = 0;
+  for (const Transfer& t : transfers) count = std::max(count, t.round + std::size_t{1});
+  return count;
 }
 
 TransferTotals& TransferTotals::operator+=(const TransferTotals& other) {

@@ -42,11 +42,12 @@ struct Transfer {
   RankId destination;
   Place to;
   LinkClass link = LinkClass::kIntraNode;
-  /// Transfers of one round have distinct sources and distinct destinations per port class
-  /// (intra-node and inter-node ports work side by side).
+  /// Counted per port class (intra-node and inter-node ports work side by side): transfers of one
+  /// class and round have distinct sources and distinct destinations.
   std::uint32_t round = 0;
-  /// Transfers of one group are issued together and waited for once. Groups are runs of rounds, and
-  /// a transfer that reads a staging buffer comes in a later group than the one that fills it.
+  /// Transfers of one group are issued together and waited for once. A group is a run of rounds of
+  /// each class; a transfer that reads a staging buffer comes in a later group than the one that
+  /// fills it.
   std::uint32_t group = 0;
 
   auto operator<=>(const Transfer&) const = default;
@@ -61,7 +62,7 @@ struct Wave {
 
   /// Groups of transfers: one more than the largest, 0 without transfers.
   [[nodiscard]] std::size_t groups() const;
-  /// Rounds likewise.
+  /// One more than the largest round of any transfer, 0 without.
   [[nodiscard]] std::size_t rounds() const;
 };
 

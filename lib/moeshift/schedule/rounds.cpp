@@ -2,99 +2,150 @@
 #include "moeshift/schedule/rounds.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <cmath>
 
+#include "moeshift/schedule/covering_matching.hpp"
 #include "moeshift/schedule/edge_coloring.hpp"
 
 namespace moeshift {
 namespace {
 
+/// The hops of one port class as a graph whose rounds are taken out one after another.
+class PortGraph {
+ public:
+  PortGraph(std::size_t ranks, const std::vector<Hop>& hops, const LayerNeeds& needs,
+            std::vector<std::uint32_t> members)
+      : ranks_(ranks), hop_(std::move(members)), open_(hop_.size(), true) {
+    edges_.reserve(hop_.size());
+    for (const std::uint32_t i : hop_) {
+      edges_.push_back({hops[i].source.value(), needs.arrivals[hops[i].arrival].rank.value()});
+    }
+    rounds_ = max_degree(edges_, ranks, ranks);
+  }
+
+  /// Rounds that the hops not taken yet need.
+  [[nodiscard]] std::size_t rounds() const { return rounds_; }
+  [[nodiscard]] const std::vector<std::uint32_t>& hops() const { return hop_; }
+
+  /// Takes out one round that uses only hops whose flag in `usable` is set and leaves one round
+  /// less to do; false when there is none. @return via `taken` the hops of the round.
+  bool take_round(const std::vector<bool>& usable, std::vector<std::uint32_t>& taken) {
+    std::vector<std::size_t> sends(ranks_, 0);
+    std::vector<std::size_t> receives(ranks_, 0);
+    for (std::size_t i = 0; i < edges_.size(); ++i) {
+      if (!open_[i]) continue;
+      ++sends[edges_[i].sender];
+      ++receives[edges_[i].receiver];
+    }
+    const auto busiest = [&](const std::vector<std::size_t>& degrees) {
+      std::vector<bool> flags(ranks_);
+      for (std::size_t i = 0; i < ranks_; ++i) flags[i] = degrees[i] == rounds_;
+      return flags;
+    };
+    std::vector<bool> allowed(edges_.size());
+    for (std::size_t i = 0; i < edges_.size(); ++i) allowed[i] = open_[i] && usable[hop_[i]];
+    const auto round = covering_matching(edges_, allowed, busiest(sends), busiest(receives));
+    if (!round) return false;
+    taken.clear();
+    for (const std::uint32_t edge : *round) {
+      open_[edge] = false;
+      taken.push_back(hop_[edge]);
+    }
+    --rounds_;
+    return true;
+  }
+
+  /// Colours what is left: round `first` + colour.
+  void order_rest(std::uint32_t first, std::uint32_t group, std::vector<HopTime>& times) const {
+    std::vector<PortPair> rest;
+    std::vector<std::uint32_t> rest_hops;
+    for (std::size_t i = 0; i < edges_.size(); ++i) {
+      if (!open_[i]) continue;
+      rest.push_back(edges_[i]);
+      rest_hops.push_back(hop_[i]);
+    }
+    const std::vector<std::uint32_t> colours = color_edges(rest, ranks_, ranks_);
+    for (std::size_t i = 0; i < rest.size(); ++i) times[rest_hops[i]] = {first + colours[i], group};
+  }
+
+ private:
+  std::size_t ranks_;
+  std::vector<std::uint32_t> hop_;  ///< of each edge
+  std::vector<PortPair> edges_;
+  std::vector<bool> open_;  ///< not taken yet
+  std::size_t rounds_ = 0;
+};
+
 class Ordering {
  public:
   Ordering(const std::vector<Hop>& hops, const LayerNeeds& needs, std::size_t ranks)
-      : hops_(hops), needs_(needs), ranks_(ranks), times_(hops.size()) {}
+      : hops_(hops),
+        times_(hops.size()),
+        inter_(ranks, hops, needs, members(false)),
+        intra_(ranks, hops, needs, members(true)) {}
 
-  std::vector<HopTime> solve() {
-    color(indices_where([](const Hop& hop) { return hop.link != LinkClass::kIntraNode; }));
-    color(indices_where([](const Hop& hop) { return hop.link == LinkClass::kIntraNode; }));
-    cut_groups();
+  std::vector<HopTime> solve(double inter_round_per_intra_round) {
+    const bool relays =
+        std::any_of(hops_.begin(), hops_.end(), [](const Hop& hop) { return hop.relayed(); });
+    if (!relays) {
+      inter_.order_rest(0, 0, times_);
+      intra_.order_rest(0, 0, times_);
+      return std::move(times_);
+    }
+    const std::size_t early_crossings = order_crossings();
+    order_inside(static_cast<std::size_t>(
+        std::ceil(static_cast<double>(early_crossings) * inter_round_per_intra_round)));
     return std::move(times_);
   }
 
  private:
-  template <class Predicate>
-  std::vector<std::uint32_t> indices_where(Predicate keep) const {
+  std::vector<std::uint32_t> members(bool inside) const {
     std::vector<std::uint32_t> kept;
     for (std::uint32_t i = 0; i < hops_.size(); ++i) {
-      if (keep(hops_[i])) kept.push_back(i);
+      if ((hops_[i].link == LinkClass::kIntraNode) == inside) kept.push_back(i);
     }
     return kept;
   }
 
-  /// The first round in which the hop may happen.
-  std::uint32_t release(const Hop& hop) const {
-    return hop.relayed() ? times_[hop.after].round + 1 : 0;
+  /// All but one last round of crossings that nobody waits for. @return rounds of the first group.
+  std::size_t order_crossings() {
+    std::vector<bool> nobody_waits(hops_.size(), true);
+    for (const Hop& hop : hops_) {
+      if (hop.relayed()) nobody_waits[hop.after] = false;
+    }
+    std::vector<std::uint32_t> last;
+    if (inter_.rounds() > 1 && inter_.take_round(nobody_waits, last)) {
+      const auto round = static_cast<std::uint32_t>(inter_.rounds());
+      for (const std::uint32_t hop : last) times_[hop] = {round, 1};
+    }
+    inter_.order_rest(0, 0, times_);
+    return inter_.rounds();
   }
 
-  void color(const std::vector<std::uint32_t>& chosen) {
-    std::vector<PortPair> edges;
-    edges.reserve(chosen.size());
-    for (const std::uint32_t i : chosen) {
-      edges.push_back({hops_[i].source.value(), needs_.arrivals[hops_[i].arrival].rank.value()});
+  /// At most `early` rounds of hops that wait for nothing, then all others.
+  void order_inside(std::size_t early) {
+    std::vector<bool> waits_for_none(hops_.size());
+    for (std::size_t i = 0; i < hops_.size(); ++i) waits_for_none[i] = !hops_[i].relayed();
+    std::vector<std::uint32_t> taken;
+    std::uint32_t round = 0;
+    while (round < early && intra_.rounds() > 0 && intra_.take_round(waits_for_none, taken)) {
+      for (const std::uint32_t hop : taken) times_[hop] = {round, 0};
+      ++round;
     }
-    const std::vector<std::uint32_t> colours = color_edges(edges, ranks_, ranks_);
-    const std::vector<std::uint32_t> rounds = rounds_of_colours(chosen, colours);
-    for (std::size_t i = 0; i < chosen.size(); ++i) times_[chosen[i]].round = rounds[colours[i]];
-  }
-
-  /// Colours in the order in which all of their hops may happen.
-  std::vector<std::uint32_t> rounds_of_colours(const std::vector<std::uint32_t>& chosen,
-                                               const std::vector<std::uint32_t>& colours) const {
-    std::vector<std::uint32_t> releases;
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-      if (colours[i] >= releases.size()) releases.resize(colours[i] + 1, 0);
-      releases[colours[i]] = std::max(releases[colours[i]], release(hops_[chosen[i]]));
-    }
-    std::vector<std::uint32_t> order(releases.size());
-    std::iota(order.begin(), order.end(), 0U);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](auto a, auto b) { return releases[a] < releases[b]; });
-    std::vector<std::uint32_t> rounds(releases.size(), 0);
-    std::uint32_t next = 0;
-    for (const std::uint32_t colour : order) {
-      rounds[colour] = std::max(next, releases[colour]);
-      next = rounds[colour] + 1;
-    }
-    return rounds;
-  }
-
-  /// The fewest groups: a new one begins where a hop waits for one of the current group.
-  void cut_groups() {
-    std::vector<std::uint32_t> order(hops_.size());
-    std::iota(order.begin(), order.end(), 0U);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](auto a, auto b) { return times_[a].round < times_[b].round; });
-    std::vector<std::uint32_t> first_round = {0};
-    for (const std::uint32_t i : order) {
-      if (release(hops_[i]) > first_round.back()) first_round.push_back(times_[i].round);
-    }
-    for (HopTime& time : times_) {
-      const auto after = std::upper_bound(first_round.begin(), first_round.end(), time.round);
-      time.group = static_cast<std::uint32_t>(after - first_round.begin() - 1);
-    }
+    intra_.order_rest(round, 1, times_);
   }
 
   const std::vector<Hop>& hops_;
-  const LayerNeeds& needs_;
-  std::size_t ranks_;
   std::vector<HopTime> times_;
+  PortGraph inter_;
+  PortGraph intra_;
 };
 
 }  // namespace
 
 std::vector<HopTime> order_hops(const std::vector<Hop>& hops, const LayerNeeds& needs,
-                                std::size_t ranks) {
-  return Ordering(hops, needs, ranks).solve();
+                                std::size_t ranks, double inter_round_per_intra_round) {
+  return Ordering(hops, needs, ranks).solve(inter_round_per_intra_round);
 }
 
 }  // namespace moeshift

@@ -16,11 +16,17 @@ struct HopTime {
 
 /// Orders the hops of one layer.
 ///
-/// Intra-node and inter-node ports work side by side, each full duplex. A relayed hop comes in a
-/// later round and a later group than the hop it waits for. Without relayed hops the number of
-/// rounds is the larger maximal degree of the two port classes, which nothing can beat.
+/// Rounds are counted per port class, since intra-node and inter-node ports work side by side, each
+/// full duplex: a class has as many rounds as its busiest port has hops, which nothing can beat.
+/// A layer without relayed hops is one group. Otherwise there are two: first the crossings that
+/// others wait for, then the relayed hops, beside one last round of other crossings where such a
+/// round exists, so that both port classes stay busy.
+///
+/// @param inter_round_per_intra_round how much longer a round between nodes takes; says how many
+///        rounds inside nodes fit beside the first group's crossings.
 /// @return one entry per hop.
 [[nodiscard]] std::vector<HopTime> order_hops(const std::vector<Hop>& hops, const LayerNeeds& needs,
-                                              std::size_t ranks);
+                                              std::size_t ranks,
+                                              double inter_round_per_intra_round);
 
 }  // namespace moeshift

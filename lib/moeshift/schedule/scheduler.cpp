@@ -34,10 +34,10 @@ class WaveBuilder {
   WaveBuilder(const LayerNeeds& needs, Buffers& next_buffer)
       : needs_(needs), next_buffer_(next_buffer) {}
 
-  Wave build(const Topology& topology) {
+  Wave build(const Topology& topology, double inter_round_per_intra_round) {
     stage_local_moves();
     const std::vector<Hop> hops = choose_routes(needs_, topology);
-    add_transfers(hops, order_hops(hops, needs_, topology.ranks()));
+    add_transfers(hops, order_hops(hops, needs_, topology.ranks(), inter_round_per_intra_round));
     return std::move(wave_);
   }
 
@@ -103,7 +103,8 @@ TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
   std::vector<Buffers> buffers(needs.size(), Buffers(plan.ranks, 0));
   parallel_for(needs.size(), threads, [&](std::size_t i) {
     if (needs[i].local.empty() && needs[i].arrivals.empty()) return;
-    plan.layers[i].waves.push_back(WaveBuilder(needs[i], buffers[i]).build(topology));
+    plan.layers[i].waves.push_back(
+        WaveBuilder(needs[i], buffers[i]).build(topology, options.inter_round_per_intra_round));
   });
   for (std::size_t i = 0; i < needs.size(); ++i) {
     for (const RankId rank : plan.staging_slots.ids()) {

@@ -16,6 +16,8 @@ namespace moeshift {
 struct ScheduleOptions {
   /// Staging memory per rank; absent = as much as one whole layer needs.
   std::optional<Bytes> staging_bytes;
+  /// How much longer an expert takes between nodes than inside one; 8 as NVLink beside one NDR NIC.
+  double inter_round_per_intra_round = 8;
   /// Ranks whose memory is lost: they may receive, but what they held is gone.
   std::vector<RankId> dead_ranks;
 };
