@@ -13,6 +13,8 @@ std::span<const CommandEntry> commands() {
       {"plan", "choose where every expert replica lives",
        "moeshift plan trace.jsonl --ranks 32 --slots 288 --nodes 4 --policy deepseek -o plan.json",
        make_plan},
+      {"moves", "what must move between two placements, and how long it takes",
+       "moeshift moves old.json new.json --cluster hgx_h200 --model deepseek_v3_fp8", make_moves},
       {"policies", "list the placement policies", "moeshift policies", make_policies},
       {"models", "list the shipped models, or show one with every tensor of an expert",
        "moeshift models deepseek_v3_fp8", make_models},

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/moves_report.hpp"
+
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/matrix.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array kPortClasses = {LinkClass::kIntraNode, LinkClass::kInterNode,
+                                     LinkClass::kInterRack};
+
+std::size_t index_of(LinkClass link) {
+  return static_cast<std::size_t>(link);
+}
+
+Bytes most_staging(const TransferPlan& plan) {
+  Bytes most;
+  for (const RankId rank : plan.staging_slots.ids()) {
+    most = std::max(most, plan.staging_bytes(rank));
+  }
+  return most;
+}
+
+std::size_t groups_of(const LayerMoves& layer) {
+  std::size_t groups = 0;
+  for (const Wave& wave : layer.waves) groups += wave.groups();
+  return groups;
+}
+
+/// One class of ports: inside nodes, or between them.
+Table round_table(const Wave& wave, bool inside, const std::string& title) {
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> column_of;  // (group, round)
+  std::map<RankId, std::vector<const Transfer*>> by_source;
+  for (const Transfer& t : wave.transfers) {
+    if ((t.link == LinkClass::kIntraNode) != inside) continue;
+    column_of.emplace(std::pair(t.group, t.round), 0);
+    by_source[t.source].push_back(&t);
+  }
+  Table table{title, {"rank"}, {}};
+  for (auto& [key, column] : column_of) {
+    column = table.columns.size();
+    table.columns.push_back(fmt::format("g{} r{}", key.first, key.second));
+  }
+  for (const auto& [source, sent] : by_source) {
+    std::vector<Cell> row(table.columns.size(), Cell::empty());
+    row[0] = Cell::count(std::int64_t{source.value()});
+    for (const Transfer* t : sent) {
+      row[column_of[{t->group, t->round}]] =
+          Cell::text(fmt::format("{}{}>{}", t->from.kind == Place::Kind::kLive ? "" : "*",
+                                 t->expert.value(), t->destination.value()));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+}  // namespace
+
+Json transfers_json(const TransferTotals& totals) {
+  Json json;
+  for (const LinkClass link : kPortClasses) {
+    json[std::string(name_of(link))] = totals.transfers_by_link[index_of(link)];
+  }
+  return json;
+}
+
+Json bytes_json(const TransferTotals& totals) {
+  Json json;
+  for (const LinkClass link : kPortClasses) {
+    json[std::string(name_of(link))] = totals.bytes_by_link[index_of(link)].count();
+  }
+  return json;
+}
+
+Json totals_json(const TransferPlan& plan, const TransferCost& cost) {
+  const TransferTotals totals = totals_of(plan);
+  return {{"local_copies", totals.local_copies},
+          {"transfers", totals.transfers},
+          {"transfers_by_link", transfers_json(totals)},
+          {"bytes_by_link", bytes_json(totals)},
+          {"rounds", totals.rounds},
+          {"staging_bytes_per_rank", most_staging(plan).count()},
+          {"predicted_seconds",
+           {{"connection", cost.connection.count()},
+            {"stage", cost.stage.count()},
+            {"commit", cost.commit.count()},
+            {"total", cost.total.count()},
+            {"exposed", cost.exposed.count()}}}};
+}
+
+Json layers_json(const TransferPlan& plan, const TransferCost& cost) {
+  Json rows = Json::array();
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+    const TransferTotals totals = totals_of(plan.layers[i], plan.expert_bytes);
+    rows.push_back({{"layer", plan.layers[i].layer.value()},
+                    {"local_copies", totals.local_copies},
+                    {"transfers", totals.transfers},
+                    {"transfers_by_link", transfers_json(totals)},
+                    {"bytes_by_link", bytes_json(totals)},
+                    {"rounds", totals.rounds},
+                    {"groups", groups_of(plan.layers[i])},
+                    {"waves", plan.layers[i].waves.size()},
+                    {"predicted_seconds",
+                     {{"stage", cost.layers[i].stage.count()},
+                      {"vote", cost.layers[i].vote.count()},
+                      {"commit", cost.layers[i].commit.count()}}}});
+  }
+  return rows;
+}
+
+Table totals_table(const TransferPlan& plan, const TransferCost& cost) {
+  const TransferTotals totals = totals_of(plan);
+  Table table{"totals", {"what", "figure"}, {}};
+  const auto row = [&](std::string what, Cell figure) {
+    table.rows.push_back({Cell::text(std::move(what)), std::move(figure)});
+  };
+  row("local copies", Cell::count(totals.local_copies));
+  row("transfers", Cell::count(totals.transfers));
+  for (const LinkClass link : kPortClasses) {
+    if (totals.transfers_by_link[index_of(link)] == 0) continue;
+    row(fmt::format("  {}", name_of(link)), Cell::bytes(totals.bytes_by_link[index_of(link)]));
+  }
+  row("rounds", Cell::count(totals.rounds));
+  row("staging memory per rank", Cell::bytes(most_staging(plan)));
+  row("connecting, predicted", Cell::seconds(cost.connection));
+  row("staging, predicted", Cell::seconds(cost.stage));
+  row("committing, predicted", Cell::seconds(cost.commit));
+  row("total, predicted", Cell::seconds(cost.total));
+  row("felt by inference, predicted", Cell::seconds(cost.exposed));
+  return table;
+}
+
+Table layers_table(const TransferPlan& plan, const TransferCost& cost) {
+  Table table{"",
+              {"layer", "local", "intra_node", "inter_node", "rounds", "groups", "stage", "commit"},
+              {}};
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+    const TransferTotals totals = totals_of(plan.layers[i], plan.expert_bytes);
+    const auto& by_link = totals.transfers_by_link;
+    table.rows.push_back(
+        {Cell::count(std::int64_t{plan.layers[i].layer.value()}), Cell::count(totals.local_copies),
+         Cell::count(by_link[index_of(LinkClass::kIntraNode)]),
+         Cell::count(by_link[index_of(LinkClass::kInterNode)] +
+                     by_link[index_of(LinkClass::kInterRack)]),
+         Cell::count(totals.rounds), Cell::count(groups_of(plan.layers[i])),
+         Cell::seconds(cost.layers[i].stage), Cell::seconds(cost.layers[i].commit)});
+  }
+  return table;
+}
+
+std::vector<Table> round_tables(const Wave& wave, std::size_t number) {
+  std::vector<Table> tables;
+  for (const bool inside : {false, true}) {
+    const bool any =
+        std::any_of(wave.transfers.begin(), wave.transfers.end(),
+                    [&](const Transfer& t) { return (t.link == LinkClass::kIntraNode) == inside; });
+    if (!any) continue;
+    tables.push_back(round_table(
+        wave, inside,
+        fmt::format("wave {}, ports {} nodes (expert>to; * = handed on; g = group, r = round)",
+                    number, inside ? "inside" : "between")));
+  }
+  return tables;
+}
+
+void write_traffic_matrix(std::ostream& out, const TransferPlan& plan) {
+  IdMatrix<RankId, RankId, Bytes> traffic(plan.ranks, plan.ranks);
+  for (const LayerMoves& layer : plan.layers) {
+    for (const Wave& wave : layer.waves) {
+      for (const Transfer& t : wave.transfers) {
+        traffic(t.source, t.destination) += plan.expert_bytes;
+      }
+    }
+  }
+  for (const RankId source : traffic.row_ids()) {
+    for (const RankId destination : traffic.column_ids()) {
+      out << (destination.index() == 0 ? "" : " ") << traffic(source, destination).count();
+    }
+    out << '\n';
+  }
+}
+
+}  // namespace moeshift::cli
