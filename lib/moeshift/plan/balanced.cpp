@@ -46,7 +46,7 @@ LayerPlan BalancedPlanner::plan_layer(const LayerProblem& problem) const {
   LayerPlan plan;
   for (const std::uint32_t e : fresh.experts) plan.slots.emplace_back(e);
   plan.moves_tried = fresh.moves_tried;
-  if (problem.can_keep() &&
+  if (problem.can_keep() && all_distinct(problem.kept_slots(), problem.slots_per_rank) &&
       peak_of(problem, problem.kept_slots()) <= fresh.peak * (1 + min_gain_)) {
     return {.slots = problem.kept_slots(), .keep = true, .moves_tried = fresh.moves_tried};
   }

@@ -161,7 +161,11 @@ PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, T
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     const LayerId layer(i);
     result.layers[i] = judge(problem, result.placement, layer, loads.row(layer), active.size());
-    result.layers[i].keep = layers[i].keep;
+    LayerVerdict& verdict = result.layers[i];
+    verdict.keep = layers[i].keep;
+    verdict.lower_bound =
+        std::max(verdict.lower_bound, std::min(layers[i].lower_bound, verdict.peak));
+    verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
   });
   for (const LayerPlan& layer : layers) {
     result.moves_tried += layer.moves_tried;

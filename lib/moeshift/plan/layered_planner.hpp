@@ -41,6 +41,8 @@ struct LayerPlan {
   std::vector<ExpertId> slots;  ///< [slots] of the active ranks, rank after rank
   bool keep = false;            ///< the old placement was left alone
   std::uint64_t moves_tried = 0;
+  /// A bound that holds for what else was asked (groups kept in nodes); 0 = none.
+  double lower_bound = 0;
   std::vector<MoveReason> reasons = {};  ///< ranks as in LayerProblem; assemble() renames them
 };
 
