@@ -43,8 +43,12 @@ std::size_t PlanShape::expert_groups(Session& session, const TraceHeader& trace)
     check_agreement(loaded, trace);
     of_model = loaded.num_expert_groups;
   }
-  if (groups) return *groups;
-  return of_model.value_or(trace.num_expert_groups.value_or(1));
+  const std::size_t count = groups.value_or(of_model.value_or(trace.num_expert_groups.value_or(1)));
+  if (count == 0 || trace.num_experts % count != 0) {
+    throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
+                                             trace.num_experts, count));
+  }
+  return count;
 }
 
 nlohmann::ordered_json to_json(const Placement& placement) {

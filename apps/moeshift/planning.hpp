@@ -30,7 +30,8 @@ struct PlanShape {
   /// Nodes as --nodes says, else as the cluster has them, else one.
   [[nodiscard]] Topology topology(Session& session) const;
   /// Groups as --groups says, else as model or trace say, else 1.
-  /// @throws InputError when model and trace disagree on layers, experts or groups.
+  /// @throws InputError when model and trace disagree on layers or experts, or the groups do not
+  ///         divide the experts.
   [[nodiscard]] std::size_t expert_groups(Session& session, const TraceHeader& trace) const;
 };
 

@@ -32,7 +32,6 @@ Json bytes_by_link(const Contest& contest, const TransferTotals& totals) {
   Json json = Json::object();
   for (const LinkClass link :
        {LinkClass::kIntraNode, LinkClass::kInterNode, LinkClass::kInterRack}) {
-    if (link == LinkClass::kInterRack && contest.train.topology.racks() == 1) continue;
     json[std::string(name_of(link))] = totals.bytes_by_link[static_cast<std::size_t>(link)].count();
   }
   return json;

@@ -72,9 +72,7 @@ class Plan final : public Command {
   }
 
   ExitCode run(Session& session) override {
-    const std::unique_ptr<std::istream> in = session.open_input(trace_);
-    const LoadWindow window =
-        load_window(*in, Session::name_of_input(trace_), parse_step_range(windows_, "--windows"));
+    const LoadWindow window = read_window(session);
     const PlanProblem problem{.load = sum_of(window.loads),
                               .samples = window.loads,
                               .topology = shape_.topology(session),
@@ -89,6 +87,12 @@ class Plan final : public Command {
   }
 
  private:
+  [[nodiscard]] LoadWindow read_window(Session& session) const {
+    const std::unique_ptr<std::istream> in = session.open_input(trace_);
+    return load_window(*in, Session::name_of_input(trace_),
+                       parse_step_range(windows_, "--windows"));
+  }
+
   void report(Session& session, const LoadWindow& window, const PlanProblem& problem,
               const PlanResult& plan, double plan_seconds) const {
     std::vector<double> bounds;

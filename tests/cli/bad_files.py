@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model, cluster, plan and result files that are wrong: exit 2 and the JSON pointer."""
+import json
+
+import cli
+from cli import CliTest
+
+
+class BadFiles(CliTest):
+    def shipped(self, kind, name):
+        return json.loads((cli.SOURCE / "configs" / kind / f"{name}.json").read_text())
+
+    def refuses(self, command, document, says):
+        self.write("mine.json", json.dumps(document))
+        self.refused(command, "mine.json", says=("mine.json#" + says[0], *says[1:]))
+
+    def test_a_model_without_a_key_is_refused(self):
+        model = self.shipped("models", "gpt_oss_20b_mxfp4")
+        del model["top_k"]
+        self.refuses("models", model, (": ", '"top_k"'))
+
+    def test_a_model_with_an_unknown_key_is_refused_with_the_nearest(self):
+        model = {**self.shipped("models", "gpt_oss_20b_mxfp4"), "num_layer": 3}
+        self.refuses("models", model, ("/num_layer: ", "did you mean 'num_layers'?"))
+
+    def test_a_model_whose_bytes_are_wrong_is_refused_with_the_right_ones(self):
+        model = self.shipped("models", "gpt_oss_20b_mxfp4")
+        model["expert_tensors"][2]["bytes"] += 1
+        self.refuses("models", model, ("/expert_tensors/2/bytes: ", "11520"))
+
+    def test_a_cluster_with_a_negative_latency_is_refused(self):
+        cluster = self.shipped("clusters", "hgx_h200")
+        cluster["intra_node"]["latency_seconds"] = -1e-6
+        self.refuses("clusters", cluster, ("/intra_node/latency_seconds: ",))
+
+    def test_a_cluster_with_a_link_that_carries_nothing_is_refused(self):
+        cluster = self.shipped("clusters", "hgx_h200")
+        cluster["inter_node"]["egress_bytes_per_second"] = 0
+        self.refuses("clusters", cluster, ("/inter_node/egress_bytes_per_second: ",))
+
+    def test_a_configuration_with_a_key_twice_is_refused_with_its_line(self):
+        self.write("mine.json", '{\n"name": "a",\n"name": "b"\n}')
+        self.refused("models", "mine.json", says=("mine.json:3: ", '"name"'))
+
+    def test_a_truncated_configuration_is_refused_with_its_line(self):
+        text = (cli.SOURCE / "configs/models/gpt_oss_20b_mxfp4.json").read_text()
+        self.write("mine.json", text[: len(text) // 2])
+        self.refused("models", "mine.json", says="mine.json:")
+
+    def plan_with(self, change):
+        """A plan file after `change` of its placement, given to export."""
+        plan = self.load(self.plan("plan.json"))
+        change(plan["result"]["placement"])
+        self.write("mine.json", json.dumps(plan))
+        return self.refused("export", "mine.json", "--to", "vllm", "-o", "map.jsonl", says="mine.json")
+
+    def test_a_plan_with_an_expert_that_does_not_exist_is_refused(self):
+        self.plan_with(lambda p: p["physical_to_logical"][1].__setitem__(4, 8))
+
+    def test_a_plan_with_a_fractional_expert_is_refused(self):
+        self.plan_with(lambda p: p["physical_to_logical"][1].__setitem__(4, 1.5))
+
+    def test_a_plan_with_an_expert_below_minus_one_is_refused(self):
+        self.plan_with(lambda p: p["physical_to_logical"][1].__setitem__(4, -2))
+
+    def test_a_plan_with_rows_of_different_length_is_refused(self):
+        self.plan_with(lambda p: p["physical_to_logical"][1].pop())
+
+    def test_a_plan_whose_slots_do_not_divide_by_its_ranks_is_refused(self):
+        self.plan_with(lambda p: p.__setitem__("num_ranks", 5))
+
+    def test_a_plan_with_no_layer_is_refused(self):
+        self.plan_with(lambda p: p.__setitem__("physical_to_logical", []))
+
+    def test_a_refused_plan_leaves_no_output_file(self):
+        self.plan_with(lambda p: p.__setitem__("num_ranks", 5))
+        self.assertNotIn("map.jsonl", self.files())

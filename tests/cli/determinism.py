@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same input gives the same bytes, on any number of threads and from run to run."""
+import cli
+from cli import CliTest
+
+SHAPE = ("--ranks", 8, "--slots", 72, "--nodes", 2, "--groups", 8, "--windows", "0:4")
+
+
+def without_times(value):
+    """`value` without what may differ: measured times, argv and its threads."""
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in ("plan_seconds", "argv")}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
+
+
+class Determinism(CliTest):
+    def policies(self):
+        rows = self.good("policies", "--format", "json").json()["result"]["policies"]
+        return [row["name"] for row in rows]
+
+    def same_for_threads(self, *words):
+        first, second, again = (self.good(*words, "--format", "json", "--threads", n).json() for n in (1, 2, 2))
+        self.assertEqual(without_times(first), without_times(second))
+        self.assertEqual(without_times(second), without_times(again))
+        return first
+
+    def test_every_policy_plans_the_same_on_one_and_two_threads_and_again(self):
+        for policy in self.policies():
+            with self.subTest(policy=policy):
+                plan = self.same_for_threads("plan", cli.MOE64_LIKE, *SHAPE, "--policy", policy)
+                self.assertEqual(len(plan["result"]["placement"]["physical_to_logical"]), 24)
+
+    def test_compare_is_the_same_on_one_and_two_threads_and_again(self):
+        self.same_for_threads("compare", cli.MOE64_LIKE, "--ranks", 8, "--slots", 72, "--cluster", "hgx_h200",
+                              "--policies", ",".join(self.policies()))
+
+    def test_a_generated_trace_depends_on_its_seed_alone(self):
+        for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+            self.good("trace", "generate", "--preset", "decode", "--layers", 3, "--experts", 16, "--steps", 2,
+                      "--groups", 1, "--seed", seed, "-o", f"{name}.jsonl")
+        texts = [(self.folder / f"{name}.jsonl").read_bytes() for name in "abc"]
+        self.assertEqual(texts[0], texts[1])
+        self.assertNotEqual(texts[0], texts[2])

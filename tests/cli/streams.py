@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Standard streams, files, pipes and colour."""
+import json
+import os
+import subprocess
+
+import cli
+from cli import CliTest
+
+SHAPE = ("--ranks", 4, "--slots", 12)
+
+
+class Streams(CliTest):
+    def test_a_dash_reads_the_trace_from_standard_input(self):
+        text = (self.folder / self.trace()).read_text()
+        piped = self.good("plan", "-", *SHAPE, "--format", "json", stdin=text).json()
+        filed = self.good("plan", "trace.jsonl", *SHAPE, "--format", "json").json()
+        self.assertEqual(piped["result"]["placement"], filed["result"]["placement"])
+        self.assertEqual(piped["meta"]["inputs"][0]["path"], "<stdin>")
+        self.assertEqual(piped["meta"]["inputs"][0]["sha256"], filed["meta"]["inputs"][0]["sha256"])
+
+    def test_a_dash_reads_a_result_to_check_from_standard_input(self):
+        plan = self.plan("plan.json")
+        text = (self.folder / plan).read_text()
+        self.good("check", "-", plan, stdin=text)
+
+    def test_errors_of_standard_input_call_it_so(self):
+        self.refused("plan", "-", *SHAPE, stdin="{\n", says="<stdin>:")
+
+    def test_a_missing_file_is_named(self):
+        self.refused("plan", "none.jsonl", *SHAPE, says="none.jsonl")
+
+    def test_a_folder_in_the_place_of_a_file_is_refused(self):
+        self.refused("plan", ".", *SHAPE, says="moeshift: error: .")
+
+    def test_the_output_file_holds_the_json_envelope(self):
+        self.good("plan", self.trace(), *SHAPE, "-o", "plan.json")
+        plan = self.load("plan.json")
+        self.assertEqual(plan["schema"], "moeshift.plan/1")
+        self.assertIn("placement", plan["result"])
+
+    def test_the_ending_of_the_output_file_chooses_its_format(self):
+        self.good("models", "-o", "models.csv")
+        self.good("models", "-o", "models.md")
+        self.assertTrue((self.folder / "models.csv").read_text().startswith("model,layers,"))
+        self.assertTrue((self.folder / "models.md").read_text().startswith("| model |"))
+
+    def test_bad_input_leaves_no_output_file_and_no_remains(self):
+        self.write("bad.jsonl", "{\n")
+        self.refused("plan", "bad.jsonl", *SHAPE, "-o", "plan.json")
+        self.assertEqual(self.files(), ["bad.jsonl"])
+
+    def test_bad_input_leaves_an_older_output_file_as_it_was(self):
+        self.write("plan.json", "older")
+        self.write("bad.jsonl", "{\n")
+        self.refused("plan", "bad.jsonl", *SHAPE, "-o", "plan.json")
+        self.assertEqual((self.folder / "plan.json").read_text(), "older")
+        self.assertEqual(self.files(), ["bad.jsonl", "plan.json"])
+
+    def test_an_output_file_that_cannot_be_made_is_an_error(self):
+        result = self.run_program("models", "-o", "no/such/folder/models.json")
+        self.assertIn(result.code, (2, 3))
+        self.assertIn("no/such/folder/models.json", result.err)
+
+    def test_a_full_disk_is_an_error_and_not_a_success(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("this system has no /dev/full")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = self.run_program("models", stdout=full)
+        self.assertEqual(result.code, 3, result.err)
+        self.assertIn("standard output", result.err)
+
+    def test_a_reader_that_goes_away_is_no_crash_and_no_talk(self):
+        program = subprocess.Popen([cli.PROGRAM, "models", "--format", "json"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        program.stdout.close()
+        error = program.stderr.read().decode()
+        program.stderr.close()
+        self.assertIn(program.wait(timeout=60), (0, -13, 141))
+        self.assertEqual(error, "")
+
+    def test_quiet_silences_standard_error(self):
+        self.assertEqual(self.good("plan", self.trace(), *SHAPE, "-q").err, "")
+
+    def test_nothing_but_the_answer_is_printed_on_standard_output(self):
+        json.loads(self.good("compare", self.trace(), *SHAPE, "--policies", "static,snake",
+                             "--format", "json", "-v").out)
+
+    def test_colour_is_off_where_the_output_is_no_terminal(self):
+        self.assertNotIn("\033", self.good("models").out)
+
+    def test_colour_comes_when_it_is_forced(self):
+        self.assertIn("\033[", self.good("models", "--color", "always").out)
+        self.assertIn("\033[", self.good("models", env={"CLICOLOR_FORCE": "1"}).out)
+        self.assertNotIn("\033", self.good("models", "--color", "never", env={"CLICOLOR_FORCE": "1"}).out)
+
+    def test_no_color_turns_colour_off_on_a_terminal(self):
+        for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)):
+            with self.subTest(environment=environment):
+                self.assertEqual("\033[" in self.on_terminal(environment, "models"), coloured)
+
+    def on_terminal(self, environment, *words):
+        """What the program writes to a terminal."""
+        ours, theirs = os.openpty()
+        clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "CLICOLOR_FORCE")}
+        with subprocess.Popen([cli.PROGRAM, *words], stdout=theirs, stderr=subprocess.DEVNULL,
+                              stdin=subprocess.DEVNULL, env={**clean, **environment}) as program:
+            os.close(theirs)
+            written = b""
+            while True:
+                try:
+                    piece = os.read(ours, 65536)
+                except OSError:
+                    break
+                if not piece:
+                    break
+                written += piece
+            os.close(ours)
+            self.assertEqual(program.wait(timeout=60), 0)
+        return written.decode()

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong usage: exit 2, one line that says what was meant."""
+import re
+
+from cli import CliTest
+
+SHAPE = ("--ranks", 4, "--slots", 12)
+
+
+class Usage(CliTest):
+    def command_names(self):
+        """From the table of commands in the help."""
+        table = self.good("--help").out.split("commands:\n")[1].split("\n\n")[0]
+        return [m[1].strip() for m in re.finditer(r"^  (\S+(?: \S+)?)  ", table, re.MULTILINE)]
+
+    def test_no_command_prints_the_help_on_standard_error_and_exits_2(self):
+        result = self.run_program()
+        self.assertEqual((result.code, result.out), (2, ""))
+        self.assertIn("usage: moeshift COMMAND", result.err)
+
+    def test_the_help_lists_every_command_of_the_main_job(self):
+        names = self.command_names()
+        for name in ("plan", "compare", "check", "models", "clusters", "policies", "trace generate"):
+            self.assertIn(name, names)
+
+    def test_every_command_has_a_short_and_a_full_help_with_an_example(self):
+        for name in self.command_names():
+            with self.subTest(command=name):
+                short = self.good(*name.split(), "-h").out
+                full = self.good(*name.split(), "--help").out
+                self.assertTrue(short.startswith(f"usage: moeshift {name}"))
+                self.assertGreater(len(full), len(short))
+                self.assertIn("example:\n  ", full)
+                self.assertIn(f"moeshift {name}", full.split("example:\n")[1])
+
+    def test_no_line_of_any_help_but_the_example_is_wider_than_80_columns(self):
+        helps = [self.good("--help").out]
+        helps += [self.good(*name.split(), "--help").out.split("example:")[0]
+                  for name in self.command_names()]
+        for text in helps:
+            for line in text.splitlines():
+                self.assertLessEqual(len(line), 80, line)
+
+    def test_the_version_names_the_program_and_its_revision(self):
+        self.assertRegex(self.good("--version").out, r"^moeshift \d+\.\d+\.\d+ \(\S+\)\n$")
+
+    def test_an_unknown_command_suggests_the_nearest(self):
+        self.refused("plna", says="unknown command 'plna'; did you mean 'plan'?")
+
+    def test_an_unknown_subcommand_suggests_the_nearest(self):
+        self.refused("trace", "generat", says=("unknown command 'trace generat'", "did you mean 'generate'?"))
+
+    def test_a_group_of_commands_without_one_lists_them(self):
+        self.refused("trace", says=("'trace' needs one of", "generate"))
+
+    def test_an_unknown_option_suggests_the_nearest(self):
+        self.refused("plan", self.trace(), *SHAPE, "--polcy", "snake",
+                     says=("unknown option '--polcy'", "did you mean '--policy'?"))
+
+    def test_an_unknown_policy_suggests_the_nearest(self):
+        self.refused("plan", self.trace(), *SHAPE, "--policy", "depseek", says="did you mean 'deepseek'?")
+
+    def test_an_unknown_policy_of_a_list_suggests_the_nearest(self):
+        self.refused("compare", self.trace(), *SHAPE, "--policies", "static,snak",
+                     says=("unknown policy 'snak'", "did you mean 'snake'?"))
+
+    def test_an_unknown_format_suggests_the_nearest(self):
+        self.refused("models", "--format", "jsn", says="did you mean 'json'?")
+
+    def test_an_unknown_model_suggests_the_nearest(self):
+        self.refused("models", "deepseek_v3_fp16", says=("unknown model 'deepseek_v3_fp16'", "deepseek_v3_"))
+
+    def test_an_unknown_cluster_suggests_the_nearest(self):
+        self.refused("clusters", "hgx_h20", says=("unknown cluster 'hgx_h20'", "did you mean 'hgx_h200'?"))
+
+    def test_a_missing_option_is_named(self):
+        self.refused("plan", self.trace(), "--ranks", 4, says="--slots")
+
+    def test_a_missing_argument_is_named(self):
+        self.refused("plan", *SHAPE, says="TRACE")
+        self.refused("check", "only.json", says="BASELINE")
+
+    def test_an_argument_too_many_is_named(self):
+        self.refused("plan", self.trace(), "second.jsonl", *SHAPE, says="second.jsonl")
+
+    def test_counts_take_no_sign_and_no_fraction_and_no_words(self):
+        for word in ("-3", "2.5", "four", "1e3", "99999999999999999999", "", "4 "):
+            with self.subTest(word=word):
+                self.refused("plan", self.trace(), f"--ranks={word}", "--slots", 12, says="--ranks")
+
+    def test_a_window_that_is_none_is_refused(self):
+        for window in ("4:2", "1:1", "a:b", "-1:2", "0:2:4", "1.5:2"):
+            with self.subTest(window=window):
+                self.refused("plan", self.trace(), *SHAPE, f"--windows={window}", says="--windows")
+
+    def test_a_window_beyond_the_trace_is_refused(self):
+        self.refused("plan", self.trace(), *SHAPE, "--windows", "0:9", says=("0:9", "2 steps"))

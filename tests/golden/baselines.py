@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Results on the shipped traces, held by `moeshift check` against baselines of earlier ones.
+
+`MOESHIFT=build/release/bin/moeshift python3 tests/golden/baselines.py --bless` makes them anew, when a
+change is meant; the difference belongs into the commit that causes it.
+"""
+import json
+import pathlib
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "cli"))
+
+import cli  # noqa: E402
+from cli import CliTest  # noqa: E402
+
+FULL = ("--ranks", 32, "--slots", 288, "--cluster", "hgx_h200", "--model", "deepseek_v3_fp8")
+SMALL = ("--ranks", 8, "--slots", 72, "--nodes", 2)
+NO_BASELINE = {"plan_seconds", "moves_tried"}  # measured, or work that may fall without notice
+ROUNDING = "0.0000001%"  # sums of doubles may differ in the last digits between compilers
+
+
+def without(value, keys):
+    if isinstance(value, dict):
+        return {k: without(v, keys) for k, v in value.items() if k not in keys}
+    return [without(item, keys) for item in value] if isinstance(value, list) else value
+
+
+def write(value, depth=0):
+    """JSON with plain lists on one line."""
+    plain = not isinstance(value, (dict, list)) or isinstance(value, list) and not any(
+        isinstance(item, (dict, list)) for item in value)
+    if plain or not value:
+        return json.dumps(value, separators=(",", ":"))
+    pad, end = " " * (depth + 1), " " * depth
+    if isinstance(value, dict):
+        items = [f"{pad}{json.dumps(k)}: {write(v, depth + 1)}" for k, v in value.items()]
+        return "{\n" + ",\n".join(items) + f"\n{end}}}"
+    return "[\n" + ",\n".join(pad + write(item, depth + 1) for item in value) + f"\n{end}]"
+
+
+class Baselines(CliTest):
+    bless = False
+
+    def held(self, name, words, gates, leave_out=()):
+        """Runs `words` and checks the result against baselines/NAME.json under `gates`."""
+        text = self.good(*words, "--format", "json", "-q").out
+        baseline = HERE / "baselines" / f"{name}.json"
+        if self.bless:
+            result = json.loads(text)
+            kept = {"schema": result["schema"], "result": without(result["result"], {*NO_BASELINE, *leave_out})}
+            baseline.write_text(write(kept) + "\n", encoding="utf-8")
+            return
+        self.write("result.json", text)
+        options = [f"--fail-on={gate}" for gate in gates]
+        verdict = self.run_program("check", "result.json", baseline, *options)
+        self.assertEqual(verdict.code, 0, verdict.out + verdict.err)
+
+    def held_plan(self, name, words, gates=()):
+        metrics = [f"metrics.{metric}={ROUNDING}" for metric in
+                   ("balancedness", "balancedness_vllm", "imbalance", "imbalance_trtllm", "peak_load")]
+        self.held(name, ("plan", *words), [*metrics, f"metrics.gap_max={ROUNDING}", *gates],
+                  () if "physical_to_logical=0" in gates else {"placement"})
+
+    def test_deepseek_plans_the_shipped_prefill_trace_as_before(self):
+        self.held_plan("plan_deepseek_prefill", (cli.DEEPSEEK_LIKE, *FULL, "--policy", "deepseek"))
+
+    def test_snake_plans_the_shipped_prefill_trace_as_before(self):
+        self.held_plan("plan_snake_prefill", (cli.DEEPSEEK_LIKE, *FULL, "--policy", "snake"))
+
+    def test_deepseek_puts_every_expert_of_the_shipped_decode_trace_where_it_did(self):
+        self.held_plan("plan_deepseek_decode", (cli.MOE64_LIKE, *SMALL, "--policy", "deepseek"),
+                       ["physical_to_logical=0"])
+
+    def test_the_rearrangement_of_the_shipped_prefill_trace_is_the_same_plan_at_the_same_price(self):
+        for name, window in (("old", "0:4"), ("new", "4:8")):
+            self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--windows", window, "-o", f"{name}.json", "-q")
+        self.held("moves_prefill", ("moves", "old.json", "new.json", *FULL[4:]),
+                  ["plan_hash=0", "totals.transfers=0", "totals.local_copies=0", "totals.bytes_by_link.*=0",
+                   "totals.rounds=0", "totals.staging_bytes_per_rank=0",
+                   f"totals.predicted_seconds.*={ROUNDING}"], {"layers"})
+
+    def test_policies_compare_on_the_shipped_prefill_trace_as_before(self):
+        self.held("compare_prefill", ("compare", cli.DEEPSEEK_LIKE, *FULL, "--policies", "static,deepseek,snake"),
+                  [f"rows.*.train.balancedness={ROUNDING}", f"rows.*.test.balancedness={ROUNDING}",
+                   f"rows.*.transfers_per_layer={ROUNDING}", f"rows.*.inter_node_transfers_per_layer={ROUNDING}",
+                   f"rows.*.predicted_seconds={ROUNDING}"])
+
+    def test_policies_compare_on_the_shipped_decode_trace_as_before(self):
+        self.held("compare_decode", ("compare", cli.MOE64_LIKE, *SMALL, "--policies", "static,deepseek,snake",
+                                     "--previous", "0:10", "--train", "10:20", "--test", "20:40"),
+                  [f"rows.*.test.balancedness={ROUNDING}", f"rows.*.transfers_per_layer={ROUNDING}"])
+
+    def test_a_baseline_that_is_better_than_the_result_fails(self):
+        """The checks above can fail."""
+        if self.bless:
+            return
+        better = json.loads((HERE / "baselines/plan_snake_prefill.json").read_text(encoding="utf-8"))
+        better["result"]["metrics"]["balancedness"] *= 1.001
+        self.write("better.json", json.dumps(better))
+        plan = self.plan("plan.json", *FULL, "--policy", "snake", trace=cli.DEEPSEEK_LIKE)
+        verdict = self.run_program("check", plan, "better.json", f"--fail-on=metrics.balancedness={ROUNDING}")
+        self.assertEqual(verdict.code, 1, verdict.out + verdict.err)
+
+
+if __name__ == "__main__":
+    Baselines.bless = "--bless" in sys.argv
+    cli.PROGRAM = str(pathlib.Path(cli.PROGRAM).resolve())
+    unittest.main(argv=[arg for arg in sys.argv if arg != "--bless"])
