@@ -20,5 +20,7 @@ std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_trace_generate();
 [[nodiscard]] std::unique_ptr<Command> make_export();
 [[nodiscard]] std::unique_ptr<Command> make_compare();
+[[nodiscard]] std::unique_ptr<Command> make_execute();
+[[nodiscard]] std::unique_ptr<Command> make_backends();
 
 }  // namespace moeshift::cli

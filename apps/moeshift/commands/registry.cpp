@@ -35,6 +35,12 @@ std::span<const CommandEntry> commands() {
        make_trace_generate},
       {"export", "write a placement in the format of an inference engine",
        "moeshift export plan.json --to vllm -o mapping.jsonl", make_export},
+      {"execute", "perform the rearrangement with real buffers and compare every byte",
+       "moeshift execute old.json new.json --cluster host --model deepseek_v3_fp8 --layers 4 "
+       "--scale 1/16",
+       make_execute},
+      {"backends", "list the transports, and why one cannot be used here", "moeshift backends",
+       make_backends},
   };
   return kCommands;
 }

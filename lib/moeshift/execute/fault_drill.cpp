@@ -89,6 +89,16 @@ FaultDrill parse_fault_drill(const std::string& text) {
   return drill;
 }
 
+std::vector<FaultDrill> parse_fault_drills(const std::string& text) {
+  std::vector<FaultDrill> drills;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t plus = std::min(text.find('+', start), text.size());
+    drills.push_back(parse_fault_drill(text.substr(start, plus - start)));
+    start = plus + 1;
+  }
+  return drills;
+}
+
 const FaultDrill* find_drill(const std::vector<FaultDrill>& drills, FaultDrill::Kind kind,
                              RankId rank) {
   for (const FaultDrill& drill : drills) {

@@ -39,6 +39,9 @@ struct FaultDrill {
 /// @throws InputError naming --inject.
 [[nodiscard]] FaultDrill parse_fault_drill(const std::string& text);
 
+/// Several of them, joined by '+'.
+[[nodiscard]] std::vector<FaultDrill> parse_fault_drills(const std::string& text);
+
 /// The drill of `kind` for `rank`, if there is one.
 [[nodiscard]] const FaultDrill* find_drill(const std::vector<FaultDrill>& drills,
                                            FaultDrill::Kind kind, RankId rank);

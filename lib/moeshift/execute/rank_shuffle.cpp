@@ -285,7 +285,7 @@ void RankShuffle::verify() {
                                  static_cast<std::size_t>(offset / job_.layout.slot_bytes.count()),
                                  task.key.expert, mismatch.wrong_bytes, mismatch.first_offset});
     }
-    if (!outcome_.failure) reach(layer, waves, Phase::kVerified);
+    if (!outcome_.failure) reach(layer, std::max<std::size_t>(waves, 1) - 1, Phase::kVerified);
     span("verify", fmt::format("layer {}", label(layer).value()), started, SteadyClock::now());
   }
   outcome_.times.verify = since(begin);

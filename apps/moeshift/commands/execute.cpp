@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift execute: performs a rearrangement with real buffers and compares every byte.
+#include <memory>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
+#include "moeshift/cost/transfer_cost.hpp"
+#include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/shuffle.hpp"
+#include "moeshift/report/chrome_trace.hpp"
+#include "moeshift/schedule/scheduler.hpp"
+
+#include "apps/moeshift/commands/commands.hpp"
+#include "apps/moeshift/execute_options.hpp"
+#include "apps/moeshift/execute_report.hpp"
+#include "apps/moeshift/journal_file.hpp"
+#include "apps/moeshift/process_place.hpp"
+#include "apps/moeshift/session.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+Placement some_layers(const Placement& placement, LayerRange range) {
+  IdMatrix<LayerId, SlotId, ExpertId> slots(range.last - range.first, placement.slots());
+  for (const LayerId layer : slots.row_ids()) {
+    const auto row = placement.layer(LayerId(layer.index() + range.first));
+    std::copy(row.begin(), row.end(), slots.row(layer).begin());
+  }
+  return Placement(placement.experts(), placement.ranks(), std::move(slots));
+}
+
+class Execute final : public Command {
+ public:
+  void declare(Options& options) override { options_.declare(options); }
+
+  ExitCode run(Session& session) override {
+    const Backend& backend = usable_backend();
+    static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
+    const Rearrangement task = options_.rearrangement.load(session);
+    const LayerRange range = options_.layer_range(task.old.layers());
+    Placement old = some_layers(task.old, range);
+    const Placement next = some_layers(task.next, range);
+    ShuffleJob job{nullptr, &old, &next, slot_layout(task.model, options_.scale_share())};
+
+    TransferPlan plan = make_plan(session, task, job, range);
+    const std::optional<ProcessPlace> place = process_place(process_environment());
+    const bool leader = !place || place->rank == RankId(0);
+    const std::unique_ptr<JournalFile> journal = open_journal(leader);
+    if (options_.resume) {
+      old = placement_after(journal->read(), old, next, plan);
+      plan = make_plan(session, task, job, range);
+    }
+    if (journal && leader) {
+      journal->start({content_hash(old), content_hash(next), plan.hash, plan.ranks});
+    }
+    job.plan = &plan;
+    Execution execution = perform(session, backend, task, job, journal.get(), place);
+    return conclude(session, std::move(execution), leader);
+  }
+
+ private:
+  [[nodiscard]] const Backend& usable_backend() const {
+    const Backend& backend = find_backend(options_.backend);
+    const std::string reason = backend.unavailable_reason();
+    if (!reason.empty()) {
+      throw DeviceError(fmt::format("backend {} cannot be used here: {}", backend.name, reason));
+    }
+    return backend;
+  }
+
+  /// The plan of the chosen layers, which keep the numbers they have in the whole model.
+  static TransferPlan make_plan(Session& session, const Rearrangement& task, const ShuffleJob& job,
+                                LayerRange range) {
+    TransferPlan plan = make_transfer_plan(*job.old, *job.next, task.topology,
+                                           job.layout.slot_bytes, {}, session.threads());
+    for (LayerMoves& moves : plan.layers) {
+      moves.layer = LayerId(moves.layer.index() + range.first);
+    }
+    plan.hash = content_hash(plan);
+    return plan;
+  }
+
+  [[nodiscard]] std::unique_ptr<JournalFile> open_journal(bool leader) const {
+    if (!options_.journal) {
+      if (options_.resume) throw InputError("--resume", "expected --journal FILE with it");
+      return nullptr;
+    }
+    const JournalUse use = !leader           ? JournalUse::kJoin
+                           : options_.resume ? JournalUse::kResume
+                                             : JournalUse::kStart;
+    return std::make_unique<JournalFile>(*options_.journal, use);
+  }
+
+  Execution perform(Session& session, const Backend& backend, const Rearrangement& task,
+                    const ShuffleJob& job, JournalFile* journal,
+                    const std::optional<ProcessPlace>& place) {
+    CostOptions cost;
+    cost.buffers = options_.buffers;
+    cost.synchronous = options_.mode != "async";
+    Execution execution{.transport = std::string(backend.name),
+                        .mode = options_.mode,
+                        .job = &job,
+                        .predicted = price(*job.plan, task.topology, task.cluster, cost),
+                        .ranks = {},
+                        .facts = {}};
+    ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
+    shuffle.journal = journal;
+    shuffle.interrupted = [&session] { return session.progress().interrupted(); };
+    const auto world = backend.open({.ranks = job.plan->ranks,
+                                     .timeout = shuffle.timeout,
+                                     .place = place,
+                                     .settings = options_.settings()});
+    if (world->local_ranks()[0] == RankId(0)) say_memory(session, job, shuffle);
+    execution.ranks = run_world(*world, job, shuffle);
+    execution.facts = world->facts();
+    return execution;
+  }
+
+  static void say_memory(Session& session, const ShuffleJob& job, const ShuffleOptions& shuffle) {
+    Bytes most;
+    Bytes all;
+    for (const Bytes rank : memory_needed(job, shuffle, Bytes(0))) {
+      most = std::max(most, rank);
+      all += rank;
+    }
+    session.say(fmt::format("memory: {} on the fullest rank, {} on all {} ranks; timeout {}",
+                            human(most), human(all), job.plan->ranks, human(shuffle.timeout)));
+  }
+
+  ExitCode conclude(Session& session, Execution execution, bool leader) {
+    if (options_.timeline && leader) {
+      session.write_file(*options_.timeline, [&](std::ostream& out) {
+        write_chrome_trace(out, joint_timeline(execution));
+      });
+    }
+    if (leader) session.emit(execution_report(execution));
+    for (const std::string& line : fault_lines(execution, 10)) session.warn(line);
+    const auto failure = execution.failure();
+    if (!failure) return judge(execution);
+    session.warn(survey_line(execution));
+    if (execution.ranks[0].infeasible) throw InfeasibleError(failure->message());
+    if (!failure->interrupted) throw ShuffleFailure(*failure);
+    session.warn(failure->message());
+    throw InterruptedError();
+  }
+
+  [[nodiscard]] ExitCode judge(const Execution& execution) const {
+    const bool good = options_.no_verify || execution.verified();
+    return good ? ExitCode::kGood : ExitCode::kNegative;
+  }
+
+  ExecuteOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_execute() {
+  return std::make_unique<Execute>();
+}
+
+}  // namespace moeshift::cli

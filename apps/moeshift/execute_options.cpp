@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/execute_options.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+template <class Number>
+std::optional<Number> number_in(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// A failure is noticed after so long, unless the plan itself takes longer.
+constexpr Seconds kShortestTimeout{30.0};
+
+}  // namespace
+
+void ExecuteOptions::declare(Options& options) {
+  rearrangement.declare(options);
+  options.option("--backend", backend, "transport; see `moeshift backends`");
+  options.option("--layers", layers, "only these layers: n (the first n) or first:last");
+  options.option("--scale", scale, "share of every expert's bytes, as 1/16 or 0.0625");
+  options.option("--buffers", buffers, "sets of staging buffers: batches in flight per rank");
+  options.option("--mode", mode, "sync, layered:N (N layers per step) or async");
+  options.choice("--foreground", foreground, {"none", "compute", "hbm", "collective"},
+                 "load that runs beside the shuffle and is timed");
+  options.option("--foreground-steps", foreground_steps, "its undisturbed steps measured first");
+  options.option("--timeout", timeout,
+                 "seconds any phase may take; default: the longer of 30 s and 10 x predicted");
+  options.option("--pack-below", pack_below,
+                 "gather smaller experts into one message per pair; default: the transport's");
+  options.option("--max-rate", max_rate, "bytes that a rank may send per second");
+  options.option("--timeline", timeline, "file for a Chrome trace of what each rank did");
+  options.option("--journal", journal, "file that records what every layer has reached");
+  options.flag("--resume", resume, "finish what the journal says was begun");
+  options.flag("--no-verify", no_verify, "do not compare every byte afterwards");
+  options.option("--max-ctas", max_ctas, "nccl: thread blocks it may use");
+  options.option("--ranks-per-gpu", ranks_per_gpu, "nccl, ce: ranks that share one GPU");
+  options.flag("--register", register_buffers, "nccl: register the buffers");
+  options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
+  options.flag("--rank-threads", threads, "nccl, ce: ranks are threads, not processes");
+  options.option("--inject", drills,
+                 "fault drills for tests, as corrupt:layer,rank,slot; several joined by '+'");
+}
+
+double ExecuteOptions::scale_share() const {
+  const std::size_t slash = scale.find('/');
+  const auto whole = number_in<double>(std::string_view(scale).substr(0, slash));
+  const auto parts = slash == std::string::npos
+                         ? std::optional(1.0)
+                         : number_in<double>(std::string_view(scale).substr(slash + 1));
+  if (whole && parts && *whole > 0 && *parts > 0 && *whole <= *parts) return *whole / *parts;
+  throw InputError("--scale", "expected a share in (0, 1] such as 1/16, found '" + scale + "'");
+}
+
+LayerRange ExecuteOptions::layer_range(std::size_t layers_of_model) const {
+  if (layers.empty()) return {0, layers_of_model};
+  const std::size_t colon = layers.find(':');
+  const std::string_view text = layers;
+  const bool range = colon != std::string::npos;
+  const std::string_view head = range ? text.substr(0, colon) : "";
+  const std::string_view tail = range ? text.substr(colon + 1) : text;
+  const auto first = head.empty() ? std::optional<std::size_t>(0) : number_in<std::size_t>(head);
+  const auto last =
+      range && tail.empty() ? std::optional(layers_of_model) : number_in<std::size_t>(tail);
+  if (first && last && *first < *last && *last <= layers_of_model) return {*first, *last};
+  throw InputError("--layers", "expected n or first:last within 0:" +
+                                   std::to_string(layers_of_model) + ", found '" + layers + "'");
+}
+
+ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {
+  if (buffers == 0) throw InputError("--buffers", "expected at least 1");
+  if (timeout && !(*timeout > 0)) throw InputError("--timeout", "expected more than 0 seconds");
+  ShuffleOptions options;
+  options.buffers = buffers;
+  options.seed = seed;
+  options.timeout = timeout ? Seconds(*timeout) : std::max(kShortestTimeout, predicted * 10.0);
+  options.foreground = foreground_kind(foreground).value_or(ForegroundKind::kNone);
+  options.undisturbed_steps = foreground_steps;
+  options.pack_below = pack_below;
+  if (max_rate) options.max_rate = BytesPerSecond(static_cast<double>(max_rate->count()));
+  options.verify = !no_verify;
+  if (drills) options.drills = parse_fault_drills(*drills);
+  if (mode == "async") {
+    options.mode = ShuffleMode::kAsync;
+  } else if (mode.starts_with("layered:")) {
+    options.mode = ShuffleMode::kLayered;
+    options.layers_per_step = number_in<std::size_t>(std::string_view(mode).substr(8)).value_or(0);
+  } else if (mode != "sync") {
+    options.layers_per_step = 0;
+  }
+  if (options.layers_per_step > 0) return options;
+  throw InputError("--mode", "expected sync, layered:N or async, found '" + mode + "'");
+}
+
+std::map<std::string, std::string> ExecuteOptions::settings() const {
+  std::map<std::string, std::string> settings;
+  if (max_ctas) settings["max-ctas"] = std::to_string(*max_ctas);
+  if (ranks_per_gpu) settings["ranks-per-gpu"] = std::to_string(*ranks_per_gpu);
+  if (register_buffers) settings["register"] = "1";
+  if (mps) settings["mps"] = "1";
+  if (threads) settings["rank-threads"] = "1";
+  return settings;
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The options of `moeshift execute`, and what they come to.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeshift/core/units.hpp"
+#include "moeshift/execute/shuffle.hpp"
+
+#include "apps/moeshift/cli.hpp"
+#include "apps/moeshift/rearrangement.hpp"
+
+namespace moeshift::cli {
+
+/// Layers first .. last-1 of the placements.
+struct LayerRange {
+  std::size_t first = 0;
+  std::size_t last = 0;
+};
+
+struct ExecuteOptions {
+  RearrangementOptions rearrangement;
+  std::string backend = "host";
+  std::string layers;
+  std::string scale = "1";
+  std::string mode = "sync";
+  std::string foreground = "none";
+  std::size_t foreground_steps = 50;
+  std::size_t buffers = 2;
+  std::optional<double> timeout;
+  std::optional<Bytes> pack_below;
+  std::optional<Bytes> max_rate;
+  std::optional<std::string> timeline;
+  std::optional<std::string> journal;
+  bool resume = false;
+  bool no_verify = false;
+  std::optional<std::string> drills;
+  std::optional<std::size_t> max_ctas;
+  std::optional<std::size_t> ranks_per_gpu;
+  bool register_buffers = false;
+  bool mps = false;
+  bool threads = false;
+
+  void declare(Options& options);
+  /// @throws InputError for options that make no sense.
+  [[nodiscard]] double scale_share() const;
+  [[nodiscard]] LayerRange layer_range(std::size_t layers_of_model) const;
+  [[nodiscard]] ShuffleOptions shuffle(std::uint64_t seed, Seconds predicted) const;
+  /// What only one transport knows, as it expects it.
+  [[nodiscard]] std::map<std::string, std::string> settings() const;
+};
+
+}  // namespace moeshift::cli

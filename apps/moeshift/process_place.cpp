@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/process_place.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+/// The variables in which a launcher says who we are.
+struct Launcher {
+  const char* name;
+  const char* rank;
+  const char* world;
+  const char* local_rank;
+  const char* local_world;
+};
+
+constexpr std::array kLaunchers = {
+    Launcher{"moeshift", "MOESHIFT_RANK", "MOESHIFT_WORLD", "MOESHIFT_RANK", "MOESHIFT_WORLD"},
+    Launcher{"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+             "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    Launcher{"torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
+    Launcher{"srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
+             "SLURM_STEP_TASKS_PER_NODE"},
+};
+
+std::size_t number_in(const Environment& environment, const char* name) {
+  const std::string text = environment(name).value_or("");
+  std::size_t value = 0;
+  // Slurm writes "4(x2)" for two nodes of four: the first number is ours.
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc{} && (end == text.data() + text.size() || *end == '(')) return value;
+  throw InputError(name, "expected a number in the environment, found '" + text + "'");
+}
+
+std::string rendezvous_of(const Environment& environment) {
+  if (const auto ours = environment("MOESHIFT_RENDEZVOUS")) return *ours;
+  const auto address = environment("MASTER_ADDR");
+  const auto port = environment("MASTER_PORT");
+  return address && port ? "tcp:" + *address + ":" + *port : "";
+}
+
+}  // namespace
+
+Environment process_environment() {
+  return [](const char* name) -> std::optional<std::string> {
+    const char* value = std::getenv(name);
+    if (value == nullptr) return std::nullopt;
+    return value;
+  };
+}
+
+std::optional<ProcessPlace> process_place(const Environment& environment) {
+  for (const Launcher& launcher : kLaunchers) {
+    if (!environment(launcher.rank) || !environment(launcher.world)) continue;
+    ProcessPlace place;
+    place.rank = RankId(number_in(environment, launcher.rank));
+    place.world = number_in(environment, launcher.world);
+    place.local_rank = number_in(environment, launcher.local_rank);
+    place.local_world = number_in(environment, launcher.local_world);
+    if (place.rank.index() >= place.world) {
+      throw InputError(launcher.rank, "the rank is not below the size of the world");
+    }
+    place.rendezvous = rendezvous_of(environment);
+    place.started_by = launcher.name;
+    return place;
+  }
+  return std::nullopt;
+}
+
+}  // namespace moeshift::cli
