@@ -20,6 +20,12 @@ if(MOESHIFT_SANITIZE)
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MOESHIFT_SANITIZE})
 endif()
+if(MOESHIFT_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "MOESHIFT_FUZZ=ON needs clang: -DCMAKE_CXX_COMPILER=clang++-19")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 # moeshift_library(<stage> SOURCES a.cpp ... [PUBLIC moeshift::core ...] [PRIVATE fmt::fmt ...])
 # One static library per folder of lib/moeshift, alias moeshift::<stage>.

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/trace/placement_format.hpp"
 
 #include "apps/moeshift/commands/commands.hpp"
@@ -19,6 +20,16 @@ std::vector<std::string> placement_format_names() {
   std::vector<std::string> names;
   for (const PlacementFormat& format : placement_formats()) names.emplace_back(format.name);
   return names;
+}
+
+/// An engine that loads a map without a holder for an expert serves wrong tokens or hangs.
+void check_covered(const PlacementFile& file, const std::string& name) {
+  for (const LayerId layer : all_ids<LayerId>(file.placement.layers())) {
+    const std::vector<ExpertId> missing = file.placement.uncovered(layer);
+    if (missing.empty()) continue;
+    throw InputError(name, fmt::format("layer {}: expected every expert in a slot, {} has none",
+                                       layer.value(), missing.front().value()));
+  }
 }
 
 class Export final : public Command {
@@ -35,6 +46,7 @@ class Export final : public Command {
     const std::unique_ptr<std::istream> in = session.open_input(plan_);
     const PlacementFile file =
         read_placement(*in, Session::name_of_input(plan_), {experts_, ranks_});
+    check_covered(file, Session::name_of_input(plan_));
     const std::string& path = session.common().output;
     session.write_file(path, [&](std::ostream& out) { placement_format(to_).write(out, file); });
     if (path != "-") {

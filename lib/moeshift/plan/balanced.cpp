@@ -1,27 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/plan/balanced.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/plan/rank_packing.hpp"
 
 namespace moeshift {
 
 void check_distinct_feasible(const LayerProblem& problem) {
-  if (problem.slots_per_rank() <= problem.experts()) return;
+  if (problem.slots_per_rank <= problem.experts()) return;
   throw InfeasibleError(
       fmt::format("{} slots per rank but only {} experts: some rank would hold two replicas of one",
-                  problem.slots_per_rank(), problem.experts()));
+                  problem.slots_per_rank, problem.experts()));
+}
+
+namespace {
+
+bool all_distinct(std::span<const ExpertId> slots, std::size_t slots_per_rank) {
+  std::vector<std::uint32_t> experts;
+  for (const ExpertId expert : slots) experts.push_back(expert.value());
+  return distinct(experts, slots_per_rank);
+}
+
+}  // namespace
+
+double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots) {
+  std::vector<std::uint32_t> counts(problem.experts(), 0);
+  for (const ExpertId expert : slots) ++counts[expert.index()];
+  std::vector<double> ranks(problem.ranks(), 0);
+  for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+    const std::size_t e = slots[slot].index();
+    ranks[slot / problem.slots_per_rank] += problem.load[e] / counts[e];
+  }
+  return *std::max_element(ranks.begin(), ranks.end());
 }
 
 LayerPlan BalancedPlanner::plan_layer(const LayerProblem& problem) const {
   check_distinct_feasible(problem);
   const std::vector<double> load = positive_load(problem.load);
-  const FreshPlan fresh = plan_fresh(load, problem.ranks(), problem.slots_per_rank(), effort_,
+  const FreshPlan fresh = plan_fresh(load, problem.ranks(), problem.slots_per_rank, effort_,
                                      problem.seed ^ problem.layer.value());
   LayerPlan plan;
   for (const std::uint32_t e : fresh.experts) plan.slots.emplace_back(e);
   plan.moves_tried = fresh.moves_tried;
+  if (problem.can_keep() && all_distinct(problem.kept_slots(), problem.slots_per_rank) &&
+      peak_of(problem, problem.kept_slots()) <= fresh.peak * (1 + min_gain_)) {
+    return {.slots = problem.kept_slots(), .keep = true, .moves_tried = fresh.moves_tried};
+  }
+  relabel(problem, links_, Exchangeable::kRanks, plan.slots);
   return plan;
 }
 

@@ -4,6 +4,7 @@
 
 #include "moeshift/plan/fresh_plan.hpp"
 #include "moeshift/plan/layered_planner.hpp"
+#include "moeshift/plan/relabel.hpp"
 
 namespace moeshift {
 
@@ -12,7 +13,8 @@ namespace moeshift {
 /// (relabel.hpp), and a layer whose old placement is as good within `min_gain` is left alone.
 class BalancedPlanner final : public LayeredPlanner {
  public:
-  BalancedPlanner(Effort effort, double min_gain) : effort_(effort), min_gain_(min_gain) {}
+  BalancedPlanner(Effort effort, double min_gain, LinkPrices links)
+      : effort_(effort), min_gain_(min_gain), links_(links) {}
 
  protected:
   /// @throws InfeasibleError when a rank has more slots than there are experts.
@@ -21,9 +23,13 @@ class BalancedPlanner final : public LayeredPlanner {
  private:
   Effort effort_;
   double min_gain_;
+  LinkPrices links_;
 };
 
 /// @throws InfeasibleError unless replicas of an expert can all be on different ranks.
 void check_distinct_feasible(const LayerProblem& problem);
+
+/// Load of the busiest rank under even dispatch. @pre every slot holds an expert.
+[[nodiscard]] double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots);
 
 }  // namespace moeshift

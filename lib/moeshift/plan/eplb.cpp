@@ -23,10 +23,10 @@ struct Shape {
 };
 
 Shape shape_of(const LayerProblem& problem, EplbMode mode) {
-  const Shape given{problem.expert_groups, problem.topology->nodes()};
+  const Shape given{problem.expert_groups, problem.nodes};
   if (mode == EplbMode::kGlobal) return {1, 1};
   const bool divides = problem.experts() % given.groups == 0 && given.groups % given.nodes == 0 &&
-                       problem.ranks() % given.nodes == 0;
+                       problem.even_nodes();
   if (divides) return given;
   if (mode == EplbMode::kAuto) return {1, 1};
   throw InfeasibleError(fmt::format(
@@ -192,8 +192,8 @@ std::vector<ExpertId> plan_by_eplb(const LayerProblem& problem, EplbMode mode, P
   const std::vector<float> load(problem.load.begin(), problem.load.end());
   const std::vector<std::uint32_t> experts = experts_by_node(load, shape, pack);
   const std::size_t experts_per_node = experts.size() / shape.nodes;
-  const std::size_t slots_per_node = problem.slots / shape.nodes;
-  std::vector<ExpertId> slots(problem.slots);
+  const std::size_t slots_per_node = problem.slots() / shape.nodes;
+  std::vector<ExpertId> slots(problem.slots());
   for (std::size_t node = 0; node < shape.nodes; ++node) {
     plan_node(load, std::span(experts).subspan(node * experts_per_node, experts_per_node),
               problem.ranks() / shape.nodes, pack,

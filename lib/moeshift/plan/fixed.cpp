@@ -13,7 +13,7 @@ LayerPlan StaticPlanner::plan_layer(const LayerProblem& problem) const {
                      "and every expert in at least one slot");
   }
   LayerPlan plan;
-  for (std::size_t slot = 0; slot < problem.slots; ++slot) {
+  for (std::size_t slot = 0; slot < problem.slots(); ++slot) {
     plan.slots.emplace_back(slot % problem.experts());
   }
   return plan;
@@ -21,8 +21,8 @@ LayerPlan StaticPlanner::plan_layer(const LayerProblem& problem) const {
 
 LayerPlan ContiguousPlanner::plan_layer(const LayerProblem& problem) const {
   LayerPlan plan;
-  for (std::size_t slot = 0; slot < problem.slots; ++slot) {
-    plan.slots.emplace_back(slot * problem.experts() / problem.slots);
+  for (std::size_t slot = 0; slot < problem.slots(); ++slot) {
+    plan.slots.emplace_back(slot * problem.experts() / problem.slots());
   }
   return plan;
 }

@@ -14,6 +14,15 @@
 namespace moeshift {
 namespace {
 
+std::vector<RankId> active_ranks(const PlanProblem& problem) {
+  std::vector<RankId> active;
+  for (const RankId rank : all_ids<RankId>(problem.topology.ranks())) {
+    const auto& inactive = problem.inactive;
+    if (std::find(inactive.begin(), inactive.end(), rank) == inactive.end()) active.push_back(rank);
+  }
+  return active;
+}
+
 void check_shape(const PlanProblem& problem) {
   const std::size_t ranks = problem.topology.ranks();
   if (problem.layers() == 0 || problem.experts() == 0) {
@@ -24,10 +33,18 @@ void check_shape(const PlanProblem& problem) {
                                      problem.slots, ranks, problem.slots / ranks * ranks,
                                      (problem.slots / ranks + 1) * ranks));
   }
-  if (problem.slots < problem.experts()) {
+  for (const RankId rank : problem.inactive) {
+    if (rank.index() < ranks) continue;
     throw InputError(
-        "", fmt::format("{} slots cannot hold {} experts", problem.slots, problem.experts()));
+        "", fmt::format("inactive rank {} is not among the {} ranks", rank.value(), ranks));
   }
+  const std::size_t active = active_ranks(problem).size();
+  if (active * problem.slots_per_rank() >= problem.experts()) return;
+  throw InputError("", fmt::format("{} slots on {} active ranks cannot hold {} experts",
+                                   active * problem.slots_per_rank(), active, problem.experts()));
+}
+
+void check_groups(const PlanProblem& problem) {
   if (problem.expert_groups == 0 || problem.expert_groups > problem.experts()) {
     throw InputError("", fmt::format("expected 1 .. {} expert groups, not {}", problem.experts(),
                                      problem.expert_groups));
@@ -46,13 +63,14 @@ void check_old(const PlanProblem& problem) {
                                old->layers(), old->experts(), problem.layers(), problem.experts()));
 }
 
-LayerVerdict judge(const LoadMatrix& load, const Placement& placement, LayerId layer,
-                   std::span<const double> ranks) {
+LayerVerdict judge(const PlanProblem& problem, const Placement& placement, LayerId layer,
+                   std::span<const double> ranks, std::size_t active) {
   LayerVerdict verdict;
   verdict.peak = *std::max_element(ranks.begin(), ranks.end());
-  const double mean = layer_total(load, layer) / static_cast<double>(ranks.size());
+  const double mean = layer_total(problem.load, layer) / static_cast<double>(active);
   verdict.imbalance = mean > 0 ? verdict.peak / mean : 1;
-  verdict.lower_bound = lower_bound(load.row(layer), placement.ranks(), placement.slots());
+  verdict.lower_bound =
+      lower_bound(problem.load.row(layer), active, active * problem.slots_per_rank());
   verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
   verdict.duplicates = placement.duplicates(layer);
   return verdict;
@@ -64,7 +82,7 @@ bool LayerProblem::can_keep() const {
   if (held.empty()) return false;
   std::vector<bool> seen(experts(), false);
   for (const auto& rank : held) {
-    if (rank.size() != slots_per_rank()) return false;
+    if (rank.size() != slots_per_rank) return false;
     for (const ExpertId expert : rank) {
       if (expert.is_none()) return false;
       seen[expert.index()] = true;
@@ -73,32 +91,51 @@ bool LayerProblem::can_keep() const {
   return std::find(seen.begin(), seen.end(), false) == seen.end();
 }
 
+bool LayerProblem::even_nodes() const {
+  if (ranks() % nodes != 0) return false;
+  for (std::size_t rank = 0; rank < ranks(); ++rank) {
+    if (node_of[rank] != rank / (ranks() / nodes)) return false;
+  }
+  return true;
+}
+
 std::vector<ExpertId> LayerProblem::kept_slots() const {
   std::vector<ExpertId> kept;
-  kept.reserve(slots);
+  kept.reserve(slots());
   for (const auto& rank : held) kept.insert(kept.end(), rank.begin(), rank.end());
-  MOESHIFT_CHECK(kept.size() == slots);
+  MOESHIFT_CHECK(kept.size() == slots());
   return kept;
 }
 
 std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
   check_shape(problem);
+  check_groups(problem);
   check_old(problem);
+  const std::vector<RankId> active = active_ranks(problem);
+  std::vector<std::uint32_t> node_of;
+  std::uint32_t nodes = 0;
+  for (std::size_t i = 0; i < active.size(); ++i) {
+    const bool first_of_node =
+        i > 0 && problem.topology.node_of(active[i]) != problem.topology.node_of(active[i - 1]);
+    nodes += first_of_node ? 1U : 0U;
+    node_of.push_back(nodes);
+  }
   std::vector<LayerProblem> layers;
   for (const LayerId id : problem.load.row_ids()) {
     LayerProblem layer;
     layer.load = problem.load.row(id);
     for (const LoadMatrix& sample : problem.samples) layer.samples.push_back(sample.row(id));
-    layer.topology = &problem.topology;
-    layer.slots = problem.slots;
+    layer.node_of = node_of;
+    layer.nodes = nodes + 1;
+    layer.slots_per_rank = problem.slots_per_rank();
     layer.expert_groups = problem.expert_groups;
     layer.layer = id;
     layer.seed = problem.seed;
     if (problem.old != nullptr) {
-      layer.held.resize(layer.ranks());
-      const std::size_t known = std::min(layer.ranks(), problem.old->ranks());
-      for (const RankId rank : all_ids<RankId>(known)) {
-        layer.held[rank.index()] = problem.old->rank_slots(id, rank);
+      for (const RankId rank : active) {
+        const bool known = rank.index() < problem.old->ranks();
+        layer.held.push_back(known ? problem.old->rank_slots(id, rank)
+                                   : std::span<const ExpertId>());
       }
     }
     layers.push_back(std::move(layer));
@@ -108,21 +145,35 @@ std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
 
 PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, Threads threads) {
   MOESHIFT_CHECK(layers.size() == problem.layers());
+  const std::vector<RankId> active = active_ranks(problem);
+  const std::size_t per_rank = problem.slots_per_rank();
   IdMatrix<LayerId, SlotId, ExpertId> slots(problem.layers(), problem.slots, ExpertId::none());
   for (const LayerId layer : slots.row_ids()) {
     const std::vector<ExpertId>& planned = layers[layer.index()].slots;
-    MOESHIFT_CHECK(planned.size() == problem.slots);
-    std::copy(planned.begin(), planned.end(), slots.row(layer).begin());
+    MOESHIFT_CHECK(planned.size() == active.size() * per_rank);
+    for (std::size_t i = 0; i < planned.size(); ++i) {
+      slots(layer, SlotId(active[i / per_rank].index() * per_rank + i % per_rank)) = planned[i];
+    }
   }
   PlanResult result{Placement(problem.experts(), problem.topology.ranks(), std::move(slots)), {}};
   result.layers.resize(problem.layers());
   const RankLoads loads = rank_loads(problem.load, result.placement);
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     const LayerId layer(i);
-    result.layers[i] = judge(problem.load, result.placement, layer, loads.row(layer));
-    result.layers[i].keep = layers[i].keep;
+    result.layers[i] = judge(problem, result.placement, layer, loads.row(layer), active.size());
+    LayerVerdict& verdict = result.layers[i];
+    verdict.keep = layers[i].keep;
+    verdict.lower_bound =
+        std::max(verdict.lower_bound, std::min(layers[i].lower_bound, verdict.peak));
+    verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
   });
-  for (const LayerPlan& layer : layers) result.moves_tried += layer.moves_tried;
+  for (const LayerPlan& layer : layers) {
+    result.moves_tried += layer.moves_tried;
+    for (MoveReason reason : layer.reasons) {
+      reason.rank = active[reason.rank.index()];
+      result.reasons.push_back(reason);
+    }
+  }
   return result;
 }
 

@@ -14,18 +14,22 @@ namespace moeshift {
 struct LayerProblem {
   std::span<const double> load;                  ///< [experts] tokens
   std::vector<std::span<const double>> samples;  ///< the same for every window, oldest first
-  const Topology* topology = nullptr;
-  std::size_t slots = 0;
+  /// The node of every active rank, ascending; ranks here are active ones, numbered from 0.
+  std::vector<std::uint32_t> node_of;
+  std::size_t nodes = 1;  ///< nodes that have an active rank
+  std::size_t slots_per_rank = 0;
   std::size_t expert_groups = 1;
-  /// The experts that each rank of `topology` holds now, [ranks]; empty without an old placement.
-  /// A rank that joined holds none.
+  /// The experts that each rank holds now, [ranks]; empty without an old placement. A rank that
+  /// joined holds none.
   std::vector<std::span<const ExpertId>> held;
   LayerId layer;
   std::uint64_t seed = 0;
 
   [[nodiscard]] std::size_t experts() const { return load.size(); }
-  [[nodiscard]] std::size_t ranks() const { return topology->ranks(); }
-  [[nodiscard]] std::size_t slots_per_rank() const { return slots / ranks(); }
+  [[nodiscard]] std::size_t ranks() const { return node_of.size(); }
+  [[nodiscard]] std::size_t slots() const { return slots_per_rank * ranks(); }
+  /// True when every node has as many active ranks as every other.
+  [[nodiscard]] bool even_nodes() const;
   /// True when the old placement has exactly this shape, so that it may stay.
   [[nodiscard]] bool can_keep() const;
   /// The old slots, [slots]. Only when `can_keep()`.
@@ -34,9 +38,12 @@ struct LayerProblem {
 
 /// What one layer's planning comes to.
 struct LayerPlan {
-  std::vector<ExpertId> slots;  ///< [slots], rank after rank
+  std::vector<ExpertId> slots;  ///< [slots] of the active ranks, rank after rank
   bool keep = false;            ///< the old placement was left alone
   std::uint64_t moves_tried = 0;
+  /// A bound that holds for what else was asked (groups kept in nodes); 0 = none.
+  double lower_bound = 0;
+  std::vector<MoveReason> reasons = {};  ///< ranks as in LayerProblem; assemble() renames them
 };
 
 /// The layers of `problem`, as views into it.

@@ -16,13 +16,16 @@ namespace moeshift {
 
 /// Everything a policy may look at.
 struct PlanProblem {
-  LoadMatrix load;                  ///< [layers, experts] tokens to balance: window sum or forecast
-  std::vector<LoadMatrix> samples;  ///< the windows it was made from, oldest first; may be empty
-  Topology topology;                ///< ranks and nodes to place on
-  std::size_t slots = 0;            ///< physical slots per layer; divides by ranks, >= experts
-  std::size_t expert_groups = 1;    ///< groups of consecutive experts routed together
-  const Placement* old = nullptr;   ///< where the experts are now, if anywhere
+  LoadMatrix load;  ///< [layers, experts] tokens to balance: window sum or forecast
+  std::vector<LoadMatrix> samples =
+      {};                          ///< the windows it was made from, oldest first; may be empty
+  Topology topology;               ///< ranks and nodes to place on
+  std::size_t slots = 0;           ///< physical slots per layer; divides by ranks, >= experts
+  std::size_t expert_groups = 1;   ///< groups of consecutive experts routed together
+  const Placement* old = nullptr;  ///< where the experts are now, if anywhere
   std::uint64_t seed = 0;
+  std::vector<RankId> inactive =
+      {};  ///< ranks that hold nothing (lost, or not yet joined); ascending
 
   [[nodiscard]] std::size_t layers() const { return load.rows(); }
   [[nodiscard]] std::size_t experts() const { return load.columns(); }
@@ -39,10 +42,22 @@ struct LayerVerdict {
   std::size_t duplicates = 0;  ///< slots whose expert sits on the same rank already
 };
 
+/// Why a policy that starts from the old placement put a replica where it was not.
+struct MoveReason {
+  LayerId layer;
+  ExpertId expert;
+  RankId rank;                             ///< where the replica comes to live
+  ExpertId replaced;                       ///< whose place it takes; none for an empty slot
+  LinkClass link = LinkClass::kIntraNode;  ///< nearest holder to `rank`
+  double imbalance_before = 1;             ///< of the layer, before the step this is part of
+  double imbalance_after = 1;
+};
+
 struct PlanResult {
   Placement placement;
-  std::vector<LayerVerdict> layers;  ///< [layers]
-  std::uint64_t moves_tried = 0;     ///< work done by search policies; reproducible
+  std::vector<LayerVerdict> layers;      ///< [layers]
+  std::uint64_t moves_tried = 0;         ///< work done by search policies; reproducible
+  std::vector<MoveReason> reasons = {};  ///< of policies that can explain each move, in order
 };
 
 /// A placement policy. Stateless: equal problems give equal plans on any number of threads.

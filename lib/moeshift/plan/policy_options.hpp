@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "moeshift/core/units.hpp"
+
 namespace moeshift {
 
 struct PolicyOptions {
@@ -16,6 +18,22 @@ struct PolicyOptions {
   std::string effort = "normal";
   /// A layer is left alone when moving would lower its peak by no more than this share.
   double min_gain = 1e-3;
+  /// `hierarchical`: "hard", "soft:B" or "price:x".
+  std::string home = "soft:16";
+  /// `robust`: what is minimised over the windows: "mean", "cvar:a" or "worst".
+  std::string risk = "mean";
+  /// `robust`: plan afresh although there is an old placement.
+  bool from_scratch = false;
+  /// `incremental`, `robust`: imbalance (max / mean) that one intra-node transfer must buy; absent:
+  /// nothing for `incremental`, 0.0005 for `robust`.
+  std::optional<double> price = {};
+  /// What an inter-node transfer costs in intra-node ones.
+  double inter_node_price = 9;
+  /// `incremental`: stop at this share above the lower bound.
+  double target_gap = 0.01;
+  /// `incremental`, `robust`: bytes that may cross ranks, over all layers; needs `expert_bytes`.
+  std::optional<Bytes> budget = {};
+  Bytes expert_bytes{1};
 };
 
 }  // namespace moeshift

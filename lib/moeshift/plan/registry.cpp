@@ -11,6 +11,11 @@
 #include "moeshift/plan/balanced.hpp"
 #include "moeshift/plan/deepseek.hpp"
 #include "moeshift/plan/fixed.hpp"
+#include "moeshift/plan/hierarchical.hpp"
+#include "moeshift/plan/incremental.hpp"
+#include "moeshift/plan/sglang_vec.hpp"
+#include "moeshift/plan/trtllm.hpp"
+#include "moeshift/plan/vllm.hpp"
 
 namespace moeshift {
 namespace {
@@ -31,19 +36,82 @@ std::unique_ptr<Planner> make_snake(const PolicyOptions& options) {
   return std::make_unique<EplbPlanner>(eplb_mode(options.hierarchy), pack_snake);
 }
 
+LinkPrices links_of(const PolicyOptions& options) {
+  if (options.inter_node_price < 1) {
+    throw InputError("", "an inter-node transfer cannot cost less than an intra-node one");
+  }
+  return {.intra_node = 1, .inter_node = options.inter_node_price};
+}
+
+IncrementalOptions warm_options(const PolicyOptions& options) {
+  IncrementalOptions warm;
+  warm.effort = effort_named(options.effort);
+  warm.links = links_of(options);
+  warm.min_gain = options.min_gain;
+  warm.target_gap = options.target_gap;
+  if (options.budget) warm.budget_transfers = ratio(*options.budget, options.expert_bytes);
+  return warm;
+}
+
+std::unique_ptr<Planner> make_incremental(const PolicyOptions& options) {
+  IncrementalOptions warm = warm_options(options);
+  warm.price = options.price.value_or(0);
+  warm.needs_old = true;
+  return std::make_unique<IncrementalPlanner>(warm);
+}
+
+std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
+  IncrementalOptions warm = warm_options(options);
+  warm.risk = risk_named(options.risk);
+  warm.use_samples = true;
+  warm.from_scratch = options.from_scratch;
+  warm.price = options.price.value_or(5e-4);
+  return std::make_unique<IncrementalPlanner>(warm);
+}
+
+std::unique_ptr<Planner> make_hierarchical(const PolicyOptions& options) {
+  return std::make_unique<HierarchicalPlanner>(home_rule(options.home),
+                                               effort_named(options.effort), links_of(options));
+}
+
+std::unique_ptr<Planner> make_vllm(const PolicyOptions& options) {
+  return std::make_unique<VllmPlanner>(eplb_mode(options.hierarchy));
+}
+
+std::unique_ptr<Planner> make_sglang_vec(const PolicyOptions&) {
+  return std::make_unique<SglangVecPlanner>();
+}
+
+std::unique_ptr<Planner> make_trtllm(const PolicyOptions&) {
+  return std::make_unique<TrtllmPlanner>();
+}
+
 std::unique_ptr<Planner> make_balanced(const PolicyOptions& options) {
-  return std::make_unique<BalancedPlanner>(effort_named(options.effort), options.min_gain);
+  return std::make_unique<BalancedPlanner>(effort_named(options.effort), options.min_gain,
+                                           links_of(options));
 }
 
 constexpr std::array kPolicies{
     PolicyEntry{"balanced", "fresh plan within 0.1 % of a certified bound, no doubled replicas",
                 "this project; differencing after Michiels et al., STACS 2003", make_balanced},
+    PolicyEntry{"hierarchical", "expert groups on their home nodes: hard, soft or at a price",
+                "this project", make_hierarchical},
+    PolicyEntry{"incremental", "from the old placement: most balance per byte, under a budget",
+                "this project", make_incremental},
+    PolicyEntry{"robust", "over all windows at once, fresh or from the old placement",
+                "this project", make_robust},
     PolicyEntry{"static", "leave every expert where it is; vLLM's initial map when there is none",
                 "vllm-project/vllm eplb_state.py", make_static},
     PolicyEntry{"contiguous", "experts in order, replicas side by side; no look at the load",
                 "the default layout without balancing", make_contiguous},
     PolicyEntry{"deepseek", "greedy replicas, largest-first packing; bit-exact with its origin",
                 "deepseek-ai/EPLB eplb.py rebalance_experts", make_deepseek},
+    PolicyEntry{"vllm", "deepseek, then replicas that stay on a rank keep their slot",
+                "vllm-project/vllm eplb/policy/default.py", make_vllm},
+    PolicyEntry{"sglang_vec", "greedy replicas over all windows, snake packing",
+                "sgl-project/sglang eplb_algorithms/deepseek_vec.py", make_sglang_vec},
+    PolicyEntry{"trtllm", "greedy replicas, largest-first packing; ties to the higher expert",
+                "NVIDIA/TensorRT-LLM moeLoadBalancer", make_trtllm},
     PolicyEntry{"snake", "greedy replicas, snake packing", "ADRS OpenEvolve, arXiv 2510.06189",
                 make_snake},
 };

@@ -117,6 +117,10 @@ PlacementFile read_vllm(ByteSource& bytes, const PlacementHints& hints) {
 
 void write_vllm(std::ostream& out, const PlacementFile& file) {
   const Placement& placement = file.placement;
+  if (placement.slots() < placement.experts()) {
+    throw InputError("", fmt::format("{} slots cannot hold {} experts, as vLLM demands",
+                                     placement.slots(), placement.experts()));
+  }
   out << fmt::format(
       "{{\"record_type\":\"eplb_initial_mapping\",\"version\":1,\"num_redundant_experts\":{},"
       "\"num_slots\":{},\"initial_global_assignments\":{{",

@@ -59,8 +59,13 @@ std::vector<std::vector<std::int64_t>> slot_map(simdjson::dom::element value,
   for (const simdjson::dom::element row : json_array(value, place)) {
     const JsonPlace row_place = place.at(map.size());
     std::vector<std::int64_t> slots;
+    slots.reserve(map.empty() ? 0 : map.front().size());
     for (const simdjson::dom::element slot : json_array(row, row_place)) {
-      slots.push_back(json_whole(slot, -1, row_place.at(slots.size())));
+      std::int64_t expert = 0;
+      const bool good = slot.get(expert) == simdjson::SUCCESS && expert >= -1 &&
+                        expert < static_cast<std::int64_t>(kMostExperts);
+      if (!good) row_place.at(slots.size()).fail("expected an expert or -1");
+      slots.push_back(expert);
     }
     if (!map.empty() && slots.size() != map.front().size()) {
       row_place.fail(fmt::format("expected {} slots, got {}", map.front().size(), slots.size()));
@@ -123,31 +128,35 @@ class VllmReader final : public TraceReader {
   void fold(simdjson::dom::element value, const std::vector<std::vector<std::int64_t>>& map,
             LoadMatrix& load, const JsonPlace& line) {
     const JsonPlace map_place = line.at("p2l_map");
-    const std::size_t layers = header_.num_layers;
-    if (map.size() != layers) {
-      map_place.fail(fmt::format("expected {} layers, got {}", layers, map.size()));
+    if (map.size() != header_.num_layers) {
+      map_place.fail(fmt::format("expected {} layers, got {}", header_.num_layers, map.size()));
     }
     TraceHeader physical;
-    physical.num_layers = layers;
+    physical.num_layers = header_.num_layers;
     physical.num_experts = map.front().size();
     json_load_matrix(value, physical, physical_, line.at("expert_load"));
-    load = LoadMatrix(layers, header_.num_experts);
+    load = LoadMatrix(header_.num_layers, header_.num_experts);
     for (const LayerId layer : load.row_ids()) {
-      const auto& slots = map[layer.index()];
-      const auto tokens = physical_.row(layer);
-      for (std::size_t slot = 0; slot < slots.size(); ++slot) {
-        const JsonPlace& at = map_place;
-        if (slots[slot] >= static_cast<std::int64_t>(header_.num_experts)) {
-          at.at(layer.index())
-              .at(slot)
-              .fail(fmt::format("expected an expert below {}", header_.num_experts));
-        }
-        if (slots[slot] >= 0) {
-          load(layer, ExpertId(slots[slot])) += tokens[slot];
-        } else if (tokens[slot] != 0) {
-          at.at(layer.index()).at(slot).fail("expected no load in a slot that holds no expert");
-        }
+      fold_layer(map[layer.index()], physical_.row(layer), load.row(layer), map_place, layer);
+    }
+  }
+
+  static void fold_layer(std::span<const std::int64_t> slots, std::span<const double> tokens,
+                         std::span<double> load, const JsonPlace& map_place, LayerId layer) {
+    for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+      const auto fail = [&](const std::string& expectation) {
+        map_place.at(layer.index()).at(slot).fail(expectation);
+      };
+      if (slots[slot] >= static_cast<std::int64_t>(load.size())) {
+        fail(fmt::format("expected an expert below {}", load.size()));
       }
+      if (slots[slot] < 0 && tokens[slot] != 0) {
+        fail("expected no load in a slot that holds no expert");
+      }
+      if (slots[slot] >= 0) load[static_cast<std::size_t>(slots[slot])] += tokens[slot];
+    }
+    if (std::any_of(load.begin(), load.end(), [](double sum) { return sum > 0x1p53; })) {
+      map_place.at(layer.index()).fail("expected replicas of an expert to sum to at most 2^53");
     }
   }
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ce row of the transport table.
+#include "moeshift/execute_cuda/ce_transport.hpp"
+#include "moeshift/execute_cuda/cuda_world.hpp"
+
+namespace moeshift {
+namespace {
+
+CudaSettings settings_of(const WorldOptions& options) {
+  return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu"});
+}
+
+class CeWorld final : public CudaWorld {
+ public:
+  using CudaWorld::CudaWorld;
+
+  [[nodiscard]] Facts facts() const override { return cuda_facts(); }
+
+ private:
+  std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
+                                            Deadline deadline) override {
+    return std::make_unique<CeTransport>(control, memory, memory_options(), deadline);
+  }
+};
+
+/// Threads unless asked for processes: one process needs no CUDA IPC and no time slicing.
+Launch launch_ce(const WorldOptions& options) {
+  const CudaSettings settings = settings_of(options);
+  return settings.processes && !options.place ? Launch::kSpawn : Launch::kHere;
+}
+
+std::unique_ptr<World> open_ce(const WorldOptions& options) {
+  return std::make_unique<CeWorld>(options, settings_of(options));
+}
+
+}  // namespace
+
+Backend ce_backend() {
+  return {.name = "ce",
+          .summary = "copy engines over CUDA peer access and IPC; uses no SM",
+          .unavailable_reason = &cuda_unavailable_reason,
+          .launch = &launch_ce,
+          .open = &open_ce};
+}
+
+}  // namespace moeshift

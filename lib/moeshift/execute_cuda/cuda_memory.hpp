@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeviceMemory on a GPU: every call is enqueued on streams of this rank and polled by events.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "moeshift/execute/device_memory.hpp"
+#include "moeshift/execute_cuda/copy_streams.hpp"
+#include "moeshift/execute_cuda/handles.hpp"
+
+namespace moeshift {
+
+/// One block of device memory of this rank.
+struct DeviceBlock {
+  std::byte* start = nullptr;
+  Bytes bytes;
+};
+
+/// Where blocks come from. CUDA's own memory can be shared by CUDA IPC.
+struct BlockSource {
+  std::byte* (*allocate)(Bytes bytes);
+  void (*release)(std::byte* start) noexcept;
+};
+[[nodiscard]] BlockSource cuda_blocks();
+
+struct CudaMemoryOptions {
+  BlockSource source = cuda_blocks();
+  /// Ranks on this device; each may take its share of what is free when it joins.
+  std::size_t ranks_on_device = 1;
+  std::size_t streams_per_lane = 4;
+  CopyPath path = CopyPath::kCopyEngine;
+};
+
+class CudaMemory final : public DeviceMemory {
+ public:
+  /// Binds the calling thread to `device`.
+  CudaMemory(DeviceId device, const CudaMemoryOptions& options);
+  /// Waits for this rank's own copies, never for a peer.
+  ~CudaMemory() override;
+
+  [[nodiscard]] std::optional<Bytes> available() const override { return budget_; }
+  [[nodiscard]] std::byte* allocate(Bytes bytes) override;
+  [[nodiscard]] std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
+                                              CopyLane lane) override;
+  [[nodiscard]] std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
+                                              const SlotLayout& layout) override;
+  [[nodiscard]] std::unique_ptr<Verification> verify(std::span<const PatternTask> tasks,
+                                                     const SlotLayout& layout) override;
+  [[nodiscard]] std::unique_ptr<Pending> poison(std::byte* start, Bytes bytes) override;
+  void corrupt(std::byte* byte) override;
+
+  /// All blocks in the order of their allocation.
+  [[nodiscard]] std::span<const DeviceBlock> blocks() const { return blocks_; }
+  [[nodiscard]] DeviceId device() const { return device_; }
+
+ private:
+  DeviceId device_;
+  CudaMemoryOptions options_;
+  Bytes budget_;
+  std::vector<DeviceBlock> blocks_;
+  CopyStreams stage_;
+  CopyStreams commit_;
+  Stream kernels_;
+};
+
+}  // namespace moeshift

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/execute_cuda/cuda_world.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nvtx3/nvToolsExt.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/suggest.hpp"
+
+namespace moeshift {
+namespace {
+
+std::size_t read_count(const std::string& name, const std::string& text) {
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value == 0) {
+    throw InputError("--" + name, "expected a whole number >= 1, not '" + text + "'");
+  }
+  return value;
+}
+
+bool read_flag(const std::string& name, const std::string& text) {
+  if (text.empty() || text == "true" || text == "1") return true;
+  if (text == "false" || text == "0") return false;
+  throw InputError("--" + name, "expected true or false, not '" + text + "'");
+}
+
+void read_one(CudaSettings& settings, const std::string& name, const std::string& text) {
+  if (name == "threads") settings.threads = read_flag(name, text);
+  if (name == "processes") settings.processes = read_flag(name, text);
+  if (name == "register") settings.register_blocks = read_flag(name, text);
+  if (name == "mps") settings.mps = read_flag(name, text);
+  if (name == "ranks-per-gpu") settings.ranks_per_gpu = read_count(name, text);
+  if (name == "max-ctas") settings.max_ctas = read_count(name, text);
+}
+
+/// Ranks of this machine: the launcher says, else all of them.
+std::size_t ranks_here(const WorldOptions& options) {
+  return options.place ? options.place->local_world : options.ranks;
+}
+
+}  // namespace
+
+CudaSettings read_cuda_settings(const WorldOptions& options,
+                                const std::vector<std::string>& known) {
+  if (options.ranks == 0) throw InputError("--ranks", "expected at least 1");
+  const std::size_t devices = std::max<std::size_t>(visible_devices(), 1);
+  const std::size_t here = ranks_here(options);
+  CudaSettings settings;
+  settings.ranks_per_gpu = (here + devices - 1) / devices;
+  for (const auto& [name, text] : options.settings) {
+    if (std::ranges::find(known, name) == known.end()) {
+      const std::vector<std::string_view> names(known.begin(), known.end());
+      throw InputError("--" + name,
+                       "this transport has no such setting" + did_you_mean(name, names));
+    }
+    read_one(settings, name, text);
+  }
+  if (settings.threads && settings.processes) {
+    throw InputError("--threads", "ranks are either threads or processes");
+  }
+  if (here > devices * settings.ranks_per_gpu) {
+    throw InputError("--ranks-per-gpu",
+                     fmt::format("{} ranks do not fit on {} GPUs with {} each; raise it", here,
+                                 devices, settings.ranks_per_gpu));
+  }
+  return settings;
+}
+
+CudaWorld::CudaWorld(const WorldOptions& options, const CudaSettings& settings)
+    : options_(options),
+      settings_(settings),
+      size_(options.place ? options.place->world : options.ranks) {
+  if (options_.place) {
+    local_ = {options_.place->rank};
+    return;
+  }
+  hub_ = std::make_shared<ThreadHub>(size_);
+  for (const RankId rank : all_ids<RankId>(size_)) local_.push_back(rank);
+}
+
+Member CudaWorld::join(RankId rank, Deadline deadline) {
+  Member member;
+  member.control = control_of(rank, deadline);
+  const DeviceId device = device_of(rank);
+  auto memory = std::make_unique<CudaMemory>(device, memory_options());
+  member.transport = open_transport(*member.control, *memory, deadline);
+  member.memory = std::move(memory);
+  member.range_begin = [](const std::string& name) { (void)nvtxRangePushA(name.c_str()); };
+  member.range_end = [] { (void)nvtxRangePop(); };
+  member.facts = device_facts(device);
+  return member;
+}
+
+CudaMemoryOptions CudaWorld::memory_options() const {
+  return {.ranks_on_device = settings_.ranks_per_gpu};
+}
+
+DeviceId CudaWorld::device_of(RankId rank) const {
+  const std::size_t local = options_.place ? options_.place->local_rank : rank.index();
+  return {static_cast<int>(local / settings_.ranks_per_gpu)};
+}
+
+std::unique_ptr<ControlPlane> CudaWorld::control_of(RankId rank, Deadline /*deadline*/) {
+  return std::make_unique<ThreadControl>(hub_, rank);
+}
+
+}  // namespace moeshift

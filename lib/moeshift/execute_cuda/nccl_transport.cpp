@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/execute_cuda/nccl_transport.hpp"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/execute_cuda/cuda_check.hpp"
+#include "moeshift/execute_cuda/nccl_check.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::size_t kWarmUpBytes = 8;
+
+}  // namespace
+
+class NcclTransport::PendingGroup final : public Pending {
+ public:
+  PendingGroup(NcclTransport& transport, std::shared_ptr<Group> group)
+      : transport_(transport), group_(std::move(group)) {}
+
+  [[nodiscard]] bool poll() override {
+    transport_.advance();
+    return group_->issued && finished(group_->done.get());
+  }
+
+ private:
+  NcclTransport& transport_;
+  std::shared_ptr<Group> group_;
+};
+
+NcclTransport::NcclTransport(std::unique_ptr<NcclCommunicator> communicator, CudaMemory& memory,
+                             Bytes pack_below, bool register_blocks)
+    : communicator_(std::move(communicator)),
+      memory_(memory),
+      pack_below_(pack_below),
+      register_blocks_(register_blocks),
+      stream_(make_stream(/*high_priority=*/true)) {}
+
+NcclTransport::~NcclTransport() {
+  NcclTransport::abort();
+}
+
+void NcclTransport::connect(std::span<const RankId> send_to, std::span<const RankId> receive_from,
+                            Deadline deadline) {
+  if (register_blocks_) {
+    for (const DeviceBlock& block : memory_.blocks()) {
+      check(ncclCommRegister(communicator_->get(), block.start,
+                             static_cast<std::size_t>(block.bytes.count()),
+                             &registrations_.emplace_back()),
+            communicator_->get());
+      communicator_->wait_until_issued(deadline, "registering memory");
+    }
+  }
+  const std::size_t slots = std::max<std::size_t>(send_to.size() + receive_from.size(), 1);
+  warm_up_ = allocate_device(Bytes(static_cast<std::int64_t>(slots * kWarmUpBytes)));
+  auto* next = static_cast<std::byte*>(warm_up_.get());
+  std::vector<Message> messages;
+  const auto add = [&](RankId peer, Direction direction) {
+    messages.push_back({.peer = peer,
+                        .direction = direction,
+                        .pointer = next,
+                        .bytes = Bytes(static_cast<std::int64_t>(kWarmUpBytes))});
+    next += kWarmUpBytes;
+  };
+  for (const RankId peer : send_to) add(peer, Direction::kSend);
+  for (const RankId peer : receive_from) add(peer, Direction::kReceive);
+  if (messages.empty()) return;
+  const std::unique_ptr<Pending> warm_up = exchange(messages);
+  while (!warm_up->poll()) {
+    if (deadline.expired()) {
+      abort();
+      throw DeviceError("NCCL: a peer could not be reached within the deadline");
+    }
+    std::this_thread::yield();
+  }
+}
+
+std::unique_ptr<Pending> NcclTransport::exchange(std::span<const Message> messages) {
+  auto group = std::make_shared<Group>();
+  group->messages.assign(messages.begin(), messages.end());
+  group->done = make_event();
+  waiting_.push_back(group);
+  advance();
+  return std::make_unique<PendingGroup>(*this, std::move(group));
+}
+
+void NcclTransport::advance() {
+  if (!communicator_) throw DeviceError("NCCL: the communicator was aborted");
+  while (true) {
+    if (!communicator_->issued()) return;
+    if (issuing_) {
+      Group& group = *waiting_.front();
+      check(cudaEventRecord(group.done.get(), stream_.get()));
+      group.issued = true;
+      issuing_ = false;
+      waiting_.pop_front();
+    }
+    if (waiting_.empty()) return;
+    issue(*waiting_.front());
+    issuing_ = true;
+  }
+}
+
+void NcclTransport::issue(const Group& group) {
+  ncclComm_t communicator = communicator_->get();
+  check(ncclGroupStart(), communicator);
+  for (const Message& message : group.messages) {
+    const auto bytes = static_cast<std::size_t>(message.bytes.count());
+    const int peer = static_cast<int>(message.peer.value());
+    check(message.direction == Direction::kSend
+              ? ncclSend(message.pointer, bytes, ncclUint8, peer, communicator, stream_.get())
+              : ncclRecv(message.pointer, bytes, ncclUint8, peer, communicator, stream_.get()),
+          communicator);
+  }
+  check(ncclGroupEnd(), communicator);
+}
+
+void NcclTransport::abort() noexcept {
+  if (!communicator_) return;
+  // Aborting frees the registrations too.
+  registrations_.clear();
+  communicator_->abort();
+  communicator_.reset();
+}
+
+void NcclTransport::close(Deadline deadline) {
+  if (!communicator_) return;
+  for (void* registration : registrations_) {
+    check(ncclCommDeregister(communicator_->get(), registration), communicator_->get());
+  }
+  registrations_.clear();
+  communicator_->close(deadline);
+  communicator_.reset();
+}
+
+}  // namespace moeshift

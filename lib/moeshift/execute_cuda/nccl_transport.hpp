@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Transport over grouped ncclSend/ncclRecv on one high-priority stream.
+//
+// One exchange is one group with at most one message per (peer, direction): NCCL then never has to
+// cut a group into several kernels, which it does by each rank's own queue and which deadlocks when
+// two ranks cut differently (what hangs other implementations; NVIDIA/Megatron-LM#7189).
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "moeshift/execute/transport.hpp"
+#include "moeshift/execute_cuda/cuda_memory.hpp"
+#include "moeshift/execute_cuda/nccl_communicator.hpp"
+
+namespace moeshift {
+
+class NcclTransport final : public Transport {
+ public:
+  /// `pack_below`: what TransportTraits says. With `register_blocks`, connect() registers every
+  /// block of `memory` (from ncclMemAlloc) so that peers copy without NCCL's own buffers.
+  NcclTransport(std::unique_ptr<NcclCommunicator> communicator, CudaMemory& memory,
+                Bytes pack_below, bool register_blocks);
+  ~NcclTransport() override;
+
+  [[nodiscard]] TransportTraits traits() const override { return {.pack_below = pack_below_}; }
+  void connect(std::span<const RankId> send_to, std::span<const RankId> receive_from,
+               Deadline deadline) override;
+  [[nodiscard]] std::unique_ptr<Pending> exchange(std::span<const Message> messages) override;
+  void abort() noexcept override;
+  void close(Deadline deadline) override;
+
+ private:
+  /// A group on its way: waiting for its turn, being issued, on the stream, done.
+  struct Group {
+    std::vector<Message> messages;
+    Event done;  ///< recorded once the group is on the stream
+    bool issued = false;
+  };
+  class PendingGroup;
+
+  /// Issues the groups in order; the next one only when NCCL has taken the one before.
+  void advance();
+  void issue(const Group& group);
+
+  std::unique_ptr<NcclCommunicator> communicator_;
+  CudaMemory& memory_;
+  Bytes pack_below_;
+  bool register_blocks_;
+  Stream stream_;
+  std::vector<void*> registrations_;
+  DeviceBuffer warm_up_;  ///< kept: freeing it could wait for a kernel that waits for a peer
+  std::deque<std::shared_ptr<Group>> waiting_;  ///< the first one may be under way
+  bool issuing_ = false;                        ///< the first one is
+};
+
+}  // namespace moeshift

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels over expert weights: write the pattern, check it, poison. All run at memory speed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <cuda_runtime_api.h>
+
+namespace moeshift {
+
+/// A tensor in a slot on the device.
+struct PatternRegion {
+  std::byte* data = nullptr;  ///< aligned to kTensorAlignment
+  std::uint64_t bytes = 0;    ///< a multiple of kTensorAlignment
+  std::uint64_t key = 0;      ///< tensor_key() of what the region holds
+};
+
+/// What a check of one region found.
+struct PatternMismatch {
+  std::uint64_t bytes = 0;             ///< how many differ
+  std::uint64_t first_offset = ~0ULL;  ///< of the first one; all ones when none differs
+};
+
+/// Writes the pattern into every region. `regions` is device memory, `largest` the bytes of the
+/// largest region (it only sizes the launch).
+/// @throws DeviceError when the launch is refused.
+void launch_fill(std::span<const PatternRegion> regions, std::uint64_t largest,
+                 cudaStream_t stream);
+
+/// Compares every byte of every region with its pattern and adds to `mismatches`, which is device
+/// memory, one per region, value-initialised by the caller.
+void launch_verify(std::span<const PatternRegion> regions, std::span<PatternMismatch> mismatches,
+                   std::uint64_t largest, cudaStream_t stream);
+
+}  // namespace moeshift

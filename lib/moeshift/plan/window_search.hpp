@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Local search over several windows at once, with a price on every replica that moves.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "moeshift/plan/risk.hpp"
+#include "moeshift/plan/window_loads.hpp"
+
+namespace moeshift {
+
+struct WindowSearchOptions {
+  Risk risk;
+  double price = 0;                                         ///< risk that one unit of cost must buy
+  double budget = std::numeric_limits<double>::infinity();  ///< most cost at any time
+  double target = 1;  ///< stop once the risk is this low (1 = perfectly balanced)
+  std::size_t max_steps = 400;
+  std::size_t patience = 25;         ///< steps without a better plan
+  std::vector<double> cuts = {0.6};  ///< tau = 1 + cut (peak - 1), one pass per cut
+  /// Costs count per unit of load (a replica costs price x its share) instead of per replica.
+  bool cost_by_load = false;
+};
+
+/// One accepted exchange: a swap of two slots, or a replica of `expert` in the place of another.
+struct SearchStep {
+  std::size_t slot = 0;
+  std::optional<std::size_t> other;  ///< swap partner
+  std::uint32_t expert = 0;          ///< replacement
+  double risk_after = 0;
+  double cost_after = 0;
+};
+
+/// Searches from a start placement; remembers every step, so that any prefix can be had.
+///
+/// Descends on Phi = sum over windows of weight x sum over ranks of max(0, load - tau)^2, where tau
+/// lies between the mean and the window's peak. Each step takes, for the rank with the largest part
+/// of Phi, the swap or replacement with the best gain per cost. The gain of a removal is bounded by
+/// its first-order value (Phi is convex), which prunes most candidates unseen.
+///
+/// `prices` [ranks, experts] is what a rank pays to hold an expert; a move's cost is the difference
+/// it makes, so that undoing one earns its cost back. Deterministic. O(ranks k^2 windows) per step.
+class WindowSearch {
+ public:
+  /// @param start the expert in every slot, distinct within a rank; `loads` and `prices` outlive
+  ///        the search.
+  WindowSearch(const WindowLoads& loads, std::size_t ranks, std::vector<std::uint32_t> start,
+               std::span<const float> prices, const WindowSearchOptions& options);
+
+  /// Runs to the target, the budget, or until nothing helps.
+  void run();
+
+  [[nodiscard]] double risk() const { return risk_; }
+  [[nodiscard]] double cost() const { return cost_; }
+  [[nodiscard]] double start_risk() const { return start_risk_; }
+  [[nodiscard]] double start_cost() const { return start_cost_; }
+  [[nodiscard]] const std::vector<SearchStep>& steps() const { return steps_; }
+  [[nodiscard]] std::uint64_t moves_tried() const { return moves_tried_; }
+
+  /// The number of leading steps with the least risk + price x cost; the fewest on ties.
+  [[nodiscard]] std::size_t best_prefix() const;
+  /// The placement after the first `count` steps.
+  [[nodiscard]] std::vector<std::uint32_t> placement_after(std::size_t count) const;
+
+ private:
+  struct Candidate {
+    double score = 0;
+    std::size_t slot = 0;
+    std::optional<std::size_t> other;
+    std::uint32_t expert = 0;
+    double cost = 0;
+  };
+
+  void pass(double cut);
+  void refresh(double cut);
+  bool step();
+  void prepare(std::size_t hot);
+  void try_swaps(std::size_t hot, Candidate& best);
+  void try_swap(std::size_t slot, std::size_t other, Candidate& best);
+  void try_replacements(std::size_t hot, Candidate& best);
+  void try_replacement(std::size_t slot, std::uint32_t expert, double ceiling, Candidate& best);
+  [[nodiscard]] bool worth(double ceiling, double cost, const Candidate& best) const;
+  void consider(double gain, double cost, Candidate candidate, Candidate& best);
+  void apply(const Candidate& candidate);
+
+  void set_share(std::uint32_t expert);
+  void sum_rank(std::size_t rank);
+  void score_rank(std::size_t rank);
+  void measure();
+  [[nodiscard]] double over(const float* load) const;
+  [[nodiscard]] double over_with(const float* load, const float* plus, const float* minus) const;
+  [[nodiscard]] double price_of(std::size_t rank, std::uint32_t expert) const;
+  [[nodiscard]] double price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const;
+  [[nodiscard]] bool holds(std::size_t rank, std::uint32_t expert) const {
+    return holds_[rank * loads_.experts + expert] != 0;
+  }
+  [[nodiscard]] const float* share(std::uint32_t expert) const {
+    return share_.data() + expert * windows_;
+  }
+  [[nodiscard]] const float* rank_load(std::size_t rank) const {
+    return rank_load_.data() + rank * windows_;
+  }
+
+  const WindowLoads& loads_;
+  std::size_t windows_;
+  std::size_t ranks_;
+  std::size_t k_;
+  std::span<const float> prices_;
+  WindowSearchOptions options_;
+
+  std::vector<std::uint32_t> start_;
+  std::vector<std::uint32_t> expert_;  ///< [slots]
+  std::vector<std::uint32_t> count_;   ///< [experts]
+  std::vector<float> share_;           ///< [experts, windows]
+  std::vector<float> rank_load_;       ///< [ranks, windows]
+  std::vector<std::uint8_t> holds_;    ///< [ranks, experts]
+  std::vector<double> mean_load_;      ///< [experts]
+  std::vector<double> peak_;           ///< [windows]
+  std::vector<float> tau_;             ///< [windows]
+  std::vector<float> weight_;          ///< [windows]
+  std::vector<double> part_;           ///< [ranks] share of Phi
+  std::vector<double> pull_;           ///< [experts] gradient of the hot rank times share
+  std::vector<double> relief_;         ///< [experts] most that one more replica takes off others
+  std::vector<float> scratch_;
+
+  double risk_ = 0;
+  double cost_ = 0;
+  double start_risk_ = 0;
+  double start_cost_ = 0;
+  std::vector<SearchStep> steps_;
+  std::uint64_t moves_tried_ = 0;
+};
+
+}  // namespace moeshift

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/schedule/rearrangement.hpp"
+
+#include <algorithm>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+
+std::string_view name_of(RearrangementPhase phase) {
+  switch (phase) {
+    case RearrangementPhase::kIdle:
+      return "idle";
+    case RearrangementPhase::kPlanning:
+      return "planning";
+    case RearrangementPhase::kFilling:
+      return "filling";
+    case RearrangementPhase::kReady:
+      return "ready";
+    case RearrangementPhase::kCommitting:
+      break;
+  }
+  return "committing";
+}
+
+Rearrangement::Rearrangement(const RearrangementLimits& limits) : limits_(limits) {
+  MOESHIFT_CHECK(limits.buffers >= 1);
+}
+
+RearrangementPhase Rearrangement::phase() const {
+  if (planning_) return RearrangementPhase::kPlanning;
+  if (committed_ == layers_) return RearrangementPhase::kIdle;
+  if (voted_ > committed_) return RearrangementPhase::kCommitting;
+  return filled_ > voted_ ? RearrangementPhase::kReady : RearrangementPhase::kFilling;
+}
+
+LayerPhase Rearrangement::layer_phase(std::size_t layer) const {
+  MOESHIFT_CHECK(layer < layers_);
+  if (layer < committed_) return LayerPhase::kCommitted;
+  if (layer < voted_) return LayerPhase::kCommitting;
+  if (layer < filled_) return LayerPhase::kReady;
+  return layer < started_ ? LayerPhase::kFilling : LayerPhase::kWaiting;
+}
+
+void Rearrangement::begin() {
+  MOESHIFT_CHECK(idle());
+  planning_ = true;
+}
+
+void Rearrangement::planned(std::size_t layers) {
+  MOESHIFT_CHECK(planning_);
+  planning_ = false;
+  layers_ = layers;
+  started_ = filled_ = voted_ = committed_ = 0;
+}
+
+std::optional<std::size_t> Rearrangement::next_fill() const {
+  const bool filling = started_ > filled_;
+  const bool buffer_free = started_ - committed_ < limits_.buffers;
+  if (planning_ || filling || !buffer_free || started_ == layers_) return std::nullopt;
+  return started_;
+}
+
+void Rearrangement::fill_started() {
+  MOESHIFT_CHECK(next_fill().has_value());
+  ++started_;
+}
+
+void Rearrangement::fill_finished() {
+  MOESHIFT_CHECK(started_ > filled_);
+  ++filled_;
+}
+
+std::size_t Rearrangement::vote(std::size_t agreed) {
+  MOESHIFT_CHECK(agreed <= ready() && voted_ == committed_);
+  const std::size_t count =
+      limits_.commits_per_step == 0 ? agreed : std::min(agreed, limits_.commits_per_step);
+  voted_ += count;
+  return count;
+}
+
+void Rearrangement::committed() {
+  MOESHIFT_CHECK(voted_ > committed_);
+  ++committed_;
+}
+
+void Rearrangement::abort() {
+  planning_ = false;
+  started_ = filled_ = layers_ = voted_;
+}
+
+}  // namespace moeshift

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order in which layers are planned, filled, agreed on and committed: an explicit state machine
+// without a clock or a transport, so that the simulator and an executor can both be driven by it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace moeshift {
+
+/// Where the rearrangement as a whole stands: the phase of its most advanced layer.
+enum class RearrangementPhase : std::uint8_t {
+  kIdle,        ///< nothing to do
+  kPlanning,    ///< the policy computes the new placement
+  kFilling,     ///< the next layer's weights travel into its buffer
+  kReady,       ///< a layer is staged here and waits for everyone's vote
+  kCommitting,  ///< voted: buffer to live slots, maps switched
+};
+
+[[nodiscard]] std::string_view name_of(RearrangementPhase phase);
+
+/// Where one layer stands. A layer never goes back, except to kWaiting by `abort()`.
+enum class LayerPhase : std::uint8_t { kWaiting, kFilling, kReady, kCommitting, kCommitted };
+
+struct RearrangementLimits {
+  std::size_t buffers = 1;           ///< layers that may be staged and not yet committed, >= 1
+  std::size_t commits_per_step = 1;  ///< at one step boundary; 0 = as many as are ready
+};
+
+/// IDLE -> PLANNING -> [ FILLING -> READY -> COMMITTING ] x layers -> IDLE.
+///
+/// Layers go in order, 0 .. layers-1 of the rearrangement (not of the model); at most one is being
+/// filled, at most `buffers` are filled or filling and not committed. vLLM's worker is the case
+/// {buffers 1, commits_per_step 1} (vllm/distributed/eplb/async_worker.py, eplb_state.py `step`),
+/// where it waits on events; here every wait is a state that can be asked for and printed.
+/// Every call that the current state does not allow is a bug of the caller (MOESHIFT_CHECK).
+class Rearrangement {
+ public:
+  explicit Rearrangement(const RearrangementLimits& limits);
+
+  [[nodiscard]] RearrangementPhase phase() const;
+  [[nodiscard]] LayerPhase layer_phase(std::size_t layer) const;
+  [[nodiscard]] bool idle() const { return phase() == RearrangementPhase::kIdle; }
+
+  /// IDLE -> PLANNING.
+  void begin();
+  /// PLANNING -> FILLING, or back to IDLE when no layer changes.
+  void planned(std::size_t layers);
+
+  /// The layer that may be filled now: planned, none other being filled, a buffer free.
+  [[nodiscard]] std::optional<std::size_t> next_fill() const;
+  void fill_started();
+  void fill_finished();
+
+  /// Layers that are staged here and wait for the vote.
+  [[nodiscard]] std::size_t ready() const { return filled_ - voted_; }
+  /// A step boundary at which all ranks had `agreed` layers ready (the smallest `ready()` of all
+  /// ranks). @return how many to commit now, in order; they are COMMITTING until `committed()`.
+  std::size_t vote(std::size_t agreed);
+  /// The oldest COMMITTING layer is live; its buffer is free.
+  void committed();
+
+  /// Gives up: layers not yet COMMITTING fall back, those that are must still be finished.
+  void abort();
+
+  [[nodiscard]] std::size_t layers() const { return layers_; }
+  [[nodiscard]] std::size_t layers_committed() const { return committed_; }
+
+ private:
+  RearrangementLimits limits_;
+  bool planning_ = false;
+  // committed_ <= voted_ <= filled_ <= started_ <= layers_: each counts layers that got that far.
+  std::size_t layers_ = 0;
+  std::size_t started_ = 0;
+  std::size_t filled_ = 0;
+  std::size_t voted_ = 0;
+  std::size_t committed_ = 0;
+};
+
+}  // namespace moeshift

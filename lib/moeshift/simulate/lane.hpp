@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// One policy served one trace: load in, step times out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeshift/forecast/forecaster.hpp"
+#include "moeshift/model/cluster.hpp"
+#include "moeshift/model/placement.hpp"
+#include "moeshift/plan/planner.hpp"
+#include "moeshift/simulate/decision.hpp"
+#include "moeshift/simulate/dispatch.hpp"
+#include "moeshift/simulate/lane_result.hpp"
+#include "moeshift/simulate/mode.hpp"
+#include "moeshift/simulate/rearrangement_run.hpp"
+#include "moeshift/simulate/serving_model.hpp"
+
+namespace moeshift {
+
+class StepObserver;
+
+/// What a rearrangement costs in this lane.
+enum class TransferPrice : std::uint8_t {
+  kFull,  ///< as the cost model says
+  kFree,  ///< nothing and at once: what the policy alone is worth
+};
+
+/// Everything that tells one lane from another.
+struct LaneSettings {
+  std::string name;
+  std::shared_ptr<const Planner> planner = nullptr;  ///< none: the initial placement stays
+  std::string forecaster = "mean:1000";
+  DecisionRule rule = {};
+  ModeOptions mode = {};
+  DispatchOptions dispatch = {};
+  TransferPrice price = TransferPrice::kFull;
+  /// Decisions are made only by `rearrange_for`, on a load that the caller knows to come.
+  bool oracle = false;
+  std::uint64_t seed = 0;
+};
+
+/// What all lanes of one deployment share. Must outlive them.
+struct Deployment {
+  ServingModel model;
+  Cluster cluster;
+  Bytes expert_bytes;
+  std::size_t expert_groups = 1;
+
+  [[nodiscard]] const Topology& topology() const { return model.topology(); }
+};
+
+/// Serves steps one by one and rearranges as its settings say.
+///
+/// A step: decide (on the past only), do what is due at the boundary, serve, then let the
+/// forecaster see the load. The recorded step time is the boundary's stall plus the served step:
+/// the inter-token latency that a user sees. Memory does not depend on the number of steps.
+/// Deterministic.
+class Lane {
+ public:
+  /// @throws InputError when the initial placement does not cover every expert.
+  Lane(LaneSettings settings, const Deployment& deployment, Placement initial);
+  ~Lane();
+  Lane(Lane&&) noexcept;
+
+  /// Serves one step.
+  /// @param load [layers, experts] (token, expert) pairs.
+  /// @param repeated the load is the one of the call before: its step time need not be worked out
+  ///        again.
+  void serve(const LoadMatrix& load, bool repeated = false);
+  /// Re-plans for a load known in advance; for the oracle.
+  void rearrange_for(const LoadMatrix& load);
+  /// Tells `observer` of every step from now on. None by default.
+  void observe_with(StepObserver* observer) { observer_ = observer; }
+
+  [[nodiscard]] const LaneSettings& settings() const { return settings_; }
+  [[nodiscard]] const Deployment& deployment() const { return deployment_; }
+  [[nodiscard]] const Placement& placement() const { return placement_; }
+  [[nodiscard]] LaneResult result() const;
+
+ private:
+  void decide();
+  [[nodiscard]] bool skip(const Outlook& now);
+  void rearrange(const Forecast& forecast, const Outlook& now);
+  void start(RearrangementWork work, const Outlook& now, const Outlook& then);
+  [[nodiscard]] std::vector<LayerDispatch> dispatch_of(const Placement& placement) const;
+  [[nodiscard]] LinkContention contention_of(const BytesByLink& bytes) const;
+  [[nodiscard]] double slowdown_of(const LoadMatrix& load, const Outlook& now,
+                                   const BytesByLink& bytes) const;
+  void commit(const std::vector<LayerId>& layers);
+  void serve_alone(const LoadMatrix& load);
+  [[nodiscard]] Seconds contended_seconds(const LoadMatrix& load, const BytesByLink& bytes) const;
+  void count(const LoadMatrix& load, Seconds stall, Seconds served, Seconds contention,
+             Seconds at_work);
+  void show(const RearrangementRun::Boundary& boundary,
+            const RearrangementRun::Background& background, Seconds served,
+            const LoadMatrix& load) const;
+  void credit_gains(const LoadMatrix& load);
+  void finish_record();
+
+  LaneSettings settings_;
+  const Deployment& deployment_;
+  std::unique_ptr<Forecaster> forecaster_;
+  RearrangementRun run_;
+  StepObserver* observer_ = nullptr;
+
+  Placement placement_;                         // as committed
+  Placement target_;                            // of the rearrangement under way
+  std::vector<LayerDispatch> dispatch_;         // [layers] of placement_
+  std::vector<LayerDispatch> dispatch_before_;  // [layers] before the last commit; empty = never
+  std::vector<Seconds> layer_seconds_;          // [layers] of the last step, alone
+  Seconds outside_;                             // of the last step
+  double balancedness_ = 1;                     // of the last step
+  std::vector<Seconds> gain_per_layer_;         // [layers] of the last step
+  bool served_valid_ = false;                   // the three above still hold for a repeated load
+
+  std::uint64_t next_decision_ = 0;
+  std::uint64_t planned_at_ = 0;  // step of the load the present placement was planned on
+  std::uint64_t pending_planned_at_ = 0;
+  std::optional<double> promised_imbalance_;
+  bool postponed_counted_ = false;
+  std::optional<RearrangementRecord> open_;  // the newest rearrangement
+  bool moving_ = false;                      // it is under way
+  bool connected_ = false;                   // first contact of the ranks is paid
+  double balancedness_sum_ = 0;
+  double staleness_sum_ = 0;
+  LaneResult result_;
+};
+
+}  // namespace moeshift

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/simulate/lane_result.hpp"
+
+namespace moeshift {
+
+std::optional<double> RearrangementRecord::break_even_steps() const {
+  if (steps_in_force == 0 || gained <= Seconds()) return std::nullopt;
+  return ratio(exposed, gained / static_cast<double>(steps_in_force));
+}
+
+double LaneResult::tokens_per_second() const {
+  const Seconds time = step_times.sum();
+  return time > Seconds() ? tokens / time.count() : 0;
+}
+
+}  // namespace moeshift

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// A trace, read once, served by any number of lanes side by side.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "moeshift/core/parallel.hpp"
+#include "moeshift/core/progress.hpp"
+#include "moeshift/model/load.hpp"
+#include "moeshift/simulate/lane.hpp"
+
+namespace moeshift {
+
+/// Overwrites the step with the next one of a trace; false at its end.
+using StepSource = std::function<bool(TraceStep&)>;
+
+struct ReplayOptions {
+  /// Every recorded step is scaled to this many tokens; absent = served as recorded. For traces
+  /// whose "steps" are sums over many forward passes.
+  std::optional<double> tokens_per_step;
+  std::size_t repeat = 1;  ///< forward passes that each recorded step stands for
+  Threads threads = {};    ///< lanes run side by side
+};
+
+/// Feeds one lane: as the trace goes, or, for the oracle, one window at a time, re-planning for
+/// each window before it is served. An oracle's window is held in memory as floats: at most
+/// kOracleBytes, so a longer interval is cut (which only makes the oracle stronger).
+class LaneFeed {
+ public:
+  explicit LaneFeed(Lane& lane) : lane_(lane) {}
+
+  void push(const LoadMatrix& load, std::size_t repeat);
+  void finish();
+
+  static constexpr std::size_t kOracleBytes = std::size_t{256} << 20U;
+
+ private:
+  void serve(const LoadMatrix& load, std::size_t repeat);
+  void flush();
+
+  Lane& lane_;
+  std::vector<std::vector<float>> window_;  // of the oracle
+  std::vector<std::size_t> repeats_;        // of each load in it
+  std::size_t steps_ = 0;                   // in it, repeats counted
+  LoadMatrix load_;                         // shape and memory to serve from
+};
+
+/// Serves the whole trace in every lane. Steps are read in blocks of bounded memory; each lane's
+/// result is the same for any number of threads.
+/// @return recorded steps read.
+/// @throws InputError when the trace has no step, or a step no load to scale.
+std::uint64_t replay(const StepSource& source, std::span<Lane* const> lanes,
+                     const ReplayOptions& options, Progress& progress);
+
+}  // namespace moeshift

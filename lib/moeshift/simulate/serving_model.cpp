@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/simulate/serving_model.hpp"
+
+#include <algorithm>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::array kPortClasses = {LinkClass::kIntraNode, LinkClass::kInterNode,
+                                     LinkClass::kInterRack};
+
+}  // namespace
+
+/// (token, expert) pairs that arrive, per class of link.
+struct ServingModel::Traffic {
+  std::array<double, kLinkClasses> busiest_rank{};
+  std::array<double, kLinkClasses> busiest_node{};
+  double busiest_fabric = 0;
+};
+
+ServingModel::ServingModel(const ServingParameters& parameters, const Cluster& cluster,
+                           const Topology& topology, std::size_t top_k)
+    : parameters_(parameters),
+      node_fabric_(cluster.node_fabric),
+      topology_(topology),
+      top_k_(top_k) {
+  MOESHIFT_CHECK(top_k >= 1);
+  for (const LinkClass link : kPortClasses) {
+    links_[static_cast<std::size_t>(link)] = cluster.link(link);
+  }
+  for (const RankId rank : all_ids<RankId>(topology.ranks())) {
+    node_of_.push_back(topology.node_of(rank).index());
+  }
+}
+
+LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDispatch& dispatch,
+                                   const LinkContention& contention) const {
+  const std::size_t ranks = topology_.ranks();
+  const std::size_t per_rank = dispatch.size() / ranks;
+  LayerTime time;
+  Traffic traffic;
+  std::vector<std::array<double, kLinkClasses>> node(topology_.nodes());
+  double pairs = 0;
+  const SlotShare* slot = dispatch.data();
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    std::array<double, kLinkClasses> arriving{};
+    double read = 0;
+    for (const SlotShare* end = slot + per_rank; slot != end; ++slot) {
+      const double expert_load = load[slot->expert];
+      for (std::size_t link = 0; link < kLinkClasses; ++link) {
+        arriving[link] += expert_load * slot->by_link[link];
+      }
+      read += std::min(1.0, expert_load * slot->total());
+    }
+    const double tokens = arriving[0] + arriving[1] + arriving[2] + arriving[3];
+    pairs += tokens;
+    time.busiest_tokens = std::max(time.busiest_tokens, tokens);
+    time.compute = std::max(
+        {time.compute, parameters_.expert_per_token * tokens, parameters_.expert_floor * read});
+    for (std::size_t link = 1; link < kLinkClasses; ++link) {
+      traffic.busiest_rank[link] = std::max(traffic.busiest_rank[link], arriving[link]);
+      node[node_of_[rank]][link] += arriving[link];
+    }
+  }
+  for (const auto& arriving : node) {
+    double through_fabric = arriving[1];
+    for (std::size_t link = 2; link < kLinkClasses; ++link) {
+      traffic.busiest_node[link] = std::max(traffic.busiest_node[link], arriving[link]);
+      through_fabric += arriving[link];
+    }
+    traffic.busiest_fabric = std::max(traffic.busiest_fabric, through_fabric);
+  }
+  time.mean_tokens = pairs / static_cast<double>(ranks);
+  if (parameters_.measured) {
+    time.compute = parameters_.measured->at(time.busiest_tokens);
+    time.total = time.compute + parameters_.layer_fixed;
+    return time;
+  }
+  time.dispatch = exchange(traffic, parameters_.dispatch_bytes, false, contention);
+  time.combine = exchange(traffic, parameters_.combine_bytes, true, contention);
+  const Seconds communication = time.dispatch + time.combine;
+  time.total = parameters_.layer_fixed + time.compute + communication -
+               std::min(time.compute, communication) * parameters_.overlap;
+  return time;
+}
+
+/// Who receives most on dispatch sends most on combine: the same traffic, the other direction.
+Seconds ServingModel::exchange(const Traffic& traffic, double bytes, bool out,
+                               const LinkContention& contention) const {
+  Seconds slowest;
+  const auto at_rate = [&](double pairs, BytesPerSecond rate, double taken) {
+    return Seconds(pairs * bytes / (rate.count() * (1 - taken)));
+  };
+  for (std::size_t index = 1; index < kLinkClasses; ++index) {
+    if (traffic.busiest_rank[index] <= 0) continue;
+    const LinkParameters& link = links_[index];
+    Seconds port =
+        at_rate(traffic.busiest_rank[index], out ? link.egress : link.ingress, contention[index]);
+    if (const auto& cap = out ? link.node_egress : link.node_ingress) {
+      port = std::max(port, at_rate(traffic.busiest_node[index], *cap, contention[index]));
+    }
+    slowest = std::max(slowest, link.latency + port);
+  }
+  if (node_fabric_ && traffic.busiest_fabric > 0) {
+    const double taken = *std::max_element(contention.begin(), contention.end());
+    slowest = std::max(slowest, at_rate(traffic.busiest_fabric, *node_fabric_, taken));
+  }
+  return slowest;
+}
+
+Seconds ServingModel::outside_layers(double pairs, std::size_t layers) const {
+  const double tokens = pairs / static_cast<double>(top_k_ * topology_.ranks());
+  const Seconds dense = parameters_.measured ? Seconds()
+                                             : std::max(parameters_.dense_floor,
+                                                        parameters_.dense_per_token * tokens);
+  return parameters_.step_fixed + dense * static_cast<double>(layers);
+}
+
+std::vector<double> ServingModel::rank_tokens(std::span<const double> load,
+                                              const LayerDispatch& dispatch) const {
+  std::vector<double> tokens(topology_.ranks());
+  const std::size_t per_rank = dispatch.size() / tokens.size();
+  for (std::size_t slot = 0; slot < dispatch.size(); ++slot) {
+    tokens[slot / per_rank] += load[dispatch[slot].expert] * dispatch[slot].total();
+  }
+  return tokens;
+}
+
+}  // namespace moeshift

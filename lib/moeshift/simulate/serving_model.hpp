@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// How long a step of serving takes, given what was routed and who holds what.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "moeshift/core/units.hpp"
+#include "moeshift/model/cluster.hpp"
+#include "moeshift/model/topology.hpp"
+#include "moeshift/simulate/dispatch.hpp"
+#include "moeshift/simulate/serving_parameters.hpp"
+
+namespace moeshift {
+
+/// Share of each class of link that something else is using meanwhile, each in [0, 1).
+using LinkContention = std::array<double, kLinkClasses>;
+
+/// One layer of one step.
+struct LayerTime {
+  Seconds compute;            ///< of the busiest rank
+  Seconds dispatch;           ///< tokens to experts
+  Seconds combine;            ///< results back
+  Seconds total;              ///< with layer_fixed, and with what overlaps taken off
+  double busiest_tokens = 0;  ///< max over ranks of R[l,g]
+  double mean_tokens = 0;     ///< mean over ranks
+};
+
+/// The formulae; stateless but for its parameters.
+///
+/// layer = layer_fixed + compute + communication - overlap * min(compute, communication)
+/// compute = max over ranks of max(tokens * expert_per_token, read * expert_floor), where `read`
+/// counts the experts whose weights must be read: sum over slots of min(1, tokens).
+/// communication = dispatch + combine; each is max over link classes of latency + bytes of the
+/// busiest port (rank, node NICs, node fabric) / capacity left.
+/// step = step_fixed + sum of layers + layers * max(dense_floor, tokens / ranks * dense_per_token).
+class ServingModel {
+ public:
+  /// @param top_k experts per token, to turn (token, expert) pairs into tokens.
+  ServingModel(const ServingParameters& parameters, const Cluster& cluster,
+               const Topology& topology, std::size_t top_k);
+
+  /// O(slots + ranks).
+  /// @param load [experts] (token, expert) pairs of the layer.
+  [[nodiscard]] LayerTime layer_time(std::span<const double> load, const LayerDispatch& dispatch,
+                                     const LinkContention& contention = {}) const;
+  /// What a step costs outside of its MoE layers.
+  /// @param pairs (token, expert) pairs of one layer: the step's tokens times top_k.
+  [[nodiscard]] Seconds outside_layers(double pairs, std::size_t layers) const;
+
+  /// The (token, expert) pairs that each rank computes, [ranks].
+  [[nodiscard]] std::vector<double> rank_tokens(std::span<const double> load,
+                                                const LayerDispatch& dispatch) const;
+
+  [[nodiscard]] const ServingParameters& parameters() const { return parameters_; }
+  [[nodiscard]] const Topology& topology() const { return topology_; }
+  [[nodiscard]] std::size_t top_k() const { return top_k_; }
+
+ private:
+  struct Traffic;
+
+  [[nodiscard]] Seconds exchange(const Traffic& traffic, double bytes, bool out,
+                                 const LinkContention& contention) const;
+
+  ServingParameters parameters_;
+  std::array<LinkParameters, kLinkClasses> links_;
+  std::optional<BytesPerSecond> node_fabric_;
+  Topology topology_;
+  std::vector<std::size_t> node_of_;
+  std::size_t top_k_;
+};
+
+}  // namespace moeshift

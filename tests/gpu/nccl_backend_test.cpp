@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdlib>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/execute_cuda/nccl_communicator.hpp"
+#include "moeshift/execute_cuda/nccl_environment.hpp"
+
+#include "gpu_support.hpp"
+
+namespace moeshift {
+namespace {
+
+TEST_CASE("NCCL reports the version that runs as one that this build can use", "[nccl]") {
+  REQUIRE(nccl_library_code() >= 21900);
+  REQUIRE(nccl_header_version().find('.') != std::string::npos);
+}
+
+TEST_CASE("the environment of ranks that share a GPU keeps what the user has set", "[nccl]") {
+  ::setenv("NCCL_BUFFSIZE", "1048576", 1);
+  set_environment(shared_gpu_environment(RankId(3), 8));
+  const Facts environment = nccl_environment();
+  const auto value = [&](std::string_view name) {
+    const auto found = std::ranges::find(environment, name, [](const auto& f) { return f.first; });
+    return found == environment.end() ? std::string() : found->second;
+  };
+  REQUIRE(value("NCCL_BUFFSIZE") == "1048576");
+  REQUIRE(value("NCCL_HOSTID") == "moeshift-rank-3");
+  REQUIRE(value("NCCL_SOCKET_IFNAME") == "lo");
+}
+
+TEST_CASE("the nccl transport says why it cannot run where there is no GPU", "[nccl]") {
+  const std::string reason = find_backend("nccl").unavailable_reason();
+  REQUIRE(reason.empty() == (visible_devices() > 0));
+}
+
+TEST_CASE("ranks of one process on one GPU are refused with the way out", "[gpu]") {
+  test::require_gpu();
+  if (nccl_library_code() >= 23003) test::skip("this NCCL lets ranks share a GPU");
+  WorldOptions options = test::ranks(2);
+  options.settings = {{"threads", ""}, {"ranks-per-gpu", "2"}};
+  REQUIRE_THROWS_AS(find_backend("nccl").open(options), InputError);
+}
+
+TEST_CASE("a communicator of one rank opens and closes without waiting for anybody", "[gpu]") {
+  test::require_gpu();
+  const std::unique_ptr<World> world = find_backend("nccl").open(test::ranks(1));
+  test::for_each_rank(*world, [&](RankId, Member& member) {
+    member.transport->connect({}, {}, Deadline::in(Seconds(20.0)));
+    member.transport->close(Deadline::in(Seconds(20.0)));
+  });
+}
+
+}  // namespace
+}  // namespace moeshift
