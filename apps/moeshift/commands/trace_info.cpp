@@ -185,22 +185,30 @@ class TraceInfo final : public Command {
   }
 
   ExitCode run(Session& session) override {
-    const StepRange range = parse_step_range(windows_, "--windows");
-    const std::unique_ptr<std::istream> in = session.open_input(trace_);
-    const auto reader = open_trace(*in, Session::name_of_input(trace_));
-    TraceObserver observer(reader->header());
-    const std::size_t seen = observe(session, *reader, range, observer);
-    const TraceStatistics statistics = observer.finish();
-    if (statistics.num_steps == 0 || (range.last && seen < *range.last)) {
-      throw InputError(
-          Session::name_of_input(trace_),
-          fmt::format("expected steps {}, but the trace has {} steps", to_string(range), seen));
-    }
-    report(session, reader->header(), statistics);
+    TraceHeader header;
+    const TraceStatistics statistics = read(session, header);
+    report(session, header, statistics);
     return ExitCode::kGood;
   }
 
  private:
+  /// The input is closed before the report, which names it with its hash.
+  TraceStatistics read(Session& session, TraceHeader& header) const {
+    const StepRange range = parse_step_range(windows_, "--windows");
+    const std::string name = Session::name_of_input(trace_);
+    const std::unique_ptr<std::istream> in = session.open_input(trace_);
+    const auto reader = open_trace(*in, name);
+    header = reader->header();
+    TraceObserver observer(header);
+    const std::size_t seen = observe(session, *reader, range, observer);
+    TraceStatistics statistics = observer.finish();
+    if (statistics.num_steps == 0 || (range.last && seen < *range.last)) {
+      throw InputError(name, fmt::format("expected steps {}, but the trace has {} steps",
+                                         to_string(range), seen));
+    }
+    return statistics;
+  }
+
   /// @return the steps read, wanted or not
   static std::size_t observe(Session& session, TraceReader& reader, const StepRange& range,
                              TraceObserver& observer) {
@@ -233,7 +241,8 @@ class TraceInfo final : public Command {
     std::string text = fmt::format("{} layers x {} experts, {} steps", header.num_layers,
                                    header.num_experts, statistics.num_steps);
     if (header.top_k) text += fmt::format(", top-{}", *header.top_k);
-    if (header.num_expert_groups) text += fmt::format(", {} groups", *header.num_expert_groups);
+    if (header.num_expert_groups.value_or(1) > 1)
+      text += fmt::format(", {} groups", *header.num_expert_groups);
     if (statistics.tokens) {
       text += fmt::format(", {} tokens", human_count(std::llround(*statistics.tokens)));
     }
