@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift export: a plan in the format of the engine that is to load it.
 #include <istream>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,11 @@ void check_covered(const PlacementFile& file, const std::string& name) {
   }
 }
 
+void number_layers(PlacementFile& file, std::size_t first) {
+  file.layer_ids.resize(file.placement.layers());
+  std::iota(file.layer_ids.begin(), file.layer_ids.end(), static_cast<std::int64_t>(first));
+}
+
 class Export final : public Command {
  public:
   void declare(Options& options) override {
@@ -40,12 +46,15 @@ class Export final : public Command {
     options.require_last();
     options.option("--ranks", ranks_, "ranks, where the format of PLAN does not state them");
     options.option("--experts", experts_, "experts, where the format of PLAN does not state them");
+    options.option("--first-layer", first_layer_,
+                   "number of the first MoE layer in the model, for formats that use such numbers "
+                   "(DeepSeek-V3: 3); default: as PLAN says, else 0");
   }
 
   ExitCode run(Session& session) override {
     const std::unique_ptr<std::istream> in = session.open_input(plan_);
-    const PlacementFile file =
-        read_placement(*in, Session::name_of_input(plan_), {experts_, ranks_});
+    PlacementFile file = read_placement(*in, Session::name_of_input(plan_), {experts_, ranks_});
+    if (first_layer_) number_layers(file, *first_layer_);
     check_covered(file, Session::name_of_input(plan_));
     const std::string& path = session.common().output;
     session.write_file(path, [&](std::ostream& out) { placement_format(to_).write(out, file); });
@@ -61,6 +70,7 @@ class Export final : public Command {
   std::string to_ = "vllm";
   std::optional<std::size_t> ranks_;
   std::optional<std::size_t> experts_;
+  std::optional<std::size_t> first_layer_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/trace/zstd_decoder.hpp"
 
 namespace moeshift {
 namespace {
@@ -16,20 +17,37 @@ constexpr std::size_t kBlock = std::size_t{1} << 18U;
 }
 
 ByteSource::ByteSource(std::istream& in, std::string name)
-    : in_(in), name_(std::move(name)), buffer_(kBlock + kPadding) {}
+    : in_(in), name_(std::move(name)), buffer_(kBlock + kPadding) {
+  const std::string_view start = peek(4);
+  if (!looks_like_zstd(start)) return;
+  const std::string_view taken = peek(available());
+  zstd_ = std::make_unique<ZstdDecoder>(in_, std::string(taken), name_);
+  begin_ = end_;
+}
+
+ByteSource::~ByteSource() = default;
 
 std::string ByteSource::where() const {
   return fmt::format("{}:{}", name_, std::max<std::size_t>(line_, 1));
 }
 
-bool ByteSource::fill() {
+void ByteSource::make_room() {
   if (begin_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, available());
     end_ -= begin_;
     begin_ = 0;
   }
   if (end_ + kPadding == buffer_.size()) buffer_.resize(2 * end_ + kPadding);
+}
+
+bool ByteSource::fill() {
+  make_room();
   const std::size_t room = buffer_.size() - kPadding - end_;
+  if (zstd_) {
+    const std::size_t decoded = zstd_->read(buffer_.data() + end_, room);
+    end_ += decoded;
+    return decoded > 0;
+  }
   in_.read(buffer_.data() + end_, static_cast<std::streamsize>(room));
   if (in_.bad()) throw InputError(name_, "reading failed");
   const auto got = static_cast<std::size_t>(in_.gcount());
@@ -51,7 +69,7 @@ bool ByteSource::line(std::string_view& text) {
     if (newline != nullptr) break;
     searched = available();
     if (searched > kLongestLine) {
-      throw InputError(fmt::format("{}:{}", name_, line_ + 1), "expected lines below 1 GiB");
+      throw InputError(fmt::format("{}:{}", name_, line_ + 1), "expected lines below 256 MiB");
     }
     if (!fill()) break;
   }
@@ -86,6 +104,7 @@ std::size_t ByteSource::read(char* to, std::size_t count) {
 
 std::string_view ByteSource::rest() {
   while (fill()) {
+    if (available() > kLongestRest) throw InputError(name_, "expected a document below 4 GiB");
   }
   const std::string_view all{buffer_.data() + begin_, available()};
   begin_ = end_;

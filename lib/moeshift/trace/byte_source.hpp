@@ -4,23 +4,31 @@
 
 #include <cstddef>
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace moeshift {
 
+class ZstdDecoder;
+
 /// Reads a std::istream through one buffer that grows only with the longest line.
 ///
-/// Every view handed out is valid until the next call and is followed by kPadding readable bytes,
-/// which is what SIMD parsers ask for.
+/// A zstd stream is decompressed on the way. Every view handed out is valid until the next call and
+/// is followed by kPadding readable bytes, which is what SIMD parsers ask for.
 class ByteSource {
  public:
   static constexpr std::size_t kPadding = 128;
-  static constexpr std::size_t kLongestLine = std::size_t{1} << 30U;
+  static constexpr std::size_t kLongestLine = std::size_t{1} << 28U;
+  /// Of what rest() may return: simdjson takes no more either.
+  static constexpr std::size_t kLongestRest = (std::size_t{1} << 32U) - 1;
 
   /// @param name what to call the stream in errors: a path, "<stdin>".
   ByteSource(std::istream& in, std::string name);
+  ~ByteSource();
+  ByteSource(const ByteSource&) = delete;
+  ByteSource& operator=(const ByteSource&) = delete;
 
   [[nodiscard]] const std::string& name() const { return name_; }
   /// "name:line" of the line read last.
@@ -36,13 +44,16 @@ class ByteSource {
   /// Moves up to `count` bytes to `to`; fewer only at the end.
   std::size_t read(char* to, std::size_t count);
   /// Everything that is left.
+  /// @throws InputError when that is more than kLongestRest.
   [[nodiscard]] std::string_view rest();
 
  private:
   [[nodiscard]] std::size_t available() const { return end_ - begin_; }
+  void make_room();
   bool fill();
 
   std::istream& in_;
+  std::unique_ptr<ZstdDecoder> zstd_;
   std::string name_;
   std::vector<char> buffer_;
   std::size_t begin_ = 0;

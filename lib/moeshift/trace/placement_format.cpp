@@ -45,8 +45,9 @@ std::size_t largest_id(const SlotRows& rows) {
 }  // namespace
 
 std::span<const PlacementFormat> placement_formats() {
-  static const std::array formats{plan_placement_format(), vllm_placement_format(),
-                                  sglang_placement_format(), npy_placement_format()};
+  static const std::array formats{plan_placement_format(),   vllm_placement_format(),
+                                  sglang_placement_format(), npy_placement_format(),
+                                  trtllm_placement_format(), ascend_placement_format()};
   return formats;
 }
 

@@ -113,3 +113,61 @@ TEST_CASE("bad placements are refused with their place") {
   CHECK(fault_of("") == "p:1: the file is empty; expected a placement");
   CHECK(fault_of("{}").find("p:1: expected a placement") == 0);
 }
+
+TEST_CASE("a TensorRT-LLM file orders layers by number and may state its ranks") {
+  const std::string text =
+      "num_slots: 4\nlayer_updates_per_iter: 0\ninitial_global_assignments: {4: [2, 1, 0, 1], "
+      "3: [0, 1, 2, 0]}\n";
+  const PlacementFile file = read(text, {std::nullopt, 2});
+  CHECK(file.placement == sample());
+  CHECK(file.layer_ids == std::vector<std::int64_t>{3, 4});
+  CHECK(read(text + "ep_size: 4\n").placement.ranks() == 4);
+  CHECK(fault_of(text).find("expected --ranks") != std::string::npos);
+  std::ostringstream out;
+  placement_format("trtllm").write(out, file);
+  CHECK(read(out.str()).layer_ids == file.layer_ids);
+}
+
+TEST_CASE("bad TensorRT-LLM files are refused with their line") {
+  const auto fault = [](const std::string& map) {
+    return fault_of("num_slots: 2\nep_size: 2\ninitial_global_assignments:\n" + map);
+  };
+  CHECK(fault("  3: [0]\n") == "p:4: expected 2 slots, got 1");
+  CHECK(fault("  3: [0, -2]\n").find("p:4: expected a whole number in [-1, ") == 0);
+  CHECK(fault("  3: [0, 1.5]\n").find("p:4: ") == 0);
+  CHECK(fault("  3: [0, 0x1]\n").find("p:4: ") == 0);
+  CHECK(fault("  x: [0, 1]\n").find("p:4: ") == 0);
+  CHECK(fault("  3: [0, 1]\n  3: [0, 1]\n").find("layer 3 appears twice") != std::string::npos);
+  CHECK(fault("  3: [0, 1\n").find("p:") == 0);
+  CHECK(fault("  3: 7\n").find("expected {layer: [experts]}") != std::string::npos);
+  CHECK(fault("").find("expected the key \"initial_global_assignments\"") != std::string::npos);
+  CHECK(fault("  - 1\n").find("p:") == 0);
+}
+
+TEST_CASE("an Ascend map orders devices by number") {
+  const PlacementFile file = read(
+      R"({"moe_layer_count":1,"layer_list":[{"layer_id":0,"device_count":2,"device_list":[)"
+      R"({"device_id":1,"device_expert":[6,1,4,5,2]},{"device_id":0,"device_expert":[7,2,0,3,5]}]}]})");
+  CHECK(file.placement.ranks() == 2);
+  CHECK(file.placement.experts() == 8);
+  CHECK(file.placement(LayerId(0), SlotId(0)) == ExpertId(7));
+  CHECK(file.placement(LayerId(0), SlotId(5)) == ExpertId(6));
+}
+
+TEST_CASE("bad Ascend maps are refused with their place") {
+  const auto fault = [](const std::string& devices, int count = 2) {
+    return fault_of(R"({"moe_layer_count":1,"layer_list":[{"layer_id":0,"device_count":)" +
+                    std::to_string(count) + R"(,"device_list":[)" + devices + "]}]}");
+  };
+  const std::string good = R"({"device_id":0,"device_expert":[0,1]})";
+  CHECK(fault(good, 1).empty());
+  CHECK(fault(good).find("p#/layer_list/0/device_count: expected 2 devices") == 0);
+  CHECK(fault(good + "," + good).find("/device_list/1/device_id: this device appears twice") !=
+        std::string::npos);
+  CHECK(fault(good + R"(,{"device_id":1,"device_expert":[0]})")
+            .find("expected the same number of experts") != std::string::npos);
+  CHECK(fault(good + R"(,{"device_id":2,"device_expert":[0,1]})").find("/device_id: ") !=
+        std::string::npos);
+  CHECK(fault_of(R"({"moe_layer_count":2,"layer_list":[{}]})").find("p#/moe_layer_count: ") == 0);
+  CHECK(fault_of(R"({"moe_layer_count":0,"layer_list":[]})").find("p#/layer_list: ") == 0);
+}
