@@ -2,7 +2,7 @@
 // Catch2 2 and 3 alike, and a skip that both understand.
 #pragma once
 
-#if __has_include(<catch2/catch_all.hpp>)
+#if MOESHIFT_CATCH2_MAJOR >= 3
 #include <catch2/catch_all.hpp>
 using Catch::Approx;
 #else
