@@ -3,14 +3,13 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 namespace moeshift {
 namespace {
 
 constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 
-/// One job moved from one of its candidates to another.
+/// How a search reached a port: by moving `job` there from the port it has now.
 struct Step {
   std::uint32_t job = kNone;
   std::uint32_t candidate = 0;
@@ -19,69 +18,71 @@ struct Step {
 
 class SemiMatching {
  public:
-  SemiMatching(const std::vector<std::vector<std::uint32_t>>& candidates,
-               std::vector<std::uint32_t>& loads)
+  SemiMatching(const Candidates& candidates, std::vector<std::uint32_t>& loads)
       : candidates_(candidates),
         loads_(loads),
-        choice_(candidates.size(), 0),
-        jobs_(loads.size()) {}
+        choice_(candidates.jobs()),
+        jobs_(loads.size()),
+        reached_(loads.size()),
+        settled_(loads.size(), false) {}
 
-  std::vector<std::size_t> solve() {
+  std::vector<std::uint32_t> solve() {
     start_greedy();
-    std::vector<std::uint32_t> ports(loads_.size());
-    std::iota(ports.begin(), ports.end(), 0U);
-    bool improved = true;
-    while (improved) {
-      improved = false;
-      std::stable_sort(ports.begin(), ports.end(),
-                       [&](auto a, auto b) { return loads_[a] > loads_[b]; });
-      for (const std::uint32_t port : ports) {
-        while (improve(port)) improved = true;
-      }
-    }
-    return choice_;
+    for (std::uint32_t port = busiest(); port != kNone; port = busiest()) improve(port);
+    return std::move(choice_);
   }
 
  private:
   void start_greedy() {
-    for (std::uint32_t job = 0; job < candidates_.size(); ++job) {
-      const auto& ports = candidates_[job];
-      std::size_t best = 0;
-      for (std::size_t i = 1; i < ports.size(); ++i) {
-        if (loads_[ports[i]] < loads_[ports[best]]) best = i;
+    for (std::uint32_t job = 0; job < choice_.size(); ++job) {
+      const std::uint32_t begin = candidates_.first[job];
+      const std::uint32_t end = candidates_.first[job + 1];
+      std::uint32_t best = begin;
+      for (std::uint32_t i = begin + 1; i < end; ++i) {
+        if (loads_[candidates_.ports[i]] < loads_[candidates_.ports[best]]) best = i;
       }
       choice_[job] = best;
-      ++loads_[ports[best]];
-      jobs_[ports[best]].push_back(job);
+      ++loads_[candidates_.ports[best]];
+      if (end - begin > 1) jobs_[candidates_.ports[best]].push_back(job);
     }
   }
 
-  /// Moves one unit of load from `start` along the shortest path to a port with at least two less.
-  bool improve(std::uint32_t start) {
-    if (jobs_[start].empty() || loads_[start] < 2) return false;
-    reached_.assign(loads_.size(), Step{});
-    reached_[start].from_port = start;
+  std::uint32_t busiest() const {
+    std::uint32_t best = kNone;
+    for (std::uint32_t port = 0; port < loads_.size(); ++port) {
+      if (settled_[port] || loads_[port] < 2) continue;
+      if (best == kNone || loads_[port] > loads_[best]) best = port;
+    }
+    return best;
+  }
+
+  /// Moves one unit of load from `start` along the shortest path to a port with at least two less,
+  /// or settles every port that the search reached: no path can ever lead out of them.
+  void improve(std::uint32_t start) {
     queue_.assign(1, start);
-    for (std::size_t head = 0; head < queue_.size(); ++head) {
-      const std::uint32_t port = queue_[head];
-      for (const std::uint32_t job : jobs_[port]) {
-        const std::uint32_t end = visit(port, job, loads_[start]);
-        if (end == kNone) continue;
-        shift_path(start, end);
-        return true;
-      }
+    reached_[start].from_port = start;
+    std::uint32_t end = kNone;
+    for (std::size_t head = 0; head < queue_.size() && end == kNone; ++head) {
+      end = visit(queue_[head], loads_[start]);
     }
-    return false;
+    if (end != kNone) shift_path(start, end);
+    for (const std::uint32_t port : queue_) {
+      reached_[port] = {};
+      if (end == kNone) settled_[port] = true;
+    }
+    if (end != kNone) reached_[end] = {};
   }
 
-  /// Reaches the other candidates of `job`; returns one that is light enough, or kNone.
-  std::uint32_t visit(std::uint32_t port, std::uint32_t job, std::uint32_t start_load) {
-    const auto& ports = candidates_[job];
-    for (std::uint32_t i = 0; i < ports.size(); ++i) {
-      if (reached_[ports[i]].from_port != kNone) continue;
-      reached_[ports[i]] = {job, i, port};
-      if (loads_[ports[i]] + 2 <= start_load) return ports[i];
-      queue_.push_back(ports[i]);
+  /// Reaches the other candidates of the port's jobs; returns one that is light enough, or kNone.
+  std::uint32_t visit(std::uint32_t port, std::uint32_t start_load) {
+    for (const std::uint32_t job : jobs_[port]) {
+      for (std::uint32_t i = candidates_.first[job]; i < candidates_.first[job + 1]; ++i) {
+        const std::uint32_t other = candidates_.ports[i];
+        if (settled_[other] || reached_[other].from_port != kNone) continue;
+        reached_[other] = {job, i, port};
+        if (loads_[other] + 2 <= start_load) return other;
+        queue_.push_back(other);
+      }
     }
     return kNone;
   }
@@ -98,18 +99,19 @@ class SemiMatching {
     }
   }
 
-  const std::vector<std::vector<std::uint32_t>>& candidates_;
+  const Candidates& candidates_;
   std::vector<std::uint32_t>& loads_;
-  std::vector<std::size_t> choice_;
-  std::vector<std::vector<std::uint32_t>> jobs_;  ///< of each port, besides its initial load
+  std::vector<std::uint32_t> choice_;
+  std::vector<std::vector<std::uint32_t>> jobs_;  ///< of each port, those that could go elsewhere
   std::vector<Step> reached_;
+  std::vector<bool> settled_;
   std::vector<std::uint32_t> queue_;
 };
 
 }  // namespace
 
-std::vector<std::size_t> assign_balanced(const std::vector<std::vector<std::uint32_t>>& candidates,
-                                         std::vector<std::uint32_t>& loads) {
+std::vector<std::uint32_t> assign_balanced(const Candidates& candidates,
+                                           std::vector<std::uint32_t>& loads) {
   return SemiMatching(candidates, loads).solve();
 }
 

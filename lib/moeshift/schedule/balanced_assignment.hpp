@@ -8,17 +8,29 @@
 
 namespace moeshift {
 
+/// Jobs and the ports that may do them, job after job.
+struct Candidates {
+  std::vector<std::uint32_t> ports;
+  std::vector<std::uint32_t> first = {0};  ///< job i may use ports[first[i] .. first[i + 1])
+
+  void add_port(std::uint32_t port) { ports.push_back(port); }
+  /// The ports added since the last job make one job.
+  void end_job() { first.push_back(static_cast<std::uint32_t>(ports.size())); }
+  [[nodiscard]] std::size_t jobs() const { return first.size() - 1; }
+};
+
 /// Gives each job one of its candidate ports.
 ///
-/// @param candidates per job, at least one port < loads.size() each; earlier ones are preferred
-///        among equals.
+/// @param candidates per job at least one port < loads.size(); earlier ones are preferred among
+///        equals.
 /// @param loads jobs each port has already; updated. Initial loads are taken as fixed.
-/// @return per job the index into its candidates. The loads that result are lexicographically
+/// @return per job an index into candidates.ports. The loads that result are lexicographically
 ///         smallest when sorted downwards: no other choice has a smaller maximum.
-/// Greedy start, then cost-reducing paths until none is left; O(jobs * edges) at worst.
+/// Greedy start, then cost-reducing paths from the busiest port until none is left. A search that
+/// fails settles all it reached, so failures cost O(edges) together, each success O(edges).
 /// Source: Harvey, Ladner, Lovasz, Tamir, "Semi-matchings for bipartite graphs and load balancing"
 /// (2006), algorithm ASM2; ours starts from given loads.
-[[nodiscard]] std::vector<std::size_t> assign_balanced(
-    const std::vector<std::vector<std::uint32_t>>& candidates, std::vector<std::uint32_t>& loads);
+[[nodiscard]] std::vector<std::uint32_t> assign_balanced(const Candidates& candidates,
+                                                         std::vector<std::uint32_t>& loads);
 
 }  // namespace moeshift

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "moeshift/core/id_vector.hpp"
@@ -26,20 +27,31 @@ struct LocalMove {
   std::uint32_t to = 0;
 };
 
-/// An expert that a rank does not hold yet and needs in one or more slots.
+/// An expert that a rank does not hold yet, and the (lowest) slot of the rank that needs it.
 struct Arrival {
   ExpertId expert;
   RankId rank;
-  std::vector<std::uint32_t> slots;  ///< the rank's own slot numbers, ascending, at least one
+  std::uint32_t slot = 0;
+
+  auto operator<=>(const Arrival&) const = default;
 };
 
 struct LayerNeeds {
   std::vector<LocalMove> local;       ///< by rank, then slot written
   std::vector<Arrival> arrivals;      ///< by expert, then rank; each (expert, rank) once
+  std::vector<Arrival> repeats;       ///< further slots of a rank that need an arriving expert
   std::vector<ExpertId> unreachable;  ///< needed, but without a live holder; ascending
 
-  /// One holder per rank (its lowest slot) of every expert, ascending, [experts].
-  IdVector<ExpertId, std::vector<Holder>> holders;
+  /// The holders of an expert, one per rank (its lowest slot), by rank.
+  [[nodiscard]] std::span<const Holder> holders_of(ExpertId expert) const {
+    return std::span(holders).subspan(
+        first_holder[expert.index()],
+        first_holder[expert.index() + 1] - first_holder[expert.index()]);
+  }
+  [[nodiscard]] bool unchanged() const { return local.empty() && arrivals.empty(); }
+
+  std::vector<Holder> holders;              ///< by expert, then rank
+  std::vector<std::uint32_t> first_holder;  ///< [experts + 1] into `holders`
 };
 
 /// Compares one layer of two placements; slot i of a rank is the same memory in both.

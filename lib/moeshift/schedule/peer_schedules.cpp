@@ -2,6 +2,7 @@
 #include "moeshift/schedule/peer_schedules.hpp"
 
 #include <algorithm>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -26,7 +27,7 @@ void send(const Arrival& arrival, const Holder& source, const Topology& topology
 }
 
 /// Sender i serves receivers [i*q, (i+1)*q), then one each of the remainder.
-void serve_as_vllm(const Arrivals& receivers, const std::vector<Holder>& senders,
+void serve_as_vllm(const Arrivals& receivers, std::span<const Holder> senders,
                    const Topology& topology, Wave& wave) {
   const std::size_t share = receivers.size() / senders.size();
   for (std::size_t i = 0; i < receivers.size(); ++i) {
@@ -37,7 +38,7 @@ void serve_as_vllm(const Arrivals& receivers, const std::vector<Holder>& senders
 }
 
 /// Contiguous chunks, the first ones take one more.
-void serve_in_chunks(const Arrivals& receivers, const std::vector<Holder>& senders,
+void serve_in_chunks(const Arrivals& receivers, std::span<const Holder> senders,
                      const Topology& topology, Wave& wave) {
   const std::size_t share = receivers.size() / senders.size();
   const std::size_t larger = receivers.size() % senders.size();
@@ -50,7 +51,7 @@ void serve_in_chunks(const Arrivals& receivers, const std::vector<Holder>& sende
 }
 
 /// Same-node sources serve their node; nodes without one are served by all sources.
-void serve_as_sglang(const Arrivals& receivers, const std::vector<Holder>& senders,
+void serve_as_sglang(const Arrivals& receivers, std::span<const Holder> senders,
                      const Topology& topology, Wave& wave) {
   Arrivals far;
   for (std::size_t i = 0; i < receivers.size();) {
@@ -115,7 +116,7 @@ Wave exchange(PeerSchedule peer, const LayerNeeds& needs, const Topology& topolo
       receivers.push_back(&needs.arrivals[i]);
     }
     const auto serve = peer == PeerSchedule::kSglang ? serve_as_sglang : serve_as_vllm;
-    serve(receivers, needs.holders[expert], topology, wave);
+    serve(receivers, needs.holders_of(expert), topology, wave);
   }
   if (peer == PeerSchedule::kVllmBatched) batch_first_fit(wave, topology.ranks());
   if (peer == PeerSchedule::kSglang) batch_by_expert(wave);
@@ -130,14 +131,17 @@ void add_copies(Wave& wave, const LayerNeeds& needs, IdVector<RankId, std::uint3
     wave.stage_copies.push_back({move.rank, move.expert, {Place::Kind::kLive, move.from}, buffer});
     wave.commit_copies.push_back({move.rank, move.expert, buffer, {Place::Kind::kLive, move.to}});
   }
-  IdMatrix<RankId, ExpertId, std::uint32_t> landing(buffers.size(), needs.holders.size());
+  IdMatrix<RankId, ExpertId, std::uint32_t> landing(buffers.size(), needs.first_holder.size() - 1);
   for (const Arrival& arrival : needs.arrivals) {
     const Place buffer = {Place::Kind::kStaging, buffers[arrival.rank]++};
     landing(arrival.rank, arrival.expert) = buffer.index;
-    for (const std::uint32_t slot : arrival.slots) {
-      wave.commit_copies.push_back(
-          {arrival.rank, arrival.expert, buffer, {Place::Kind::kLive, slot}});
-    }
+    wave.commit_copies.push_back(
+        {arrival.rank, arrival.expert, buffer, {Place::Kind::kLive, arrival.slot}});
+  }
+  for (const Arrival& repeat : needs.repeats) {
+    const Place buffer = {Place::Kind::kStaging, landing(repeat.rank, repeat.expert)};
+    wave.commit_copies.push_back(
+        {repeat.rank, repeat.expert, buffer, {Place::Kind::kLive, repeat.slot}});
   }
   for (Transfer& t : wave.transfers) {
     t.to = {Place::Kind::kStaging, landing(t.destination, t.expert)};
@@ -155,7 +159,7 @@ TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old, const Place
   std::vector<IdVector<RankId, std::uint32_t>> buffers(needs.size());
   parallel_for(needs.size(), threads, [&](std::size_t i) {
     buffers[i].assign(plan.ranks, 0);
-    if (needs[i].local.empty() && needs[i].arrivals.empty()) return;
+    if (needs[i].unchanged()) return;
     Wave wave = exchange(peer, needs[i], topology);
     add_copies(wave, needs[i], buffers[i]);
     std::sort(wave.transfers.begin(), wave.transfers.end(),

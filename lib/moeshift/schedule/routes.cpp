@@ -2,27 +2,32 @@
 #include "moeshift/schedule/routes.hpp"
 
 #include <algorithm>
+#include <span>
 
 #include "moeshift/schedule/balanced_assignment.hpp"
 
 namespace moeshift {
 namespace {
 
-using Candidates = std::vector<std::vector<Holder>>;
-
 /// The arrivals of one expert in one node that does not hold it: one of them receives for all.
 struct Crossing {
-  ExpertId expert;
-  std::vector<std::uint32_t> arrivals;  ///< by rank
+  std::uint32_t first = 0;  ///< into the list of crossing arrivals
+  std::uint32_t count = 0;
 };
 
-std::vector<std::vector<std::uint32_t>> ports_of(const Candidates& candidates) {
-  std::vector<std::vector<std::uint32_t>> ports(candidates.size());
-  for (std::size_t job = 0; job < candidates.size(); ++job) {
-    for (const Holder& holder : candidates[job]) ports[job].push_back(holder.rank.value());
+/// Jobs whose ports are ranks, and the slot each candidate would send from.
+struct Senders {
+  Candidates ranks;
+  std::vector<std::uint32_t> slots;
+
+  void add(const Holder& holder) {
+    ranks.add_port(holder.rank.value());
+    slots.push_back(holder.slot);
   }
-  return ports;
-}
+  [[nodiscard]] Holder at(std::uint32_t candidate) const {
+    return {RankId(ranks.ports[candidate]), slots[candidate]};
+  }
+};
 
 class Router {
  public:
@@ -48,87 +53,111 @@ class Router {
 
   /// Splits the arrivals into those whose node holds the expert and one crossing per other node.
   void sort_arrivals() {
+    NodeId node = NodeId::none();
+    ExpertId expert = ExpertId::none();
+    bool near = false;
     for (std::uint32_t i = 0; i < hops_.size(); ++i) {
-      const Arrival& wanted = arrival(i);
-      const NodeId node = topology_.node_of(wanted.rank);
-      std::vector<Holder> near = holders_where(
-          wanted.expert, [&](RankId rank) { return topology_.node_of(rank) == node; });
-      if (!near.empty()) {
-        inside_.push_back(i);
-        near_holders_.push_back(std::move(near));
-      } else if (!crossings_.empty() && crossings_.back().expert == wanted.expert &&
-                 topology_.node_of(arrival(crossings_.back().arrivals.front()).rank) == node) {
-        crossings_.back().arrivals.push_back(i);
+      const NodeId node_here = topology_.node_of(arrival(i).rank);
+      const bool same = node_here == node && arrival(i).expert == expert;
+      node = node_here;
+      expert = arrival(i).expert;
+      if (!same) near = node_holds(node, expert);
+      if (near) {
+        add_inside(i, node);
       } else {
-        crossings_.push_back({wanted.expert, {i}});
+        if (!same) crossings_.push_back({static_cast<std::uint32_t>(crossing_arrivals_.size()), 0});
+        crossing_arrivals_.push_back(i);
+        ++crossings_.back().count;
       }
     }
   }
 
-  template <class Predicate>
-  std::vector<Holder> holders_where(ExpertId expert, Predicate keep) const {
-    std::vector<Holder> kept;
-    for (const Holder& holder : needs_.holders[expert]) {
-      if (keep(holder.rank)) kept.push_back(holder);
-    }
-    return kept;
+  bool node_holds(NodeId node, ExpertId expert) const {
+    const auto holders = needs_.holders_of(expert);
+    return std::any_of(holders.begin(), holders.end(), [&](const Holder& holder) {
+      return topology_.node_of(holder.rank) == node;
+    });
   }
 
-  void set_source(std::uint32_t arrival_index, const Holder& holder) {
-    Hop& hop = hops_[arrival_index];
+  void add_inside(std::uint32_t index, NodeId node) {
+    for (const Holder& holder : needs_.holders_of(arrival(index).expert)) {
+      if (topology_.node_of(holder.rank) == node) near_.add(holder);
+    }
+    near_.ranks.end_job();
+    inside_.push_back(index);
+  }
+
+  void set_source(std::uint32_t index, const Holder& holder) {
+    Hop& hop = hops_[index];
     hop.source = holder.rank;
     hop.source_slot = holder.slot;
-    hop.link = topology_.link(holder.rank, arrival(arrival_index).rank);
+    hop.link = topology_.link(holder.rank, arrival(index).rank);
   }
 
   void serve_inside_nodes() {
     std::vector<std::uint32_t> egress(topology_.ranks(), 0);
-    const auto chosen = assign_balanced(ports_of(near_holders_), egress);
+    const auto chosen = assign_balanced(near_.ranks, egress);
     for (std::size_t job = 0; job < inside_.size(); ++job) {
-      set_source(inside_[job], near_holders_[job][chosen[job]]);
+      set_source(inside_[job], near_.at(chosen[job]));
     }
   }
 
-  std::vector<Holder> far_holders(const Crossing& crossing) const {
-    const RackId rack = topology_.rack_of(arrival(crossing.arrivals.front()).rank);
-    std::vector<Holder> holders = holders_where(
-        crossing.expert, [&](RankId rank) { return topology_.rack_of(rank) == rack; });
-    if (holders.empty()) holders = needs_.holders[crossing.expert];
-    std::stable_partition(holders.begin(), holders.end(), [&](const Holder& holder) {
-      return std::any_of(
-          crossing.arrivals.begin(), crossing.arrivals.end(), [&](std::uint32_t index) {
-            return place_in_node_[arrival(index).rank] == place_in_node_[holder.rank];
-          });
+  std::span<std::uint32_t> arrivals_of(const Crossing& crossing) {
+    return std::span(crossing_arrivals_).subspan(crossing.first, crossing.count);
+  }
+
+  /// True when some arrival of the crossing sits on the same rail as `rank`.
+  bool on_rail(const Crossing& crossing, RankId rank) {
+    const auto arrivals = arrivals_of(crossing);
+    return std::any_of(arrivals.begin(), arrivals.end(), [&](std::uint32_t index) {
+      return place_in_node_[arrival(index).rank] == place_in_node_[rank];
     });
-    return holders;
+  }
+
+  /// Holders in the same rack if there are any; those on the same rail first.
+  void add_far_holders(const Crossing& crossing, Senders& senders) {
+    const Arrival& wanted = arrival(arrivals_of(crossing).front());
+    const RackId rack = topology_.rack_of(wanted.rank);
+    const auto holders = needs_.holders_of(wanted.expert);
+    const bool in_rack = std::any_of(holders.begin(), holders.end(), [&](const Holder& holder) {
+      return topology_.rack_of(holder.rank) == rack;
+    });
+    for (const bool aligned : {true, false}) {
+      for (const Holder& holder : holders) {
+        if (in_rack && topology_.rack_of(holder.rank) != rack) continue;
+        if (on_rail(crossing, holder.rank) == aligned) senders.add(holder);
+      }
+    }
+    senders.ranks.end_job();
   }
 
   void cross_nodes() {
-    Candidates sources;
-    for (const Crossing& crossing : crossings_) sources.push_back(far_holders(crossing));
+    Senders senders;
+    for (const Crossing& crossing : crossings_) add_far_holders(crossing, senders);
     std::vector<std::uint32_t> egress(topology_.ranks(), 0);
-    const auto source = assign_balanced(ports_of(sources), egress);
+    const auto source = assign_balanced(senders.ranks, egress);
 
-    std::vector<std::vector<std::uint32_t>> roots(crossings_.size());
+    Candidates roots;
     for (std::size_t i = 0; i < crossings_.size(); ++i) {
-      auto& arrivals = crossings_[i].arrivals;
-      const std::uint32_t rail = place_in_node_[sources[i][source[i]].rank];
+      const auto arrivals = arrivals_of(crossings_[i]);
+      const std::uint32_t rail = place_in_node_[senders.at(source[i]).rank];
       std::stable_partition(arrivals.begin(), arrivals.end(), [&](std::uint32_t index) {
         return place_in_node_[arrival(index).rank] == rail;
       });
-      for (const std::uint32_t index : arrivals) roots[i].push_back(arrival(index).rank.value());
+      for (const std::uint32_t index : arrivals) roots.add_port(arrival(index).rank.value());
+      roots.end_job();
     }
     std::vector<std::uint32_t> ingress(topology_.ranks(), 0);
     const auto root = assign_balanced(roots, ingress);
     for (std::size_t i = 0; i < crossings_.size(); ++i) {
-      hand_on(crossings_[i], sources[i][source[i]], crossings_[i].arrivals[root[i]]);
+      hand_on(crossings_[i], senders.at(source[i]), crossing_arrivals_[root[i]]);
     }
   }
 
   /// The root receives from afar, the other ranks of its node from the root.
   void hand_on(const Crossing& crossing, const Holder& source, std::uint32_t root) {
     set_source(root, source);
-    for (const std::uint32_t index : crossing.arrivals) {
+    for (const std::uint32_t index : arrivals_of(crossing)) {
       if (index == root) continue;
       set_source(index, Holder{arrival(root).rank, 0});
       hops_[index].after = root;
@@ -139,8 +168,9 @@ class Router {
   const Topology& topology_;
   IdVector<RankId, std::uint32_t> place_in_node_;
   std::vector<Hop> hops_;
-  std::vector<std::uint32_t> inside_;  ///< arrivals served inside their node
-  Candidates near_holders_;            ///< of each of them
+  std::vector<std::uint32_t> inside_;             ///< arrivals served inside their node
+  Senders near_;                                  ///< the holders in the node of each of them
+  std::vector<std::uint32_t> crossing_arrivals_;  ///< all others, crossing after crossing
   std::vector<Crossing> crossings_;
 };
 

@@ -66,6 +66,12 @@ class WaveBuilder {
     std::vector<Place> landing(hops.size());
     for (const std::uint32_t i : order) landing[i] = new_buffer(needs_.arrivals[i].rank);
     for (std::uint32_t i = 0; i < hops.size(); ++i) add_transfer(hops[i], times[i], landing);
+    for (const Arrival& repeat : needs_.repeats) {
+      wave_.commit_copies.push_back({repeat.rank,
+                                     repeat.expert,
+                                     landing[arrival_of(repeat)],
+                                     {Place::Kind::kLive, repeat.slot}});
+    }
     std::sort(wave_.transfers.begin(), wave_.transfers.end(),
               [](const Transfer& a, const Transfer& b) {
                 return std::tie(a.group, a.round, a.source, a.destination, a.expert) <
@@ -75,16 +81,21 @@ class WaveBuilder {
                      [](const LocalCopy& a, const LocalCopy& b) { return a.rank < b.rank; });
   }
 
+  /// The arrival that fills the buffer a further slot is copied from.
+  std::size_t arrival_of(const Arrival& repeat) const {
+    const Arrival first{repeat.expert, repeat.rank, 0};
+    const auto found = std::lower_bound(needs_.arrivals.begin(), needs_.arrivals.end(), first);
+    return static_cast<std::size_t>(found - needs_.arrivals.begin());
+  }
+
   void add_transfer(const Hop& hop, HopTime time, const std::vector<Place>& landing) {
     const Arrival& arrival = needs_.arrivals[hop.arrival];
     const Place from =
         hop.relayed() ? landing[hop.after] : Place{Place::Kind::kLive, hop.source_slot};
     wave_.transfers.push_back({arrival.expert, hop.source, from, arrival.rank, landing[hop.arrival],
                                hop.link, time.round, time.group});
-    for (const std::uint32_t slot : arrival.slots) {
-      wave_.commit_copies.push_back(
-          {arrival.rank, arrival.expert, landing[hop.arrival], {Place::Kind::kLive, slot}});
-    }
+    wave_.commit_copies.push_back(
+        {arrival.rank, arrival.expert, landing[hop.arrival], {Place::Kind::kLive, arrival.slot}});
   }
 
   const LayerNeeds& needs_;
@@ -102,7 +113,7 @@ TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
   TransferPlan plan = empty_plan(old, next, topology, expert_bytes);
   std::vector<Buffers> buffers(needs.size(), Buffers(plan.ranks, 0));
   parallel_for(needs.size(), threads, [&](std::size_t i) {
-    if (needs[i].local.empty() && needs[i].arrivals.empty()) return;
+    if (needs[i].unchanged()) return;
     plan.layers[i].waves.push_back(
         WaveBuilder(needs[i], buffers[i]).build(topology, options.inter_round_per_intra_round));
   });

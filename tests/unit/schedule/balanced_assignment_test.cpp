@@ -42,7 +42,12 @@ TEST_CASE("the busiest port has no more to do than in the best of all assignment
     for (auto& load : loads) load = rng.below(2);
     auto exhaustive = loads;
     const std::uint32_t best = best_maximum(candidates, exhaustive);
-    const auto chosen = assign_balanced(candidates, loads);
+    Candidates list;
+    for (const auto& job : candidates) {
+      for (const std::uint32_t port : job) list.add_port(port);
+      list.end_job();
+    }
+    const auto chosen = assign_balanced(list, loads);
     REQUIRE(chosen.size() == candidates.size());
     REQUIRE(*std::max_element(loads.begin(), loads.end()) == best);
   }
@@ -50,5 +55,5 @@ TEST_CASE("the busiest port has no more to do than in the best of all assignment
 
 TEST_CASE("among equal ports the first candidate is taken") {
   std::vector<std::uint32_t> loads(3, 0);
-  REQUIRE(assign_balanced({{2, 0}, {0, 1}}, loads) == std::vector<std::size_t>{0, 0});
+  REQUIRE(assign_balanced({{2, 0, 0, 1}, {0, 2, 4}}, loads) == std::vector<std::uint32_t>{0, 2});
 }
