@@ -7,12 +7,6 @@
 namespace moeshift {
 namespace {
 
-std::span<const ExpertId> live_slots(const Placement& placement, LayerId layer, RankId rank,
-                                     const IdVector<RankId, bool>& dead) {
-  if (rank.index() >= placement.ranks() || dead[rank]) return {};
-  return placement.rank_slots(layer, rank);
-}
-
 bool holds_before(std::span<const ExpertId> held, std::uint32_t slot) {
   const auto before = held.first(slot);
   return std::find(before.begin(), before.end(), held[slot]) != before.end();
@@ -20,10 +14,9 @@ bool holds_before(std::span<const ExpertId> held, std::uint32_t slot) {
 
 /// Calls body(expert, holder) for every rank that holds an expert, by rank.
 template <class Body>
-void for_each_holder(const Placement& old, LayerId layer, const IdVector<RankId, bool>& dead,
-                     Body body) {
-  for (const RankId rank : all_ids<RankId>(old.ranks())) {
-    const std::span<const ExpertId> held = live_slots(old, layer, rank, dead);
+void for_each_holder(const LayerSlots& old, Body body) {
+  for (const RankId rank : old.row_ids()) {
+    const std::span<const ExpertId> held = old.row(rank);
     for (std::uint32_t slot = 0; slot < held.size(); ++slot) {
       if (!held[slot].is_none() && !holds_before(held, slot)) {
         body(held[slot], Holder{rank, slot});
@@ -32,17 +25,15 @@ void for_each_holder(const Placement& old, LayerId layer, const IdVector<RankId,
   }
 }
 
-void find_holders(LayerNeeds& needs, const Placement& old, LayerId layer,
-                  const IdVector<RankId, bool>& dead) {
-  needs.first_holder.assign(old.experts() + 2, 0);
-  for_each_holder(old, layer, dead, [&](ExpertId expert, const Holder&) {
-    ++needs.first_holder[expert.index() + 2];
-  });
+void find_holders(LayerNeeds& needs, const LayerSlots& old, std::size_t experts) {
+  needs.first_holder.assign(experts + 2, 0);
+  for_each_holder(
+      old, [&](ExpertId expert, const Holder&) { ++needs.first_holder[expert.index() + 2]; });
   for (std::size_t i = 2; i < needs.first_holder.size(); ++i) {
     needs.first_holder[i] += needs.first_holder[i - 1];
   }
   needs.holders.resize(needs.first_holder.back());
-  for_each_holder(old, layer, dead, [&](ExpertId expert, const Holder& holder) {
+  for_each_holder(old, [&](ExpertId expert, const Holder& holder) {
     needs.holders[needs.first_holder[expert.index() + 1]++] = holder;
   });
   needs.first_holder.pop_back();
@@ -52,7 +43,7 @@ void add_needs_of_rank(LayerNeeds& needs, RankId rank, std::span<const ExpertId>
                        std::span<const ExpertId> wanted) {
   for (std::uint32_t slot = 0; slot < wanted.size(); ++slot) {
     const ExpertId expert = wanted[slot];
-    if (expert.is_none() || (slot < held.size() && held[slot] == expert)) continue;
+    if (expert.is_none() || held[slot] == expert) continue;
     const auto local = std::find(held.begin(), held.end(), expert);
     if (local != held.end()) {
       needs.local.push_back({rank, expert, static_cast<std::uint32_t>(local - held.begin()), slot});
@@ -66,14 +57,23 @@ void add_needs_of_rank(LayerNeeds& needs, RankId rank, std::span<const ExpertId>
 
 }  // namespace
 
-LayerNeeds find_needs(const Placement& old, const Placement& next, LayerId layer,
-                      const IdVector<RankId, bool>& dead) {
+LayerSlots layer_slots(const Placement& placement, LayerId layer, std::size_t ranks,
+                       std::size_t slots_per_rank, const IdVector<RankId, bool>& dead) {
+  LayerSlots slots(ranks, slots_per_rank, ExpertId::none());
+  for (const RankId rank : all_ids<RankId>(placement.ranks())) {
+    if (dead[rank]) continue;
+    const auto held = placement.rank_slots(layer, rank);
+    std::copy(held.begin(), held.end(), slots.row(rank).begin());
+  }
+  return slots;
+}
+
+LayerNeeds find_needs(const LayerSlots& old, const LayerSlots& next, std::size_t experts) {
   LayerNeeds needs;
-  find_holders(needs, old, layer, dead);
-  needs.arrivals.reserve(next.slots());
-  for (const RankId rank : all_ids<RankId>(next.ranks())) {
-    add_needs_of_rank(needs, rank, live_slots(old, layer, rank, dead),
-                      next.rank_slots(layer, rank));
+  find_holders(needs, old, experts);
+  needs.arrivals.reserve(next.items().size());
+  for (const RankId rank : next.row_ids()) {
+    add_needs_of_rank(needs, rank, old.row(rank), next.row(rank));
   }
   std::sort(needs.arrivals.begin(), needs.arrivals.end());
   for (const Arrival& arrival : needs.arrivals) {

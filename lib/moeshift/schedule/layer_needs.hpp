@@ -11,6 +11,16 @@
 
 namespace moeshift {
 
+/// What every live slot of one layer holds: [ranks, slots_per_rank], the slot ids being the ranks'
+/// own slot numbers, in the larger of two worlds.
+using LayerSlots = IdMatrix<RankId, SlotId, ExpertId>;
+
+/// The slots of `placement`, padded with nothing to `ranks` ranks of `slots_per_rank`. Dead ranks
+/// hold nothing.
+[[nodiscard]] LayerSlots layer_slots(const Placement& placement, LayerId layer, std::size_t ranks,
+                                     std::size_t slots_per_rank,
+                                     const IdVector<RankId, bool>& dead);
+
 /// A live slot that holds an expert: the rank and the rank's own slot number.
 struct Holder {
   RankId rank;
@@ -54,12 +64,10 @@ struct LayerNeeds {
   std::vector<std::uint32_t> first_holder;  ///< [experts + 1] into `holders`
 };
 
-/// Compares one layer of two placements; slot i of a rank is the same memory in both.
-///
-/// Slots that hold nothing in `next` need nothing. Ranks of `next` that `old` does not have hold
-/// nothing yet, nor do `dead` ranks: their replicas are neither sources nor kept.
-/// O(slots * slots_per_rank + experts).
-[[nodiscard]] LayerNeeds find_needs(const Placement& old, const Placement& next, LayerId layer,
-                                    const IdVector<RankId, bool>& dead);
+/// Compares two states of a layer, both [ranks, slots_per_rank]; slot i of a rank is the same
+/// memory in both. Slots that hold nothing in `next` need nothing. O(slots * slots_per_rank +
+/// experts).
+[[nodiscard]] LayerNeeds find_needs(const LayerSlots& old, const LayerSlots& next,
+                                    std::size_t experts);
 
 }  // namespace moeshift

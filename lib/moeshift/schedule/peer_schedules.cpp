@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-#include "moeshift/schedule/problem_check.hpp"
+#include "moeshift/schedule/problem.hpp"
 
 namespace moeshift {
 namespace {
@@ -153,15 +153,16 @@ void add_copies(Wave& wave, const LayerNeeds& needs, IdVector<RankId, std::uint3
 TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old, const Placement& next,
                             const Topology& topology, Bytes expert_bytes,
                             std::uint32_t tensors_per_expert, Threads threads) {
-  const std::vector<LayerNeeds> needs = checked_needs(old, next, topology, {}, threads);
-  TransferPlan plan = empty_plan(old, next, topology, expert_bytes);
+  const Problem problem(old, next, topology, {}, threads);
+  TransferPlan plan = problem.empty_plan(expert_bytes);
   plan.messages_per_expert = tensors_per_expert;
-  std::vector<IdVector<RankId, std::uint32_t>> buffers(needs.size());
-  parallel_for(needs.size(), threads, [&](std::size_t i) {
+  std::vector<IdVector<RankId, std::uint32_t>> buffers(problem.layers());
+  parallel_for(problem.layers(), threads, [&](std::size_t i) {
+    const LayerNeeds& needs = problem.needs(LayerId(i));
     buffers[i].assign(plan.ranks, 0);
-    if (needs[i].unchanged()) return;
-    Wave wave = exchange(peer, needs[i], topology);
-    add_copies(wave, needs[i], buffers[i]);
+    if (needs.unchanged()) return;
+    Wave wave = exchange(peer, needs, topology);
+    add_copies(wave, needs, buffers[i]);
     std::sort(wave.transfers.begin(), wave.transfers.end(),
               [](const Transfer& a, const Transfer& b) {
                 return std::tie(a.group, a.source, a.destination, a.expert) <

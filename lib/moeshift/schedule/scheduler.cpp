@@ -2,105 +2,80 @@
 #include "moeshift/schedule/scheduler.hpp"
 
 #include <algorithm>
-#include <string>
-#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/schedule/problem_check.hpp"
-#include "moeshift/schedule/rounds.hpp"
-#include "moeshift/schedule/routes.hpp"
+#include "moeshift/schedule/problem.hpp"
+#include "moeshift/schedule/wave_builder.hpp"
+#include "moeshift/schedule/waves.hpp"
 
 namespace moeshift {
 namespace {
 
 using Buffers = IdVector<RankId, std::uint32_t>;
 
-void check_budget(const TransferPlan& plan, const std::optional<Bytes>& budget) {
-  if (!budget) return;
-  for (const RankId rank : plan.staging_slots.ids()) {
-    if (plan.staging_bytes(rank) <= *budget) continue;
-    throw InfeasibleError(fmt::format("rank {} needs {} bytes of staging memory, the budget is {}",
-                                      rank.value(), plan.staging_bytes(rank).count(),
-                                      budget->count()));
-  }
+/// Buffers that the budget allows; nothing when there is none.
+std::optional<std::uint32_t> buffer_budget(const ScheduleOptions& options, Bytes expert_bytes) {
+  if (!options.staging_bytes || expert_bytes.count() == 0) return std::nullopt;
+  const std::int64_t count = options.staging_bytes->count() / expert_bytes.count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 0, 1 << 20));
 }
 
-/// Copies and transfers of one layer; `next_buffer` counts the staging buffers handed out per rank.
-class WaveBuilder {
+/// Schedules the layers of one problem, each on its own.
+class LayerScheduler {
  public:
-  WaveBuilder(const LayerNeeds& needs, Buffers& next_buffer)
-      : needs_(needs), next_buffer_(next_buffer) {}
+  LayerScheduler(const Problem& problem, const Topology& topology, const ScheduleOptions& options,
+                 Bytes expert_bytes)
+      : problem_(problem),
+        topology_(topology),
+        options_(options),
+        budget_(buffer_budget(options, expert_bytes)),
+        expert_bytes_(expert_bytes) {}
 
-  Wave build(const Topology& topology, double inter_round_per_intra_round) {
-    stage_local_moves();
-    const std::vector<Hop> hops = choose_routes(needs_, topology);
-    add_transfers(hops, order_hops(hops, needs_, topology.ranks(), inter_round_per_intra_round));
-    return std::move(wave_);
+  /// The waves of a layer; `buffers` becomes the most that any of them needs per rank.
+  std::vector<Wave> schedule(LayerId layer, Buffers& buffers) const {
+    const LayerNeeds& needs = problem_.needs(layer);
+    buffers.assign(topology_.ranks(), 0);
+    if (needs.unchanged()) return {};
+    std::vector<Wave> waves = {build(needs, buffers)};
+    if (budget_ && *std::max_element(buffers.begin(), buffers.end()) > *budget_) {
+      waves = cut(layer, buffers);
+    }
+    return waves;
   }
 
  private:
-  Place new_buffer(RankId rank) { return {Place::Kind::kStaging, next_buffer_[rank]++}; }
+  Wave build(const LayerNeeds& needs, Buffers& buffers) const {
+    return build_wave(needs, topology_, options_.inter_round_per_intra_round, buffers);
+  }
 
-  void stage_local_moves() {
-    for (const LocalMove& move : needs_.local) {
-      const Place buffer = new_buffer(move.rank);
-      wave_.stage_copies.push_back(
-          {move.rank, move.expert, {Place::Kind::kLive, move.from}, buffer});
-      wave_.commit_copies.push_back(
-          {move.rank, move.expert, buffer, {Place::Kind::kLive, move.to}});
+  std::vector<Wave> cut(LayerId layer, Buffers& most) const {
+    if (*budget_ == 0) {
+      throw InfeasibleError(
+          fmt::format("a staging budget of {} bytes per rank holds no expert; {} bytes would do",
+                      options_.staging_bytes->count(), expert_bytes_.count()));
     }
-  }
-
-  /// Buffers are handed out in the order of the exchange, so that what one peer sends in one group
-  /// lands side by side.
-  void add_transfers(const std::vector<Hop>& hops, const std::vector<HopTime>& times) {
-    std::vector<std::uint32_t> order(hops.size());
-    for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return std::tuple(times[a].group, hops[a].source, a) <
-             std::tuple(times[b].group, hops[b].source, b);
-    });
-    std::vector<Place> landing(hops.size());
-    for (const std::uint32_t i : order) landing[i] = new_buffer(needs_.arrivals[i].rank);
-    for (std::uint32_t i = 0; i < hops.size(); ++i) add_transfer(hops[i], times[i], landing);
-    for (const Arrival& repeat : needs_.repeats) {
-      wave_.commit_copies.push_back({repeat.rank,
-                                     repeat.expert,
-                                     landing[arrival_of(repeat)],
-                                     {Place::Kind::kLive, repeat.slot}});
+    most.assign(topology_.ranks(), 0);
+    std::vector<Wave> waves;
+    LayerSlots before = problem_.before(layer);
+    for (LayerSlots& after :
+         split_into_waves(before, problem_.after(layer), problem_.experts(), *budget_)) {
+      Buffers used(topology_.ranks(), 0);
+      waves.push_back(build(find_needs(before, after, problem_.experts()), used));
+      for (const RankId rank : most.ids()) most[rank] = std::max(most[rank], used[rank]);
+      before = std::move(after);
     }
-    std::sort(wave_.transfers.begin(), wave_.transfers.end(),
-              [](const Transfer& a, const Transfer& b) {
-                return std::tie(a.group, a.round, a.source, a.destination, a.expert) <
-                       std::tie(b.group, b.round, b.source, b.destination, b.expert);
-              });
-    std::stable_sort(wave_.commit_copies.begin(), wave_.commit_copies.end(),
-                     [](const LocalCopy& a, const LocalCopy& b) { return a.rank < b.rank; });
+    MOESHIFT_CHECK(*std::max_element(most.begin(), most.end()) <= *budget_);
+    return waves;
   }
 
-  /// The arrival that fills the buffer a further slot is copied from.
-  std::size_t arrival_of(const Arrival& repeat) const {
-    const Arrival first{repeat.expert, repeat.rank, 0};
-    const auto found = std::lower_bound(needs_.arrivals.begin(), needs_.arrivals.end(), first);
-    return static_cast<std::size_t>(found - needs_.arrivals.begin());
-  }
-
-  void add_transfer(const Hop& hop, HopTime time, const std::vector<Place>& landing) {
-    const Arrival& arrival = needs_.arrivals[hop.arrival];
-    const Place from =
-        hop.relayed() ? landing[hop.after] : Place{Place::Kind::kLive, hop.source_slot};
-    wave_.transfers.push_back({arrival.expert, hop.source, from, arrival.rank, landing[hop.arrival],
-                               hop.link, time.round, time.group});
-    wave_.commit_copies.push_back(
-        {arrival.rank, arrival.expert, landing[hop.arrival], {Place::Kind::kLive, arrival.slot}});
-  }
-
-  const LayerNeeds& needs_;
-  Buffers& next_buffer_;
-  Wave wave_;
+  const Problem& problem_;
+  const Topology& topology_;
+  const ScheduleOptions& options_;
+  std::optional<std::uint32_t> budget_;
+  Bytes expert_bytes_;
 };
 
 }  // namespace
@@ -108,21 +83,18 @@ class WaveBuilder {
 TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
                                 const Topology& topology, Bytes expert_bytes,
                                 const ScheduleOptions& options, Threads threads) {
-  const std::vector<LayerNeeds> needs =
-      checked_needs(old, next, topology, options.dead_ranks, threads);
-  TransferPlan plan = empty_plan(old, next, topology, expert_bytes);
-  std::vector<Buffers> buffers(needs.size(), Buffers(plan.ranks, 0));
-  parallel_for(needs.size(), threads, [&](std::size_t i) {
-    if (needs[i].unchanged()) return;
-    plan.layers[i].waves.push_back(
-        WaveBuilder(needs[i], buffers[i]).build(topology, options.inter_round_per_intra_round));
+  const Problem problem(old, next, topology, options.dead_ranks, threads);
+  TransferPlan plan = problem.empty_plan(expert_bytes);
+  const LayerScheduler scheduler(problem, topology, options, expert_bytes);
+  std::vector<Buffers> buffers(problem.layers());
+  parallel_for(problem.layers(), threads, [&](std::size_t i) {
+    plan.layers[i].waves = scheduler.schedule(LayerId(i), buffers[i]);
   });
-  for (std::size_t i = 0; i < needs.size(); ++i) {
-    for (const RankId rank : plan.staging_slots.ids()) {
-      plan.staging_slots[rank] = std::max(plan.staging_slots[rank], buffers[i][rank]);
+  for (const Buffers& layer : buffers) {
+    for (const RankId rank : layer.ids()) {
+      plan.staging_slots[rank] = std::max(plan.staging_slots[rank], layer[rank]);
     }
   }
-  check_budget(plan, options.staging_bytes);
   plan.hash = content_hash(plan);
   return plan;
 }

@@ -14,7 +14,8 @@
 namespace moeshift {
 
 struct ScheduleOptions {
-  /// Staging memory per rank; absent = as much as one whole layer needs.
+  /// Staging memory per rank; absent = as much as one whole layer needs. A layer that needs more is
+  /// cut into waves, each staged and committed before the next.
   std::optional<Bytes> staging_bytes;
   /// How much longer an expert takes between nodes than inside one; 8 as NVLink beside one NDR NIC.
   double inter_round_per_intra_round = 8;

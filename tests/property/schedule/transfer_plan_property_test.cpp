@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
+#include <algorithm>
+#include <set>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
 #include "tests/support/catch.hpp"
@@ -39,6 +41,26 @@ Case random_case(Rng& rng) {
   return c;
 }
 
+void prove(const Placement& old, const Placement& next, const TransferPlan& plan,
+           const std::set<RankId>& dead = {}) {
+  SymbolicMemory memory(old, plan, dead);
+  REQUIRE(memory.run() == "");
+  REQUIRE(memory.compare(next) == "");
+}
+
+bool loses_an_expert(const Placement& old, const Placement& next, RankId dead) {
+  for (const LayerId layer : all_ids<LayerId>(old.layers())) {
+    const auto wanted = next.replica_counts(layer);
+    const auto holders = old.logical_to_physical(layer);
+    for (std::size_t expert = 0; expert < wanted.size(); ++expert) {
+      const bool alive = std::any_of(holders[expert].begin(), holders[expert].end(),
+                                     [&](SlotId slot) { return old.rank_of(slot) != dead; });
+      if (wanted[expert] > 0 && !alive) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 TEST_CASE("executing any schedule on a model of memory ends in the new placement") {
@@ -49,9 +71,43 @@ TEST_CASE("executing any schedule on a model of memory ends in the new placement
     const Placement old = random_placement(c.old_shape, rng, c.empty_share);
     const Placement next = random_placement(c.new_shape, rng, c.empty_share);
     const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
-    const TransferPlan plan = make_transfer_plan(old, next, topology, 1_MiB, {}, Threads{1});
-    SymbolicMemory memory(old, plan);
-    REQUIRE(memory.run() == "");
-    REQUIRE(memory.compare(next) == "");
+    prove(old, next, make_transfer_plan(old, next, topology, 1_MiB, {}, Threads{1}));
+  }
+}
+
+TEST_CASE("any staging budget that holds an expert is kept and still ends in the new placement") {
+  for (std::uint64_t seed = 0; seed < 5000; ++seed) {
+    INFO("seed " << seed);
+    Rng rng(seed);
+    const Case c = random_case(rng);
+    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
+    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
+    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    ScheduleOptions options;
+    options.staging_bytes = 1_MiB * static_cast<std::int64_t>(1 + rng.below(3));
+    const TransferPlan plan = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
+    for (const RankId rank : plan.staging_slots.ids()) {
+      REQUIRE(plan.staging_bytes(rank) <= *options.staging_bytes);
+    }
+    prove(old, next, plan);
+  }
+}
+
+TEST_CASE("experts of dead ranks come from the living") {
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    INFO("seed " << seed);
+    Rng rng(seed);
+    PlacementShape shape{2, 6, 4, 4};
+    const Placement old = random_placement(shape, rng);
+    const Placement next = random_placement(shape, rng);
+    ScheduleOptions options;
+    options.dead_ranks = {RankId(rng.below(4))};
+    if (rng.below(2) == 0) options.staging_bytes = 1_MiB;
+    try {
+      const auto plan = make_transfer_plan(old, next, Topology(4, 2), 1_MiB, options, Threads{1});
+      prove(old, next, plan, {options.dead_ranks[0]});
+    } catch (const InputError&) {
+      REQUIRE(loses_an_expert(old, next, options.dead_ranks[0]));
+    }
   }
 }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/schedule/problem.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+
+Problem::Problem(const Placement& old, const Placement& next, const Topology& topology,
+                 const std::vector<RankId>& dead_ranks, Threads threads)
+    : old_(old),
+      next_(next),
+      ranks_(topology.ranks()),
+      dead_(ranks_, false),
+      no_rank_(ranks_, false),
+      needs_(next.layers()) {
+  check_shapes();
+  for (const RankId rank : dead_ranks) {
+    if (rank.index() >= ranks_) {
+      throw InputError("", fmt::format("dead rank {}, expected 0 .. {}", rank.value(), ranks_ - 1));
+    }
+    dead_[rank] = true;
+  }
+  parallel_for(layers(), threads, [&](std::size_t i) {
+    const LayerId layer(i);
+    needs_[layer] = find_needs(before(layer), after(layer), experts());
+  });
+  check_reachable();
+}
+
+TransferPlan Problem::empty_plan(Bytes expert_bytes) const {
+  TransferPlan plan;
+  plan.ranks = ranks_;
+  plan.experts = experts();
+  plan.old_slots_per_rank = old_.slots_per_rank();
+  plan.new_slots_per_rank = next_.slots_per_rank();
+  plan.old_ranks = old_.ranks();
+  plan.new_ranks = next_.ranks();
+  plan.expert_bytes = expert_bytes;
+  plan.staging_slots.assign(ranks_, 0);
+  for (std::size_t i = 0; i < layers(); ++i) {
+    plan.layers.push_back({LayerId(i), {}});
+    plan.batches.push_back({i, 1});
+  }
+  return plan;
+}
+
+LayerSlots Problem::slots(const Placement& placement, LayerId layer,
+                          const IdVector<RankId, bool>& dead) const {
+  return layer_slots(placement, layer, ranks_,
+                     std::max(old_.slots_per_rank(), next_.slots_per_rank()), dead);
+}
+
+void Problem::check_shapes() const {
+  const auto disagree = [](std::string_view what, std::size_t a, std::size_t b) {
+    throw InputError("", fmt::format("old placement has {} {}, new placement {}", a, what, b));
+  };
+  if (old_.layers() != next_.layers()) disagree("layers", old_.layers(), next_.layers());
+  if (old_.experts() != next_.experts()) disagree("experts", old_.experts(), next_.experts());
+  const std::size_t ranks = std::max(old_.ranks(), next_.ranks());
+  if (ranks_ == ranks) return;
+  throw InputError("", fmt::format("placements have {} ranks, cluster has {}", ranks, ranks_));
+}
+
+/// "layer 3: experts 5, 7; layer 4: expert 9"
+void Problem::check_reachable() const {
+  std::string missing;
+  for (const LayerId layer : needs_.ids()) {
+    const std::vector<ExpertId>& experts = needs_[layer].unreachable;
+    if (experts.empty()) continue;
+    missing += fmt::format("{}layer {}: expert{}", missing.empty() ? "" : "; ", layer.value(),
+                           experts.size() == 1 ? "" : "s");
+    for (std::size_t i = 0; i < experts.size(); ++i) {
+      missing += fmt::format("{} {}", i == 0 ? "" : ",", experts[i].value());
+    }
+  }
+  if (!missing.empty()) {
+    throw InputError("", "no live rank of the old placement holds " + missing);
+  }
+}
+
+}  // namespace moeshift
