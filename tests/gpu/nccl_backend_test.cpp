@@ -5,6 +5,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute_cuda/nccl_communicator.hpp"
 #include "moeshift/execute_cuda/nccl_environment.hpp"
+#include "moeshift/execute_cuda/nccl_log.hpp"
 
 #include "gpu_support.hpp"
 
@@ -27,6 +28,24 @@ TEST_CASE("the environment of ranks that share a GPU keeps what the user has set
   REQUIRE(value("NCCL_BUFFSIZE") == "1048576");
   REQUIRE(value("NCCL_HOSTID") == "moeshift-rank-3");
   REQUIRE(value("NCCL_SOCKET_IFNAME") == "lo");
+}
+
+TEST_CASE("channels and transports are read off NCCL's own log", "[nccl]") {
+  const std::string log =
+      "vm:12:34 [0] NCCL INFO Bootstrap: Using lo:127.0.0.1<0>\n"
+      "vm:12:34 [0] NCCL INFO 2 coll channels, 2 collnet channels, 0 nvls channels, "
+      "2 p2p channels, 2 p2p channels per peer\n"
+      "vm:12:34 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[0] [send] via NET/Socket/0\n"
+      "vm:12:34 [0] NCCL INFO Channel 01/0 : 0[0] -> 1[0] [send] via NET/Socket/0\n"
+      "vm:12:34 [0] NCCL INFO Channel 00/1 : 0[0] -> 2[1] via P2P/CUMEM\n";
+  const Facts facts = facts_of_nccl_log(log);
+  REQUIRE(facts.size() == 2);
+  REQUIRE(facts[0].second ==
+          "2 coll channels, 2 collnet channels, 0 nvls channels, 2 p2p channels, "
+          "2 p2p channels per peer");
+  REQUIRE(facts[1] ==
+          std::pair<std::string, std::string>("nccl_transports", "NET/Socket 2, P2P/CUMEM 1"));
+  REQUIRE(facts_of_nccl_log("").empty());
 }
 
 TEST_CASE("the nccl transport says why it cannot run where there is no GPU", "[nccl]") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute_cuda/ce_transport.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -84,6 +85,17 @@ class CeTransport::PendingExchange final : public Pending {
     if (transport_.mailbox_.aborted()) throw DeviceError("ce: a rank has aborted the exchange");
     advance();
     return to_post_.empty() && to_collect_.empty() && to_copy_.empty() && copying_.empty();
+  }
+
+  [[nodiscard]] std::vector<RankId> waiting_for() const override {
+    std::vector<RankId> peers;
+    for (const auto* items : {&to_post_, &to_collect_, &to_copy_}) {
+      for (const Item& item : *items) peers.push_back(item.message.peer);
+    }
+    std::ranges::sort(peers);
+    const auto repeated = std::ranges::unique(peers);
+    peers.erase(repeated.begin(), repeated.end());
+    return peers;
   }
 
  private:

@@ -10,6 +10,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/execute_cuda/cuda_foreground.hpp"
 
 namespace moeshift {
 namespace {
@@ -90,6 +91,9 @@ Member CudaWorld::join(RankId rank, Deadline deadline) {
   auto memory = std::make_unique<CudaMemory>(device, memory_options());
   member.transport = open_transport(*member.control, *memory, deadline);
   member.memory = std::move(memory);
+  member.make_foreground = [this, control = member.control.get()](ForegroundKind kind) {
+    return open_foreground(kind, *control);
+  };
   member.range_begin = [](const std::string& name) { (void)nvtxRangePushA(name.c_str()); };
   member.range_end = [] { (void)nvtxRangePop(); };
   member.facts = device_facts(device);
@@ -98,6 +102,14 @@ Member CudaWorld::join(RankId rank, Deadline deadline) {
 
 CudaMemoryOptions CudaWorld::memory_options() const {
   return {.ranks_on_device = settings_.ranks_per_gpu};
+}
+
+std::unique_ptr<Foreground> CudaWorld::open_foreground(ForegroundKind kind,
+                                                       ControlPlane& /*control*/) {
+  if (kind == ForegroundKind::kCompute) return make_compute_foreground();
+  if (kind == ForegroundKind::kMemory) return make_memory_foreground();
+  throw InputError("--foreground", "this transport has no '" + std::string(name_of(kind)) +
+                                       "' load; compute and hbm run everywhere");
 }
 
 DeviceId CudaWorld::device_of(RankId rank) const {

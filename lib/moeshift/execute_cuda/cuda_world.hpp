@@ -45,6 +45,9 @@ class CudaWorld : public World {
   [[nodiscard]] virtual std::unique_ptr<Transport> open_transport(ControlPlane& control,
                                                                   CudaMemory& memory,
                                                                   Deadline deadline) = 0;
+  /// Called by every rank together; @throws InputError for a kind that this transport lacks.
+  [[nodiscard]] virtual std::unique_ptr<Foreground> open_foreground(ForegroundKind kind,
+                                                                    ControlPlane& control);
   [[nodiscard]] const CudaSettings& settings() const { return settings_; }
 
  private:

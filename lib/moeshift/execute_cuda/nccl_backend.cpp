@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nccl row of the transport table.
 #include <cstring>
+#include <utility>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute_cuda/cuda_world.hpp"
 #include "moeshift/execute_cuda/gather.hpp"
 #include "moeshift/execute_cuda/nccl_check.hpp"
 #include "moeshift/execute_cuda/nccl_environment.hpp"
+#include "moeshift/execute_cuda/nccl_foreground.hpp"
+#include "moeshift/execute_cuda/nccl_log.hpp"
 #include "moeshift/execute_cuda/nccl_transport.hpp"
 
 namespace moeshift {
@@ -17,6 +20,9 @@ constexpr int kSharesGpus = NCCL_VERSION(2, 30, 3);
 
 /// Messages below this are gathered: each costs NCCL about 10 us and a share of a kernel.
 constexpr Bytes kPackBelow(std::int64_t{4} << 20U);
+
+/// What a rank sends each other one in a step of the collective foreground.
+constexpr Bytes kForegroundBytes(std::int64_t{1} << 20U);
 
 CudaSettings settings_of(const WorldOptions& options) {
   return read_cuda_settings(
@@ -33,9 +39,25 @@ void release_nccl_block(std::byte* start) noexcept {
   (void)ncclMemFree(start);
 }
 
+/// Collective: rank 0 makes an id, the others hear it over the control plane.
+std::unique_ptr<NcclCommunicator> make_communicator(ControlPlane& control,
+                                                    const NcclOptions& options, Deadline deadline) {
+  std::string text;
+  ncclUniqueId id{};
+  if (control.self() == RankId(0)) {
+    check(ncclGetUniqueId(&id));
+    text.assign(id.internal, sizeof(id.internal));
+  }
+  text = gather(control, text, deadline).front();
+  MOESHIFT_CHECK(text.size() == sizeof(id.internal));
+  std::memcpy(id.internal, text.data(), text.size());
+  return std::make_unique<NcclCommunicator>(id, control.self(), control.size(), options, deadline);
+}
+
 class NcclWorld final : public CudaWorld {
  public:
-  using CudaWorld::CudaWorld;
+  NcclWorld(const WorldOptions& options, const CudaSettings& settings, std::unique_ptr<NcclLog> log)
+      : CudaWorld(options, settings), timeout_(options.timeout), log_(std::move(log)) {}
 
   [[nodiscard]] Facts facts() const override {
     Facts result = cuda_facts();
@@ -46,6 +68,7 @@ class NcclWorld final : public CudaWorld {
                           std::to_string(settings().ranks_per_gpu) +
                               ": bandwidth here is not that of a link between GPUs");
     }
+    for (const auto& fact : facts_of_nccl_log(log_->text())) result.push_back(fact);
     for (const auto& variable : nccl_environment()) result.push_back(variable);
     return result;
   }
@@ -61,21 +84,21 @@ class NcclWorld final : public CudaWorld {
 
   std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
                                             Deadline deadline) override {
-    std::string text;
-    ncclUniqueId id{};
-    if (control.self() == RankId(0)) {
-      check(ncclGetUniqueId(&id));
-      text.assign(id.internal, sizeof(id.internal));
-    }
-    text = gather(control, text, deadline).front();
-    MOESHIFT_CHECK(text.size() == sizeof(id.internal));
-    std::memcpy(id.internal, text.data(), text.size());
-    auto communicator = std::make_unique<NcclCommunicator>(
-        id, control.self(), control.size(),
-        NcclOptions{.name = "moeshift", .max_ctas = settings().max_ctas}, deadline);
-    return std::make_unique<NcclTransport>(std::move(communicator), memory, kPackBelow,
-                                           settings().register_blocks);
+    return std::make_unique<NcclTransport>(
+        make_communicator(control, {.name = "moeshift", .max_ctas = settings().max_ctas}, deadline),
+        settings().register_blocks ? &memory : nullptr, kPackBelow);
   }
+
+  std::unique_ptr<Foreground> open_foreground(ForegroundKind kind, ControlPlane& control) override {
+    if (kind != ForegroundKind::kCollective) return CudaWorld::open_foreground(kind, control);
+    const Deadline deadline = Deadline::in(timeout_);
+    return std::make_unique<NcclForeground>(
+        make_communicator(control, {.name = "moeshift-foreground"}, deadline), control.self(),
+        kForegroundBytes, deadline);
+  }
+
+  Seconds timeout_;
+  std::unique_ptr<NcclLog> log_;
 };
 
 /// Lets ranks share a GPU, by the library's own means or by making each its own host.
@@ -103,8 +126,9 @@ Launch launch_nccl(const WorldOptions& options) {
 
 std::unique_ptr<World> open_nccl(const WorldOptions& options) {
   const CudaSettings settings = settings_of(options);
+  auto log = std::make_unique<NcclLog>();
   prepare_shared_gpu(options, settings);
-  return std::make_unique<NcclWorld>(options, settings);
+  return std::make_unique<NcclWorld>(options, settings, std::move(log));
 }
 
 }  // namespace

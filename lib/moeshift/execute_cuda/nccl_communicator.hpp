@@ -19,8 +19,8 @@ namespace moeshift {
 using Comm = Owned<ncclComm_t, ncclCommAbort>;
 
 struct NcclOptions {
-  std::string name = "moeshift";        ///< shown in NCCL's logs and profilers
-  std::optional<std::size_t> max_ctas;  ///< SMs that NCCL may occupy; absent = NCCL's choice
+  std::string name = "moeshift";             ///< shown in NCCL's logs and profilers
+  std::optional<std::size_t> max_ctas = {};  ///< SMs that NCCL may occupy; absent = NCCL's choice
 };
 
 /// All calls of one rank come from one thread. Every wait has a deadline: NCCL has none itself.

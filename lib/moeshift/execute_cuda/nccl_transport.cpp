@@ -12,7 +12,7 @@
 namespace moeshift {
 namespace {
 
-constexpr std::size_t kWarmUpBytes = 8;
+constexpr Bytes kWarmUp(8);
 
 }  // namespace
 
@@ -31,12 +31,11 @@ class NcclTransport::PendingGroup final : public Pending {
   std::shared_ptr<Group> group_;
 };
 
-NcclTransport::NcclTransport(std::unique_ptr<NcclCommunicator> communicator, CudaMemory& memory,
-                             Bytes pack_below, bool register_blocks)
+NcclTransport::NcclTransport(std::unique_ptr<NcclCommunicator> communicator,
+                             const CudaMemory* registered, Bytes pack_below)
     : communicator_(std::move(communicator)),
-      memory_(memory),
+      registered_(registered),
       pack_below_(pack_below),
-      register_blocks_(register_blocks),
       stream_(make_stream(/*high_priority=*/true)) {}
 
 NcclTransport::~NcclTransport() {
@@ -45,8 +44,8 @@ NcclTransport::~NcclTransport() {
 
 void NcclTransport::connect(std::span<const RankId> send_to, std::span<const RankId> receive_from,
                             Deadline deadline) {
-  if (register_blocks_) {
-    for (const DeviceBlock& block : memory_.blocks()) {
+  if (registered_ != nullptr) {
+    for (const DeviceBlock& block : registered_->blocks()) {
       check(ncclCommRegister(communicator_->get(), block.start,
                              static_cast<std::size_t>(block.bytes.count()),
                              &registrations_.emplace_back()),
@@ -54,19 +53,7 @@ void NcclTransport::connect(std::span<const RankId> send_to, std::span<const Ran
       communicator_->wait_until_issued(deadline, "registering memory");
     }
   }
-  const std::size_t slots = std::max<std::size_t>(send_to.size() + receive_from.size(), 1);
-  warm_up_ = allocate_device(Bytes(static_cast<std::int64_t>(slots * kWarmUpBytes)));
-  auto* next = static_cast<std::byte*>(warm_up_.get());
-  std::vector<Message> messages;
-  const auto add = [&](RankId peer, Direction direction) {
-    messages.push_back({.peer = peer,
-                        .direction = direction,
-                        .pointer = next,
-                        .bytes = Bytes(static_cast<std::int64_t>(kWarmUpBytes))});
-    next += kWarmUpBytes;
-  };
-  for (const RankId peer : send_to) add(peer, Direction::kSend);
-  for (const RankId peer : receive_from) add(peer, Direction::kReceive);
+  const std::vector<Message> messages = warm_up_messages(send_to, receive_from);
   if (messages.empty()) return;
   const std::unique_ptr<Pending> warm_up = exchange(messages);
   while (!warm_up->poll()) {
@@ -76,6 +63,21 @@ void NcclTransport::connect(std::span<const RankId> send_to, std::span<const Ran
     }
     std::this_thread::yield();
   }
+}
+
+std::vector<Message> NcclTransport::warm_up_messages(std::span<const RankId> send_to,
+                                                     std::span<const RankId> receive_from) {
+  const std::size_t count = std::max<std::size_t>(send_to.size() + receive_from.size(), 1);
+  warm_up_ = allocate_device(kWarmUp * static_cast<std::int64_t>(count));
+  auto* next = static_cast<std::byte*>(warm_up_.get());
+  std::vector<Message> messages;
+  const auto add = [&](RankId peer, Direction direction) {
+    messages.push_back({peer, direction, next, kWarmUp});
+    next += kWarmUp.count();
+  };
+  for (const RankId peer : send_to) add(peer, Direction::kSend);
+  for (const RankId peer : receive_from) add(peer, Direction::kReceive);
+  return messages;
 }
 
 std::unique_ptr<Pending> NcclTransport::exchange(std::span<const Message> messages) {

@@ -19,10 +19,10 @@ namespace moeshift {
 
 class NcclTransport final : public Transport {
  public:
-  /// `pack_below`: what TransportTraits says. With `register_blocks`, connect() registers every
-  /// block of `memory` (from ncclMemAlloc) so that peers copy without NCCL's own buffers.
-  NcclTransport(std::unique_ptr<NcclCommunicator> communicator, CudaMemory& memory,
-                Bytes pack_below, bool register_blocks);
+  /// `pack_below`: what TransportTraits says. With `registered`, connect() registers every block of
+  /// that memory (from ncclMemAlloc), so that peers copy without NCCL's own buffers; may be null.
+  NcclTransport(std::unique_ptr<NcclCommunicator> communicator, const CudaMemory* registered,
+                Bytes pack_below);
   ~NcclTransport() override;
 
   [[nodiscard]] TransportTraits traits() const override { return {.pack_below = pack_below_}; }
@@ -31,6 +31,7 @@ class NcclTransport final : public Transport {
   [[nodiscard]] std::unique_ptr<Pending> exchange(std::span<const Message> messages) override;
   void abort() noexcept override;
   void close(Deadline deadline) override;
+  [[nodiscard]] std::size_t ranks() const { return communicator_->ranks(); }
 
  private:
   /// A group on its way: waiting for its turn, being issued, on the stream, done.
@@ -41,14 +42,15 @@ class NcclTransport final : public Transport {
   };
   class PendingGroup;
 
+  [[nodiscard]] std::vector<Message> warm_up_messages(std::span<const RankId> send_to,
+                                                      std::span<const RankId> receive_from);
   /// Issues the groups in order; the next one only when NCCL has taken the one before.
   void advance();
   void issue(const Group& group);
 
   std::unique_ptr<NcclCommunicator> communicator_;
-  CudaMemory& memory_;
+  const CudaMemory* registered_;
   Bytes pack_below_;
-  bool register_blocks_;
   Stream stream_;
   std::vector<void*> registrations_;
   DeviceBuffer warm_up_;  ///< kept: freeing it could wait for a kernel that waits for a peer

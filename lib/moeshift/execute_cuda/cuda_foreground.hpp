@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// A steady load on one GPU, on a stream of its own, timed by events.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "moeshift/execute/foreground.hpp"
+#include "moeshift/execute_cuda/handles.hpp"
+
+namespace moeshift {
+
+/// Runs what `enqueue` puts on the stream as one step.
+class CudaForeground : public Foreground {
+ public:
+  using Enqueue = std::function<void(cudaStream_t)>;
+
+  explicit CudaForeground(Enqueue enqueue);
+
+  [[nodiscard]] std::unique_ptr<Pending> start_step() override;
+  [[nodiscard]] Seconds last_step() const override;
+
+ protected:
+  [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
+
+ private:
+  Stream stream_;
+  Event begin_;
+  Event end_;
+  Enqueue enqueue_;
+};
+
+/// Tensor-core products on every multiprocessor, a few milliseconds per step.
+[[nodiscard]] std::unique_ptr<Foreground> make_compute_foreground();
+/// Memory traffic over a block that no cache holds, a few milliseconds per step.
+[[nodiscard]] std::unique_ptr<Foreground> make_memory_foreground();
+
+}  // namespace moeshift
