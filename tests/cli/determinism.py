@@ -25,9 +25,11 @@ class Determinism(CliTest):
         return first
 
     def test_every_policy_plans_the_same_on_one_and_two_threads_and_again(self):
+        self.good("plan", cli.MOE64_LIKE, *SHAPE, "--policy", "static", "-o", "old.json")
         for policy in self.policies():
             with self.subTest(policy=policy):
-                plan = self.same_for_threads("plan", cli.MOE64_LIKE, *SHAPE, "--policy", policy)
+                plan = self.same_for_threads("plan", cli.MOE64_LIKE, *SHAPE, "--policy", policy,
+                                             "--from", self.folder / "old.json")
                 self.assertEqual(len(plan["result"]["placement"]["physical_to_logical"]), 24)
 
     def test_compare_is_the_same_on_one_and_two_threads_and_again(self):

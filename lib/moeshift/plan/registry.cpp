@@ -128,7 +128,7 @@ std::unique_ptr<Planner> make_planner(std::string_view name, const PolicyOptions
     if (policy.name == name) return policy.make(options);
     names.push_back(policy.name);
   }
-  throw InputError("", fmt::format("unknown policy '{}'{}; `moeshift policies` lists them", name,
+  throw InputError("", fmt::format("unknown policy '{}'{} (`moeshift policies` lists them)", name,
                                    did_you_mean(name, names)));
 }
 

@@ -12,7 +12,9 @@ namespace {
 NoProgress quiet;
 
 TEST_CASE("an unknown policy is an input error that names the nearest one") {
-  CHECK_THROWS_WITH(make_planner("deepsek"), Catch::Matchers::EndsWith("did you mean 'deepseek'?"));
+  CHECK_THROWS_WITH(
+      make_planner("deepsek"),
+      Catch::Matchers::StartsWith("unknown policy 'deepsek'; did you mean 'deepseek'?"));
   CHECK_THROWS_AS(make_planner(""), InputError);
 }
 
