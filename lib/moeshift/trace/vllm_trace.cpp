@@ -98,10 +98,7 @@ class VllmReader final : public TraceReader {
     while (bytes_->filled_line(text)) {
       const JsonPlace line{bytes_->where(), ""};
       const auto record = stats_record(json_.parse(text, line.document), line);
-      if (!record || json_array(*record->expert_load, line.at("expert_load")).begin() ==
-                         json_array(*record->expert_load, line.at("expert_load")).end()) {
-        continue;
-      }
+      if (!record || json_array(*record->expert_load, line.at("expert_load")).size() == 0) continue;
       const auto map = slot_map(*record->p2l_map, line.at("p2l_map"));
       if (header_.num_experts == 0) adopt_shape(map, line);
       step.step = record->step;
