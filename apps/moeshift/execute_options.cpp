@@ -46,7 +46,10 @@ void ExecuteOptions::declare(Options& options) {
   options.option("--ranks-per-gpu", ranks_per_gpu, "nccl, ce: ranks that share one GPU");
   options.flag("--register", register_buffers, "nccl: register the buffers");
   options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
-  options.flag("--rank-threads", threads, "nccl, ce: ranks are threads, not processes");
+  options.flag("--rank-threads", rank_threads, "nccl, ce: ranks are threads of one process");
+  options.flag("--rank-processes", rank_processes, "nccl, ce: ranks are processes");
+  options.option("--rendezvous", rendezvous,
+                 "tcp:host:port where rank 0 is met; default: as mpirun, srun or torchrun say");
   options.option("--inject", drills,
                  "fault drills for tests, as corrupt:layer,rank,slot; several joined by '+'");
 }
@@ -107,7 +110,8 @@ std::map<std::string, std::string> ExecuteOptions::settings() const {
   if (ranks_per_gpu) settings["ranks-per-gpu"] = std::to_string(*ranks_per_gpu);
   if (register_buffers) settings["register"] = "1";
   if (mps) settings["mps"] = "1";
-  if (threads) settings["rank-threads"] = "1";
+  if (rank_threads) settings["threads"] = "1";
+  if (rank_processes) settings["processes"] = "1";
   return settings;
 }
 

@@ -43,7 +43,9 @@ struct ExecuteOptions {
   std::optional<std::size_t> ranks_per_gpu;
   bool register_buffers = false;
   bool mps = false;
-  bool threads = false;
+  bool rank_threads = false;
+  bool rank_processes = false;
+  std::string rendezvous;
 
   void declare(Options& options);
   /// @throws InputError for options that make no sense.

@@ -37,11 +37,24 @@ std::size_t number_in(const Environment& environment, const char* name) {
   throw InputError(name, "expected a number in the environment, found '" + text + "'");
 }
 
-std::string rendezvous_of(const Environment& environment) {
+/// A name that only the processes of this launch share.
+std::string job_name(const Environment& environment) {
+  std::string name;
+  for (const char* variable :
+       {"PMIX_NAMESPACE", "SLURM_JOB_ID", "SLURM_STEP_ID", "TORCHELASTIC_RUN_ID", "MASTER_PORT"}) {
+    if (const auto value = environment(variable)) name += "-" + *value;
+  }
+  return name;
+}
+
+/// One machine: an abstract Unix socket. Several: the port after torchrun's, which is taken.
+std::string rendezvous_of(const Environment& environment, const ProcessPlace& place) {
   if (const auto ours = environment("MOESHIFT_RENDEZVOUS")) return *ours;
+  const std::string job = job_name(environment);
+  if (place.local_world == place.world && !job.empty()) return "unix:@moeshift" + job;
   const auto address = environment("MASTER_ADDR");
-  const auto port = environment("MASTER_PORT");
-  return address && port ? "tcp:" + *address + ":" + *port : "";
+  if (!address || !environment("MASTER_PORT")) return "";
+  return "tcp:" + *address + ":" + std::to_string(number_in(environment, "MASTER_PORT") + 1);
 }
 
 }  // namespace
@@ -65,7 +78,7 @@ std::optional<ProcessPlace> process_place(const Environment& environment) {
     if (place.rank.index() >= place.world) {
       throw InputError(launcher.rank, "the rank is not below the size of the world");
     }
-    place.rendezvous = rendezvous_of(environment);
+    place.rendezvous = rendezvous_of(environment, place);
     place.started_by = launcher.name;
     return place;
   }

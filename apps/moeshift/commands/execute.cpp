@@ -11,6 +11,7 @@
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/launcher.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/report/chrome_trace.hpp"
 #include "moeshift/schedule/scheduler.hpp"
@@ -40,15 +41,20 @@ class Execute final : public Command {
 
   ExitCode run(Session& session) override {
     const Backend& backend = usable_backend();
+    const std::optional<ProcessPlace> place = place_of(backend);
     static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
     const Rearrangement task = options_.rearrangement.load(session);
     const LayerRange range = options_.layer_range(task.old.layers());
+    const WorldOptions world{.ranks = task.topology.ranks(),
+                             .timeout = Seconds(options_.timeout.value_or(30.0)),
+                             .place = place,
+                             .settings = options_.settings()};
+    if (backend.launch(world) == Launch::kSpawn) return spawn(session, world);
     Placement old = some_layers(task.old, range);
     const Placement next = some_layers(task.next, range);
     ShuffleJob job{nullptr, &old, &next, slot_layout(task.model, options_.scale_share())};
 
     TransferPlan plan = make_plan(session, task, job, range);
-    const std::optional<ProcessPlace> place = process_place(process_environment());
     const bool leader = !place || place->rank == RankId(0);
     const std::unique_ptr<JournalFile> journal = open_journal(leader);
     if (options_.resume) {
@@ -59,7 +65,7 @@ class Execute final : public Command {
       journal->start({content_hash(old), content_hash(next), plan.hash, plan.ranks});
     }
     job.plan = &plan;
-    Execution execution = perform(session, backend, task, job, journal.get(), place);
+    Execution execution = perform(session, backend, task, job, journal.get(), world);
     return conclude(session, std::move(execution), leader);
   }
 
@@ -71,6 +77,33 @@ class Execute final : public Command {
       throw DeviceError(fmt::format("backend {} cannot be used here: {}", backend.name, reason));
     }
     return backend;
+  }
+
+  /// Our place among processes that a launcher started, if the backend can be one of many.
+  [[nodiscard]] std::optional<ProcessPlace> place_of(const Backend& backend) const {
+    if (!backend.spans_processes) return std::nullopt;
+    std::optional<ProcessPlace> place = process_place(process_environment());
+    if (place && !options_.rendezvous.empty()) place->rendezvous = options_.rendezvous;
+    return place;
+  }
+
+  /// Runs this command again, a process per rank.
+  ExitCode spawn(Session& session, const WorldOptions& world) const {
+    if (options_.rearrangement.old_path == "-" || options_.rearrangement.new_path == "-") {
+      throw InputError("-", "every rank reads the placements itself: expected files");
+    }
+    const std::vector<RankExit> exits =
+        launch_ranks({.argv = session.meta().argv,
+                      .ranks = world.ranks,
+                      .grace = world.timeout * 1.2,
+                      .interrupted = [&session] { return session.progress().interrupted(); },
+                      .environment = {}});
+    for (const RankExit& exit : exits) {
+      if (exit.signal == 0) continue;
+      session.warn(fmt::format("rank {}: its process was killed by signal {}{}", exit.rank.value(),
+                               exit.signal, exit.by_us ? " (by us: it did not end)" : ""));
+    }
+    return static_cast<ExitCode>(joint_status(exits));
   }
 
   /// The plan of the chosen layers, which keep the numbers they have in the whole model.
@@ -98,7 +131,7 @@ class Execute final : public Command {
 
   Execution perform(Session& session, const Backend& backend, const Rearrangement& task,
                     const ShuffleJob& job, JournalFile* journal,
-                    const std::optional<ProcessPlace>& place) {
+                    const WorldOptions& world_options) {
     CostOptions cost;
     cost.buffers = options_.buffers;
     cost.synchronous = options_.mode != "async";
@@ -111,10 +144,7 @@ class Execute final : public Command {
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
     shuffle.journal = journal;
     shuffle.interrupted = [&session] { return session.progress().interrupted(); };
-    const auto world = backend.open({.ranks = job.plan->ranks,
-                                     .timeout = shuffle.timeout,
-                                     .place = place,
-                                     .settings = options_.settings()});
+    const auto world = backend.open(world_options);
     if (world->local_ranks()[0] == RankId(0)) say_memory(session, job, shuffle);
     execution.ranks = run_world(*world, job, shuffle);
     execution.facts = world->facts();

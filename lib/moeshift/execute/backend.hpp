@@ -99,6 +99,8 @@ struct Backend {
   Launch (*launch)(const WorldOptions& options);
   /// @throws InputError for settings it does not know, DeviceError when it cannot be opened.
   std::unique_ptr<World> (*open)(const WorldOptions& options);
+  /// Can be one of many processes; false: ignores that a launcher started several.
+  bool spans_processes = true;
 };
 
 /// All transports, also those that this build or machine lacks (they say why). registry/ links

@@ -63,7 +63,8 @@ Backend host_backend() {
           .summary = "ranks are threads, weights in host memory; runs everywhere",
           .unavailable_reason = &always_available,
           .launch = &in_this_process,
-          .open = &open_host};
+          .open = &open_host,
+          .spans_processes = false};
 }
 
 }  // namespace moeshift

@@ -71,7 +71,14 @@ void Waiter::wait(const Ready& ready, const WaitTopic& topic, Deadline deadline,
 }
 
 void Waiter::check_stop(const WaitTopic& topic) const {
-  if (const auto failure = member_.control->failure()) throw ShuffleFailure(*failure);
+  if (auto failure = member_.control->failure()) {
+    // Who only hung up could not say where it was: say where it was missed.
+    if (failure->phase == Phase::kSetup && !failure->layer) {
+      failure->layer = topic.layer;
+      failure->phase = topic.phase;
+    }
+    throw ShuffleFailure(*failure);
+  }
   if (!interrupted_ || !interrupted_()) return;
   throw ShuffleFailure({.rank = member_.control->self(),
                         .layer = topic.layer,

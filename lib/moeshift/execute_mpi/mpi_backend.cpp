@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ranks are processes that mpirun or srun started. MPI carries the experts; votes and failures go
+// over sockets of our own, because MPI has no deadline and does not tell who died.
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <mpi.h>
+#include <unistd.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/host_memory.hpp"
+#include "moeshift/execute/rendezvous.hpp"
+#include "moeshift/execute_mpi/mpi_check.hpp"
+#include "moeshift/execute_mpi/mpi_transport.hpp"
+
+namespace moeshift {
+namespace {
+
+/// Tells every rank of `comm` what rank 0 says.
+std::string broadcast(std::string text, MPI_Comm comm) {
+  std::array<char, 256> buffer{};
+  text.copy(buffer.data(), buffer.size() - 1);
+  check_mpi(MPI_Bcast(buffer.data(), static_cast<int>(buffer.size()), MPI_CHAR, 0, comm));
+  return buffer.data();
+}
+
+int ranks_on_this_machine(MPI_Comm comm) {
+  MPI_Comm here = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here));
+  int count = 1;
+  check_mpi(MPI_Comm_size(here, &count));
+  check_mpi(MPI_Comm_free(&here));
+  return count;
+}
+
+std::string host_name() {
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  check_mpi(MPI_Get_processor_name(name.data(), &length));
+  return name.data();
+}
+
+class MpiWorld final : public World {
+ public:
+  explicit MpiWorld(const WorldOptions& options) {
+    int provided = MPI_THREAD_SINGLE;
+    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided));
+    if (provided < MPI_THREAD_SERIALIZED) {
+      throw DeviceError("this MPI cannot be called from a thread other than the first");
+    }
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &communicator_));
+    int rank = 0;
+    int size = 1;
+    check_mpi(MPI_Comm_rank(communicator_, &rank));
+    check_mpi(MPI_Comm_size(communicator_, &size));
+    self_ = {RankId(rank)};
+    size_ = static_cast<std::size_t>(size);
+    if (size_ != options.ranks) {
+      leave();
+      throw InputError("--ranks", fmt::format("the placements have {} ranks, MPI started {}",
+                                              options.ranks, size));
+    }
+  }
+
+  ~MpiWorld() override {
+    // With a dead peer MPI_Finalize would wait for ever; the process ends without it.
+    if (left_in_order_) leave();
+  }
+
+  std::size_t size() const override { return size_; }
+  std::span<const RankId> local_ranks() const override { return self_; }
+
+  Member join(RankId rank, Deadline deadline) override {
+    const int neighbours = ranks_on_this_machine(communicator_);
+    Member member;
+    member.control = open_control(rank, static_cast<std::size_t>(neighbours) == size_, deadline);
+    const Bytes share = available_host_memory() / neighbours;
+    member.memory = std::make_unique<HostMemory>(std::make_shared<HostArena>(share), 1);
+    member.transport = std::make_unique<MpiTransport>(communicator_, left_in_order_);
+    member.facts = {{"host", host_name()}};
+    return member;
+  }
+
+  std::vector<std::pair<std::string, std::string>> facts() const override {
+    std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+    int length = 0;
+    MPI_Get_library_version(text.data(), &length);
+    return {{"mpi", std::string(text.data()).substr(0, std::string(text.data()).find(','))}};
+  }
+
+ private:
+  std::unique_ptr<ControlPlane> open_control(RankId rank, bool one_machine, Deadline deadline) {
+    ProcessPlace place{.rank = rank, .world = size_, .rendezvous = {}, .started_by = "mpi"};
+    if (size_ == 1) return open_process_control(place, deadline);
+    const bool leads = rank == RankId(0);
+    if (!leads) {
+      place.rendezvous = broadcast({}, communicator_);
+      return open_process_control(place, deadline);
+    }
+    const Listener listener(one_machine ? fmt::format("unix:@moeshift-{}", getpid()) : "tcp::0");
+    broadcast(listener.address(host_name()), communicator_);
+    return std::make_unique<SocketControl>(rank, size_, listener.accept_all(size_, deadline));
+  }
+
+  void leave() {
+    MPI_Comm_free(&communicator_);
+    MPI_Finalize();
+  }
+
+  MPI_Comm communicator_ = MPI_COMM_NULL;
+  std::vector<RankId> self_;
+  std::size_t size_ = 1;
+  bool left_in_order_ = false;
+};
+
+std::string usable() {
+  return {};
+}
+
+Launch started_by_mpi(const WorldOptions& options) {
+  if (!options.settings.empty()) {
+    throw InputError("--" + options.settings.begin()->first,
+                     "the MPI transport has no such setting");
+  }
+  if (!options.place && options.ranks > 1) {
+    throw InputError("--backend", fmt::format("mpi needs its ranks started: mpirun -np {} moeshift "
+                                              "execute ... --backend mpi",
+                                              options.ranks));
+  }
+  return Launch::kHere;
+}
+
+std::unique_ptr<World> open_mpi(const WorldOptions& options) {
+  return std::make_unique<MpiWorld>(options);
+}
+
+}  // namespace
+
+Backend mpi_backend() {
+  return {.name = "mpi",
+          .summary = "ranks are processes of any number of machines, weights in host memory",
+          .unavailable_reason = &usable,
+          .launch = &started_by_mpi,
+          .open = &open_mpi};
+}
+
+}  // namespace moeshift
