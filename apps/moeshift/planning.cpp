@@ -51,6 +51,28 @@ std::size_t PlanShape::expert_groups(Session& session, const TraceHeader& trace)
   return count;
 }
 
+void declare_policy_options(Options& options, PolicyOptions& policy) {
+  options.choice("--hierarchy", policy.hierarchy, {"auto", "hierarchical", "global"},
+                 "whether expert groups stay inside a node (deepseek, vllm, snake)");
+  options.choice("--effort", policy.effort, {"fast", "normal", "thorough"},
+                 "how hard our policies search");
+  options.option("--home", policy.home,
+                 "hierarchical: hard, soft:B (at most B replicas off home) or price:x");
+  options.option("--risk", policy.risk, "robust: mean, worst or cvar:a over the windows");
+  options.flag("--from-scratch", policy.from_scratch, "robust: plan afresh despite --from");
+  options.option(
+      "--budget-bytes", policy.budget,
+      "incremental, robust: bytes that may cross ranks, over all layers (needs --model)");
+  options.option("--price", policy.price,
+                 "incremental, robust: imbalance that one intra-node transfer must buy");
+  options.option("--inter-node-price", policy.inter_node_price,
+                 "what an inter-node transfer costs in intra-node ones");
+  options.option("--target-gap", policy.target_gap,
+                 "incremental: stop at this share above the lower bound");
+  options.option("--min-gain", policy.min_gain,
+                 "leave a layer alone unless its peak falls by more than this share");
+}
+
 nlohmann::ordered_json to_json(const Placement& placement) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const LayerId layer : all_ids<LayerId>(placement.layers())) {

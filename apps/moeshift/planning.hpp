@@ -12,6 +12,7 @@
 #include "moeshift/model/load.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/plan/planner.hpp"
+#include "moeshift/plan/policy_options.hpp"
 
 #include "apps/moeshift/cli.hpp"
 
@@ -34,6 +35,9 @@ struct PlanShape {
   ///         divide the experts.
   [[nodiscard]] std::size_t expert_groups(Session& session, const TraceHeader& trace) const;
 };
+
+/// Declares what a user may ask of a policy.
+void declare_policy_options(Options& options, PolicyOptions& policy);
 
 /// {"num_experts", "num_ranks", "physical_to_logical"}; -1 = a slot that holds nothing.
 [[nodiscard]] nlohmann::ordered_json to_json(const Placement& placement);

@@ -177,6 +177,18 @@ PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, T
   return result;
 }
 
+void tighten_bounds(const PlanProblem& problem, Threads threads, PlanResult& result) {
+  const std::size_t active = active_ranks(problem).size();
+  parallel_for(problem.layers(), threads, [&](std::size_t i) {
+    LayerVerdict& verdict = result.layers[i];
+    if (verdict.gap <= 0) return;
+    const double bound = tight_lower_bound(problem.load.row(LayerId(i)), active,
+                                           active * problem.slots_per_rank(), verdict.peak);
+    verdict.lower_bound = std::max(verdict.lower_bound, bound);
+    verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
+  });
+}
+
 PlanResult LayeredPlanner::plan(const PlanProblem& problem, Threads threads,
                                 Progress& progress) const {
   const std::vector<LayerProblem> layers = layers_of(problem);
