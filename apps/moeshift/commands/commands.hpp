@@ -22,5 +22,6 @@ std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_compare();
 [[nodiscard]] std::unique_ptr<Command> make_execute();
 [[nodiscard]] std::unique_ptr<Command> make_backends();
+[[nodiscard]] std::unique_ptr<Command> make_simulate();
 
 }  // namespace moeshift::cli

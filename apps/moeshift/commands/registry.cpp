@@ -24,6 +24,10 @@ std::span<const CommandEntry> commands() {
        "moeshift compare trace.jsonl --policies static,deepseek,snake --train 0:4 --test 4:8 "
        "--ranks 32 --slots 288 --cluster hgx_h200 --model deepseek_v3_fp8",
        make_compare},
+      {"simulate", "what rebalancing would have done for this traffic",
+       "moeshift simulate trace.jsonl --cluster hgx_h200 --model deepseek_v3_fp8 --ranks 32 "
+       "--slots 288 --tokens-per-step 65536 --repeat 1000 --policy deepseek --mode async",
+       make_simulate},
       {"check", "fail when a result is worse than an earlier one",
        "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
       {"trace info", "shape, imbalance and drift of a load trace, and whether it is sound",

@@ -2,6 +2,7 @@
 #include "moeshift/simulate/serving_model.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "moeshift/core/error.hpp"
 
@@ -33,6 +34,10 @@ ServingModel::ServingModel(const ServingParameters& parameters, const Cluster& c
   for (const RankId rank : all_ids<RankId>(topology.ranks())) {
     node_of_.push_back(topology.node_of(rank).index());
   }
+  const auto nodes = static_cast<double>(topology.nodes());
+  if (!parameters.once_per_node || topology.nodes() == 1) return;
+  const auto chosen = static_cast<double>(top_k);
+  copies_between_nodes_ = nodes * (1 - std::pow(1 - 1 / nodes, chosen)) / chosen;
 }
 
 LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDispatch& dispatch,
@@ -96,10 +101,12 @@ Seconds ServingModel::exchange(const Traffic& traffic, double bytes, bool out,
   for (std::size_t index = 1; index < kLinkClasses; ++index) {
     if (traffic.busiest_rank[index] <= 0) continue;
     const LinkParameters& link = links_[index];
-    Seconds port =
-        at_rate(traffic.busiest_rank[index], out ? link.egress : link.ingress, contention[index]);
+    const bool crosses = static_cast<LinkClass>(index) != LinkClass::kIntraNode;
+    const double copies = crosses ? copies_between_nodes_ : 1;
+    Seconds port = at_rate(traffic.busiest_rank[index] * copies, out ? link.egress : link.ingress,
+                           contention[index]);
     if (const auto& cap = out ? link.node_egress : link.node_ingress) {
-      port = std::max(port, at_rate(traffic.busiest_node[index], *cap, contention[index]));
+      port = std::max(port, at_rate(traffic.busiest_node[index] * copies, *cap, contention[index]));
     }
     slowest = std::max(slowest, link.latency + port);
   }

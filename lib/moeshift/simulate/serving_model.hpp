@@ -34,6 +34,8 @@ struct LayerTime {
 /// counts the experts whose weights must be read: sum over slots of min(1, tokens).
 /// communication = dispatch + combine; each is max over link classes of latency + bytes of the
 /// busiest port (rank, node NICs, node fabric) / capacity left.
+/// With once_per_node, what crosses nodes is scaled to one copy per token and remote node, for
+/// top_k experts chosen evenly: (N - 1) (1 - (1 - 1/N)^top_k) copies instead of top_k (N - 1) / N.
 /// step = step_fixed + sum of layers + layers * max(dense_floor, tokens / ranks * dense_per_token).
 class ServingModel {
  public:
@@ -69,6 +71,7 @@ class ServingModel {
   Topology topology_;
   std::vector<std::size_t> node_of_;
   std::size_t top_k_;
+  double copies_between_nodes_ = 1;  // per pair that crosses nodes
 };
 
 }  // namespace moeshift

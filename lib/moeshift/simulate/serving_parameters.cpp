@@ -30,15 +30,16 @@ const std::string& main_dtype(const MoeModel& model) {
 }  // namespace
 
 ServingMachine read_serving_machine(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 9> kKeys = {"name",
-                                                            "source",
-                                                            "flops_per_second",
-                                                            "memory_bytes_per_second",
-                                                            "step_fixed_seconds",
-                                                            "layer_fixed_seconds",
-                                                            "dispatch_bytes_per_element",
-                                                            "combine_bytes_per_element",
-                                                            "overlap"};
+  static constexpr std::array<std::string_view, 10> kKeys = {"name",
+                                                             "source",
+                                                             "flops_per_second",
+                                                             "memory_bytes_per_second",
+                                                             "step_fixed_seconds",
+                                                             "layer_fixed_seconds",
+                                                             "dispatch_bytes_per_element",
+                                                             "combine_bytes_per_element",
+                                                             "dispatch_once_per_node",
+                                                             "overlap"};
   json.allow_only(kKeys);
   ServingMachine machine;
   machine.name = json.at("name").string();
@@ -53,6 +54,7 @@ ServingMachine read_serving_machine(const JsonReader& json) {
   machine.layer_fixed = Seconds(json.at("layer_fixed_seconds").non_negative_number());
   machine.dispatch_bytes = json.at("dispatch_bytes_per_element").non_negative_number();
   machine.combine_bytes = json.at("combine_bytes_per_element").non_negative_number();
+  machine.once_per_node = json.at("dispatch_once_per_node").boolean();
   machine.overlap = json.at("overlap").non_negative_number();
   if (machine.overlap > 1) json.at("overlap").fail("expected a share in [0, 1]");
   return machine;
@@ -91,6 +93,7 @@ ServingParameters serving_parameters(const ServingMachine& machine, const MoeMod
   parameters.expert_floor = model.expert_bytes() / machine.memory;
   parameters.dispatch_bytes = hidden * machine.dispatch_bytes;
   parameters.combine_bytes = hidden * machine.combine_bytes;
+  parameters.once_per_node = machine.once_per_node;
   parameters.overlap = machine.overlap;
   return parameters;
 }

@@ -21,12 +21,13 @@ struct ServingMachine {
   std::string source;
   /// dtype of the expert weights -> achieved operations per second of grouped matrix products.
   std::map<std::string, double> flops_per_second;
-  BytesPerSecond memory;      ///< achieved rate of reading weights
-  Seconds step_fixed;         ///< scheduler, sampling, embeddings: once per step
-  Seconds layer_fixed;        ///< launches, KV cache, normalisation, gate: once per layer
-  double dispatch_bytes = 1;  ///< per element of a hidden state on its way to an expert
-  double combine_bytes = 2;   ///< and on its way back
-  double overlap = 0;         ///< share of min(compute, communication) that is hidden, in [0, 1]
+  BytesPerSecond memory;       ///< achieved rate of reading weights
+  Seconds step_fixed;          ///< scheduler, sampling, embeddings: once per step
+  Seconds layer_fixed;         ///< launches, KV cache, normalisation, gate: once per layer
+  double dispatch_bytes = 1;   ///< per element of a hidden state on its way to an expert
+  double combine_bytes = 2;    ///< and on its way back
+  bool once_per_node = false;  ///< a token crosses to a remote node once, not per expert there
+  double overlap = 0;          ///< share of min(compute, communication) that is hidden, in [0, 1]
 };
 
 /// @throws InputError naming the JSON pointer.
@@ -50,6 +51,7 @@ struct ServingParameters {
   Seconds expert_floor;       ///< reading one expert's weights once
   double dispatch_bytes = 0;  ///< per token and expert
   double combine_bytes = 0;   ///< likewise
+  bool once_per_node = false;
   double overlap = 0;
   std::optional<MeasuredLayerTime> measured;  ///< replaces everything of a layer but layer_fixed
 };

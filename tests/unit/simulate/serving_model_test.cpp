@@ -78,6 +78,15 @@ TEST_CASE("node ports and a shared fabric bound what their ranks get together") 
   REQUIRE(time_of(fabric, load, {0, 1, 2, 3}).dispatch.count() == exactly(600 * 100 / 1e7));
 }
 
+TEST_CASE("a token that crosses once per node sends fewer copies than it has experts") {
+  ServingParameters parameters = small_parameters();
+  parameters.once_per_node = true;
+  const ServingModel model(parameters, small_cluster(), Topology(4, 2), 2);
+  // Two nodes and two experts: 3/4 of a copy to the other node instead of 1.
+  const LayerTime time = time_of(model, {400, 400, 400, 400}, {0, 1, 2, 3});
+  REQUIRE(time.dispatch.count() == exactly(2e-5 + 200 * 0.75 * 100 / 1e8));
+}
+
 TEST_CASE("overlap hides its share of the shorter of compute and communication") {
   ServingParameters parameters = small_parameters();
   parameters.overlap = 0.75;

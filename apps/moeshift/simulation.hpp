@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands that replay traces have in common: options, deployment, lanes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <istream>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "moeshift/model/load.hpp"
+#include "moeshift/plan/policy_options.hpp"
+#include "moeshift/simulate/lane.hpp"
+#include "moeshift/simulate/replay.hpp"
+#include "moeshift/trace/trace_format.hpp"
+
+#include "apps/moeshift/cli.hpp"
+#include "apps/moeshift/planning.hpp"
+
+namespace moeshift::cli {
+
+/// A trace that is being read; the input counts as one of the result's.
+class OpenTrace {
+ public:
+  OpenTrace(Session& session, const std::string& path);
+
+  [[nodiscard]] const TraceHeader& header() const { return reader_->header(); }
+  [[nodiscard]] StepSource source();
+
+ private:
+  std::unique_ptr<std::istream> in_;
+  std::unique_ptr<TraceReader> reader_;
+};
+
+/// The machine and the model as they serve.
+struct ServingOptions {
+  std::optional<std::string> serving;
+  std::optional<std::string> step_time_file;
+  std::optional<double> step_fixed;
+  std::optional<double> overlap;
+  std::optional<double> tokens_per_step;
+  std::size_t repeat = 1;
+
+  void declare(Options& options);
+  /// @throws InputError without cluster and model, and when model and trace disagree.
+  [[nodiscard]] std::unique_ptr<Deployment> deployment(Session& session, const PlanShape& shape,
+                                                       const TraceHeader& trace) const;
+  [[nodiscard]] ReplayOptions replay_options(Session& session) const;
+};
+
+/// How a policy is run: --like sets the defaults, every other option one of them.
+struct LaneOptions {
+  std::string like = "moeshift";
+  std::optional<std::string> mode;
+  std::optional<std::string> forecaster;
+  std::optional<std::size_t> interval;
+  std::optional<std::size_t> first;
+  std::optional<double> threshold;
+  std::optional<double> hysteresis;
+  std::optional<double> min_gain;
+  bool ungated = false;
+  std::optional<std::size_t> horizon;
+  std::optional<std::size_t> buffers;
+  std::optional<double> plan_seconds;
+  std::optional<double> background_share;
+  std::optional<std::string> dispatch;
+  std::optional<double> replica_bias;
+
+  void declare(Options& options);
+  /// Everything but the planner. @throws InputError naming the option.
+  [[nodiscard]] LaneSettings settings(std::uint64_t seed) const;
+};
+
+/// vLLM's initial map, expert i % E in slot i, or the placement of a file.
+/// @throws InputError when the file does not fit the trace and the shape.
+[[nodiscard]] Placement initial_placement(Session& session, const PlanShape& shape,
+                                          const Topology& topology, const TraceHeader& trace,
+                                          const std::optional<std::string>& path);
+
+}  // namespace moeshift::cli

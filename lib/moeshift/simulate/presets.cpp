@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/simulate/presets.hpp"
+
+#include <array>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/suggest.hpp"
+
+namespace moeshift {
+namespace {
+
+// The policies of both engines run in Python: 0.55 s for deepseek-ai/EPLB on 58 layers x 256
+// experts, 32 ranks, on two cores (about 1 s of host time is reported in sgl-project/sglang#7879).
+constexpr Seconds kPythonPlanning(0.55);
+
+void like_moeshift(LaneSettings& settings) {
+  settings.forecaster = "mean:1000";
+  settings.rule = {};
+  settings.rule.interval = 1000;
+  settings.rule.min_gain_over_cost = 1;
+  settings.mode = {};
+  settings.mode.plan = Seconds(0.01);
+}
+
+void like_vllm(LaneSettings& settings) {
+  settings.forecaster = "mean:1000";
+  settings.rule = {};
+  settings.rule.interval = 3000;
+  settings.rule.first = 750;  // the counter starts at 3/4 of the interval
+  settings.mode = {};
+  settings.mode.layers_per_step = 1;
+  settings.mode.buffers = 1;
+  settings.mode.plan = kPythonPlanning;
+  settings.mode.handshake_unchanged = true;
+}
+
+void like_sglang(LaneSettings& settings) {
+  settings.forecaster = "mean:1000";
+  settings.rule = {};
+  settings.rule.interval = 1000;
+  settings.mode = {};
+  settings.mode.kind = ModeKind::kSync;  // all layers in one chunk
+  settings.mode.buffers = 1;
+  settings.mode.plan = kPythonPlanning;
+  settings.dispatch.rule = DispatchRule::kNearest;
+}
+
+constexpr std::array<EnginePreset, 3> kPresets = {{
+    {"moeshift", "changed layers that pay for their move, d buffers, all that are ready commit",
+     "this project", like_moeshift},
+    {"vllm", "window 1000, interval 3000 from 3/4 on, one buffer, one commit per step, all layers",
+     "vllm-project/vllm vllm/config/parallel.py EPLBConfig, distributed/eplb/eplb_state.py step",
+     like_vllm},
+    {"sglang", "window and interval 1000, all layers at once between two steps, nearest dispatch",
+     "sgl-project/sglang python/sglang/srt/eplb/eplb_manager.py, server_args.py", like_sglang},
+}};
+
+}  // namespace
+
+std::span<const EnginePreset> engine_presets() {
+  return kPresets;
+}
+
+void apply_preset(std::string_view name, LaneSettings& settings) {
+  std::vector<std::string_view> names;
+  for (const EnginePreset& preset : kPresets) {
+    names.push_back(preset.name);
+    if (preset.name != name) continue;
+    preset.apply(settings);
+    return;
+  }
+  throw InputError("--like", fmt::format("unknown engine '{}'{}; expected one of {}", name,
+                                         did_you_mean(name, names), fmt::join(names, ", ")));
+}
+
+}  // namespace moeshift

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/simulate/timeline_recorder.hpp"
+
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace moeshift {
+
+void TimelineRecorder::add(const char* process, const std::string& track, std::string name,
+                           const char* category, Seconds start, Seconds duration) {
+  if (duration <= Seconds()) return;
+  Span span;
+  span.track = timeline_.track(process, track);
+  span.name = std::move(name);
+  span.category = category;
+  span.start = start;
+  span.duration = duration;
+  timeline_.spans.push_back(std::move(span));
+}
+
+void TimelineRecorder::served(const ServedStep& step, const LoadMatrix& load,
+                              const std::vector<LayerDispatch>& dispatch,
+                              const ServingModel& model) {
+  if (step.number < first_ || step.number >= last_) return;
+  const Seconds begin = step.start + step.stall;
+  const std::string what = step.committed.empty()
+                               ? std::string("vote")
+                               : fmt::format("commit {} layers", step.committed.size());
+  add("serving", "steps", what, "commit", step.start, step.stall);
+  add("serving", "steps", fmt::format("step {}", step.number), "step", begin, step.served);
+  add("rearrangement", "background", "plan", "plan", begin, step.quiet);
+  add("rearrangement", "background", "fill", "stage", begin + step.quiet, step.busy);
+  for (std::size_t link = 1; link < kLinkClasses; ++link) {
+    if (step.fill_bytes[link] <= Bytes()) continue;
+    add("links", std::string(name_of(static_cast<LinkClass>(link))), "fill", "stage",
+        begin + step.quiet, step.busy);
+  }
+  add_ranks(begin, load, dispatch, model);
+}
+
+void TimelineRecorder::add_ranks(Seconds start, const LoadMatrix& load,
+                                 const std::vector<LayerDispatch>& dispatch,
+                                 const ServingModel& model) {
+  std::vector<double> tokens(model.topology().ranks());
+  for (const LayerId layer : load.row_ids()) {
+    const std::vector<double> of_layer =
+        model.rank_tokens(load.row(layer), dispatch[layer.index()]);
+    for (std::size_t rank = 0; rank < tokens.size(); ++rank) tokens[rank] += of_layer[rank];
+  }
+  for (std::size_t rank = 0; rank < tokens.size(); ++rank) {
+    add("ranks", fmt::format("rank {}", rank), fmt::format("{:.0f} tokens", tokens[rank]), "step",
+        start, model.parameters().expert_per_token * tokens[rank]);
+  }
+}
+
+}  // namespace moeshift

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Some steps of a lane as a picture: the same schema as the executor's.
+#pragma once
+
+#include <cstdint>
+
+#include "moeshift/model/timeline.hpp"
+#include "moeshift/simulate/step_observer.hpp"
+
+namespace moeshift {
+
+/// Records the steps [first, last): tracks for the steps and what interrupts them, for every rank's
+/// expert work, for what the rearrangement does and for every class of link that it fills over.
+class TimelineRecorder final : public StepObserver {
+ public:
+  TimelineRecorder(std::uint64_t first, std::uint64_t last) : first_(first), last_(last) {}
+
+  void served(const ServedStep& step, const LoadMatrix& load,
+              const std::vector<LayerDispatch>& dispatch, const ServingModel& model) override;
+
+  [[nodiscard]] const Timeline& timeline() const { return timeline_; }
+
+ private:
+  void add(const char* process, const std::string& track, std::string name, const char* category,
+           Seconds start, Seconds duration);
+  void add_ranks(Seconds start, const LoadMatrix& load, const std::vector<LayerDispatch>& dispatch,
+                 const ServingModel& model);
+
+  std::uint64_t first_;
+  std::uint64_t last_;
+  Timeline timeline_;
+};
+
+}  // namespace moeshift
