@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/cost/calibration.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/cost/least_squares.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::array<const char*, 4> kResources = {"pair", "egress", "ingress", "fabric"};
+constexpr std::size_t kFabric = 3;
+constexpr std::size_t kLaunch = 0;
+constexpr std::size_t kPerMessage = 1;
+constexpr std::size_t kFirstRate = 2;
+constexpr std::size_t kTerms = kFirstRate + kResources.size();
+constexpr int kPasses = 20;
+constexpr double kMargin = 0.03;
+
+constexpr double kNoisySpread = 0.3;  // of repetitions, interquartile range / median
+constexpr double kBadMedian = 0.15;
+constexpr double kBadTail = 0.5;
+
+/// What one instance of a resource (a pair, a port, the fabric) has to carry.
+struct Load {
+  double messages = 0;
+  double bytes = 0;
+};
+
+/// The loads of one exchange, per resource.
+std::array<std::vector<Load>, kResources.size()> loads_of(const std::vector<ProbeMessage>& messages,
+                                                          std::size_t ranks) {
+  std::map<std::pair<RankId, RankId>, Load> pairs;
+  std::vector<Load> egress(ranks);
+  std::vector<Load> ingress(ranks);
+  Load fabric;
+  for (const ProbeMessage& m : messages) {
+    for (Load* load : {&pairs[{m.source, m.destination}], &egress[m.source.index()],
+                       &ingress[m.destination.index()], &fabric}) {
+      load->messages += 1;
+      load->bytes += static_cast<double>(m.bytes.count());
+    }
+  }
+  std::vector<Load> each_pair;
+  for (const auto& [key, load] : pairs) each_pair.push_back(load);
+  return {std::move(each_pair), std::move(egress), std::move(ingress), {fabric}};
+}
+
+/// launch, per message, seconds per byte of each resource.
+using Terms = std::array<double, kTerms>;
+
+struct Limit {
+  std::size_t resource = 0;
+  Load load;
+  double seconds = 0;  ///< without the launch
+};
+
+/// The resource that takes longest; a later one must take longer by `margin` (a share) to count, so
+/// that the nearer of two equal explanations is chosen.
+Limit limit_of(const std::array<std::vector<Load>, kResources.size()>& loads, const Terms& terms,
+               double margin = 0) {
+  Limit limit;
+  for (std::size_t r = 0; r < loads.size(); ++r) {
+    if (terms[kFirstRate + r] == 0) continue;  // this resource does not exist
+    Limit slowest{r, {}, -1};
+    for (const Load& load : loads[r]) {
+      const double seconds =
+          load.messages * terms[kPerMessage] + load.bytes * terms[kFirstRate + r];
+      if (seconds > slowest.seconds) slowest = {r, load, seconds};
+    }
+    if (r == 0 || slowest.seconds > limit.seconds * (1 + margin)) limit = slowest;
+  }
+  return limit;
+}
+
+class LinkFit {
+ public:
+  LinkFit(const std::vector<ExchangeSample>& samples, std::size_t ranks) : samples_(samples) {
+    for (const ExchangeSample& sample : samples) {
+      if (sample.times.empty() || sample.messages.empty()) {
+        throw InputError("", "expected messages and times in every sample of a calibration");
+      }
+      loads_.push_back(loads_of(sample.messages, ranks));
+      measured_.push_back(median(sample.times).count());
+    }
+  }
+
+  /// With a shared fabric only when that explains more than the ports alone.
+  Calibration solve() {
+    fabric_allowed_ = false;
+    Calibration without = fit_until_settled();
+    fabric_allowed_ = true;
+    Calibration with = fit_until_settled();
+    return mean_error(with) < 0.8 * mean_error(without) ? with : without;
+  }
+
+ private:
+  Calibration fit_until_settled() {
+    start();
+    std::vector<std::size_t> before;
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const std::vector<std::size_t> limits = fit_once();
+      if (limits == before) break;
+      before = limits;
+    }
+    return result();
+  }
+
+  static double mean_error(const Calibration& fit) {
+    double sum = 0;
+    for (const double error : fit.relative_errors) sum += std::abs(error);
+    return sum / static_cast<double>(fit.relative_errors.size());
+  }
+
+  /// Every rate as the best that any exchange reached: then no resource looks slower than it is.
+  void start() {
+    terms_.fill(0);
+    terms_[kLaunch] = *std::min_element(measured_.begin(), measured_.end());
+    for (std::size_t r = 0; r < kResources.size(); ++r) {
+      terms_[kFirstRate + r] = fastest(r, 0);
+    }
+    if (!fabric_allowed_) terms_[kFirstRate + kFabric] = 0;
+  }
+
+  /// The fewest seconds per byte that any exchange showed for the resource.
+  double fastest(std::size_t resource, double launch) const {
+    double best = 1;
+    for (std::size_t i = 0; i < samples_.size(); ++i) {
+      for (const Load& load : loads_[i][resource]) {
+        const double left = std::max(measured_[i] - launch, measured_[i] * 0.1);
+        if (load.bytes > 0) best = std::min(best, left / load.bytes);
+      }
+    }
+    return best;
+  }
+
+  /// One assignment and one fit; @return which resource limits each exchange.
+  std::vector<std::size_t> fit_once() {
+    std::vector<Equation> equations;
+    std::vector<std::size_t> limits;
+    for (std::size_t i = 0; i < samples_.size(); ++i) {
+      const Limit limit = limit_of(loads_[i], terms_, kMargin);
+      Equation equation{std::vector<double>(kTerms, 0), measured_[i]};
+      equation.factors[kLaunch] = 1;
+      equation.factors[kPerMessage] = limit.load.messages;
+      equation.factors[kFirstRate + limit.resource] = limit.load.bytes;
+      equations.push_back(std::move(equation));
+      limits.push_back(limit.resource);
+    }
+    fitted_ = fit_non_negative(equations, kTerms);
+    for (std::size_t t = 0; t < kTerms; ++t) terms_[t] = fitted_[t].value;
+    for (std::size_t r = 0; r < kResources.size(); ++r) {
+      if (fitted_[kFirstRate + r].value > 0) continue;
+      terms_[kFirstRate + r] = fastest(r, terms_[kLaunch]);
+    }
+    if (!fabric_allowed_) terms_[kFirstRate + kFabric] = 0;
+    return limits;
+  }
+
+  [[nodiscard]] FittedTerm rate_term(std::size_t resource) const {
+    const Coefficient& c = fitted_[kFirstRate + resource];
+    FittedTerm term;
+    term.name = kResources[resource];
+    term.rows = c.rows;
+    term.reached = c.value > 0;
+    const double per_byte = term.reached ? c.value : fastest(resource, terms_[kLaunch]);
+    term.value = 1 / per_byte;
+    term.low = 1 / (per_byte + c.half_width);
+    term.high = 1 / std::max(per_byte - c.half_width, 1e-18);
+    return term;
+  }
+
+  [[nodiscard]] FittedTerm time_term(const char* name, std::size_t index) const {
+    const Coefficient& c = fitted_[index];
+    return {name,   c.value, std::max(0.0, c.value - c.half_width), c.value + c.half_width,
+            c.rows, true};
+  }
+
+  Calibration result() const {
+    Calibration fit;
+    fit.launch = Seconds(terms_[kLaunch]);
+    fit.terms = {time_term("launch", kLaunch), time_term("per_message", kPerMessage)};
+    for (std::size_t r = 0; r < kResources.size(); ++r) fit.terms.push_back(rate_term(r));
+    const auto rate = [&](std::size_t r) { return BytesPerSecond(1 / terms_[kFirstRate + r]); };
+    fit.link.per_message = Seconds(terms_[kPerMessage]);
+    fit.link.pair = rate(0);
+    fit.link.egress = rate(1);
+    fit.link.ingress = rate(2);
+    if (fit.terms[kFirstRate + kFabric].reached) fit.fabric = rate(kFabric);
+    for (std::size_t i = 0; i < samples_.size(); ++i) {
+      const double predicted = terms_[kLaunch] + limit_of(loads_[i], terms_).seconds;
+      fit.relative_errors.push_back(predicted / measured_[i] - 1);
+    }
+    judge(fit);
+    return fit;
+  }
+
+  void judge(Calibration& fit) const {
+    std::vector<double> sizes;
+    for (const double error : fit.relative_errors) sizes.push_back(std::abs(error));
+    std::sort(sizes.begin(), sizes.end());
+    fit.median_error = sizes[sizes.size() / 2];
+    fit.p95_error = sizes[std::min(sizes.size() - 1, sizes.size() * 95 / 100)];
+    std::size_t noisy = 0;
+    for (const ExchangeSample& sample : samples_) noisy += spread(sample) > kNoisySpread ? 1U : 0U;
+    if (noisy * 4 > samples_.size()) {
+      fit.misfits.push_back(fmt::format(
+          "{} of {} exchanges took times that differ by more than {:.0f} % from repetition to "
+          "repetition: a noisy neighbour, or ranks that share a device by time slices",
+          noisy, samples_.size(), kNoisySpread * 100));
+    }
+    if (fit.median_error > kBadMedian || fit.p95_error > kBadTail) {
+      fit.misfits.push_back(fmt::format(
+          "the model misses half of the exchanges by more than {:.0f} % and one in twenty by more "
+          "than {:.0f} %: some resource behaves otherwise than a rate",
+          fit.median_error * 100, fit.p95_error * 100));
+    }
+  }
+
+  /// Interquartile range over median.
+  static double spread(const ExchangeSample& sample) {
+    std::vector<Seconds> times = sample.times;
+    std::sort(times.begin(), times.end());
+    const std::size_t n = times.size();
+    return (times[n * 3 / 4] - times[n / 4]).count() / times[n / 2].count();
+  }
+
+  const std::vector<ExchangeSample>& samples_;
+  std::vector<std::array<std::vector<Load>, kResources.size()>> loads_;
+  std::vector<double> measured_;
+  Terms terms_{};
+  bool fabric_allowed_ = true;
+  std::vector<Coefficient> fitted_;
+};
+
+void add_pattern(std::vector<ExchangeSample>& samples, const char* pattern,
+                 std::vector<std::pair<std::size_t, std::size_t>> pairs, Bytes bytes) {
+  ExchangeSample sample;
+  sample.pattern = pattern;
+  for (const auto& [source, destination] : pairs) {
+    sample.messages.push_back({RankId(source), RankId(destination), bytes});
+  }
+  if (!sample.messages.empty()) samples.push_back(std::move(sample));
+}
+
+}  // namespace
+
+Seconds median(std::vector<Seconds> times) {
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
+std::vector<ExchangeSample> designed_exchanges(std::size_t ranks, Bytes largest) {
+  std::vector<ExchangeSample> samples;
+  for (Bytes bytes(4096); bytes <= largest; bytes = bytes * 4) {
+    std::vector<std::pair<std::size_t, std::size_t>> out, in, ring, disjoint, all;
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      ring.emplace_back(rank, (rank + 1) % ranks);
+      if (rank > 0) out.emplace_back(0, rank);
+      if (rank > 0) in.emplace_back(rank, 0);
+      if (rank % 2 == 0 && rank + 1 < ranks) disjoint.emplace_back(rank, rank + 1);
+      for (std::size_t peer = 0; peer < ranks; ++peer) {
+        if (peer != rank) all.emplace_back(rank, peer);
+      }
+    }
+    add_pattern(samples, "pair", {{0, 1}}, bytes);
+    add_pattern(samples, "fan-out", out, bytes);
+    add_pattern(samples, "fan-in", in, bytes);
+    add_pattern(samples, "ring", ring, bytes);
+    add_pattern(samples, "disjoint pairs", disjoint, bytes);
+    add_pattern(samples, "all to all", all, bytes);
+  }
+  return samples;
+}
+
+Calibration fit_link(const std::vector<ExchangeSample>& samples, std::size_t ranks) {
+  if (samples.empty()) throw InputError("", "expected samples to calibrate with");
+  return LinkFit(samples, ranks).solve();
+}
+
+CopyCalibration fit_copy(const std::vector<CopySample>& samples) {
+  std::vector<Equation> equations;
+  for (const CopySample& sample : samples) {
+    equations.push_back(
+        {{1, static_cast<double>(sample.bytes.count())}, median(sample.times).count()});
+  }
+  const std::vector<Coefficient> fitted = fit_non_negative(equations, 2);
+  const auto& [latency, per_byte] = std::pair(fitted[0], fitted[1]);
+  const double slope = std::max(per_byte.value, 1e-18);
+  CopyCalibration fit{Seconds(latency.value), BytesPerSecond(1 / slope), {}};
+  fit.terms = {
+      {"latency", latency.value, std::max(0.0, latency.value - latency.half_width),
+       latency.value + latency.half_width, latency.rows, true},
+      {"rate", 1 / slope, 1 / (slope + per_byte.half_width),
+       1 / std::max(slope - per_byte.half_width, 1e-18), per_byte.rows, per_byte.value > 0}};
+  return fit;
+}
+
+Seconds predict(const Calibration& fit, const std::vector<ProbeMessage>& messages,
+                std::size_t ranks) {
+  Terms terms{fit.launch.count(),           fit.link.per_message.count(),
+              1 / fit.link.pair.count(),    1 / fit.link.egress.count(),
+              1 / fit.link.ingress.count(), fit.fabric ? 1 / fit.fabric->count() : 0};
+  return fit.launch + Seconds(limit_of(loads_of(messages, ranks), terms).seconds);
+}
+
+}  // namespace moeshift

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/cost/calibration.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/rng.hpp"
+#include "moeshift/cost/least_squares.hpp"
+
+#include "tests/support/catch.hpp"
+
+using namespace moeshift;
+using namespace moeshift::literals;
+
+namespace {
+
+constexpr std::size_t kRanks = 4;
+
+/// A machine whose parameters are known.
+Calibration machine() {
+  Calibration truth;
+  truth.launch = 20.0_us;
+  truth.link.per_message = 2.0_us;
+  truth.link.pair = 5.0_GBps;
+  truth.link.egress = 8.0_GBps;
+  truth.link.ingress = 6.0_GBps;
+  truth.fabric = 15.0_GBps;
+  return truth;
+}
+
+/// The designed exchanges, "measured" on the machine with relative noise.
+std::vector<ExchangeSample> measure(const Calibration& truth, double noise, Rng& rng) {
+  std::vector<ExchangeSample> samples = designed_exchanges(kRanks, 16_MiB);
+  for (ExchangeSample& sample : samples) {
+    for (int i = 0; i < 9; ++i) {
+      const double factor = std::exp(noise * rng.normal());
+      sample.times.push_back(predict(truth, sample.messages, kRanks) * factor);
+    }
+  }
+  return samples;
+}
+
+const FittedTerm& term(const Calibration& fit, const std::string& name) {
+  return *std::find_if(fit.terms.begin(), fit.terms.end(),
+                       [&](const FittedTerm& t) { return t.name == name; });
+}
+
+}  // namespace
+
+TEST_CASE("a fit finds the parameters of a machine that follows the model") {
+  Rng rng(1);
+  const Calibration truth = machine();
+  const Calibration fit = fit_link(measure(truth, 0.02, rng), kRanks);
+  REQUIRE(fit.misfits.empty());
+  REQUIRE(fit.median_error < 0.02);
+  REQUIRE(fit.link.pair.count() == Approx(truth.link.pair.count()).epsilon(0.05));
+  REQUIRE(fit.link.ingress.count() == Approx(truth.link.ingress.count()).epsilon(0.05));
+  REQUIRE(fit.link.egress.count() == Approx(truth.link.egress.count()).epsilon(0.05));
+  REQUIRE(fit.fabric->count() == Approx(truth.fabric->count()).epsilon(0.05));
+  REQUIRE(fit.launch.count() == Approx(truth.launch.count()).epsilon(0.1));
+}
+
+TEST_CASE("intervals hold the truth") {
+  Rng rng(2);
+  const Calibration truth = machine();
+  const Calibration fit = fit_link(measure(truth, 0.05, rng), kRanks);
+  const FittedTerm& pair = term(fit, "pair");
+  REQUIRE(pair.low < truth.link.pair.count());
+  REQUIRE(pair.high > truth.link.pair.count());
+  REQUIRE(pair.rows > 0);
+}
+
+TEST_CASE("held out exchanges are predicted") {
+  Rng rng(3);
+  const Calibration truth = machine();
+  const Calibration fit = fit_link(measure(truth, 0.05, rng), kRanks);
+  for (int i = 0; i < 50; ++i) {
+    std::vector<ProbeMessage> messages;
+    for (std::uint32_t k = 0; k < 1 + rng.below(10); ++k) {
+      const std::uint32_t source = rng.below(kRanks);
+      const std::uint32_t destination = (source + 1 + rng.below(kRanks - 1)) % kRanks;
+      messages.push_back({RankId(source), RankId(destination), Bytes(1000 + rng.below(5'000'000))});
+    }
+    const double expected = predict(truth, messages, kRanks).count();
+    REQUIRE(predict(fit, messages, kRanks).count() == Approx(expected).epsilon(0.15));
+  }
+}
+
+TEST_CASE("a resource that limits nothing is said to be at least as fast as seen") {
+  Rng rng(4);
+  Calibration truth = machine();
+  truth.fabric.reset();
+  const Calibration fit = fit_link(measure(truth, 0.01, rng), kRanks);
+  REQUIRE_FALSE(fit.fabric);
+  REQUIRE_FALSE(term(fit, "fabric").reached);
+}
+
+TEST_CASE("time slices are recognised as a misfit") {
+  Rng rng(5);
+  std::vector<ExchangeSample> samples = measure(machine(), 0.0, rng);
+  for (ExchangeSample& sample : samples) {
+    for (Seconds& time : sample.times) {
+      if (rng.below(2) == 0) time += Seconds(2.3e-3);
+    }
+  }
+  REQUIRE_FALSE(fit_link(samples, kRanks).misfits.empty());
+}
+
+TEST_CASE("times that ignore the sizes are recognised as a misfit") {
+  Rng rng(6);
+  std::vector<ExchangeSample> samples = measure(machine(), 0.0, rng);
+  for (ExchangeSample& sample : samples) {
+    const Seconds time(std::exp(3 * rng.normal()) * 1e-3);
+    std::fill(sample.times.begin(), sample.times.end(), time);
+  }
+  REQUIRE_FALSE(fit_link(samples, kRanks).misfits.empty());
+}
+
+TEST_CASE("samples without times are refused") {
+  REQUIRE_THROWS_AS(fit_link(designed_exchanges(2, 1_MiB), 2), InputError);
+}
+
+TEST_CASE("copies have a latency and a rate") {
+  std::vector<CopySample> samples;
+  for (const Bytes bytes : {4_KiB, 64_KiB, 1_MiB, 16_MiB}) {
+    samples.push_back({bytes, {5.0_us + bytes / 10.0_GBps}});
+  }
+  const CopyCalibration fit = fit_copy(samples);
+  REQUIRE(fit.latency.count() == Approx(5e-6).epsilon(0.01));
+  REQUIRE(fit.rate.count() == Approx(10e9).epsilon(0.01));
+}
+
+TEST_CASE("coefficients are never negative") {
+  const auto fitted = fit_non_negative({{{1, 1}, 1}, {{1, 2}, 0.5}, {{1, 3}, 0.25}}, 2);
+  REQUIRE(fitted[0].value >= 0);
+  REQUIRE(fitted[1].value == 0);
+}
