@@ -33,17 +33,27 @@ std::string hanging(const std::string& text, std::size_t indent) {
   return lines;
 }
 
+/// "a|b|c" that would not fit beside its option.
+bool has_long_choice(const OptionRecord& record) {
+  return record.names.size() + record.value_name.size() > kWidth - 5;
+}
+
 std::string left_side(const OptionRecord& record) {
   if (record.positional) return record.names + (record.many ? "..." : "");
   std::string names = record.names;
   if (const std::size_t comma = names.find(','); comma != std::string::npos) {
     names.insert(comma + 1, " ");
   }
-  return record.value_name.empty() ? names : names + " " + record.value_name;
+  if (record.value_name.empty()) return names;
+  return names + " " + (has_long_choice(record) ? "NAME" : record.value_name);
 }
 
 std::string option_line(const OptionRecord& record) {
   std::string help = record.help;
+  if (has_long_choice(record)) {
+    help += ": ";
+    for (const char c : record.value_name) help += c == '|' ? ", " : std::string(1, c);
+  }
   if (!record.default_text.empty()) help += fmt::format(" [{}]", record.default_text);
   if (record.required && !record.positional) help += " (required)";
   std::string line = "  " + left_side(record);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of commands.
+// The table of commands, in the order of the work: traces, what is shipped, plan to execute, files.
 #include <vector>
 
 #include "apps/moeshift/commands/commands.hpp"
@@ -37,14 +37,32 @@ std::span<const CommandEntry> commands() {
       {"trace generate", "make a synthetic load trace from a seed",
        "moeshift trace generate --preset decode --steps 64 --seed 7 -o decode.jsonl",
        make_trace_generate},
-      {"export", "write a placement in the format of an inference engine",
-       "moeshift export plan.json --to vllm -o mapping.jsonl", make_export},
+      {"policies", "list the placement policies", "moeshift policies", make_policies},
+      {"models", "list the shipped models, or show one with every tensor of an expert",
+       "moeshift models deepseek_v3_fp8", make_models},
+      {"clusters", "list the shipped machines, or show one with links and sources",
+       "moeshift clusters hgx_h200", make_clusters},
+      {"backends", "list the transports, and why one cannot be used here", "moeshift backends",
+       make_backends},
+      {"plan", "choose where every expert replica lives",
+       "moeshift plan trace.jsonl --ranks 32 --slots 288 --nodes 4 --policy deepseek -o plan.json",
+       make_plan},
+      {"moves", "what must move between two placements, and how long it takes",
+       "moeshift moves old.json new.json --cluster hgx_h200 --model deepseek_v3_fp8", make_moves},
+      {"compare", "several policies on the same trace, judged on held-out steps",
+       "moeshift compare trace.jsonl --policies static,deepseek,snake --train 0:4 --test 4:8 "
+       "--ranks 32 --slots 288 --cluster hgx_h200 --model deepseek_v3_fp8",
+       make_compare},
       {"execute", "perform the rearrangement with real buffers and compare every byte",
        "moeshift execute old.json new.json --cluster host --model deepseek_v3_fp8 --layers 4 "
        "--scale 1/16",
        make_execute},
-      {"backends", "list the transports, and why one cannot be used here", "moeshift backends",
-       make_backends},
+      {"check", "fail when a result is worse than an earlier one",
+       "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
+      {"export", "write a placement in the format of an inference engine",
+       "moeshift export plan.json --to vllm -o mapping.jsonl", make_export},
+      {"completion", "shell completion or the manual page",
+       "source <(moeshift completion --for bash)", make_completion},
   };
   return kCommands;
 }
