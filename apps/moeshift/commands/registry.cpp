@@ -8,28 +8,6 @@ namespace moeshift::cli {
 
 std::span<const CommandEntry> commands() {
   static const std::vector<CommandEntry> kCommands = {
-      {"completion", "shell completion or the manual page",
-       "source <(moeshift completion --for bash)", make_completion},
-      {"plan", "choose where every expert replica lives",
-       "moeshift plan trace.jsonl --ranks 32 --slots 288 --nodes 4 --policy deepseek -o plan.json",
-       make_plan},
-      {"moves", "what must move between two placements, and how long it takes",
-       "moeshift moves old.json new.json --cluster hgx_h200 --model deepseek_v3_fp8", make_moves},
-      {"policies", "list the placement policies", "moeshift policies", make_policies},
-      {"models", "list the shipped models, or show one with every tensor of an expert",
-       "moeshift models deepseek_v3_fp8", make_models},
-      {"clusters", "list the shipped machines, or show one with links and sources",
-       "moeshift clusters hgx_h200", make_clusters},
-      {"compare", "several policies on the same trace, judged on held-out steps",
-       "moeshift compare trace.jsonl --policies static,deepseek,snake --train 0:4 --test 4:8 "
-       "--ranks 32 --slots 288 --cluster hgx_h200 --model deepseek_v3_fp8",
-       make_compare},
-      {"simulate", "what rebalancing would have done for this traffic",
-       "moeshift simulate trace.jsonl --cluster hgx_h200 --model deepseek_v3_fp8 --ranks 32 "
-       "--slots 288 --tokens-per-step 65536 --repeat 1000 --policy deepseek --mode async",
-       make_simulate},
-      {"check", "fail when a result is worse than an earlier one",
-       "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
       {"trace info", "shape, imbalance and drift of a load trace, and whether it is sound",
        "moeshift trace info traces/deepseek_like_prefill.jsonl", make_trace_info},
       {"trace convert", "rewrite a load trace in another format",
@@ -53,6 +31,10 @@ std::span<const CommandEntry> commands() {
        "moeshift compare trace.jsonl --policies static,deepseek,snake --train 0:4 --test 4:8 "
        "--ranks 32 --slots 288 --cluster hgx_h200 --model deepseek_v3_fp8",
        make_compare},
+      {"simulate", "what rebalancing would have done for this traffic",
+       "moeshift simulate trace.jsonl --cluster hgx_h200 --model deepseek_v3_fp8 --ranks 32 "
+       "--slots 288 --tokens-per-step 65536 --repeat 1000 --policy deepseek --mode async",
+       make_simulate},
       {"execute", "perform the rearrangement with real buffers and compare every byte",
        "moeshift execute old.json new.json --cluster host --model deepseek_v3_fp8 --layers 4 "
        "--scale 1/16",
