@@ -49,7 +49,7 @@ class Execute final : public Command {
                              .timeout = Seconds(options_.timeout.value_or(30.0)),
                              .place = place,
                              .settings = options_.settings()};
-    if (backend.launch(world) == Launch::kSpawn) return spawn(session, world);
+    if (backend.launch(world) == Launch::kSpawn) return spawn(session, backend, world);
     Placement old = some_layers(task.old, range);
     const Placement next = some_layers(task.next, range);
     ShuffleJob job{nullptr, &old, &next, slot_layout(task.model, options_.scale_share())};
@@ -88,16 +88,17 @@ class Execute final : public Command {
   }
 
   /// Runs this command again, a process per rank.
-  ExitCode spawn(Session& session, const WorldOptions& world) const {
+  ExitCode spawn(Session& session, const Backend& backend, const WorldOptions& world) const {
     if (options_.rearrangement.old_path == "-" || options_.rearrangement.new_path == "-") {
       throw InputError("-", "every rank reads the placements itself: expected files");
     }
+    const Escort escort = backend.escort != nullptr ? backend.escort(world) : Escort{};
     const std::vector<RankExit> exits =
         launch_ranks({.argv = session.meta().argv,
                       .ranks = world.ranks,
                       .grace = world.timeout * 1.2,
                       .interrupted = [&session] { return session.progress().interrupted(); },
-                      .environment = {}});
+                      .environment = [&escort](RankId) { return escort.environment; }});
     for (const RankExit& exit : exits) {
       if (exit.signal == 0) continue;
       session.warn(fmt::format("rank {}: its process was killed by signal {}{}", exit.rank.value(),

@@ -89,6 +89,12 @@ enum class Launch {
   kSpawn,  ///< start `ranks` copies of this program first (launcher.hpp), each opens its share
 };
 
+/// What spawned ranks need around them.
+struct Escort {
+  std::shared_ptr<void> companion;       ///< a daemon, kept until the last rank has ended
+  std::vector<std::string> environment;  ///< "NAME=value", the same for every rank
+};
+
 /// A row of the transport table.
 struct Backend {
   std::string_view name;     ///< "host", "mpi", "nccl", "ce"
@@ -101,6 +107,9 @@ struct Backend {
   std::unique_ptr<World> (*open)(const WorldOptions& options);
   /// Can be one of many processes; false: ignores that a launcher started several.
   bool spans_processes = true;
+  /// Called once before the ranks of Launch::kSpawn are started; null = they need nothing.
+  /// @throws DeviceError.
+  Escort (*escort)(const WorldOptions& options) = nullptr;
 };
 
 /// All transports, also those that this build or machine lacks (they say why). registry/ links

@@ -7,14 +7,18 @@ namespace moeshift {
 namespace {
 
 CudaSettings settings_of(const WorldOptions& options) {
-  return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu"});
+  return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu", "mps"});
 }
 
 class CeWorld final : public CudaWorld {
  public:
   using CudaWorld::CudaWorld;
 
-  [[nodiscard]] Facts facts() const override { return cuda_facts(); }
+  [[nodiscard]] Facts facts() const override {
+    Facts result = cuda_facts();
+    for (const auto& fact : mps_facts()) result.push_back(fact);
+    return result;
+  }
 
  private:
   std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
@@ -33,6 +37,10 @@ std::unique_ptr<World> open_ce(const WorldOptions& options) {
   return std::make_unique<CeWorld>(options, settings_of(options));
 }
 
+Escort escort_ce(const WorldOptions& options) {
+  return escort_of(settings_of(options));
+}
+
 }  // namespace
 
 Backend ce_backend() {
@@ -40,7 +48,8 @@ Backend ce_backend() {
           .summary = "copy engines over CUDA peer access and IPC; uses no SM",
           .unavailable_reason = &cuda_unavailable_reason,
           .launch = &launch_ce,
-          .open = &open_ce};
+          .open = &open_ce,
+          .escort = &escort_ce};
 }
 
 }  // namespace moeshift

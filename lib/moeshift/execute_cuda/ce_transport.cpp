@@ -15,6 +15,9 @@
 namespace moeshift {
 namespace {
 
+/// Copies that may be under way; what is posted meanwhile starts together, in one call.
+constexpr std::size_t kBatches = 2;
+
 /// What a rank tells of itself: one of these, then one BlockNotice per block.
 struct RankNotice {
   std::int64_t process = 0;
@@ -65,99 +68,24 @@ void allow_access_to(DeviceId own, int peer) {
 
 }  // namespace
 
-/// One call of exchange(): sends wait for a free place and then for the receiver, receives wait
-/// for the sender and then for their copy.
+/// One call of exchange(): finished when none of its messages is outstanding.
 class CeTransport::PendingExchange final : public Pending {
  public:
-  PendingExchange(CeTransport& transport, std::span<const Message> messages)
-      : transport_(transport) {
-    for (const Message& message : messages) {
-      if (message.direction == Direction::kSend) {
-        to_post_.push_back({message, transport.sent_[message.peer]++});
-      } else {
-        to_copy_.push_back({message, transport.received_[message.peer]++});
-      }
-    }
-    advance();
-  }
+  PendingExchange(CeTransport& transport, std::shared_ptr<std::size_t> outstanding)
+      : transport_(transport), outstanding_(std::move(outstanding)) {}
 
   [[nodiscard]] bool poll() override {
-    if (transport_.mailbox_.aborted()) throw DeviceError("ce: a rank has aborted the exchange");
-    advance();
-    return to_post_.empty() && to_collect_.empty() && to_copy_.empty() && copying_.empty();
+    if (*outstanding_ == 0) return true;
+    transport_.advance();
+    return *outstanding_ == 0;
   }
-
   [[nodiscard]] std::vector<RankId> waiting_for() const override {
-    std::vector<RankId> peers;
-    for (const auto* items : {&to_post_, &to_collect_, &to_copy_}) {
-      for (const Item& item : *items) peers.push_back(item.message.peer);
-    }
-    std::ranges::sort(peers);
-    const auto repeated = std::ranges::unique(peers);
-    peers.erase(repeated.begin(), repeated.end());
-    return peers;
+    return transport_.peers_of(outstanding_.get());
   }
 
  private:
-  struct Item {
-    Message message;
-    std::uint64_t sequence = 0;
-  };
-  struct Copying {
-    std::vector<Item> items;
-    std::unique_ptr<Pending> done;
-  };
-
-  void advance() {
-    post();
-    start_copies();
-    finish_copies();
-    std::erase_if(to_collect_, [&](const Item& item) {
-      return transport_.mailbox_.collect(item.message.peer, item.sequence);
-    });
-  }
-
-  void post() {
-    std::erase_if(to_post_, [&](const Item& item) {
-      const CeRange range = transport_.range_of(item.message);
-      if (!transport_.mailbox_.post(item.message.peer, item.sequence, range)) return false;
-      to_collect_.push_back(item);
-      return true;
-    });
-  }
-
-  void start_copies() {
-    Copying batch;
-    std::vector<CopyRequest> copies;
-    std::erase_if(to_copy_, [&](const Item& item) {
-      const CeRange* range = transport_.mailbox_.posted(item.message.peer, item.sequence);
-      if (range == nullptr) return false;
-      copies.push_back(transport_.copy_of(item.message, *range));
-      batch.items.push_back(item);
-      return true;
-    });
-    if (copies.empty()) return;
-    const bool started =
-        transport_.mailbox_.unless_aborted([&] { batch.done = transport_.streams_.start(copies); });
-    if (!started) throw DeviceError("ce: a rank has aborted the exchange");
-    copying_.push_back(std::move(batch));
-  }
-
-  void finish_copies() {
-    std::erase_if(copying_, [&](Copying& batch) {
-      if (!batch.done->poll()) return false;
-      for (const Item& item : batch.items) {
-        transport_.mailbox_.mark_copied(item.message.peer, item.sequence);
-      }
-      return true;
-    });
-  }
-
   CeTransport& transport_;
-  std::vector<Item> to_post_;
-  std::vector<Item> to_collect_;
-  std::vector<Item> to_copy_;
-  std::vector<Copying> copying_;
+  std::shared_ptr<std::size_t> outstanding_;
 };
 
 CeTransport::CeTransport(ControlPlane& control, CudaMemory& memory,
@@ -201,7 +129,77 @@ void CeTransport::open_blocks(RankId peer, const std::string& announcement) {
 }
 
 std::unique_ptr<Pending> CeTransport::exchange(std::span<const Message> messages) {
-  return std::make_unique<PendingExchange>(*this, messages);
+  auto outstanding = std::make_shared<std::size_t>(messages.size());
+  for (const Message& message : messages) {
+    if (message.direction == Direction::kSend) {
+      to_post_.push_back({message, sent_[message.peer]++, outstanding});
+    } else {
+      to_copy_.push_back({message, received_[message.peer]++, outstanding});
+    }
+  }
+  advance();
+  return std::make_unique<PendingExchange>(*this, std::move(outstanding));
+}
+
+void CeTransport::advance() {
+  if (mailbox_.aborted()) throw DeviceError("ce: a rank has aborted the exchange");
+  post();
+  finish_copies();
+  if (copying_.size() < kBatches) start_copies();
+  std::erase_if(to_collect_, [&](const Item& item) {
+    if (!mailbox_.collect(item.message.peer, item.sequence)) return false;
+    --*item.outstanding;
+    return true;
+  });
+}
+
+void CeTransport::post() {
+  std::erase_if(to_post_, [&](const Item& item) {
+    if (!mailbox_.post(item.message.peer, item.sequence, range_of(item.message))) return false;
+    to_collect_.push_back(item);
+    return true;
+  });
+}
+
+void CeTransport::start_copies() {
+  Batch batch;
+  std::vector<CopyRequest> copies;
+  std::erase_if(to_copy_, [&](const Item& item) {
+    const CeRange* range = mailbox_.posted(item.message.peer, item.sequence);
+    if (range == nullptr) return false;
+    copies.push_back(copy_of(item.message, *range));
+    batch.items.push_back(item);
+    return true;
+  });
+  if (copies.empty()) return;
+  if (!mailbox_.unless_aborted([&] { batch.done = streams_.start(copies); })) {
+    throw DeviceError("ce: a rank has aborted the exchange");
+  }
+  copying_.push_back(std::move(batch));
+}
+
+void CeTransport::finish_copies() {
+  std::erase_if(copying_, [&](Batch& batch) {
+    if (!batch.done->poll()) return false;
+    for (const Item& item : batch.items) {
+      mailbox_.mark_copied(item.message.peer, item.sequence);
+      --*item.outstanding;
+    }
+    return true;
+  });
+}
+
+std::vector<RankId> CeTransport::peers_of(const std::size_t* outstanding) const {
+  std::vector<RankId> peers;
+  for (const auto* items : {&to_post_, &to_collect_, &to_copy_}) {
+    for (const Item& item : *items) {
+      if (item.outstanding.get() == outstanding) peers.push_back(item.message.peer);
+    }
+  }
+  std::ranges::sort(peers);
+  const auto repeated = std::ranges::unique(peers);
+  peers.erase(repeated.begin(), repeated.end());
+  return peers;
 }
 
 CeRange CeTransport::range_of(const Message& message) const {

@@ -41,6 +41,24 @@ class CeTransport final : public Transport {
     std::vector<const std::byte*> starts;
     std::vector<IpcMemory> mappings;  ///< empty in one process
   };
+  /// A message on its way: posted and collected by its sender, copied by its receiver.
+  struct Item {
+    Message message;
+    std::uint64_t sequence = 0;
+    std::shared_ptr<std::size_t> outstanding;  ///< messages of its exchange that are not done
+  };
+  struct Batch {
+    std::vector<Item> items;
+    std::unique_ptr<Pending> done;
+  };
+
+  /// Moves every exchange on, as far as it goes now.
+  void advance();
+  void post();
+  void start_copies();
+  void finish_copies();
+  [[nodiscard]] std::vector<RankId> peers_of(const std::size_t* outstanding) const;
+
   void open_blocks(RankId peer, const std::string& announcement);
   [[nodiscard]] CeRange range_of(const Message& message) const;
   [[nodiscard]] CopyRequest copy_of(const Message& message, const CeRange& range) const;
@@ -52,6 +70,10 @@ class CeTransport final : public Transport {
   IdVector<RankId, PeerBlocks> peers_;
   IdVector<RankId, std::uint64_t> sent_;      ///< messages so far, per peer
   IdVector<RankId, std::uint64_t> received_;  ///< likewise
+  std::vector<Item> to_post_;                 ///< sends that have found no place in the mailbox
+  std::vector<Item> to_collect_;              ///< sends that the receiver has not copied
+  std::vector<Item> to_copy_;                 ///< receives that are not posted
+  std::vector<Batch> copying_;
   bool closed_ = false;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,7 +11,9 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/execute/rendezvous.hpp"
 #include "moeshift/execute_cuda/cuda_foreground.hpp"
+#include "moeshift/execute_cuda/mps_daemon.hpp"
 
 namespace moeshift {
 namespace {
@@ -72,6 +75,23 @@ CudaSettings read_cuda_settings(const WorldOptions& options,
   return settings;
 }
 
+Escort escort_of(const CudaSettings& settings) {
+  if (!settings.mps) return {};
+  const auto program = MpsDaemon::program();
+  if (!program) throw DeviceError("mps: no nvidia-cuda-mps-control here; leave out --mps");
+  const auto daemon = std::make_shared<MpsDaemon>(*program);
+  Escort escort{.companion = daemon, .environment = {}};
+  for (const auto& [name, value] : daemon->environment()) {
+    escort.environment.push_back(name + "=" + value);
+  }
+  return escort;
+}
+
+Facts mps_facts() {
+  if (std::getenv("CUDA_MPS_PIPE_DIRECTORY") == nullptr) return {};
+  return {{"mps", "ranks of one GPU run at the same time, under an MPS daemon"}};
+}
+
 CudaWorld::CudaWorld(const WorldOptions& options, const CudaSettings& settings)
     : options_(options),
       settings_(settings),
@@ -117,7 +137,8 @@ DeviceId CudaWorld::device_of(RankId rank) const {
   return {static_cast<int>(local / settings_.ranks_per_gpu)};
 }
 
-std::unique_ptr<ControlPlane> CudaWorld::control_of(RankId rank, Deadline /*deadline*/) {
+std::unique_ptr<ControlPlane> CudaWorld::control_of(RankId rank, Deadline deadline) {
+  if (options_.place) return open_process_control(*options_.place, deadline);
   return std::make_unique<ThreadControl>(hub_, rank);
 }
 

@@ -31,6 +31,12 @@ struct CudaSettings {
 [[nodiscard]] CudaSettings read_cuda_settings(const WorldOptions& options,
                                               const std::vector<std::string>& known);
 
+/// The private MPS daemon that "mps" asks for, and what makes ranks use it.
+/// @throws DeviceError when there is none on this machine or it does not start.
+[[nodiscard]] Escort escort_of(const CudaSettings& settings);
+/// Whether this rank runs under a daemon, for the result file; empty when it does not.
+[[nodiscard]] Facts mps_facts();
+
 class CudaWorld : public World {
  public:
   CudaWorld(const WorldOptions& options, const CudaSettings& settings);

@@ -68,6 +68,7 @@ class NcclWorld final : public CudaWorld {
                           std::to_string(settings().ranks_per_gpu) +
                               ": bandwidth here is not that of a link between GPUs");
     }
+    for (const auto& fact : mps_facts()) result.push_back(fact);
     for (const auto& fact : facts_of_nccl_log(log_->text())) result.push_back(fact);
     for (const auto& variable : nccl_environment()) result.push_back(variable);
     return result;
@@ -131,6 +132,10 @@ std::unique_ptr<World> open_nccl(const WorldOptions& options) {
   return std::make_unique<NcclWorld>(options, settings, std::move(log));
 }
 
+Escort escort_nccl(const WorldOptions& options) {
+  return escort_of(settings_of(options));
+}
+
 }  // namespace
 
 Backend nccl_backend() {
@@ -138,7 +143,8 @@ Backend nccl_backend() {
           .summary = "ncclSend and ncclRecv groups on a non-blocking communicator of its own",
           .unavailable_reason = &cuda_unavailable_reason,
           .launch = &launch_nccl,
-          .open = &open_nccl};
+          .open = &open_nccl,
+          .escort = &escort_nccl};
 }
 
 }  // namespace moeshift
