@@ -7,8 +7,8 @@
 #include "moeshift/execute_cuda/cuda_check.hpp"
 #include "moeshift/execute_cuda/handles.hpp"
 
-#include "busy_kernel.hpp"
 #include "gpu_support.hpp"
+#include "test_kernels.hpp"
 
 namespace moeshift {
 namespace {

@@ -2,8 +2,10 @@
 #include "moeshift/execute_cuda/cuda_memory.hpp"
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/execute_cuda/handles.hpp"
 
 #include "gpu_support.hpp"
+#include "test_kernels.hpp"
 
 namespace moeshift {
 namespace {
@@ -91,6 +93,15 @@ TEST_CASE("more memory than the rank's share is refused with both figures", "[gp
   const std::optional<Bytes> available = memory.available();
   REQUIRE(available.has_value());
   REQUIRE_THROWS_AS(memory.allocate(*available + Bytes(1)), InfeasibleError);
+}
+
+// Hidden: run by scripts/gpu under compute-sanitizer, which has to notice.
+TEST_CASE("a write past the end of device memory", "[.planted]") {
+  test::require_gpu();
+  const DeviceBuffer block = allocate_device(Bytes(256));
+  const Stream stream = make_stream();
+  test::launch_stray_write(static_cast<unsigned char*>(block.get()), 256, stream.get());
+  (void)cudaStreamSynchronize(stream.get());
 }
 
 }  // namespace

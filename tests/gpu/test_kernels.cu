@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "busy_kernel.hpp"
+#include "test_kernels.hpp"
 
 namespace moeshift::test {
 namespace {
@@ -12,6 +12,10 @@ __global__ void __launch_bounds__(1024, 2) busy_kernel(const volatile int* stop)
   }
 }
 
+__global__ void stray_write_kernel(unsigned char* data, unsigned long long bytes) {
+  data[bytes] = 1;
+}
+
 }  // namespace
 
 void launch_busy_kernel(const volatile int* stop, cudaStream_t stream) {
@@ -20,6 +24,10 @@ void launch_busy_kernel(const volatile int* stop, cudaStream_t stream) {
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
   busy_kernel<<<2 * multiprocessors, 1024, 0, stream>>>(stop);
+}
+
+void launch_stray_write(unsigned char* data, unsigned long long bytes, cudaStream_t stream) {
+  stray_write_kernel<<<1, 1, 0, stream>>>(data, bytes);
 }
 
 }  // namespace moeshift::test

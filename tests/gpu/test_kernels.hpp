@@ -9,4 +9,7 @@ namespace moeshift::test {
 /// that the device can read.
 void launch_busy_kernel(const volatile int* stop, cudaStream_t stream);
 
+/// Writes one byte past `bytes` bytes at `data`.
+void launch_stray_write(unsigned char* data, unsigned long long bytes, cudaStream_t stream);
+
 }  // namespace moeshift::test
