@@ -11,6 +11,7 @@
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/report/report.hpp"
 
+#include "apps/moeshift/cluster_json.hpp"
 #include "apps/moeshift/commands/commands.hpp"
 #include "apps/moeshift/session.hpp"
 
@@ -28,37 +29,6 @@ std::vector<NamedLink> links_of(const Cluster& cluster) {
     links.emplace_back(std::string(name_of(LinkClass::kInterRack)), &*cluster.inter_rack);
   }
   return links;
-}
-
-Json to_json(const LinkParameters& link) {
-  Json json = {{"latency_seconds", link.latency.count()},
-               {"per_message_seconds", link.per_message.count()},
-               {"pair_bytes_per_second", link.pair.count()},
-               {"egress_bytes_per_second", link.egress.count()},
-               {"ingress_bytes_per_second", link.ingress.count()}};
-  if (link.node_egress) json["node_egress_bytes_per_second"] = link.node_egress->count();
-  if (link.node_ingress) json["node_ingress_bytes_per_second"] = link.node_ingress->count();
-  json["source"] = link.source;
-  return json;
-}
-
-/// The keys of a file of configs/clusters, so that a result can be cut out and used as one.
-Json to_json(const Cluster& cluster) {
-  Json json = {{"name", cluster.name},
-               {"description", cluster.description},
-               {"source", cluster.source},
-               {"ranks_per_node", cluster.ranks_per_node}};
-  if (cluster.nodes_per_rack > 0) json["nodes_per_rack"] = cluster.nodes_per_rack;
-  json["rank_memory_bytes"] = cluster.rank_memory.count();
-  json["local_copy_bytes_per_second"] = cluster.local_copy.count();
-  json["local_copy_latency_seconds"] = cluster.local_copy_latency.count();
-  for (const auto& [name, link] : links_of(cluster)) json[name] = to_json(*link);
-  if (cluster.node_fabric) json["node_fabric_bytes_per_second"] = cluster.node_fabric->count();
-  json["fixed"] = {{"launch_seconds", cluster.fixed.launch.count()},
-                   {"connection_seconds", cluster.fixed.connection.count()},
-                   {"vote_seconds", cluster.fixed.vote.count()},
-                   {"commit_seconds", cluster.fixed.commit.count()}};
-  return json;
 }
 
 Cell optional_rate(const std::optional<BytesPerSecond>& rate) {
@@ -126,7 +96,7 @@ class Clusters final : public Command {
     }
     Report report("clusters");
     Json rows = Json::array();
-    for (const Cluster& cluster : clusters) rows.push_back(to_json(cluster));
+    for (const Cluster& cluster : clusters) rows.push_back(cluster_json(cluster));
     report.result()["clusters"] = std::move(rows);
     report.table(overview(clusters));
     for (const Cluster& cluster : clusters) {

@@ -10,6 +10,7 @@ namespace moeshift::cli {
 
 std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_plan();
+[[nodiscard]] std::unique_ptr<Command> make_calibrate();
 [[nodiscard]] std::unique_ptr<Command> make_moves();
 [[nodiscard]] std::unique_ptr<Command> make_policies();
 [[nodiscard]] std::unique_ptr<Command> make_models();

@@ -39,6 +39,8 @@ std::span<const CommandEntry> commands() {
        "moeshift execute old.json new.json --cluster host --model deepseek_v3_fp8 --layers 4 "
        "--scale 1/16",
        make_execute},
+      {"calibrate", "measure a transport and fit the cost model to it",
+       "moeshift calibrate --backend host --ranks 4 --cluster-file mine.json", make_calibrate},
       {"check", "fail when a result is worse than an earlier one",
        "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
       {"export", "write a placement in the format of an inference engine",

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/calibration_report.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace moeshift::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+bool is_time(const FittedTerm& term) {
+  return term.name == "launch" || term.name == "per_message" || term.name == "latency";
+}
+
+Cell figure(const FittedTerm& term, double value) {
+  return is_time(term) ? Cell::seconds(Seconds(value)) : Cell::rate(BytesPerSecond(value));
+}
+
+void add_term(Table& table, const std::string& prefix, const FittedTerm& term) {
+  const bool known = term.reached;
+  table.rows.push_back({Cell::text(prefix + term.name), figure(term, term.value),
+                        known ? figure(term, term.low) : Cell::empty(),
+                        known ? figure(term, term.high) : Cell::empty(), Cell::count(term.rows),
+                        Cell::text(known ? "" : "at least: limits nothing here")});
+}
+
+double at_share(const std::vector<double>& sorted, std::size_t percent) {
+  return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
+}
+
+}  // namespace
+
+Validation validate(const Calibration& fit, const std::vector<ExchangeSample>& held_out,
+                    std::size_t ranks) {
+  Validation validation;
+  std::vector<double> sizes;
+  for (const ExchangeSample& sample : held_out) {
+    const double error = ratio(predict(fit, sample.messages, ranks), median(sample.times)) - 1;
+    validation.relative_errors.push_back(error);
+    sizes.push_back(std::abs(error));
+  }
+  if (sizes.empty()) return validation;
+  std::sort(sizes.begin(), sizes.end());
+  validation.median_error = at_share(sizes, 50);
+  validation.p95_error = at_share(sizes, 95);
+  return validation;
+}
+
+Json terms_json(const std::vector<FittedTerm>& terms) {
+  Json json;
+  for (const FittedTerm& term : terms) {
+    json[term.name] = {{"value", term.value},
+                       {"low", term.low},
+                       {"high", term.high},
+                       {"rows", term.rows},
+                       {"reached", term.reached}};
+  }
+  return json;
+}
+
+Json validation_json(const Validation& validation) {
+  return {{"median_relative_error", validation.median_error},
+          {"p95_relative_error", validation.p95_error},
+          {"exchanges", validation.relative_errors.size()}};
+}
+
+Table terms_table(const Calibration& fit, const CopyCalibration& copies) {
+  Table table{"", {"term", "value", "95 % from", "to", "exchanges", ""}, {}};
+  for (const FittedTerm& term : fit.terms) add_term(table, "", term);
+  for (const FittedTerm& term : copies.terms) add_term(table, "local copy ", term);
+  return table;
+}
+
+Table residuals_table(const std::vector<ExchangeSample>& samples, const Calibration& fit) {
+  std::map<std::string, std::vector<double>> errors;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    errors[samples[i].pattern].push_back(std::abs(fit.relative_errors[i]));
+  }
+  Table table{"residuals", {"pattern", "exchanges", "median error", "worst"}, {}};
+  for (auto& [pattern, sizes] : errors) {
+    std::sort(sizes.begin(), sizes.end());
+    table.rows.push_back({Cell::text(pattern), Cell::count(sizes.size()),
+                          Cell::percent(at_share(sizes, 50)), Cell::percent(sizes.back())});
+  }
+  return table;
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift calibrate: measures a transport and fits the parameters of the cost model to it.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/rng.hpp"
+#include "moeshift/cost/calibration.hpp"
+#include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/probe.hpp"
+
+#include "apps/moeshift/calibration_report.hpp"
+#include "apps/moeshift/cluster_json.hpp"
+#include "apps/moeshift/commands/commands.hpp"
+#include "apps/moeshift/process_place.hpp"
+#include "apps/moeshift/session.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+constexpr std::size_t kHeldOut = 50;
+
+/// Exchanges of no pattern: some pairs, each with its own size, as layers of real plans are.
+std::vector<ExchangeSample> random_exchanges(std::size_t ranks, Bytes largest, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<ExchangeSample> samples(kHeldOut);
+  for (ExchangeSample& sample : samples) {
+    sample.pattern = "random";
+    std::map<std::pair<std::uint32_t, std::uint32_t>, bool> used;
+    const Bytes expert = std::max(Bytes(4096), largest / (std::int64_t{1} << rng.below(8)) / 4);
+    const std::uint32_t transfers = 1 + rng.below(static_cast<std::uint32_t>(3 * ranks));
+    for (std::uint32_t i = 0; i < transfers; ++i) {
+      const std::uint32_t source = rng.below(static_cast<std::uint32_t>(ranks));
+      const std::uint32_t shift = 1 + rng.below(static_cast<std::uint32_t>(ranks) - 1);
+      const std::uint32_t destination = (source + shift) % static_cast<std::uint32_t>(ranks);
+      if (!used.emplace(std::pair(source, destination), true).second) continue;
+      const auto experts = static_cast<std::int64_t>(1 + rng.below(4));
+      sample.messages.push_back({RankId(source), RankId(destination), expert * experts});
+    }
+  }
+  return samples;
+}
+
+class Calibrate final : public Command {
+ public:
+  void declare(Options& options) override {
+    options.option("--backend", backend_, "transport; see `moeshift backends`");
+    options.option("--ranks", ranks_, "ranks that take part, at least 2");
+    options.option("--largest", largest_, "largest message; default 16MiB");
+    options.option("--repetitions", repetitions_, "times that each exchange is run");
+    options.option("--cluster", base_, "machine whose other figures are kept; default: host");
+    options.option("--cluster-file", cluster_file_, "where to write the calibrated machine");
+    options.flag("--validate", validate_,
+                 "also predict 50 random exchanges that the fit has not seen");
+  }
+
+  ExitCode run(Session& session) override {
+    if (ranks_ < 2) throw InputError("--ranks", "expected at least 2");
+    if (repetitions_ < 3) throw InputError("--repetitions", "expected at least 3");
+    const Bytes largest = largest_.value_or(Bytes(std::int64_t{16} << 20));
+    if (largest < Bytes(1 << 16)) throw InputError("--largest", "expected at least 64KiB");
+    samples_ = designed_exchanges(ranks_, largest);
+    held_out_ = random_exchanges(ranks_, largest, session.seed());
+    for (Bytes bytes(1 << 12); bytes <= largest; bytes = bytes * 4) copies_.push_back({bytes, {}});
+    const auto place = process_place(process_environment());
+    measure(session, place);
+    if (place && place->rank != RankId(0)) return ExitCode::kGood;
+    return conclude(session);
+  }
+
+ private:
+  void measure(Session& session, const std::optional<ProcessPlace>& place) {
+    const Backend& backend = find_backend(backend_);
+    if (const std::string reason = backend.unavailable_reason(); !reason.empty()) {
+      throw DeviceError(fmt::format("backend {} cannot be used here: {}", backend.name, reason));
+    }
+    const auto world = backend.open({.ranks = ranks_, .place = place, .settings = {}});
+    ProbeJob job;
+    job.repetitions = repetitions_;
+    job.interrupted = [&session] { return session.progress().interrupted(); };
+    for (const auto* set : {&samples_, &held_out_}) {
+      if (set == &held_out_ && !validate_) continue;
+      for (const ExchangeSample& sample : *set) {
+        auto& exchange = job.exchanges.emplace_back();
+        for (const ProbeMessage& m : sample.messages) {
+          exchange.push_back({m.source, m.destination, m.bytes});
+        }
+      }
+    }
+    for (const CopySample& copy : copies_) job.copies.push_back(copy.bytes);
+    times_ = run_probes(*world, job);
+  }
+
+  ExitCode conclude(Session& session) {
+    for (std::size_t i = 0; i < samples_.size(); ++i) samples_[i].times = times_.exchanges.at(i);
+    for (std::size_t i = 0; i < copies_.size(); ++i) copies_[i].times = times_.copies.at(i);
+    const Calibration fit = fit_link(samples_, ranks_);
+    const CopyCalibration copies = fit_copy(copies_);
+    Report report("calibrate");
+    report.result() = {{"backend", backend_},
+                       {"ranks", ranks_},
+                       {"terms", terms_json(fit.terms)},
+                       {"local_copy", terms_json(copies.terms)},
+                       {"median_relative_error", fit.median_error},
+                       {"p95_relative_error", fit.p95_error},
+                       {"misfits", fit.misfits}};
+    report.note(fmt::format(
+        "{}, {} ranks: {} exchanges, median error {:.1f} %, 95th percentile "
+        "{:.1f} %",
+        backend_, ranks_, samples_.size(), fit.median_error * 100, fit.p95_error * 100));
+    report.table(terms_table(fit, copies));
+    report.table(residuals_table(samples_, fit));
+    if (validate_) add_validation(report, fit);
+    for (const std::string& misfit : fit.misfits) report.note("misfit: " + misfit);
+    if (fit.misfits.empty()) add_cluster(session, report, fit, copies);
+    session.emit(report);
+    return fit.misfits.empty() ? ExitCode::kGood : ExitCode::kNegative;
+  }
+
+  void add_validation(Report& report, const Calibration& fit) {
+    for (std::size_t i = 0; i < held_out_.size(); ++i) {
+      held_out_[i].times = times_.exchanges.at(samples_.size() + i);
+    }
+    const Validation validation = validate(fit, held_out_, ranks_);
+    report.result()["validation"] = validation_json(validation);
+    report.note(
+        fmt::format("held out: {} random exchanges, median error {:.1f} %, 95th "
+                    "percentile {:.1f} %",
+                    held_out_.size(), validation.median_error * 100, validation.p95_error * 100));
+  }
+
+  void add_cluster(Session& session, Report& report, const Calibration& fit,
+                   const CopyCalibration& copies) const {
+    Cluster cluster = session.load_cluster(base_);
+    const std::string source = fmt::format(
+        "moeshift calibrate --backend {} --ranks {}: {} "
+        "exchanges, median error {:.1f} %",
+        backend_, ranks_, samples_.size(), fit.median_error * 100);
+    cluster.name = "calibrated_" + backend_;
+    cluster.source = source;
+    cluster.ranks_per_node = std::max(cluster.ranks_per_node, ranks_);
+    cluster.local_copy = copies.rate;
+    cluster.local_copy_latency = copies.latency;
+    cluster.intra_node = fit.link;
+    cluster.intra_node.source = source;
+    cluster.node_fabric = fit.fabric;
+    cluster.fixed.launch = fit.launch;
+    cluster.fixed.connection = times_.connect / static_cast<double>(ranks_ - 1);
+    cluster.fixed.vote = median(times_.agreements);
+    report.result()["cluster"] = cluster_json(cluster);
+    if (!cluster_file_) return;
+    session.write_file(*cluster_file_,
+                       [&](std::ostream& out) { out << cluster_json(cluster).dump(2) << '\n'; });
+  }
+
+  std::string backend_ = "host";
+  std::size_t ranks_ = 4;
+  std::size_t repetitions_ = 9;
+  std::optional<Bytes> largest_;
+  std::string base_ = "host";
+  std::optional<std::string> cluster_file_;
+  bool validate_ = false;
+  std::vector<ExchangeSample> samples_;
+  std::vector<ExchangeSample> held_out_;
+  std::vector<CopySample> copies_;
+  ProbeTimes times_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_calibrate() {
+  return std::make_unique<Calibrate>();
+}
+
+}  // namespace moeshift::cli

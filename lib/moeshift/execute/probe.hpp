@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// How long exchanges, copies and agreements take on a transport: what calibration is made from.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "moeshift/core/ids.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/execute/backend.hpp"
+
+namespace moeshift {
+
+/// One message of an exchange to be timed.
+struct ProbeTransfer {
+  RankId source;
+  RankId destination;
+  Bytes bytes;
+};
+
+struct ProbeJob {
+  /// Each with at most one transfer per (source, destination).
+  std::vector<std::vector<ProbeTransfer>> exchanges;
+  std::vector<Bytes> copies;  ///< sizes copied inside one rank
+  std::size_t repetitions = 7;
+  Seconds timeout{30.0};
+  std::function<bool()> interrupted;
+};
+
+struct ProbeTimes {
+  std::vector<std::vector<Seconds>> exchanges;  ///< [exchanges][repetitions], the slowest rank's
+  std::vector<std::vector<Seconds>> copies;     ///< [copies][repetitions], of rank 0 alone
+  std::vector<Seconds> agreements;              ///< all-gathers of a few bytes
+  Seconds connect;                              ///< rank 0 connecting to all others
+};
+
+/// Times everything on all ranks of the world, each on a thread of its own where they live here.
+///
+/// Every exchange runs once unmeasured; before each repetition all ranks agree to begin.
+/// @return the times, on the process that hosts rank 0; elsewhere they are empty.
+/// @throws DeviceError when a rank fails or a phase takes longer than the timeout.
+[[nodiscard]] ProbeTimes run_probes(World& world, const ProbeJob& job);
+
+}  // namespace moeshift
