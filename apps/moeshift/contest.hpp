@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "moeshift/core/parallel.hpp"
 #include "moeshift/core/progress.hpp"
@@ -33,7 +34,9 @@ struct Contest {
 /// What one policy came to.
 struct ContestRow {
   std::string policy;
-  Balance train;
+  RankLoads train_loads;  ///< under the new placement
+  RankLoads test_loads;
+  Balance train;  ///< filled by `judge`, as is `test`
   Balance test;
   TransferTotals totals;  ///< bytes only with Contest::expert_bytes
   std::optional<Seconds> predicted;
@@ -41,8 +44,12 @@ struct ContestRow {
 };
 
 /// Plans the previous placement, plans on the training loads from there, schedules and prices the
-/// move, and judges the new placement on both loads.
+/// move, and loads the new placement with both.
 [[nodiscard]] ContestRow try_policy(const Contest& contest, const std::string& policy,
                                     const Planner& planner, Threads threads, Progress& progress);
+
+/// Fills `train` and `test` of every row. All rows are held against the same lower bounds: the
+/// tightest that the best of them certifies.
+void judge(const Contest& contest, Threads threads, std::vector<ContestRow>& rows);
 
 }  // namespace moeshift::cli

@@ -22,6 +22,7 @@ class Usage(CliTest):
         names = self.command_names()
         for name in ("plan", "compare", "check", "models", "clusters", "policies", "trace generate"):
             self.assertIn(name, names)
+        self.assertEqual(len(names), len(set(names)), "a command is listed twice")
 
     def test_every_command_has_a_short_and_a_full_help_with_an_example(self):
         for name in self.command_names():

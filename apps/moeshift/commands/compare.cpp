@@ -108,11 +108,11 @@ class Compare final : public Command {
                    "steps on which each policy planned the placement that it now moves away from; "
                    "default: all start from the initial map of an engine (policy static)");
     options.option("--from", from_, "or the placement (plan file) that all move away from");
-    options.choice("--hierarchy", policy_options_.hierarchy, {"auto", "hierarchical", "global"},
-                   "whether expert groups stay inside a node (deepseek, snake)");
+    declare_policy_options(options, policy_options_);
   }
 
   ExitCode run(Session& session) override {
+    prepare(session);
     const std::vector<std::unique_ptr<Planner>> planners = make_planners();
     const Windows windows = read_windows(session);
     const Contest contest = set_up(session, windows);
@@ -122,11 +122,21 @@ class Compare final : public Command {
       rows.push_back(
           try_policy(contest, policies_[i], *planners[i], session.threads(), session.progress()));
     }
+    judge(contest, session.threads(), rows);
     session.emit(make_report(contest, windows, rows));
     return ExitCode::kGood;
   }
 
  private:
+  /// What a budget in bytes means to the policies.
+  void prepare(Session& session) {
+    if (shape_.model) {
+      policy_options_.expert_bytes = session.load_model(*shape_.model).expert_bytes();
+    } else if (policy_options_.budget) {
+      throw InputError("--budget-bytes", "needs --model, which says how many bytes an expert has");
+    }
+  }
+
   [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners() const {
     std::vector<std::unique_ptr<Planner>> planners;
     std::set<std::string> seen;
@@ -187,7 +197,7 @@ class Compare final : public Command {
                     .expert_bytes = {}};
     if (windows.previous) contest.before = sum_of(windows.previous->loads);
     if (shape_.cluster) contest.cluster = session.load_cluster(*shape_.cluster);
-    if (shape_.model) contest.expert_bytes = session.load_model(*shape_.model).expert_bytes();
+    if (shape_.model) contest.expert_bytes = policy_options_.expert_bytes;
     if (from_) contest.from = read_from(session, header);
     return contest;
   }
