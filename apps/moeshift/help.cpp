@@ -54,7 +54,8 @@ std::string option_line(const OptionRecord& record) {
     help += ": ";
     for (const char c : record.value_name) help += c == '|' ? ", " : std::string(1, c);
   }
-  if (!record.default_text.empty()) help += fmt::format(" [{}]", record.default_text);
+  if (!record.default_text.empty() && !record.required)
+    help += fmt::format(" [{}]", record.default_text);
   if (record.required && !record.positional) help += " (required)";
   std::string line = "  " + left_side(record);
   if (line.size() + 2 > kHelpColumn) {

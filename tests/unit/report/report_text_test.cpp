@@ -42,6 +42,17 @@ TEST_CASE("A table that is too wide becomes one record per row") {
         "static\nbytes   0 B\n");
 }
 
+TEST_CASE("A column of prose wraps before its table becomes records") {
+  Report report("sample");
+  report.table({.title = "",
+                .columns = {"n", "meaning"},
+                .rows = {{Cell::count(std::int64_t{7}), Cell::text("one two three four five six")},
+                         {Cell::count(std::int64_t{12}), Cell::text("short")}}});
+  std::ostringstream out;
+  write_report(out, report, {}, {.format = Format::kTable, .width = 22});
+  CHECK(out.str() == " n  meaning\n 7  one two three four\n    five six\n12  short\n");
+}
+
 TEST_CASE("CSV carries raw figures and quotes what needs it") {
   CHECK(written(Format::kCsv) == "policy,bytes\r\n\"deep,seek\",1500000\r\nstatic,0\r\n");
 }
