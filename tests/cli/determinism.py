@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same input gives the same bytes, on any number of threads and from run to run."""
+import json
+
 import cli
 from cli import CliTest
 
@@ -35,6 +37,15 @@ class Determinism(CliTest):
     def test_compare_is_the_same_on_one_and_two_threads_and_again(self):
         self.same_for_threads("compare", cli.MOE64_LIKE, "--ranks", 8, "--slots", 72, "--cluster", "hgx_h200",
                               "--policies", ",".join(self.policies()))
+
+    def test_moves_are_the_same_plan_on_one_and_two_threads_and_again(self):
+        for name, window in (("old", "0:10"), ("new", "10:20")):
+            self.good("plan", cli.MOE64_LIKE, *SHAPE[:-2], "--windows", window, "-o", f"{name}.json", "-q")
+        model = json.loads((cli.SOURCE / "configs/models/olmoe_1b_7b_bf16.json").read_text())
+        model.update({"name": "moe64", "num_layers": 24, "layer_ids": list(range(24))})
+        self.write("model.json", json.dumps(model))
+        moves = self.same_for_threads("moves", "old.json", "new.json", "--cluster", "hgx_h200", "--model", "model.json")
+        self.assertEqual(len(moves["result"]["plan_hash"]), 64)
 
     def test_a_generated_trace_depends_on_its_seed_alone(self):
         for name, seed in (("a", 7), ("b", 7), ("c", 8)):

@@ -18,7 +18,7 @@ from cli import CliTest  # noqa: E402
 
 FULL = ("--ranks", 32, "--slots", 288, "--cluster", "hgx_h200", "--model", "deepseek_v3_fp8")
 SMALL = ("--ranks", 8, "--slots", 72, "--nodes", 2)
-NO_BASELINE = {"plan_seconds", "moves_tried"}  # measured, or work that may fall without notice
+NO_BASELINE = {"plan_seconds", "moves_tried", "plan_hash"}  # measured, or free to change
 ROUNDING = "0.0000001%"  # sums of doubles may differ in the last digits between compilers
 
 
@@ -74,11 +74,11 @@ class Baselines(CliTest):
         self.held_plan("plan_deepseek_decode", (cli.MOE64_LIKE, *SMALL, "--policy", "deepseek"),
                        ["physical_to_logical=0"])
 
-    def test_the_rearrangement_of_the_shipped_prefill_trace_is_the_same_plan_at_the_same_price(self):
+    def test_the_rearrangement_of_the_shipped_prefill_trace_moves_no_more_at_no_higher_price(self):
         for name, window in (("old", "0:4"), ("new", "4:8")):
             self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--windows", window, "-o", f"{name}.json", "-q")
         self.held("moves_prefill", ("moves", "old.json", "new.json", *FULL[4:]),
-                  ["plan_hash=0", "totals.transfers=0", "totals.local_copies=0", "totals.bytes_by_link.*=0",
+                  ["totals.transfers=0", "totals.local_copies=0", "totals.bytes_by_link.*=0",
                    "totals.rounds=0", "totals.staging_bytes_per_rank=0",
                    f"totals.predicted_seconds.*={ROUNDING}"], {"layers"})
 
