@@ -86,11 +86,14 @@ class Portfolio {
   }
 
   void anneal_pairs(std::uint64_t seed) {
-    const double target = std::max(best_.lower_bound * (1 + effort_.tolerance), 0.985 * best_.peak);
-    PairCounts pairs =
-        anneal_pair_counts(load_, ranks_, counts_, target, effort_.pair_iterations, seed);
+    const PairCounts pairs =
+        anneal_pair_counts(load_, ranks_, counts_, target(), effort_.pair_iterations, seed);
     best_.moves_tried += effort_.pair_iterations;
-    keep_if_better(RankPacking(load_, ranks_, fold_pairs(load_, pairs.counts)));
+    std::vector<std::uint32_t> folded = fold_pairs(load_, pairs.counts);
+    const RankPacking packing(load_, ranks_, folded);
+    // Where a fold clashed with distinctness, exchanges repair what the repair broke.
+    if (packing.peak() > pairs.peak * (1 + 1e-9)) start(std::move(folded));
+    keep_if_better(packing);
   }
 
  private:
@@ -120,7 +123,9 @@ void search(Portfolio& portfolio, std::span<const double> load, std::size_t rank
   portfolio.tighten_bound();
   if (portfolio.done()) return;
   if (slots_per_rank == 2) {
+    constexpr std::size_t kFewRanks = 32;
     portfolio.anneal_pairs(seed);
+    if (ranks <= kFewRanks) portfolio.kick(8 * effort.kicks, seed);
     return;
   }
   if (slots_per_rank < 5) {

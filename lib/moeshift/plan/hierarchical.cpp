@@ -132,7 +132,7 @@ WindowSearchOptions search_options(const LayerProblem& problem, std::span<const 
       lower_bound(load, problem.ranks(), problem.slots()) / mean * (1 + effort.tolerance);
   options.max_steps = 1000;
   options.patience = 60;
-  options.cuts = {0.6, 0.9};
+  options.cuts = {0.0, 0.3, 0.9};
   options.cost_by_load = rule.kind == HomeRule::Kind::kPrice;
   if (rule.kind == HomeRule::Kind::kPrice) {
     options.price = rule.value;

@@ -65,63 +65,97 @@ void LocalSearch::best_swap_with(std::size_t busiest, std::size_t other, Swap& b
 }
 
 LocalSearch::Replacement LocalSearch::best_replacement(std::size_t busiest) {
+  find_holders();
   Replacement best;
   const std::size_t k = packing_.slots_per_rank();
+  std::vector<double> reliefs(k);
+  for (std::size_t i = 0; i < k; ++i) reliefs[i] = relief(packing_.expert(busiest * k + i));
   for (std::size_t slot = 0; slot < packing_.slots(); ++slot) {
     if (packing_.count(packing_.expert(slot)) < 2) continue;
     if (slot / k == busiest) {  // drop it here for a colder expert
       for (std::uint32_t e = 0; e < packing_.experts(); ++e) {
-        if (packing_.load(e) / (packing_.count(e) + 1) >= packing_.share(packing_.expert(slot))) {
-          continue;
-        }
-        try_replacement(slot, e, best);
+        if (packing_.holds(busiest, e)) continue;
+        try_replacement(slot, e, overloaded_.size() > 1 ? relief(e) : 0, best);
       }
       continue;
     }
     for (std::size_t i = 0; i < k; ++i) {  // spare it for another replica of a hot neighbour
-      try_replacement(slot, packing_.expert(busiest * k + i), best);
+      const std::uint32_t e = packing_.expert(busiest * k + i);
+      if (packing_.holds(slot / k, e)) continue;
+      try_replacement(slot, e, reliefs[i], best);
     }
   }
   return best;
 }
 
-void LocalSearch::try_replacement(std::size_t slot, std::uint32_t expert, Replacement& best) {
-  if (packing_.holds(slot / packing_.slots_per_rank(), expert)) return;
-  ++moves_tried_;
-  const double gain = gain_of_replacement(slot, expert);
-  if (gain > best.gain) best = {gain, slot, expert};
+void LocalSearch::find_holders() {
+  overloaded_.clear();
+  for (std::size_t rank = 0; rank < packing_.ranks(); ++rank) {
+    if (packing_.rank_load(rank) > target_) overloaded_.push_back(rank);
+  }
+  first_holder_.assign(packing_.experts() + 1, 0);
+  for (const std::uint32_t e : packing_.slot_experts()) ++first_holder_[e + 1];
+  for (std::size_t e = 0; e < packing_.experts(); ++e) first_holder_[e + 1] += first_holder_[e];
+  std::vector<std::size_t> next(first_holder_.begin(), first_holder_.end() - 1);
+  holders_.resize(packing_.slots());
+  for (std::size_t slot = 0; slot < packing_.slots(); ++slot) {
+    holders_[next[packing_.expert(slot)]++] = slot / packing_.slots_per_rank();
+  }
 }
 
-double LocalSearch::gain_of_replacement(std::size_t slot, std::uint32_t expert) {
+/// What Phi loses when every holder of `expert` is spared the part that one more replica takes.
+double LocalSearch::relief(std::uint32_t expert) const {
+  const double spared =
+      packing_.share(expert) - packing_.load(expert) / (packing_.count(expert) + 1);
+  double sum = 0;
+  for (const std::size_t rank : overloaded_) {
+    if (!packing_.holds(rank, expert)) continue;
+    sum += excess(packing_.rank_load(rank)) - excess(packing_.rank_load(rank) - spared);
+  }
+  return sum;
+}
+
+/// Exact: relief of the holders of `expert`, change of the slot's own rank, burden of the other
+/// holders of the dropped expert; ends as soon as it cannot beat the best any more.
+void LocalSearch::try_replacement(std::size_t slot, std::uint32_t expert, double relief,
+                                  Replacement& best) {
+  ++moves_tried_;
   const std::size_t rank = slot / packing_.slots_per_rank();
   const std::uint32_t dropped = packing_.expert(slot);
-  const double dropped_share = packing_.share(dropped);
-  const double dropped_after = packing_.load(dropped) / (packing_.count(dropped) - 1);
-  const double share = packing_.share(expert);
   const double share_after = packing_.load(expert) / (packing_.count(expert) + 1);
-  double gain = 0;
-  for (std::size_t g = 0; g < packing_.ranks(); ++g) {
-    const double load = packing_.rank_load(g);
-    double after = load;
-    if (g == rank) {
-      after += share_after - dropped_share;
-    } else {
-      if (packing_.holds(g, dropped)) after += dropped_after - dropped_share;
-      if (packing_.holds(g, expert)) after += share_after - share;
-    }
-    gain += excess(load) - excess(after);
+  const double load = packing_.rank_load(rank);
+  double gain = relief + excess(load) - excess(load - packing_.share(dropped) + share_after);
+  if (gain <= best.gain) return;
+  const double burden =
+      packing_.load(dropped) / (packing_.count(dropped) - 1) - packing_.share(dropped);
+  const double spared = packing_.share(expert) - share_after;
+  for (std::size_t i = first_holder_[dropped]; i < first_holder_[dropped + 1]; ++i) {
+    const std::size_t holder = holders_[i];
+    if (holder == rank) continue;
+    const double without =
+        packing_.rank_load(holder) - (packing_.holds(holder, expert) ? spared : 0);
+    gain -= excess(without + burden) - excess(without);
+    if (gain <= best.gain) return;
   }
-  return gain;
+  best = {gain, slot, expert};
 }
 
 void LocalSearch::kick(Rng& rng) {
   const auto slots = static_cast<std::uint32_t>(packing_.slots());
+  const auto experts = static_cast<std::uint32_t>(packing_.experts());
   const std::size_t k = packing_.slots_per_rank();
-  const std::uint32_t swaps = 2 + rng.below(3);
-  for (std::uint32_t done = 0, tries = 0; done < swaps && tries < 64; ++tries) {
+  const std::uint32_t exchanges = 2 + rng.below(3);
+  for (std::uint32_t done = 0, tries = 0; done < exchanges && tries < 64; ++tries) {
     const std::size_t slot = done == 0
                                  ? packing_.busiest() * k + rng.below(static_cast<std::uint32_t>(k))
                                  : rng.below(slots);
+    if (rng.below(4) == 0 && packing_.count(packing_.expert(slot)) > 1) {
+      const std::uint32_t expert = rng.below(experts);
+      if (packing_.holds(slot / k, expert)) continue;
+      packing_.replace(slot, expert);
+      ++done;
+      continue;
+    }
     const std::size_t other = rng.below(slots);
     if (slot / k == other / k) continue;
     if (packing_.holds(other / k, packing_.expert(slot))) continue;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "moeshift/core/rng.hpp"
 #include "moeshift/plan/rank_packing.hpp"
@@ -31,7 +32,7 @@ class LocalSearch {
   void retarget(double target) { target_ = target; }
   /// At most `max_steps` steps.
   Refined refine(std::size_t max_steps);
-  /// A few random swaps, the first on the busiest rank: leaves a local optimum.
+  /// A few random exchanges, the first on the busiest rank: leaves a local optimum.
   void kick(Rng& rng);
   /// Swaps and replacements tried so far.
   [[nodiscard]] std::uint64_t moves_tried() const { return moves_tried_; }
@@ -55,13 +56,17 @@ class LocalSearch {
   [[nodiscard]] Swap best_swap(std::size_t busiest);
   void best_swap_with(std::size_t busiest, std::size_t other, Swap& best);
   [[nodiscard]] Replacement best_replacement(std::size_t busiest);
-  void try_replacement(std::size_t slot, std::uint32_t expert, Replacement& best);
-  [[nodiscard]] double gain_of_replacement(std::size_t slot, std::uint32_t expert);
+  void find_holders();
+  [[nodiscard]] double relief(std::uint32_t expert) const;
+  void try_replacement(std::size_t slot, std::uint32_t expert, double relief, Replacement& best);
 
   RankPacking& packing_;
   double target_;
   std::size_t next_partner_ = 0;
   std::uint64_t moves_tried_ = 0;
+  std::vector<std::size_t> overloaded_;    ///< ranks above the target
+  std::vector<std::size_t> first_holder_;  ///< [experts + 1] into holders_
+  std::vector<std::size_t> holders_;       ///< [slots] ranks, by expert
 };
 
 }  // namespace moeshift

@@ -102,7 +102,7 @@ std::uint32_t pick_receiver(const SortedShares& shares, Rng& rng) {
 }  // namespace
 
 PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
-                              std::vector<std::uint32_t> start, double target,
+                              std::vector<std::uint32_t> start, double bound,
                               std::size_t iterations, std::uint64_t seed) {
   SortedShares shares(load, std::move(start));
   MOESHIFT_CHECK(shares.pairs() == ranks);
@@ -111,8 +111,10 @@ PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
   double mean = 0;
   for (const double tokens : load) mean += tokens / static_cast<double>(ranks);
   Rng rng(seed);
+  // Always a little below the best so far: far below, Phi would not see the peak.
+  double target = std::max(bound, 0.985 * best.peak);
   double excess = shares.excess(target);
-  for (std::size_t i = 0; i < iterations && best.peak > target; ++i) {
+  for (std::size_t i = 0; i < iterations && best.peak > bound; ++i) {
     const std::uint32_t from = pick_donor(shares, rng);
     const std::uint32_t to = pick_receiver(shares, rng);
     if (from == to || shares.counts()[to] >= ranks) continue;
@@ -123,7 +125,10 @@ PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
     if (after <= excess || rng.uniform() < std::exp((excess - after) / heat)) {
       excess = after;
       const double peak = shares.peak();
-      if (peak < best.peak) best = {shares.counts(), peak};
+      if (peak >= best.peak) continue;
+      best = {shares.counts(), peak};
+      target = std::max(bound, 0.985 * best.peak);
+      excess = shares.excess(target);
     } else {
       shares.move_replica(to, from);
     }

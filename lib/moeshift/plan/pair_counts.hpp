@@ -19,11 +19,12 @@ struct PairCounts {
 /// is the best packing for given counts, so that only the counts are left to choose.
 ///
 /// Moves take a replica from a random expert that has several and give it to one of a heavy pair;
-/// Metropolis acceptance on Phi = sum of squared excess over the target. Ends at once when every
+/// Metropolis acceptance on Phi = sum of squared excess over a target just below the best peak so
+/// far. Stops at `bound`, and ends at once when every
 /// expert has one replica. O(iterations * slots).
 /// @param start counts that sum to 2 * ranks, none above `ranks`; the result keeps both.
 [[nodiscard]] PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
-                                            std::vector<std::uint32_t> start, double target,
+                                            std::vector<std::uint32_t> start, double bound,
                                             std::size_t iterations, std::uint64_t seed);
 
 /// Pairs the heaviest replica with the lightest; the experts of every slot, distinct per rank.
