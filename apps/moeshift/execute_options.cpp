@@ -46,8 +46,8 @@ void ExecuteOptions::declare(Options& options) {
   options.option("--ranks-per-gpu", ranks_per_gpu, "nccl, ce: ranks that share one GPU");
   options.flag("--register", register_buffers, "nccl: register the buffers");
   options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
-  options.flag("--rank-threads", rank_threads, "nccl, ce: ranks are threads of one process");
-  options.flag("--rank-processes", rank_processes, "nccl, ce: ranks are processes");
+  options.flag("--rank-threads", rank_threads, "ranks are threads of one process");
+  options.flag("--rank-processes", rank_processes, "ranks are processes");
   options.option("--rendezvous", rendezvous,
                  "tcp:host:port where rank 0 is met; default: as mpirun, srun or torchrun say");
   options.option("--inject", drills,

@@ -81,7 +81,7 @@ class Execute final : public Command {
 
   /// Our place among processes that a launcher started, if the backend can be one of many.
   [[nodiscard]] std::optional<ProcessPlace> place_of(const Backend& backend) const {
-    if (!backend.spans_processes) return std::nullopt;
+    if (!backend.spans_processes && !options_.rank_processes) return std::nullopt;
     std::optional<ProcessPlace> place = process_place(process_environment());
     if (place && !options_.rendezvous.empty()) place->rendezvous = options_.rendezvous;
     return place;

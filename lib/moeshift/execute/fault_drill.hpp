@@ -20,7 +20,7 @@ struct FaultDrill {
     kKill,      ///< SIGKILL to the own process
     kSleep,     ///< the rank stops doing anything for a while
     kHash,      ///< the rank says another plan hash
-    kLose,      ///< the rank never sends what it should for the layer
+    kLose,      ///< the rank sends nothing from this layer on
     kError,     ///< the transport reports an error
     kMemory,    ///< the rank finds no memory
     kInterrupt  ///< as if the user had pressed Ctrl-C

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The embedded default: every rank is a thread of this process, weights lie in host memory.
+// The embedded default: every rank is a thread of this process (or a process of its own, on
+// request), weights lie in host memory.
+#include <string>
 #include <vector>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/host_memory.hpp"
 #include "moeshift/execute/host_transport.hpp"
+#include "moeshift/execute/process_transport.hpp"
+#include "moeshift/execute/rendezvous.hpp"
+#include "moeshift/execute/shared_arena.hpp"
 #include "moeshift/execute/thread_hub.hpp"
 
 namespace moeshift {
@@ -39,21 +44,57 @@ class HostWorld final : public World {
   std::vector<RankId> ranks_;
 };
 
+/// This process is one rank; the others are processes of the same machine.
+class HostProcess final : public World {
+ public:
+  explicit HostProcess(const ProcessPlace& place) : place_(place), self_{place.rank} {}
+
+  std::size_t size() const override { return place_.world; }
+  std::span<const RankId> local_ranks() const override { return self_; }
+
+  Member join(RankId, Deadline deadline) override {
+    Member member;
+    member.control = open_process_control(place_, deadline);
+    const auto sharers = static_cast<std::int64_t>(place_.world);
+    auto arena = std::make_shared<SharedArena>(available_host_memory() / sharers);
+    member.memory = std::make_unique<HostMemory>(arena, 1);
+    member.transport = std::make_unique<ProcessTransport>(*member.control, arena, deadline);
+    return member;
+  }
+
+ private:
+  ProcessPlace place_;
+  std::vector<RankId> self_;
+};
+
 std::string always_available() {
   return {};
 }
 
-Launch in_this_process(const WorldOptions&) {
-  return Launch::kHere;
+/// "processes" is the only setting there is; "threads" is how it is anyway.
+bool wants_processes(const WorldOptions& options) {
+  for (const auto& [name, value] : options.settings) {
+    if (name != "processes" && name != "threads") {
+      throw InputError("--" + name, "the host transport has no such setting");
+    }
+  }
+  return options.settings.contains("processes");
+}
+
+Launch launch_host(const WorldOptions& options) {
+  return wants_processes(options) && !options.place ? Launch::kSpawn : Launch::kHere;
 }
 
 std::unique_ptr<World> open_host(const WorldOptions& options) {
   if (options.ranks == 0) throw InputError("--ranks", "expected at least 1");
-  if (!options.settings.empty()) {
-    throw InputError("--" + options.settings.begin()->first,
-                     "the host transport has no such setting");
+  if (!wants_processes(options)) return std::make_unique<HostWorld>(options.ranks);
+  MOESHIFT_CHECK(options.place.has_value());
+  if (options.place->world != options.ranks) {
+    throw InputError("--ranks", "the placements have " + std::to_string(options.ranks) +
+                                    " ranks, " + options.place->started_by + " started " +
+                                    std::to_string(options.place->world));
   }
-  return std::make_unique<HostWorld>(options.ranks);
+  return std::make_unique<HostProcess>(*options.place);
 }
 
 }  // namespace
@@ -62,7 +103,7 @@ Backend host_backend() {
   return {.name = "host",
           .summary = "ranks are threads, weights in host memory; runs everywhere",
           .unavailable_reason = &always_available,
-          .launch = &in_this_process,
+          .launch = &launch_host,
           .open = &open_host,
           .spans_processes = false};
 }

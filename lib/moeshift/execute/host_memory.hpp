@@ -11,20 +11,30 @@
 
 namespace moeshift {
 
+/// Where host memory comes from. Thread-safe.
+class MemorySource {
+ public:
+  MemorySource() = default;
+  MemorySource(const MemorySource&) = delete;
+  MemorySource& operator=(const MemorySource&) = delete;
+  virtual ~MemorySource() = default;
+
+  /// Page-aligned, zeroed when first touched, kept until the source goes away.
+  /// @throws InfeasibleError when there is no more.
+  [[nodiscard]] virtual std::byte* allocate(Bytes bytes) = 0;
+  [[nodiscard]] virtual Bytes left() const = 0;
+};
+
 /// Anonymous mappings with one common limit. Outlives every rank that reads another rank's
-/// memory, so a rank that gives up never unmaps what a peer still copies from. Thread-safe.
-class HostArena {
+/// memory, so a rank that gives up never unmaps what a peer still copies from.
+class HostArena final : public MemorySource {
  public:
   /// @param limit bytes that may be handed out in all.
   explicit HostArena(Bytes limit) : limit_(limit) {}
-  HostArena(const HostArena&) = delete;
-  HostArena& operator=(const HostArena&) = delete;
-  ~HostArena();
+  ~HostArena() override;
 
-  /// Page-aligned, zeroed when first touched.
-  /// @throws InfeasibleError when the limit or the system refuses.
-  [[nodiscard]] std::byte* allocate(Bytes bytes);
-  [[nodiscard]] Bytes left() const;
+  [[nodiscard]] std::byte* allocate(Bytes bytes) override;
+  [[nodiscard]] Bytes left() const override;
 
  private:
   struct Mapping {
@@ -45,7 +55,7 @@ class HostArena {
 class HostMemory final : public DeviceMemory {
  public:
   /// @param sharers ranks that allocate from the same arena: what is left is split among them.
-  HostMemory(std::shared_ptr<HostArena> arena, std::size_t sharers)
+  HostMemory(std::shared_ptr<MemorySource> arena, std::size_t sharers)
       : arena_(std::move(arena)), sharers_(sharers) {}
 
   [[nodiscard]] std::optional<Bytes> available() const override;
@@ -60,7 +70,7 @@ class HostMemory final : public DeviceMemory {
   void corrupt(std::byte* byte) override;
 
  private:
-  std::shared_ptr<HostArena> arena_;
+  std::shared_ptr<MemorySource> arena_;
   std::size_t sharers_;
 };
 

@@ -30,7 +30,7 @@ JournalRecord record_of(const JsonReader& json) {
   return {.rank = RankId(json.at("rank").whole()),
           .layer = LayerId(json.at("layer").whole()),
           .wave = static_cast<std::size_t>(json.at("wave").whole()),
-          .phase = Phase::kCommitted,
+          .phase = Phase::kVoted,
           .epoch = static_cast<std::uint32_t>(json.at("epoch").whole())};
 }
 
@@ -48,8 +48,9 @@ void add_line(Journal& journal, const JsonReader& json) {
     add_header(journal, json);
   } else if (journal.header.ranks == 0) {
     json.fail("a journal's header first");
-  } else if (const auto phase = json.find("phase"); phase && phase->string() == "committed") {
-    journal.committed.push_back(record_of(json));
+  } else if (const auto phase = json.find("phase");
+             phase && (phase->string() == "voted" || phase->string() == "committed")) {
+    journal.decided.push_back(record_of(json));
   }
 }
 
@@ -67,27 +68,14 @@ void apply_waves(std::span<ExpertId> row, const Placement& old, const Placement&
   }
 }
 
-using Progress = std::map<std::pair<LayerId, RankId>, std::size_t>;
-
-Progress waves_committed(const Journal& journal) {
-  Progress waves;
-  for (const JournalRecord& record : journal.committed) {
-    std::size_t& committed = waves[{record.layer, record.rank}];
-    committed = std::max(committed, record.wave + 1);
+/// Waves of each layer that were voted for. One voice is enough: a vote is unanimous or none.
+std::map<LayerId, std::size_t> waves_decided(const Journal& journal) {
+  std::map<LayerId, std::size_t> waves;
+  for (const JournalRecord& record : journal.decided) {
+    std::size_t& decided = waves[record.layer];
+    decided = std::max(decided, record.wave + 1);
   }
   return waves;
-}
-
-void check_covered(const Placement& placement, const TransferPlan& plan) {
-  for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
-    const std::vector<ExpertId> lost = placement.uncovered(layer);
-    if (lost.empty()) continue;
-    throw InputError(
-        "--resume",
-        fmt::format("no rank holds expert {} of layer {} any more ({} lost in all); "
-                    "load that layer from its checkpoint",
-                    lost.front().value(), plan.layers[layer.index()].layer.value(), lost.size()));
-  }
 }
 
 }  // namespace
@@ -148,21 +136,19 @@ Placement placement_after(const Journal& journal, const Placement& old, const Pl
   if (old.slots() != next.slots() || old.ranks() != next.ranks()) {
     throw InputError("--resume", "cannot resume a change of the world's shape");
   }
-  const Progress waves = waves_committed(journal);
+  const std::map<LayerId, std::size_t> waves = waves_decided(journal);
   IdMatrix<LayerId, SlotId, ExpertId> slots = old.physical_to_logical();
   for (const LayerId layer : all_ids<LayerId>(old.layers())) {
     const LayerMoves& moves = plan.layers[layer.index()];
+    const auto decided = waves.find(moves.layer);
+    if (decided == waves.end()) continue;
     for (const RankId rank : all_ids<RankId>(old.ranks())) {
-      const auto committed = waves.find({moves.layer, rank});
-      if (committed == waves.end()) continue;
       const std::span<ExpertId> row =
           slots.row(layer).subspan(rank.index() * old.slots_per_rank(), old.slots_per_rank());
-      apply_waves(row, old, next, moves, layer, rank, committed->second);
+      apply_waves(row, old, next, moves, layer, rank, decided->second);
     }
   }
-  Placement placement(old.experts(), old.ranks(), std::move(slots));
-  check_covered(placement, plan);
-  return placement;
+  return Placement(old.experts(), old.ranks(), std::move(slots));
 }
 
 }  // namespace moeshift

@@ -52,8 +52,8 @@ struct JournalHeader {
 
 /// A journal read back.
 struct Journal {
-  JournalHeader header;  ///< of the first run
-  std::vector<JournalRecord> committed;
+  JournalHeader header;                ///< of the first run
+  std::vector<JournalRecord> decided;  ///< voted for or committed, by any rank
 };
 
 /// Reads all of `in`. A last line cut short by a crash is ignored, everything else must be well
@@ -64,12 +64,12 @@ struct Journal {
 /// SHA-256 over shape and slots.
 [[nodiscard]] std::string content_hash(const Placement& placement);
 
-/// Where the experts are after the commits of `journal`: what a resumed run starts from.
+/// Where the experts are after the votes of `journal`: what a resumed run starts from.
 ///
-/// A rank that committed a layer holds what `next` says there, any other what `old` says.
-/// @param first_layer the plan's number of layer 0 of the placements.
-/// @throws InputError when the journal is about other placements, or naming experts that no rank
-///         holds any more (they must come from a checkpoint).
+/// A layer that any rank saw voted for is new everywhere, for the vote was unanimous and the
+/// decision stands (two-phase commit: a participant that comes back rolls forward). A rank that
+/// died between the vote and its commit has lost its memory anyway, and loads what `next` says.
+/// @throws InputError when the journal is about another plan, or the world's shape changes.
 [[nodiscard]] Placement placement_after(const Journal& journal, const Placement& old,
                                         const Placement& next, const TransferPlan& plan);
 

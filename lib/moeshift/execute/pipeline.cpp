@@ -88,7 +88,7 @@ bool Pipeline::ready_to_issue(Flight& flight, const ExchangeStep& step) {
 void Pipeline::issue(Flight& flight, const ExchangeStep& step) {
   flight.gather.reset();
   std::vector<Message> messages = memory_.messages(step.messages, flight.set);
-  if (muted_unit_ == flight.unit) {
+  if (muted_from_ && flight.unit >= *muted_from_) {
     std::erase_if(messages, [](const Message& m) { return m.direction == Direction::kSend; });
   }
   if (!messages.empty()) flight.exchanges.push_back(member_.transport->exchange(messages));

@@ -42,8 +42,9 @@ class Pipeline {
   Pipeline(Member& member, const RankProgram& program, const RankMemory& memory,
            const ShuffleOptions& options, PipelineEvents events);
 
-  /// Drops what this rank should send in the unit. For fault drills.
-  void mute(std::optional<std::size_t> unit) { muted_unit_ = unit; }
+  /// Drops what this rank should send in this unit and after it (a channel that is first in first
+  /// out has no holes). For fault drills.
+  void mute_from(std::size_t unit) { muted_from_ = unit; }
 
   /// Units before `limit` may be started (layered mode: the end of the step's share).
   void allow(std::size_t limit) { limit_ = limit; }
@@ -79,7 +80,7 @@ class Pipeline {
   std::size_t next_unit_ = 0;
   std::size_t limit_ = 0;
   std::size_t committed_everywhere_ = 0;
-  std::optional<std::size_t> muted_unit_;
+  std::optional<std::size_t> muted_from_;
   std::optional<std::size_t> busy_with_;
   SteadyClock::time_point next_send_;  ///< pacing: no step before this
 };

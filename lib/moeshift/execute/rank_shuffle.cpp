@@ -141,7 +141,8 @@ void RankShuffle::perform() {
   keep_unchanged_layers();
   pipeline_.emplace(member_, program_, *memory_, options_, events());
   for (std::size_t unit = 0; unit < program_.units.size(); ++unit) {
-    if (drill_of(FaultDrill::Kind::kLose, program_.units[unit]) != nullptr) pipeline_->mute(unit);
+    if (drill_of(FaultDrill::Kind::kLose, program_.units[unit]) != nullptr)
+      pipeline_->mute_from(unit);
   }
   Seconds stalled{0.0};
   while (committed_ < program_.units.size()) {
@@ -198,7 +199,7 @@ std::size_t RankShuffle::vote() {
   const std::size_t mine = committed_ + pipeline_->staged();
   const Unit& unit = program_.units[committed_];
   where_ = topic(unit, Phase::kStaged, "vote");
-  if (mine > committed_) drill(unit, Phase::kStaged);
+  while (voted_ < mine) drill(program_.units[voted_++], Phase::kStaged);
   const SteadyClock::time_point begin = SteadyClock::now();
   // A vote is awaited a little longer than experts are, so that who starves speaks up first.
   const std::vector<std::string> said =

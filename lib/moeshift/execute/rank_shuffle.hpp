@@ -72,8 +72,9 @@ class RankShuffle {
   std::optional<Pipeline> pipeline_;
   std::unique_ptr<Foreground> foreground_;
   RankOutcome outcome_;
-  WaitTopic where_;  ///< what this rank is at, for failures that do not know
-  std::size_t committed_ = 0;
+  WaitTopic where_;            ///< what this rank is at, for failures that do not know
+  std::size_t committed_ = 0;  ///< units
+  std::size_t voted_ = 0;      ///< units that this rank has announced as staged
   SteadyClock::time_point start_;
 };
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""execute on threads: what it answers, what it refuses, what it finds."""
+import fcntl
+import json
+
+import execution
+
+
+class ExecuteCommand(execution.ExecutionTest):
+    def test_the_result_has_the_documented_keys_and_every_byte_is_verified(self):
+        result = self.performed()
+        for key in ("transport", "verified", "mismatched_bytes", "measured_seconds", "predicted_seconds",
+                    "bytes_by_link", "payload_bytes_per_second", "layers", "plan_hash"):
+            self.assertIn(key, result)
+        self.assertEqual(result["transport"], "host")
+        self.assertTrue(result["verified"])
+        self.assertEqual(result["mismatched_bytes"], 0)
+        self.assertEqual([layer["phase"] for layer in result["layers"]], ["verified"] * execution.LAYERS)
+        self.assertGreater(result["measured_seconds"]["total"], 0)
+        self.assertGreater(result["bytes_by_link"]["intra_node"], 0)
+
+    def test_it_says_how_much_memory_it_takes_before_it_takes_it(self):
+        self.assertTrue(self.good(*self.words()).err.startswith("memory: "))
+
+    def test_a_corrupted_byte_fails_with_exit_1_and_names_layer_and_rank_and_slot(self):
+        result = self.failed("--inject", "corrupt:4,2,5", code=1, says=("layer 4, rank 2, slot 5", "first at offset 0"))
+        self.assertIn("1 WRONG bytes", result.out)
+
+    def test_layers_keep_the_numbers_they_have_in_the_model(self):
+        layers = self.performed("--layers", "2:4")["layers"]
+        self.assertEqual([layer["layer"] for layer in layers], [2, 3])
+
+    def test_scale_shrinks_the_bytes(self):
+        whole = self.performed()["bytes_by_link"]["intra_node"]
+        part = self.performed("--scale", "1/16")["bytes_by_link"]["intra_node"]
+        self.assertEqual(whole, part * 16)
+
+    def test_every_mode_moves_the_same_bytes(self):
+        for mode in ("sync", "layered:2", "async"):
+            for buffers in (1, 2, 3):
+                result = self.performed("--mode", mode, "--buffers", buffers)
+                self.assertTrue(result["verified"], f"{mode} {buffers}")
+                self.assertEqual(result["mode"], mode)
+
+    def test_the_timeline_has_stage_vote_commit_and_verify_of_every_rank(self):
+        self.good(*self.words("--timeline", "timeline.json"))
+        events = json.loads((self.folder / "timeline.json").read_text())
+        events = events["traceEvents"] if isinstance(events, dict) else events
+        self.assertTrue({"stage", "vote", "commit", "verify"} <= {event.get("cat") for event in events})
+
+    def test_the_journal_takes_every_layer_through_all_phases_in_order(self):
+        self.good(*self.words("--journal", "journal"))
+        order = ["staging", "staged", "voted", "committed", "verified"]
+        reached = {}
+        for line in self.journal():
+            if "phase" in line and line["layer"] == 1:
+                reached.setdefault(line["rank"], []).append(line["phase"])
+        self.assertEqual(reached, {rank: order for rank in range(execution.RANKS)})
+
+    def test_a_second_run_on_a_locked_journal_is_turned_away(self):
+        self.write("journal", "")
+        with open(self.folder / "journal", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.failed("--journal", "journal", code=3, says=("another rearrangement is running",))
+
+    def test_a_used_journal_is_not_started_over_by_accident(self):
+        self.good(*self.words("--journal", "journal"))
+        self.failed("--journal", "journal", code=2, says=("--resume",))
+
+    def test_resume_refuses_the_journal_of_another_rearrangement(self):
+        self.good(*self.words("--journal", "journal", "--layers", 3))
+        self.failed("--journal", "journal", "--resume", code=2, says=("another rearrangement",))
+
+    def test_resume_after_the_end_moves_nothing(self):
+        self.good(*self.words("--journal", "journal"))
+        result = self.performed("--journal", "journal", "--resume")
+        self.assertTrue(result["verified"])
+        self.assertEqual(sum(result["bytes_by_link"].values()), 0)
+
+    def test_bad_options_are_refused(self):
+        for words in (("--scale", "2"), ("--scale", "0"), ("--scale", "x"), ("--layers", "4:2"), ("--layers", "99"),
+                      ("--mode", "layered:0"), ("--mode", "fast"), ("--buffers", "0"), ("--timeout", "0"),
+                      ("--backend", "hots"), ("--inject", "kill:1"), ("--resume",), ("--max-ctas", "4")):
+            self.failed(*words, code=2)
+
+    def test_backends_lists_host_as_usable_and_says_why_others_are_not(self):
+        rows = self.good("backends", "--format", "json").json()["result"]["backends"]
+        self.assertEqual([row["name"] for row in rows], ["host", "mpi", "nccl", "ce"])
+        self.assertTrue(rows[0]["available"])
+        for row in rows:
+            self.assertEqual(row["available"], row["reason"] == "")

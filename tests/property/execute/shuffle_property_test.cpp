@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/catch.hpp"
+#include "tests/support/worlds.hpp"
+
+using namespace moeshift;
+
+namespace {
+
+/// A rearrangement of any shape: worlds that grow or shrink, empty slots, several nodes.
+test::Rearrangement any_rearrangement(Rng& rng) {
+  const std::size_t experts = 4 + rng.below(20);
+  const auto shape_of_world = [&](std::size_t ranks) {
+    const std::size_t least = (experts + ranks - 1) / ranks;
+    return test::PlacementShape{1, experts, ranks, least + rng.below(3)};
+  };
+  test::PlacementShape before = shape_of_world(1 + rng.below(6));
+  test::PlacementShape after = shape_of_world(rng.below(2) == 0 ? before.ranks : 1 + rng.below(6));
+  before.layers = after.layers = 1 + rng.below(5);
+  const double empty = rng.below(3) == 0 ? 0.3 : 0.0;
+  Placement old = test::random_placement(before, rng, empty);
+  Placement next = rng.below(4) == 0 && before.ranks == after.ranks
+                       ? test::with_swaps(old, rng.below(4), rng)
+                       : test::random_placement(after, rng, empty);
+  const std::size_t nodes =
+      1 + rng.below(static_cast<std::uint32_t>(std::max(old.ranks(), next.ranks())));
+  return test::rearrangement(std::move(old), std::move(next), nodes,
+                             single_tensor_layout(Bytes(16 + rng.below(3000))));
+}
+
+ShuffleOptions any_options(Rng& rng) {
+  ShuffleOptions options;
+  options.buffers = 1 + rng.below(4);
+  options.mode = static_cast<ShuffleMode>(rng.below(3));
+  options.layers_per_step = 1 + rng.below(3);
+  options.pack_below = Bytes(rng.below(2) == 0 ? 0 : 1 << 20);
+  options.seed = rng.next();
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("any rearrangement by any options leaves every slot byte for byte as planned") {
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(0, 150)));
+  INFO("seed " << seed);
+  Rng rng = Rng::stream(20805, seed);
+  const test::Rearrangement work = any_rearrangement(rng);
+  const ShuffleOptions options = any_options(rng);
+  const auto world = host_backend().open({.ranks = work.plan.ranks, .place = {}, .settings = {}});
+  const std::vector<RankOutcome> outcomes = run_world(*world, work.job(), options);
+  REQUIRE(outcomes.size() == work.plan.ranks);
+  for (const RankOutcome& outcome : outcomes) {
+    INFO((outcome.failure ? outcome.failure->message() : ""));
+    REQUIRE_FALSE(outcome.failure);
+    REQUIRE(outcome.faults.empty());
+    for (const LayerOutcome& layer : outcome.layers) REQUIRE(layer.phase == Phase::kVerified);
+  }
+}
+
+TEST_CASE("after any failure every layer of every rank is wholly old or wholly new") {
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(0, 60)));
+  INFO("seed " << seed);
+  Rng rng = Rng::stream(18343, seed);
+  const test::Rearrangement work = any_rearrangement(rng);
+  ShuffleOptions options = any_options(rng);
+  options.timeout = Seconds(0.3);
+  FaultDrill drill;
+  constexpr std::array kKinds = {FaultDrill::Kind::kLose, FaultDrill::Kind::kError,
+                                 FaultDrill::Kind::kInterrupt, FaultDrill::Kind::kSleep};
+  drill.kind = kKinds[rng.below(4)];
+  drill.rank = RankId(rng.below(static_cast<std::uint32_t>(work.plan.ranks)));
+  drill.layer = LayerId(rng.below(static_cast<std::uint32_t>(work.plan.layers.size())));
+  drill.phase = rng.below(2) == 0 ? Phase::kStaging : Phase::kStaged;
+  drill.duration = Seconds(60.0);
+  options.drills = {drill};
+  const auto world = host_backend().open({.ranks = work.plan.ranks, .place = {}, .settings = {}});
+  const Deadline hang = Deadline::in(Seconds(30.0));
+  std::uint64_t slots = 0;
+  for (const RankOutcome& outcome : run_world(*world, work.job(), options)) {
+    CHECK(outcome.faults.empty());
+    slots += outcome.slots_verified;
+    // On a busy machine the short timeout may be over before anything is in place.
+    if (outcome.failure && outcome.failure->phase == Phase::kSetup) ++slots;
+  }
+  CHECK(slots > 0);
+  CHECK_FALSE(hang.expired());
+}
