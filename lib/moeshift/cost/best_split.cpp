@@ -85,30 +85,35 @@ class FlowGraph {
 
 }  // namespace
 
-void best_split(std::span<const double> load, std::span<const std::vector<std::size_t>> holders,
-                std::span<double> ranks) {
+std::vector<std::vector<double>> best_split(std::span<const double> load,
+                                            std::span<const std::vector<std::size_t>> holders,
+                                            std::size_t ranks) {
+  std::vector<std::vector<double>> split(load.size());
+  for (std::size_t e = 0; e < load.size(); ++e) split[e].assign(holders[e].size(), 0.0);
   const double total = std::accumulate(load.begin(), load.end(), 0.0);
-  std::fill(ranks.begin(), ranks.end(), 0.0);
-  if (total <= 0) return;
-  const std::size_t source = load.size() + ranks.size();
+  if (total <= 0) return split;
+  const std::size_t source = load.size() + ranks;
   const std::size_t sink = source + 1;
   FlowGraph graph(sink + 1);
+  std::vector<std::vector<std::size_t>> to_holder(load.size());
   for (std::size_t e = 0; e < load.size(); ++e) {
     if (load[e] <= 0) continue;
     graph.add(source, e, load[e]);
-    for (const std::size_t rank : holders[e]) graph.add(e, load.size() + rank, load[e]);
+    for (const std::size_t rank : holders[e]) {
+      to_holder[e].push_back(graph.add(e, load.size() + rank, load[e]));
+    }
   }
-  double limit = total / static_cast<double>(ranks.size());
+  const double mean = total / static_cast<double>(ranks);
   std::vector<std::size_t> into_sink;
-  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-    into_sink.push_back(graph.add(load.size() + rank, sink, limit));
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    into_sink.push_back(graph.add(load.size() + rank, sink, mean));
   }
   const double least = 1e-12 * total;
   double pushed = graph.push_all(source, sink, least);
-  for (std::size_t rise = 0; rise < ranks.size() && total - pushed > 1e-9 * total; ++rise) {
+  for (std::size_t rise = 0; rise < ranks && total - pushed > 1e-9 * total; ++rise) {
     // What is stuck can only go to the ranks on the source's side, which are all full.
     double full = 0;
-    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
       full += graph.reached(load.size() + rank) ? 1 : 0;
     }
     if (full == 0) break;
@@ -116,7 +121,10 @@ void best_split(std::span<const double> load, std::span<const std::vector<std::s
     for (const std::size_t edge : into_sink) graph.widen(edge, by);
     pushed += graph.push_all(source, sink, least);
   }
-  for (std::size_t rank = 0; rank < ranks.size(); ++rank) ranks[rank] = graph.flow(into_sink[rank]);
+  for (std::size_t e = 0; e < load.size(); ++e) {
+    for (std::size_t i = 0; i < to_holder[e].size(); ++i) split[e][i] = graph.flow(to_holder[e][i]);
+  }
+  return split;
 }
 
 }  // namespace moeshift

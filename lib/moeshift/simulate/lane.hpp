@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/cost/dispatch.hpp"
 #include "moeshift/forecast/forecaster.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/simulate/decision.hpp"
-#include "moeshift/simulate/dispatch.hpp"
 #include "moeshift/simulate/lane_result.hpp"
 #include "moeshift/simulate/mode.hpp"
 #include "moeshift/simulate/rearrangement_run.hpp"

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "moeshift/core/units.hpp"
+#include "moeshift/cost/dispatch.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/topology.hpp"
-#include "moeshift/simulate/dispatch.hpp"
 #include "moeshift/simulate/serving_parameters.hpp"
 
 namespace moeshift {
