@@ -5,8 +5,10 @@ namespace moeshift::cli {
 
 void declare_common(OptionSet& options, CommonOptions& common) {
   options.begin_common();
-  options.choice("--format", common.format, {"table", "json", "csv", "markdown"},
-                 "form of the answer");
+  if (!options.has("--format")) {  // export writes an engine's file: its formats are others
+    options.choice("--format", common.format, {"table", "json", "csv", "markdown"},
+                   "form of the answer");
+  }
   options.option("-o,--output", common.output,
                  "file for the answer; '-' is standard output. A file gets JSON unless --format or "
                  "its ending (.csv, .md, .txt) says otherwise");

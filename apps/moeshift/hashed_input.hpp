@@ -2,6 +2,7 @@
 // An input stream that knows the hash of everything that passed through it.
 #pragma once
 
+#include <cstdint>
 #include <fstream>
 #include <functional>
 #include <istream>
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/core/progress.hpp"
 #include "moeshift/core/sha256.hpp"
 
 namespace moeshift::cli {
@@ -17,7 +19,10 @@ namespace moeshift::cli {
 /// Reads from another buffer in large blocks and hashes them.
 class HashingBuffer final : public std::streambuf {
  public:
-  explicit HashingBuffer(std::streambuf& source);
+  /// Told after every block how many bytes have been read; what it throws leaves the stream.
+  using OnBlock = std::function<void(std::uint64_t bytes)>;
+
+  explicit HashingBuffer(std::streambuf& source, OnBlock on_block = {});
   /// Reads the rest and returns the hash of the whole.
   [[nodiscard]] std::string finish();
 
@@ -26,17 +31,20 @@ class HashingBuffer final : public std::streambuf {
 
  private:
   std::streambuf& source_;
+  OnBlock on_block_;
+  std::uint64_t read_ = 0;
   Sha256 hash_;
   std::vector<char> block_;
 };
 
-/// A file or standard input; on destruction reports path and hash to `on_done`.
+/// A file or standard input; on destruction reads what is left and reports the hash of all of it to
+/// `on_done`. Ctrl-C ends reading (InterruptedError) and that rest (an empty hash).
 class HashedInput final : public std::istream {
  public:
   using OnDone = std::function<void(const std::string& hash)>;
 
   /// @param path "-" = standard input. @throws InputError when the file cannot be opened.
-  HashedInput(const std::string& path, OnDone on_done);
+  HashedInput(const std::string& path, Progress& progress, OnDone on_done);
   ~HashedInput() override;
   HashedInput(const HashedInput&) = delete;
   HashedInput& operator=(const HashedInput&) = delete;

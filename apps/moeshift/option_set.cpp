@@ -139,6 +139,13 @@ void OptionSet::flag(const std::string& names, bool& value, const std::string& h
   records_.back().store = [&value](const std::vector<std::string>&) { value = true; };
 }
 
+bool OptionSet::has(const std::string& spelling) const {
+  return std::any_of(records_.begin(), records_.end(), [&](const OptionRecord& record) {
+    const std::vector<std::string> names = spellings(record);
+    return std::find(names.begin(), names.end(), spelling) != names.end();
+  });
+}
+
 void OptionSet::require_last() {
   records_.back().required = true;
 }

@@ -54,6 +54,8 @@ class OptionSet final : public Options {
   /// From here on, what is declared is common to all commands.
   void begin_common() { common_ = true; }
   [[nodiscard]] const std::vector<OptionRecord>& records() const { return records_; }
+  /// Whether an option of this spelling has been declared.
+  [[nodiscard]] bool has(const std::string& spelling) const;
 
  private:
   OptionRecord& add(const std::string& names, const std::string& value_name,

@@ -18,6 +18,13 @@ void check_agreement(const MoeModel& model, const TraceHeader& trace) {
                       model.num_layers, model.num_experts, trace.num_layers, trace.num_experts));
 }
 
+/// More than any machine has, and few enough that a slip of the hand does not fill the memory.
+void check_count(const char* option, std::size_t count) {
+  constexpr std::size_t kMost = std::size_t{1} << 20U;
+  if (count >= 1 && count <= kMost) return;
+  throw InputError(option, fmt::format("expected 1 .. {}, got {}", kMost, count));
+}
+
 }  // namespace
 
 void PlanShape::declare(Options& options) {
@@ -32,6 +39,8 @@ void PlanShape::declare(Options& options) {
 }
 
 Topology PlanShape::topology(Session& session) const {
+  check_count("--ranks", ranks);
+  check_count("--slots", slots);
   if (cluster) return session.load_cluster(*cluster).topology(ranks, nodes);
   return Topology(ranks, nodes.value_or(1));
 }

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "moeshift/core/interrupted.hpp"
+
 #include "apps/moeshift/interrupt.hpp"
 
 namespace moeshift::cli {
@@ -25,10 +27,7 @@ std::string bar(std::uint64_t done, std::uint64_t total) {
 }  // namespace
 
 ProgressBar::ProgressBar(bool quiet)
-    : quiet_(quiet),
-      terminal_(::isatty(STDERR_FILENO) != 0),
-      began_(Clock::now()),
-      last_drawn_(began_) {}
+    : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) != 0), last_drawn_(Clock::now()) {}
 
 ProgressBar::~ProgressBar() {
   clear();
@@ -39,32 +38,38 @@ bool ProgressBar::interrupted() const {
 }
 
 void ProgressBar::clear() {
+  const std::scoped_lock lock(mutex_);
   if (drawn_ && terminal_) std::fputs("\r\033[K", stderr);
   drawn_ = false;
 }
 
 void ProgressBar::update(std::string_view what, std::uint64_t done, std::uint64_t total) {
+  if (interrupted()) throw InterruptedError();
   if (quiet_) return;
   const std::scoped_lock lock(mutex_);
   const Clock::time_point now = Clock::now();
-  if (what_ != what) {
-    what_ = what;
-    began_ = now;
-  }
-  const auto pause = terminal_ ? 100ms : 10'000ms;
-  if (now - began_ < 1s || now - last_drawn_ < pause) return;
-  draw(what, done, total, now);
+  auto began = began_.find(what);
+  if (began == began_.end()) began = began_.emplace(what, now).first;
+  if (!due(what, began->second, now)) return;
+  draw(what, done, total, Seconds(std::chrono::duration<double>(now - began->second).count()));
+  shown_ = what;
   last_drawn_ = now;
 }
 
+bool ProgressBar::due(std::string_view what, Clock::time_point began, Clock::time_point now) {
+  const auto pause = terminal_ ? 100ms : 10'000ms;
+  if (now - began < 1s || now - last_drawn_ < pause) return false;
+  const bool other_is_alive = shown_ != what && now - last_drawn_ < 3 * pause;
+  return !drawn_ || !other_is_alive;
+}
+
 void ProgressBar::draw(std::string_view what, std::uint64_t done, std::uint64_t total,
-                       Clock::time_point now) {
-  const double elapsed = std::chrono::duration<double>(now - began_).count();
+                       Seconds elapsed) {
   std::string line = fmt::format("{}  {}", what, done);
   if (total > 0 && done > 0) {
     const double share = static_cast<double>(done) / static_cast<double>(total);
     line = fmt::format("{}  {}  {:3.0f} %  ETA {:.0f} s", what, bar(done, total), share * 100,
-                       elapsed * (1 - share) / share);
+                       elapsed.count() * (1 - share) / share);
   }
   std::fputs((terminal_ ? "\r\033[K" + line : line + "\n").c_str(), stderr);
   std::fflush(stderr);

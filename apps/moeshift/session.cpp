@@ -8,6 +8,7 @@
 #include <iostream>
 #include <iterator>
 #include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/report/report_text.hpp"
@@ -81,6 +83,8 @@ struct Session::State {
   explicit State(bool quiet) : bar(quiet) {}
   ProgressBar bar;
   ResultMeta meta;
+  bool standard_input_taken = false;
+  bool cut_short = false;  ///< Ctrl-C while an input was read to its end: its hash is not known
 };
 
 Session::Session(std::vector<std::string> argv, CommonOptions common)
@@ -105,8 +109,12 @@ std::string Session::name_of_input(const std::string& path) {
 }
 
 std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
-  return std::make_unique<HashedInput>(path, [this, path](const std::string& hash) {
+  if (path == "-" && std::exchange(state_->standard_input_taken, true)) {
+    throw InputError("-", "standard input can be read once: expected a file for the other input");
+  }
+  return std::make_unique<HashedInput>(path, state_->bar, [this, path](const std::string& hash) {
     const std::string name = name_of_input(path);
+    if (hash.empty()) state_->cut_short = true;
     for (const InputFile& input : state_->meta.inputs) {
       if (input.path == name && input.sha256 == hash) return;
     }
@@ -165,6 +173,7 @@ Cluster Session::load_cluster(const std::string& name_or_path) {
 
 void Session::emit(const Report& report) {
   state_->bar.clear();
+  if (state_->cut_short) throw InterruptedError();
   const bool to_file = common_.output != "-";
   if (to_file) {
     const Style style{.format = format_of_file(common_.output, common_)};

@@ -45,7 +45,7 @@ class Session {
   /// @throws InputError when it cannot be read.
   [[nodiscard]] std::string read_text(const std::string& path);
   /// Opens `path` ("-" = standard input) as a stream, hashed as it is read, and registers it as an
-  /// input once `done` (the stream's destructor) has seen its end.
+  /// input once `done` (the stream's destructor) has seen its end. Standard input can be had once.
   [[nodiscard]] std::unique_ptr<std::istream> open_input(const std::string& path);
   /// What errors call `path`.
   [[nodiscard]] static std::string name_of_input(const std::string& path);

@@ -16,6 +16,15 @@ class BadShapes(CliTest):
         self.refused("plan", self.trace(), "--ranks", 0, "--slots", 12)
         self.refused("plan", self.trace(), "--ranks", 4, "--slots", 0)
 
+    def test_more_ranks_than_slots_are_refused_with_what_would_do(self):
+        result = self.refused("plan", self.trace(), "--ranks", 32, "--slots", 12, says="32 would")
+        self.assertNotIn("0 or", result.err)
+
+    def test_ranks_and_slots_beyond_any_machine_are_refused_before_memory_is(self):
+        for words in (("--ranks", 4, "--slots", 4 * 10 ** 12), ("--ranks", 10 ** 12, "--slots", 12)):
+            self.refused("plan", self.trace(), *words, says="1048576")
+            self.refused("compare", self.trace(), *words, "--policies", "snake", says="1048576")
+
     def test_more_nodes_than_ranks_are_refused(self):
         self.refused("plan", self.trace(), "--ranks", 4, "--slots", 12, "--nodes", 8, says=("8", "4"))
 

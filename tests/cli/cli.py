@@ -76,6 +76,15 @@ class CliTest(unittest.TestCase):
             lines.append(json.dumps({"step": step, "load": load}))
         return self.write(name, "\n".join(lines) + "\n")
 
+    def tiny_model(self):
+        """A model of the shape of the tiny trace, 3 KiB per expert."""
+        tensor = {"name": "w", "shape": [16, 64], "dtype": "bf16", "bytes": 2048}
+        scale = {"name": "s", "shape": [256], "dtype": "fp32", "bytes": 1024}
+        model = {"name": "tiny", "description": "for tests", "source": "made up", "num_layers": 2, "num_experts": 8,
+                 "top_k": 2, "num_expert_groups": 1, "hidden_size": 64, "layer_ids": [0, 1],
+                 "expert_tensors": [tensor, scale]}
+        return self.write("model.json", json.dumps(model))
+
     def plan(self, name, *words, trace=None):
         """A plan file of the tiny trace, or of `trace`."""
         shape = [] if "--ranks" in words else ["--ranks", 4, "--slots", 12]

@@ -22,6 +22,17 @@ class ExecuteCommand(execution.ExecutionTest):
     def test_it_says_how_much_memory_it_takes_before_it_takes_it(self):
         self.assertTrue(self.good(*self.words()).err.startswith("memory: "))
 
+    def test_memory_that_no_machine_has_is_refused_with_what_would_help_and_no_report(self):
+        model = json.loads((self.folder / "model.json").read_text())
+        model["expert_tensors"] = [{"name": "w", "shape": [2 ** 20, 2 ** 20], "dtype": "bf16", "bytes": 2 ** 41}]
+        self.write("huge.json", json.dumps(model))
+        result = self.run_program("execute", "old.json", "new.json", "--cluster", "host", "--model", "huge.json",
+                                  "-o", "run.json")
+        self.assertEqual((result.code, result.out), (1, ""))
+        for word in ("--layers", "--scale", "--buffers"):
+            self.assertIn(word, result.err)
+        self.assertNotIn("run.json", self.files())
+
     def test_a_corrupted_byte_fails_with_exit_1_and_names_layer_and_rank_and_slot(self):
         result = self.failed("--inject", "corrupt:4,2,5", code=1, says=("layer 4, rank 2, slot 5", "first at offset 0"))
         self.assertIn("1 WRONG bytes", result.out)

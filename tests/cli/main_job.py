@@ -9,15 +9,6 @@ MACHINE = ("--cluster", "host", "--nodes", 2)
 
 
 class MainJob(CliTest):
-    def tiny_model(self):
-        """A model of the shape of the tiny trace, 3 KiB per expert."""
-        tensor = {"name": "w", "shape": [16, 64], "dtype": "bf16", "bytes": 2048}
-        scale = {"name": "s", "shape": [256], "dtype": "fp32", "bytes": 1024}
-        model = {"name": "tiny", "description": "for tests", "source": "made up", "num_layers": 2, "num_experts": 8,
-                 "top_k": 2, "num_expert_groups": 1, "hidden_size": 64, "layer_ids": [0, 1],
-                 "expert_tensors": [tensor, scale]}
-        return self.write("model.json", json.dumps(model))
-
     def two_plans(self):
         """Plans of the two steps of the tiny trace, and the options that moves and execute need."""
         for name, window in (("old.json", "0:1"), ("new.json", "1:2")):

@@ -24,6 +24,20 @@ class Streams(CliTest):
         text = (self.folder / plan).read_text()
         self.good("check", "-", plan, stdin=text)
 
+    def test_either_placement_may_come_from_standard_input_but_not_both(self):
+        self.plan("plan.json")
+        text = (self.folder / "plan.json").read_text()
+        machine = ("--cluster", "host", "--model", self.tiny_model())
+        for command in ("moves", "execute"):
+            for words in (("-", "plan.json"), ("plan.json", "-")):
+                self.good(command, *words, *machine, stdin=text)
+            self.refused(command, "-", "-", *machine, stdin=text, says=("-: ", "read once"))
+
+    def test_a_plan_to_export_may_come_from_standard_input(self):
+        self.plan("plan.json")
+        text = (self.folder / "plan.json").read_text()
+        self.assertIn("physical_to_logical_map", self.good("export", "-", "--format", "sglang", stdin=text).out)
+
     def test_errors_of_standard_input_call_it_so(self):
         self.refused("plan", "-", *SHAPE, stdin="{\n", says="<stdin>:")
 

@@ -71,6 +71,18 @@ class Usage(CliTest):
     def test_an_unknown_model_suggests_the_nearest(self):
         self.refused("models", "deepseek_v3_fp16", says=("unknown model 'deepseek_v3_fp16'", "deepseek_v3_"))
 
+    def test_the_beginning_of_a_name_suggests_the_whole(self):
+        self.refused("models", "deepseek_v3", says="did you mean 'deepseek_v3_bf16'?")
+
+    def test_a_misspelt_shell_suggests_the_nearest(self):
+        self.assertIn("complete -F _moeshift moeshift", self.good("completion", "bash").out)
+        self.refused("completion", "bsh", says="did you mean 'bash'?")
+
+    def test_export_takes_format_as_engines_are_named(self):
+        plan = self.plan("plan.json")
+        self.assertEqual(self.good("export", plan, "--format", "vllm").out, self.good("export", plan, "--to", "vllm").out)
+        self.refused("export", plan, "--format", "vlm", says="did you mean 'vllm'?")
+
     def test_an_unknown_cluster_suggests_the_nearest(self):
         self.refused("clusters", "hgx_h20", says=("unknown cluster 'hgx_h20'", "did you mean 'hgx_h200'?"))
 

@@ -18,7 +18,8 @@ from cli import CliTest  # noqa: E402
 
 FULL = ("--ranks", 32, "--slots", 288, "--cluster", "hgx_h200", "--model", "deepseek_v3_fp8")
 SMALL = ("--ranks", 8, "--slots", 72, "--nodes", 2)
-NO_BASELINE = {"plan_seconds", "moves_tried", "plan_hash"}  # measured, or free to change
+NO_BASELINE = {"plan_seconds", "moves_tried", "plan_hash",  # measured, or free to change
+               "measured_seconds", "payload_bytes_per_second", "facts", "rearrangements"}
 ROUNDING = "0.0000001%"  # sums of doubles may differ in the last digits between compilers
 
 
@@ -81,6 +82,25 @@ class Baselines(CliTest):
                   ["totals.transfers=0", "totals.local_copies=0", "totals.bytes_by_link.*=0",
                    "totals.rounds=0", "totals.staging_bytes_per_rank=0",
                    f"totals.predicted_seconds.*={ROUNDING}"], {"layers"})
+
+    def test_the_rearrangement_of_the_shipped_prefill_trace_is_performed_to_the_byte(self):
+        for name, window in (("old", "0:4"), ("new", "4:8")):
+            self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--windows", window, "-o", f"{name}.json", "-q")
+        self.held("execute_prefill", ("execute", "old.json", "new.json", "--cluster", "host", *FULL[6:],
+                                      "--layers", 4, "--scale", "1/1024"),
+                  ["verified=0", "mismatched_bytes=0", "bytes_by_link.*=0", "memory_bytes_per_rank=0",
+                   "layers.*.transfers=0", "layers.*.phase=0", "layers.*.epoch=0"])
+
+    def test_serving_the_shipped_decode_trace_goes_as_before(self):
+        model = json.loads((cli.SOURCE / "configs/models/olmoe_1b_7b_bf16.json").read_text(encoding="utf-8"))
+        model.update({"name": "moe64", "num_layers": 24, "layer_ids": list(range(24))})
+        self.write("model.json", json.dumps(model))
+        for mode in ("sync", "async"):
+            self.held(f"simulate_decode_{mode}",
+                      ("simulate", cli.MOE64_LIKE, "--cluster", "hgx_h200", "--model", "model.json", *SMALL, "--policy",
+                       "deepseek", "--mode", mode, "--tokens-per-step", 4096, "--repeat", 25),
+                      [f"throughput_tokens_per_second={ROUNDING}", f"step_seconds.*={ROUNDING}",
+                       f"transfer_seconds.*={ROUNDING}", "bytes_by_link.*=0"])
 
     def test_policies_compare_on_the_shipped_prefill_trace_as_before(self):
         self.held("compare_prefill", ("compare", cli.DEEPSEEK_LIKE, *FULL, "--policies", "static,deepseek,snake"),

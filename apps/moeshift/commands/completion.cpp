@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift completion SHELL: text for the shell to source, or the manual page.
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/suggest.hpp"
+
 #include "apps/moeshift/commands/commands.hpp"
 #include "apps/moeshift/generate.hpp"
 #include "apps/moeshift/session.hpp"
@@ -10,10 +18,15 @@ namespace {
 class Completion final : public Command {
  public:
   void declare(Options& options) override {
-    options.choice("--for", target_, {"bash", "zsh", "fish", "man"}, "what to write");
+    options.positional("SHELL", target_, "bash, zsh, fish, or man for the manual page", false);
   }
 
   ExitCode run(Session& session) override {
+    static constexpr std::array<std::string_view, 4> kTargets = {"bash", "zsh", "fish", "man"};
+    if (std::find(kTargets.begin(), kTargets.end(), target_) == kTargets.end()) {
+      throw InputError("SHELL", "expected bash, zsh, fish or man, got '" + target_ + "'" +
+                                    did_you_mean(target_, kTargets));
+    }
     session.write_file(session.common().output, [this](std::ostream& out) {
       if (target_ == "bash") return write_bash_completion(out);
       if (target_ == "zsh") return write_zsh_completion(out);

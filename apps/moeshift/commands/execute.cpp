@@ -145,6 +145,7 @@ class Execute final : public Command {
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
     shuffle.journal = journal;
     shuffle.interrupted = [&session] { return session.progress().interrupted(); };
+    shuffle.progress = &session.progress();
     const auto world = backend.open(world_options);
     if (world->local_ranks()[0] == RankId(0)) say_memory(session, job, shuffle);
     execution.ranks = run_world(*world, job, shuffle);
@@ -164,6 +165,10 @@ class Execute final : public Command {
   }
 
   ExitCode conclude(Session& session, Execution execution, bool leader) {
+    // Found before anything was moved: there is nothing to report.
+    if (execution.ranks[0].infeasible) {
+      throw InfeasibleError(execution.ranks[0].failure->message());
+    }
     if (options_.timeline && leader) {
       session.write_file(*options_.timeline, [&](std::ostream& out) {
         write_chrome_trace(out, joint_timeline(execution));
@@ -174,7 +179,6 @@ class Execute final : public Command {
     const auto failure = execution.failure();
     if (!failure) return judge(execution);
     session.warn(survey_line(execution));
-    if (execution.ranks[0].infeasible) throw InfeasibleError(failure->message());
     if (!failure->interrupted) throw ShuffleFailure(*failure);
     session.warn(failure->message());
     throw InterruptedError();

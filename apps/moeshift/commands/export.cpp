@@ -19,7 +19,9 @@ namespace {
 
 std::vector<std::string> placement_format_names() {
   std::vector<std::string> names;
-  for (const PlacementFormat& format : placement_formats()) names.emplace_back(format.name);
+  for (const PlacementFormat& format : placement_formats()) {
+    if (format.write != nullptr) names.emplace_back(format.name);
+  }
   return names;
 }
 
@@ -42,7 +44,7 @@ class Export final : public Command {
  public:
   void declare(Options& options) override {
     options.positional("PLAN", plan_, "a plan file, or a placement in any known format");
-    options.choice("--to", to_, placement_format_names(), "format to write");
+    options.choice("--to,--format", to_, placement_format_names(), "format to write");
     options.require_last();
     options.option("--ranks", ranks_, "ranks, where the format of PLAN does not state them");
     options.option("--experts", experts_, "experts, where the format of PLAN does not state them");

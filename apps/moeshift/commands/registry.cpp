@@ -44,9 +44,9 @@ std::span<const CommandEntry> commands() {
       {"check", "fail when a result is worse than an earlier one",
        "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
       {"export", "write a placement in the format of an inference engine",
-       "moeshift export plan.json --to vllm -o mapping.jsonl", make_export},
-      {"completion", "shell completion or the manual page",
-       "source <(moeshift completion --for bash)", make_completion},
+       "moeshift export plan.json --format vllm -o mapping.jsonl", make_export},
+      {"completion", "shell completion or the manual page", "source <(moeshift completion bash)",
+       make_completion},
   };
   return kCommands;
 }

@@ -200,7 +200,7 @@ class TraceInfo final : public Command {
     const auto reader = open_trace(*in, name);
     header = reader->header();
     TraceObserver observer(header);
-    const std::size_t seen = observe(session, *reader, range, observer);
+    const std::size_t seen = observe(*reader, range, observer);
     TraceStatistics statistics = observer.finish();
     if (statistics.num_steps == 0 || (range.last && seen < *range.last)) {
       throw InputError(name, fmt::format("expected steps {}, but the trace has {} steps",
@@ -210,14 +210,12 @@ class TraceInfo final : public Command {
   }
 
   /// @return the steps read, wanted or not
-  static std::size_t observe(Session& session, TraceReader& reader, const StepRange& range,
-                             TraceObserver& observer) {
+  static std::size_t observe(TraceReader& reader, const StepRange& range, TraceObserver& observer) {
     TraceStep step;
     std::size_t position = 0;
     while ((!range.last || position < *range.last) && reader.next(step)) {
       if (range.contains(position)) observer.add(step);
       ++position;
-      session.progress().update("steps", position, range.last.value_or(0));
     }
     return position;
   }

@@ -16,10 +16,11 @@ class Progress {
   virtual ~Progress() = default;
 
   /// `done` of `total` units of `what` are finished; total 0 = not known yet.
+  /// @throws InterruptedError, where it can, once the user asked to stop: whoever tells how far it
+  ///         is can be stopped there.
   virtual void update(std::string_view what, std::uint64_t done, std::uint64_t total) = 0;
 
-  /// True once the user asked to stop: the callee ends early with the best answer it has, or
-  /// leaves by `InterruptedError`.
+  /// True once the user asked to stop, for callees that must end in order (the executor).
   [[nodiscard]] virtual bool interrupted() const { return false; }
 };
 

@@ -23,6 +23,16 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return cost[a.size()][b.size()];
 }
 
+/// The first name that `typed` is the beginning of, where that says something.
+std::string_view beginning_with(std::string_view typed, std::span<const std::string_view> known) {
+  constexpr std::size_t kTelling = 3;
+  if (typed.size() < kTelling) return {};
+  const auto name = std::find_if(known.begin(), known.end(), [&](std::string_view candidate) {
+    return candidate.starts_with(typed);
+  });
+  return name == known.end() ? std::string_view() : *name;
+}
+
 }  // namespace
 
 std::string did_you_mean(std::string_view typed, std::span<const std::string_view> known) {
@@ -34,6 +44,7 @@ std::string did_you_mean(std::string_view typed, std::span<const std::string_vie
     best = name;
     best_distance = d;
   }
+  if (best.empty()) best = beginning_with(typed, known);
   return best.empty() ? "" : "; did you mean '" + std::string(best) + "'?";
 }
 

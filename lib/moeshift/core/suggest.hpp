@@ -10,7 +10,8 @@
 namespace moeshift {
 
 /// "; did you mean 'x'?" for the closest of `known`, or "" when none is close (more than a third
-/// of the letters, at least one, would have to change). Ties go to the earlier name.
+/// of the letters, at least one, would have to change) and none begins with it (three letters or
+/// more). Ties go to the earlier name.
 [[nodiscard]] std::string did_you_mean(std::string_view typed,
                                        std::span<const std::string_view> known);
 

@@ -101,14 +101,9 @@ std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
   return work;
 }
 
-std::unique_ptr<Pending> RankMemory::start_fill() const {
-  std::vector<PatternTask> tasks;
-  for (std::size_t layer = 0; layer < job_.plan->layers.size(); ++layer) {
-    // A layer without moves holds the same experts before and after.
-    const std::vector<PatternTask> more = this->tasks(layer, 0);
-    tasks.insert(tasks.end(), more.begin(), more.end());
-  }
-  return memory_.fill(tasks, job_.layout);
+std::unique_ptr<Pending> RankMemory::start_fill(std::size_t layer) const {
+  // A layer without moves holds the same experts before and after.
+  return memory_.fill(tasks(layer, 0), job_.layout);
 }
 
 }  // namespace moeshift

@@ -33,9 +33,9 @@ class RankMemory {
   /// The same as patterns to fill or verify.
   [[nodiscard]] std::vector<PatternTask> tasks(std::size_t layer, std::size_t waves) const;
 
-  /// Poisons everything, then writes the old experts. Returns when done.
+  /// Poisons everything. Then start_fill() writes the experts that a layer holds before it begins.
   [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_poison() const;
-  [[nodiscard]] std::unique_ptr<Pending> start_fill() const;
+  [[nodiscard]] std::unique_ptr<Pending> start_fill(std::size_t layer) const;
 
  private:
   DeviceMemory& memory_;

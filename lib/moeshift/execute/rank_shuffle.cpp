@@ -115,7 +115,11 @@ void RankShuffle::fill() {
   for (const std::unique_ptr<Pending>& work : memory_->start_poison()) {
     waiter_.until(*work, {.wanted = "poisoned memory"}, deadline);
   }
-  waiter_.until(*memory_->start_fill(), {.wanted = "weights"}, deadline);
+  const std::size_t layers = job_.plan->layers.size();
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    waiter_.until(*memory_->start_fill(layer), {.wanted = "weights"}, deadline);
+    tell("writing weights (layers)", layer + 1, layers);
+  }
 }
 
 void RankShuffle::connect() {
@@ -215,6 +219,7 @@ void RankShuffle::commit_until(std::size_t units) {
     commit(pipeline_->front());
     pipeline_->pop();
     ++committed_;
+    tell("moving experts (batches)", committed_, program_.units.size());
     const bool needed =
         committed_ < program_.units.size() && program_.units[committed_].follows_wave;
     if (!needed) continue;
@@ -279,6 +284,7 @@ void RankShuffle::verify() {
     const auto work = member_.memory->verify(tasks, job_.layout);
     waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
     outcome_.slots_verified += tasks.size();
+    tell("comparing every byte (layers)", layer + 1, job_.plan->layers.size());
     for (const Mismatch& mismatch : work->mismatches()) {
       const PatternTask& task = tasks[mismatch.task];
       const std::ptrdiff_t offset = task.slot - memory_->live_slot(layer, 0);

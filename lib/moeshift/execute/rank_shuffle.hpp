@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "moeshift/execute/pipeline.hpp"
@@ -52,6 +53,8 @@ class RankShuffle {
   /// A gather whose values say nothing: all ranks are here.
   void meet(const WaitTopic& topic, Seconds allowance);
   void reach(std::size_t layer, std::size_t wave, Phase phase);
+  /// Rank 0 speaks for all.
+  void tell(std::string_view what, std::size_t done, std::size_t total) const;
   void drill(const Unit& unit, Phase phase);
   [[nodiscard]] const FaultDrill* drill_of(FaultDrill::Kind kind, const Unit& unit) const;
   void span(const char* track, const std::string& name, SteadyClock::time_point start,

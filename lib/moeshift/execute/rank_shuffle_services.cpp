@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
 #include "moeshift/execute/rank_shuffle.hpp"
 
 namespace moeshift {
@@ -31,6 +32,15 @@ void RankShuffle::reach(std::size_t layer, std::size_t wave, Phase phase) {
   outcome.phase = phase;
   if (options_.journal == nullptr) return;
   options_.journal->record({self(), label(layer), wave, phase, outcome.epoch});
+}
+
+void RankShuffle::tell(std::string_view what, std::size_t done, std::size_t total) const {
+  if (options_.progress == nullptr || self() != RankId(0)) return;
+  try {
+    options_.progress->update(what, done, total);
+  } catch (const InterruptedError&) {
+    // The next wait sees it, and ends this rank in order.
+  }
 }
 
 PipelineEvents RankShuffle::events() {

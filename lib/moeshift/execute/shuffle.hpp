@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/core/progress.hpp"
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/fault_drill.hpp"
@@ -47,6 +48,7 @@ struct ShuffleOptions {
   bool verify = true;
   std::vector<FaultDrill> drills;
   std::function<bool()> interrupted;  ///< the user wants to stop; may be empty
+  Progress* progress = nullptr;       ///< told by rank 0 how far it is; may be null
   JournalSink* journal = nullptr;     ///< may be null
 };
 

@@ -29,9 +29,10 @@ void check_shape(const PlanProblem& problem) {
     throw InputError("", "expected a load of at least one layer and one expert");
   }
   if (problem.slots == 0 || problem.slots % ranks != 0) {
-    throw InputError("", fmt::format("{} slots do not divide evenly over {} ranks; {} or {} would",
-                                     problem.slots, ranks, problem.slots / ranks * ranks,
-                                     (problem.slots / ranks + 1) * ranks));
+    const std::size_t fewer = problem.slots / ranks * ranks;
+    const std::string or_fewer = fewer > 0 ? fmt::format("{} or ", fewer) : "";
+    throw InputError("", fmt::format("{} slots do not divide evenly over {} ranks; {}{} would",
+                                     problem.slots, ranks, or_fewer, fewer + ranks));
   }
   for (const RankId rank : problem.inactive) {
     if (rank.index() < ranks) continue;

@@ -24,13 +24,14 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kSchemaHead = "moeshift.";
 
 /// Parts of a path that say which way it should go; the last part that is known decides.
-constexpr std::array<std::pair<std::string_view, Better>, 27> kKnownParts = {{
+constexpr std::array<std::pair<std::string_view, Better>, 28> kKnownParts = {{
     {"balancedness", Better::kHigher},
     {"balancedness_vllm", Better::kHigher},
     {"payload_bytes_per_second", Better::kHigher},
     {"throughput_tokens_per_second", Better::kHigher},
     {"verified", Better::kHigher},
-    {"gain_seconds", Better::kHigher},
+    {"gained_seconds", Better::kHigher},
+    {"break_even_steps", Better::kLower},
     {"bytes_by_link", Better::kLower},
     {"duplicates", Better::kLower},
     {"gap", Better::kLower},

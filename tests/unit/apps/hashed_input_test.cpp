@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -16,7 +17,8 @@ TEST_CASE("The hash is of the whole file however much of it was read") {
   for (const bool read_it : {false, true}) {
     std::string hash;
     {
-      HashedInput in(path, [&](const std::string& hex) { hash = hex; });
+      moeshift::NoProgress silent;
+      HashedInput in(path, silent, [&](const std::string& hex) { hash = hex; });
       std::string word;
       if (read_it) CHECK((in >> word && word == "abc"));
     }
@@ -27,6 +29,34 @@ TEST_CASE("The hash is of the whole file however much of it was read") {
 
 TEST_CASE("A missing file and a folder are bad input") {
   const auto ignore = [](const std::string&) {};
-  CHECK_THROWS_AS(HashedInput("/nonexistent/trace.jsonl", ignore), moeshift::InputError);
-  CHECK_THROWS_AS(HashedInput("/tmp", ignore), moeshift::InputError);
+  moeshift::NoProgress silent;
+  CHECK_THROWS_AS(HashedInput("/nonexistent/trace.jsonl", silent, ignore), moeshift::InputError);
+  CHECK_THROWS_AS(HashedInput("/tmp", silent, ignore), moeshift::InputError);
+}
+
+namespace {
+
+/// A user who presses Ctrl-C after the first block.
+class Impatient final : public moeshift::Progress {
+ public:
+  void update(std::string_view, std::uint64_t, std::uint64_t) override {
+    if (++blocks_ > 1) throw moeshift::InterruptedError();
+  }
+
+ private:
+  int blocks_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("An input that is endless ends when the user asks to stop, and has no hash then") {
+  Impatient user;
+  std::string hash = "none yet";
+  {
+    HashedInput in("/dev/zero", user, [&](const std::string& hex) { hash = hex; });
+    std::string bytes(std::size_t{3} << 20U, ' ');
+    CHECK_THROWS_AS(in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())),
+                    moeshift::InterruptedError);
+  }
+  CHECK(hash.empty());
 }

@@ -11,3 +11,9 @@ TEST_CASE("A mistyped name finds its neighbour and nonsense finds nothing") {
   CHECK(moeshift::did_you_mean("excute", kKnown) == "; did you mean 'execute'?");
   CHECK(moeshift::did_you_mean("zzzzzz", kKnown).empty());
 }
+
+TEST_CASE("The beginning of a long name finds it, two letters find nothing") {
+  static constexpr std::array<std::string_view, 2> kKnown = {"gpt_oss_20b_mxfp4", "kimi_k2_fp8"};
+  CHECK(moeshift::did_you_mean("kimi", kKnown) == "; did you mean 'kimi_k2_fp8'?");
+  CHECK(moeshift::did_you_mean("ki", kKnown).empty());
+}

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody sits before it: progress that lasts, Ctrl-C, and what is left behind."""
+import os
+import signal
+import subprocess
+import time
+
+import cli
+from cli import CliTest
+
+
+class Terminal(CliTest):
+    def endless_trace(self):
+        """A named pipe that never ends, and the process that fills it."""
+        os.mkfifo(self.folder / "pipe")
+        text = cli.MOE64_LIKE.read_text()
+        (self.folder / "steps").write_text(text[text.index("\n") + 1:])
+        script = f"head -1 '{cli.MOE64_LIKE}'; while cat steps; do :; done"
+        writer = subprocess.Popen(["bash", "-c", f"({script}) > pipe"], cwd=self.folder, stderr=subprocess.DEVNULL,
+                                  start_new_session=True)
+        self.addCleanup(writer.wait)
+        self.addCleanup(self.end, writer)
+        return "pipe"
+
+    @staticmethod
+    def end(process):
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def start(self, *words, stderr=subprocess.PIPE):
+        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "CLICOLOR_FORCE")}
+        return subprocess.Popen([cli.PROGRAM, *map(str, words)], cwd=self.folder, stdout=subprocess.PIPE, stderr=stderr,
+                                stdin=subprocess.DEVNULL, env=environment)
+
+    def interrupted(self, *words):
+        """Starts, presses Ctrl-C, and demands exit 130 with one line and no answer."""
+        program = self.start(*words)
+        time.sleep(0.5)
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=60)
+        self.assertEqual(program.returncode, 130, f"{words}: {err}")
+        self.assertEqual((out, err), (b"", b"moeshift: stopped: interrupted\n"), words)
+
+    def test_ctrl_c_ends_reading_with_exit_130(self):
+        self.endless_trace()
+        self.interrupted("trace", "info", "pipe")
+
+    def test_ctrl_c_ends_a_conversion_with_exit_130_and_leaves_no_file(self):
+        self.endless_trace()
+        self.interrupted("trace", "convert", "pipe", "out.jsonl")
+        self.assertEqual(self.files(), ["pipe", "steps"])
+
+    def test_ctrl_c_ends_generating_with_exit_130_and_leaves_no_file(self):
+        self.interrupted("trace", "generate", "--steps", 10 ** 9, "-o", "out.jsonl")
+        self.assertEqual(self.files(), [])
+
+    def test_ctrl_c_ends_the_hash_of_what_is_not_read(self):
+        self.endless_trace()
+        self.interrupted("trace", "info", "pipe", "--windows", "0:2")
+
+    def test_a_bar_appears_on_a_terminal_after_a_second_and_goes_away(self):
+        ours, theirs = os.openpty()
+        program = self.start("trace", "generate", "--steps", 10 ** 9, "-o", "out.jsonl", stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        while "░".encode() not in shown:
+            shown += os.read(ours, 4096)
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=60)
+        shown += self.rest_of(ours)
+        text = shown.decode()
+        self.assertIn("steps  ", text)
+        self.assertIn("ETA", text)
+        self.assertIn("\r\033[Kmoeshift: stopped: interrupted", text)
+
+    def test_quick_work_shows_no_bar(self):
+        ours, theirs = os.openpty()
+        program = self.start("models", stderr=theirs)
+        os.close(theirs)
+        program.communicate(timeout=60)
+        self.assertEqual(self.rest_of(ours), b"")
+
+    @staticmethod
+    def rest_of(terminal):
+        """What is written to a terminal until nobody has it open any more."""
+        written = b""
+        while True:
+            try:
+                piece = os.read(terminal, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            written += piece
+        os.close(terminal)
+        return written
