@@ -24,6 +24,14 @@ add_library(moeshift_zstd INTERFACE)
 target_include_directories(moeshift_zstd SYSTEM INTERFACE ${ZSTD_INCLUDE_DIR})
 target_link_libraries(moeshift_zstd INTERFACE ${ZSTD_LIBRARY})
 
+# libzip's package file of some distributions demands its command line tools, which we do not use.
+find_path(LIBZIP_INCLUDE_DIR zip.h REQUIRED)
+find_library(LIBZIP_LIBRARY zip REQUIRED)
+mark_as_advanced(LIBZIP_INCLUDE_DIR LIBZIP_LIBRARY)
+add_library(moeshift_zip INTERFACE)
+target_include_directories(moeshift_zip SYSTEM INTERFACE ${LIBZIP_INCLUDE_DIR})
+target_link_libraries(moeshift_zip INTERFACE ${LIBZIP_LIBRARY})
+
 if(MOESHIFT_TESTS)
   find_package(Catch2 REQUIRED)
 endif()

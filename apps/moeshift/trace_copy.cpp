@@ -9,13 +9,22 @@ std::vector<std::string> trace_format_names() {
   return names;
 }
 
+std::vector<std::string> writable_trace_format_names() {
+  std::vector<std::string> names;
+  for (const TraceFormat& format : trace_formats()) {
+    if (format.create != nullptr) names.emplace_back(format.name);
+  }
+  return names;
+}
+
 std::size_t copy_trace(TraceReader& reader, TraceWriter& writer, Progress& progress,
                        std::size_t total) {
   TraceStep step;
   std::size_t steps = 0;
   while (reader.next(step)) {
     writer.write(step);
-    progress.update("steps", ++steps, total);
+    ++steps;
+    if (total > 0) progress.update("steps", steps, total);
   }
   writer.finish();
   return steps;

@@ -12,6 +12,8 @@
 namespace moeshift::cli {
 
 [[nodiscard]] std::vector<std::string> trace_format_names();
+/// Those that can be written.
+[[nodiscard]] std::vector<std::string> writable_trace_format_names();
 
 /// Writes every step that is left, one in memory at a time, and finishes the file.
 /// @param total steps, where known, for the progress bar; else 0.

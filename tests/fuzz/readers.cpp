@@ -44,7 +44,7 @@ bool feed_placement(const std::string& bytes) {
   std::istringstream in(bytes);
   const PlacementFile file = read_placement(in, "fuzz", {std::nullopt, 2});
   for (const PlacementFormat& format : placement_formats()) {
-    if (file.placement.slots() < file.placement.experts()) continue;
+    if (format.write == nullptr || file.placement.slots() < file.placement.experts()) continue;
     std::ostringstream out;
     format.write(out, file);
     std::istringstream again(out.str());

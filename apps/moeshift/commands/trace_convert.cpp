@@ -19,7 +19,7 @@ class TraceConvert final : public Command {
   void declare(Options& options) override {
     options.positional("IN", in_, "recorded loads in any known format; '-' is standard input");
     options.positional("OUT", out_, "file to write; '-' is standard output");
-    options.choice("--to", to_, trace_format_names(), "format to write");
+    options.choice("--to", to_, writable_trace_format_names(), "format to write");
     options.choice("--from", from_, known_inputs(), "format of IN; auto looks at its first bytes");
   }
 

@@ -27,7 +27,7 @@ class TraceGenerate final : public Command {
   void declare(Options& options) override {
     options.choice("--preset", preset_, preset_names(),
                    "what it should resemble; the options below override the preset");
-    options.choice("--to", format_, trace_format_names(), "format to write");
+    options.choice("--to", format_, writable_trace_format_names(), "format to write");
     options.option("--layers", layers_, "MoE layers");
     options.option("--experts", experts_, "experts per layer");
     options.option("--top-k", top_k_, "experts that each token takes");

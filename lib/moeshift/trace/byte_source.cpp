@@ -61,6 +61,13 @@ std::string_view ByteSource::peek(std::size_t count) {
   return {buffer_.data() + begin_, std::min(count, available())};
 }
 
+std::string_view ByteSource::take(std::size_t count) {
+  MOESHIFT_CHECK(count <= available());
+  const std::string_view taken{buffer_.data() + begin_, count};
+  begin_ += count;
+  return taken;
+}
+
 bool ByteSource::line(std::string_view& text) {
   std::size_t searched = 0;
   const void* newline = nullptr;

@@ -41,6 +41,8 @@ class ByteSource {
   bool line(std::string_view& text);
   /// The next line that is not blank.
   bool filled_line(std::string_view& text);
+  /// Consumes `count` bytes that peek() has shown, and returns them.
+  [[nodiscard]] std::string_view take(std::size_t count);
   /// Moves up to `count` bytes to `to`; fewer only at the end.
   std::size_t read(char* to, std::size_t count);
   /// Everything that is left.

@@ -10,6 +10,8 @@ namespace moeshift {
 [[nodiscard]] TraceFormat vllm_trace_format();
 [[nodiscard]] TraceFormat sglang_trace_format();
 [[nodiscard]] TraceFormat npy_trace_format();
+[[nodiscard]] TraceFormat adrs_trace_format();
+[[nodiscard]] TraceFormat torch_trace_format();
 
 /// Limits far above any model; a file beyond them is broken, and must not make us ask for its
 /// memory.

@@ -47,7 +47,8 @@ std::size_t largest_id(const SlotRows& rows) {
 std::span<const PlacementFormat> placement_formats() {
   static const std::array formats{plan_placement_format(),   vllm_placement_format(),
                                   sglang_placement_format(), npy_placement_format(),
-                                  trtllm_placement_format(), ascend_placement_format()};
+                                  trtllm_placement_format(), ascend_placement_format(),
+                                  torch_placement_format()};
   return formats;
 }
 

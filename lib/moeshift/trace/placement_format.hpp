@@ -33,7 +33,7 @@ struct PlacementFormat {
   std::string_view summary;  ///< one line
   bool (*detect)(const FormatHead& head);
   PlacementFile (*read)(ByteSource& bytes, const PlacementHints& hints);
-  void (*write)(std::ostream& out, const PlacementFile& file);
+  void (*write)(std::ostream& out, const PlacementFile& file);  ///< null: only read
 };
 
 /// All formats, in the order in which they are asked whether a file is theirs.

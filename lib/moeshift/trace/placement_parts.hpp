@@ -16,6 +16,7 @@ namespace moeshift {
 [[nodiscard]] PlacementFormat npy_placement_format();
 [[nodiscard]] PlacementFormat trtllm_placement_format();
 [[nodiscard]] PlacementFormat ascend_placement_format();
+[[nodiscard]] PlacementFormat torch_placement_format();
 
 /// Rows of expert ids as a file gave them, -1 = nothing.
 using SlotRows = std::vector<std::vector<std::int64_t>>;

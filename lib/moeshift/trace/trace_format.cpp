@@ -81,7 +81,8 @@ FormatHead head_of(ByteSource& bytes) {
 
 std::span<const TraceFormat> trace_formats() {
   static const std::array formats{neutral_trace_format(), vllm_trace_format(),
-                                  sglang_trace_format(), npy_trace_format()};
+                                  sglang_trace_format(),  npy_trace_format(),
+                                  adrs_trace_format(),    torch_trace_format()};
   return formats;
 }
 

@@ -66,6 +66,7 @@ struct TraceFormat {
   std::string_view summary;  ///< one line
   bool (*detect)(const FormatHead& head);
   std::unique_ptr<TraceReader> (*open)(std::unique_ptr<ByteSource> bytes);
+  /// Null for formats that are only read.
   std::unique_ptr<TraceWriter> (*create)(std::ostream& out, const TraceHeader& header);
 };
 

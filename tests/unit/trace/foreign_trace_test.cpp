@@ -81,6 +81,7 @@ Trace sample() {
 TEST_CASE("every trace format gives back the loads that it was given") {
   const Trace trace = sample();
   for (const TraceFormat& format : trace_formats()) {
+    if (format.create == nullptr) continue;
     INFO("format " << format.name);
     const Trace again = read(write(trace, format.name));
     CHECK(again.header.num_layers == 2);

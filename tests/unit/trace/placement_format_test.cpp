@@ -42,6 +42,7 @@ Placement sample() {
 TEST_CASE("every placement format gives back the placement that it was given") {
   const Placement placement = sample();
   for (const PlacementFormat& format : placement_formats()) {
+    if (format.write == nullptr) continue;
     INFO("format " << format.name);
     std::ostringstream out;
     format.write(out, {placement, {}});
@@ -57,6 +58,7 @@ TEST_CASE("slots that hold nothing survive a round trip") {
   map(LayerId(0), SlotId(3)) = ExpertId(0);
   const Placement placement(2, 2, map);
   for (const PlacementFormat& format : placement_formats()) {
+    if (format.write == nullptr) continue;
     INFO("format " << format.name);
     std::ostringstream out;
     format.write(out, {placement, {}});

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings of other systems: SGLang's recorder files and the load history of ADRS."""
+import fractions
+import json
+import os
+import zipfile
+
+import torch_file
+from cli import LOADS, CliTest
+from torch_file import Tensor
+
+
+class Recordings(CliTest):
+    def steps(self, name):
+        """(step, loads) of every step that a conversion finds."""
+        self.good("trace", "convert", name, "neutral.jsonl", "-q")
+        lines = (self.folder / "neutral.jsonl").read_text().splitlines()[1:]
+        return [(line["step"], line["load"]) for line in map(json.loads, lines)]
+
+    def save(self, name, value, **how):
+        torch_file.save(self.folder / name, value, **how)
+        return name
+
+    def test_the_stat_file_of_sglang_is_read_and_its_unfilled_rows_are_left_out(self):
+        empty = [[0] * 8, [0] * 8]
+        for dtype in ("Int", "Long", "Float"):
+            for protocol in (2, 4):
+                self.save("stat.pt", {"rank": 0, "logical_count": Tensor([LOADS[0], empty, LOADS[1]], dtype),
+                                      "average_utilization_rate_over_window": None}, protocol=protocol)
+                self.assertEqual(self.steps("stat.pt"), [(0, LOADS[0]), (2, LOADS[1])])
+
+    def test_a_bare_tensor_is_one_step_or_many(self):
+        self.save("one.pt", Tensor(LOADS[0]))
+        self.assertEqual(self.steps("one.pt"), [(0, LOADS[0])])
+        self.save("many.pt", Tensor(LOADS))
+        self.assertEqual(self.steps("many.pt"), [(0, LOADS[0]), (1, LOADS[1])])
+
+    def records(self, counts, passes, **more):
+        return {"records": [{"forward_pass_id": number, "rank": 0, "gatherer_key": "primary",
+                             "global_physical_count": Tensor(count, "Int"), **more}
+                            for number, count in zip(passes, counts)],
+                "last_physical_to_logical_map": Tensor([[0, 1, 2, 1, 0, -1]])}
+
+    def test_passes_are_summed_over_replicas_and_over_batches_that_overlap(self):
+        counts = [[[1, 2, 3, 4, 5, 0]], [[1, 1, 1, 1, 1, 0]], [[0, 0, 7, 0, 0, 0]]]
+        self.save("passes.pt", self.records(counts, [4, 4, 9]))
+        self.assertEqual(self.steps("passes.pt"), [(4, [[8, 8, 4]]), (9, [[0, 0, 7]])])
+
+    def test_the_map_of_a_recording_is_a_placement(self):
+        self.save("passes.pt", self.records([[[1, 2, 3, 4, 5, 0]]], [1]))
+        text = self.good("export", "passes.pt", "--ranks", 2, "--format", "sglang").out
+        self.assertEqual(json.loads(text), {"physical_to_logical_map": [[0, 1, 2, 1, 0, -1]]})
+        self.save("map.pt", {"physical_to_logical_map": Tensor([[1, 0, 2, 0]])})
+        text = self.good("export", "map.pt", "--ranks", 2, "--format", "sglang").out
+        self.assertEqual(json.loads(text), {"physical_to_logical_map": [[1, 0, 2, 0]]})
+
+    def test_objects_of_unknown_classes_are_neither_made_nor_in_the_way(self):
+        self.save("passes.pt", self.records([[[1, 2, 3, 4, 5, 0]]], [1], misc_objects=[fractions.Fraction(1, 3)]))
+        self.assertEqual(self.steps("passes.pt"), [(1, [[6, 6, 3]])])
+
+    def test_a_pickle_that_would_run_a_command_runs_nothing(self):
+        class Evil:
+            def __reduce__(self):
+                return os.system, ("touch ran",)
+
+        self.save("evil.pt", {"logical_count": Evil()})
+        self.refused("trace", "info", "evil.pt", says=("evil.pt#/logical_count", "expected a tensor"))
+        self.save("evil.pt", {"logical_count": Tensor(LOADS[0]), "other": Evil()})
+        self.assertEqual(self.steps("evil.pt"), [(0, LOADS[0])])
+        self.assertNotIn("ran", self.files())
+
+    def test_tensors_that_are_no_loads_are_refused_where_they_stand(self):
+        for rows, says in (([[1, 2], [3, -4]], "#/logical_count/1/1"), ([[1, 2.5]], "#/logical_count/0/1"),
+                           ([1, 2], "#/logical_count"), ([[[[1]]]], "#/logical_count")):
+            self.save("bad.pt", {"logical_count": Tensor(rows, "Double")})
+            self.refused("trace", "info", "bad.pt", says=("bad.pt" + says, "expected"))
+
+    def test_a_file_that_is_cut_off_or_damaged_or_compressed_is_refused(self):
+        self.save("good.pt", {"logical_count": Tensor(LOADS)})
+        whole = (self.folder / "good.pt").read_bytes()
+        for size in range(4, len(whole), 97):
+            (self.folder / "cut.pt").write_bytes(whole[:size])
+            self.refused("trace", "info", "cut.pt", says="cut.pt")
+        for place in range(0, len(whole), 23):
+            (self.folder / "flipped.pt").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1:])
+            self.assertIn(self.run_program("trace", "info", "flipped.pt").code, (0, 2))
+        self.save("packed.pt", {"logical_count": Tensor(LOADS)}, compression=zipfile.ZIP_DEFLATED)
+        self.refused("trace", "info", "packed.pt", says=("packed.pt#", "uncompressed"))
+
+    def test_a_zip_of_something_else_is_refused(self):
+        with zipfile.ZipFile(self.folder / "other.zip", "w") as archive:
+            archive.writestr("letter.txt", "hello")
+        self.refused("trace", "info", "other.zip", says=("other.zip", "data.pkl"))
+
+    def test_the_load_history_of_adrs_is_read_step_by_step_whatever_else_is_in_it(self):
+        history = {"note": {"a": ["]", "}\\\""]}, "load_history": [{"logical_expert_load": load} for load in LOADS], "n": 2}
+        for indent in (None, 2):
+            self.write("history.json", json.dumps(history, indent=indent))
+            self.assertEqual(self.steps("history.json"), [(0, LOADS[0]), (1, LOADS[1])])
+
+    def test_a_load_history_survives_a_round_trip(self):
+        self.good("trace", "convert", self.trace(), "history.json", "--to", "adrs", "-q")
+        self.assertEqual(self.load("history.json"), {"load_history": [{"logical_expert_load": load} for load in LOADS]})
+        self.assertEqual(self.steps("history.json"), [(0, LOADS[0]), (1, LOADS[1])])
+
+    def test_a_load_history_that_is_wrong_is_refused_where_it_is(self):
+        good = json.dumps({"load_history": [{"logical_expert_load": load} for load in LOADS]})
+        for text, says in ((good.replace("[8, 6", "[-8, 6"), "#/load_history/0/logical_expert_load/0/0"),
+                           (good.replace("6, 8]", "6]"), "#/load_history/1/logical_expert_load/0"),
+                           (good.replace("logical_expert_load", "load", 1), "#/load_history/0"),
+                           ('{"load_history": []}', "#/load_history"), (good + "x", ""), (good[:-1] + ', "load_history": 1}', ""),
+                           *((good[:size], "") for size in range(20, len(good), 11))):
+            self.write("bad.json", text)
+            self.refused("trace", "info", "bad.json", says=("bad.json" + says,))
