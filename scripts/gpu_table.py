@@ -1,33 +1,42 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the results of `moeshift execute` runs as one Markdown table."""
+"""Prints the results of `moeshift execute` runs as one Markdown table; a row per file."""
 import json
 import pathlib
 import sys
 
+HEAD = ["run", "bytes", "GB sent", "runs", "p50 ms", "sent GB/s", "best plain GB/s", "of plain",
+        "written GB/s", "exposed ms", "step p50 / p99 ms alone", "step p50 / p99 ms beside"]
+
+
+def steps(result, which):
+    times = result.get("foreground_step_seconds", {}).get(which)
+    return f"{times['p50'] * 1e3:.2f} / {times['p99'] * 1e3:.2f}" if times else ""
+
 
 def row(path):
     result = json.loads(path.read_text())["result"]
-    moved = sum(result["bytes_by_link"].values())
-    seconds = result["measured_seconds"]
-    name = path.stem.removeprefix("shuffle_").replace("_", " ")
+    sent = result["sent_bytes_per_second"]
+    plain = result.get("baseline", {}).get("best_bytes_per_second", 0)
     return [
-        name,
+        path.stem.removeprefix("shuffle_").replace("_", " "),
         "all right" if result["verified"] else f"{result['mismatched_bytes']} wrong",
-        f"{moved / 1e9:.3f}",
-        f"{seconds['total'] * 1e3:.2f}",
-        f"{result['payload_bytes_per_second'] / 1e9:.2f}",
-        f"{seconds['connection'] * 1e3:.1f}",
-        f"{seconds['exposed'] * 1e3:.2f}",
-        f"{result['predicted_seconds']['total'] * 1e3:.2f}",
+        f"{result['bytes_sent'] / 1e9:.3f}",
+        str(result["repetitions"]["count"]),
+        f"{result['repetitions']['p50'] * 1e3:.2f}",
+        f"{sent / 1e9:.2f}",
+        f"{plain / 1e9:.2f}" if plain else "",
+        f"{sent / plain * 100:.0f} %" if plain else "",
+        f"{result['written_bytes_per_second'] / 1e9:.1f}",
+        f"{result['measured_seconds']['exposed'] * 1e3:.2f}",
+        steps(result, "undisturbed"),
+        steps(result, "beside_shuffle"),
     ]
 
 
 def main():
-    head = ["run", "bytes", "GB moved", "total ms", "GB/s", "connect ms", "exposed ms",
-            "predicted ms"]
-    print("| " + " | ".join(head) + " |")
-    print("|" + "---|" * len(head))
+    print("| " + " | ".join(HEAD) + " |")
+    print("|" + "---|" * len(HEAD))
     for path in sorted(map(pathlib.Path, sys.argv[1:])):
         if path.exists():
             print("| " + " | ".join(row(path)) + " |")

@@ -28,7 +28,15 @@ void ExecuteOptions::declare(Options& options) {
   options.option("--backend", backend, "transport; see `moeshift backends`");
   options.option("--layers", layers, "only these layers: n (the first n) or first:last");
   options.option("--scale", scale, "share of every expert's bytes, as 1/16 or 0.0625");
-  options.option("--buffers", buffers, "sets of staging buffers: batches in flight per rank");
+  options.option("--buffers", buffers,
+                 "sets of staging buffers: batches in flight per rank; default 2");
+  options.choice("--schedule", schedule, {"moeshift", "vllm", "vllm-batched", "sglang"},
+                 "whose order and messages to use");
+  options.option("--join-below", join_below,
+                 "exchange layers together while a rank stages less; default: the transport's");
+  options.option("--repeat", repeat, "rearrangements in a row, there and back, each verified");
+  options.flag("--baseline", baseline,
+               "then time a plain ring and a plain all-to-all of as many bytes");
   options.option("--mode", mode, "sync, layered:N (N layers per step) or async");
   options.choice("--foreground", foreground, {"none", "compute", "hbm", "collective"},
                  "load that runs beside the shuffle and is timed");
@@ -79,11 +87,28 @@ LayerRange ExecuteOptions::layer_range(std::size_t layers_of_model) const {
                                    std::to_string(layers_of_model) + ", found '" + layers + "'");
 }
 
+/// The peers wait for a layer before they begin the next one.
+std::size_t ExecuteOptions::buffer_sets() const {
+  return buffers.value_or(peer_schedule() ? 1 : 2);
+}
+
+std::optional<PeerSchedule> ExecuteOptions::peer_schedule() const {
+  if (schedule == "vllm") return PeerSchedule::kVllm;
+  if (schedule == "vllm-batched") return PeerSchedule::kVllmBatched;
+  if (schedule == "sglang") return PeerSchedule::kSglang;
+  return std::nullopt;
+}
+
 ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {
-  if (buffers == 0) throw InputError("--buffers", "expected at least 1");
+  if (buffer_sets() == 0) throw InputError("--buffers", "expected at least 1");
+  if (repeat == 0) throw InputError("--repeat", "expected at least 1");
+  if (repeat > 1 && journal)
+    throw InputError("--journal", "records one rearrangement, not several");
   if (timeout && !(*timeout > 0)) throw InputError("--timeout", "expected more than 0 seconds");
   ShuffleOptions options;
-  options.buffers = buffers;
+  options.buffers = buffer_sets();
+  options.repeat = repeat;
+  options.baseline = baseline;
   options.seed = seed;
   options.timeout = timeout ? Seconds(*timeout) : std::max(kShortestTimeout, predicted * 10.0);
   options.foreground = foreground_kind(foreground).value_or(ForegroundKind::kNone);

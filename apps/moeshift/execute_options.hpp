@@ -10,6 +10,7 @@
 
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/shuffle.hpp"
+#include "moeshift/schedule/peer_schedules.hpp"
 
 #include "apps/moeshift/cli.hpp"
 #include "apps/moeshift/rearrangement.hpp"
@@ -30,7 +31,11 @@ struct ExecuteOptions {
   std::string mode = "sync";
   std::string foreground = "none";
   std::size_t foreground_steps = 50;
-  std::size_t buffers = 2;
+  std::optional<std::size_t> buffers;
+  std::string schedule = "moeshift";
+  std::optional<Bytes> join_below;
+  std::size_t repeat = 1;
+  bool baseline = false;
   std::optional<double> timeout;
   std::optional<Bytes> pack_below;
   std::optional<Bytes> max_rate;
@@ -51,6 +56,9 @@ struct ExecuteOptions {
   /// @throws InputError for options that make no sense.
   [[nodiscard]] double scale_share() const;
   [[nodiscard]] LayerRange layer_range(std::size_t layers_of_model) const;
+  [[nodiscard]] std::size_t buffer_sets() const;
+  /// Whose order to move experts in; nothing = ours.
+  [[nodiscard]] std::optional<PeerSchedule> peer_schedule() const;
   [[nodiscard]] ShuffleOptions shuffle(std::uint64_t seed, Seconds predicted) const;
   /// What only one transport knows, as it expects it.
   [[nodiscard]] std::map<std::string, std::string> settings() const;

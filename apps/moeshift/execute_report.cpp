@@ -20,6 +20,8 @@ struct LayerFigures {
   Seconds stage;
   Seconds vote;
   Seconds commit;
+  Seconds stage_device;
+  Seconds commit_device;
 };
 
 LayerFigures figures_of(const Execution& execution, std::size_t layer) {
@@ -33,6 +35,8 @@ LayerFigures figures_of(const Execution& execution, std::size_t layer) {
     figures.stage = std::max(figures.stage, outcome.stage);
     figures.vote = std::max(figures.vote, outcome.vote);
     figures.commit = std::max(figures.commit, outcome.commit);
+    figures.stage_device = std::max(figures.stage_device, outcome.stage_device);
+    figures.commit_device = std::max(figures.commit_device, outcome.commit_device);
   }
   return figures;
 }
@@ -50,7 +54,9 @@ Json layers_json(const Execution& execution) {
                     {"measured_seconds",
                      {{"stage", figures.stage.count()},
                       {"vote", figures.vote.count()},
-                      {"commit", figures.commit.count()}}},
+                      {"commit", figures.commit.count()},
+                      {"stage_device", figures.stage_device.count()},
+                      {"commit_device", figures.commit_device.count()}}},
                     {"predicted_seconds",
                      {{"stage", cost.stage.count()},
                       {"vote", cost.vote.count()},
@@ -119,6 +125,8 @@ Json measured_json(const Execution& execution) {
           {"connection", execution.longest(&RankTimes::connect).count()},
           {"stage", layer_sum(execution, &LayerFigures::stage).count()},
           {"commit", layer_sum(execution, &LayerFigures::commit).count()},
+          {"stage_device", layer_sum(execution, &LayerFigures::stage_device).count()},
+          {"commit_device", layer_sum(execution, &LayerFigures::commit_device).count()},
           {"total", execution.longest(&RankTimes::total).count()},
           {"exposed", execution.longest(&RankTimes::exposed).count()},
           {"verify", execution.longest(&RankTimes::verify).count()}};
@@ -165,6 +173,76 @@ Table steps_table(const Execution& execution) {
   return table;
 }
 
+/// Of every repetition the slowest rank, ascending.
+std::vector<Seconds> repetitions_of(const Execution& execution) {
+  std::vector<Seconds> totals;
+  for (const RankOutcome& rank : execution.ranks) {
+    totals.resize(std::max(totals.size(), rank.totals.size()), Seconds(0.0));
+    for (std::size_t i = 0; i < rank.totals.size(); ++i) {
+      totals[i] = std::max(totals[i], rank.totals[i]);
+    }
+  }
+  return totals;
+}
+
+/// Bytes that crossed a link, and bytes that were written: received, staged or committed.
+struct Moved {
+  Bytes sent;
+  Bytes written;
+};
+
+Moved moved(const TransferPlan& plan) {
+  std::size_t sent = 0;
+  std::size_t copied = 0;
+  for (const LayerMoves& layer : plan.layers) {
+    for (const Wave& wave : layer.waves) {
+      sent += wave.transfers.size();
+      copied += wave.stage_copies.size() + wave.commit_copies.size();
+    }
+  }
+  const auto bytes = [&](std::size_t experts) {
+    return plan.expert_bytes * static_cast<std::int64_t>(experts);
+  };
+  return {bytes(sent), bytes(sent + copied)};
+}
+
+std::optional<BaselineTimes> baseline_of(const Execution& execution) {
+  return execution.ranks.empty() ? std::nullopt : execution.ranks.front().baseline;
+}
+
+/// Bytes that all ranks send per second, in the better of the two plain exchanges.
+double best_of(const BaselineTimes& baseline, std::size_t ranks) {
+  const Seconds best = std::min(baseline.ring, baseline.all_to_all);
+  const Bytes all = baseline.bytes * static_cast<std::int64_t>(ranks);
+  return best.count() > 0 ? (all / best).count() : 0.0;
+}
+
+Json baseline_json(const BaselineTimes& baseline, std::size_t ranks) {
+  return {{"bytes_per_rank", baseline.bytes.count()},
+          {"ring_seconds", baseline.ring.count()},
+          {"all_to_all_seconds", baseline.all_to_all.count()},
+          {"best_bytes_per_second", best_of(baseline, ranks)}};
+}
+
+Table repetitions_table(const Execution& execution) {
+  const std::vector<Seconds> totals = repetitions_of(execution);
+  return {"repetitions, there and back",
+          {"count", "shortest", "p50", "p99", "longest"},
+          {{Cell::count(totals.size()), Cell::seconds(percentile(totals, 0.0)),
+            Cell::seconds(percentile(totals, 0.5)), Cell::seconds(percentile(totals, 0.99)),
+            Cell::seconds(percentile(totals, 1.0))}}};
+}
+
+/// What the world says of itself, in one line; single variables are for the file.
+std::string facts_line(const Execution& execution) {
+  std::string line;
+  for (const auto& [name, value] : execution.facts) {
+    if (name.starts_with("NCCL_")) continue;
+    line += fmt::format("{}{} {}", line.empty() ? "" : "; ", name, value);
+  }
+  return line;
+}
+
 Json facts_json(const Execution& execution) {
   Json json = Json::object();
   for (const auto& [name, value] : execution.facts) json[name] = value;
@@ -174,6 +252,20 @@ Json facts_json(const Execution& execution) {
     }
   }
   return json;
+}
+
+/// Rates of the median repetition, and of plain exchanges beside it.
+void add_throughput(Json& result, const Execution& execution, const Moved& bytes) {
+  const std::vector<Seconds> totals = repetitions_of(execution);
+  const Seconds median = percentile(totals, 0.5);
+  result["bytes_sent"] = bytes.sent.count();
+  result["sent_bytes_per_second"] = median.count() > 0 ? (bytes.sent / median).count() : 0.0;
+  result["bytes_written"] = bytes.written.count();
+  result["written_bytes_per_second"] = median.count() > 0 ? (bytes.written / median).count() : 0.0;
+  result["repetitions"] = step_json(totals);
+  if (const auto baseline = baseline_of(execution)) {
+    result["baseline"] = baseline_json(*baseline, execution.job->plan->ranks);
+  }
 }
 
 void add_result(Report& report, const Execution& execution) {
@@ -195,6 +287,7 @@ void add_result(Report& report, const Execution& execution) {
             {"predicted_seconds", predicted_json(execution.predicted)},
             {"bytes_by_link", links_json(totals)},
             {"payload_bytes_per_second", rate}};
+  add_throughput(result, execution, moved(plan));
   const std::vector<Seconds> disturbed = steps_of(execution, &RankOutcome::disturbed);
   if (!disturbed.empty()) {
     result["foreground_step_seconds"] = {
@@ -254,6 +347,17 @@ Report execution_report(const Execution& execution) {
     report.note(fmt::format("{} moved and copied in {}: {}", human(payload(totals)), human(total),
                             human(payload(totals) / total)));
   }
+  if (repetitions_of(execution).size() > 1) report.table(repetitions_table(execution));
+  if (const auto baseline = baseline_of(execution)) {
+    const Seconds median = percentile(repetitions_of(execution), 0.5);
+    const BytesPerSecond best(best_of(*baseline, plan.ranks));
+    const BytesPerSecond ours = median.count() > 0 ? moved(plan).sent / median : best * 0.0;
+    report.note(fmt::format(
+        "sent at {} over all ranks; plain exchanges of as much: ring {}, all-to-all {} ({:.0f} %)",
+        human(ours), human(baseline->ring), human(baseline->all_to_all),
+        best.count() > 0 ? 100 * ours.count() / best.count() : 0.0));
+  }
+  if (const std::string facts = facts_line(execution); !facts.empty()) report.note(facts);
   std::uint64_t slots = 0;
   for (const RankOutcome& rank : execution.ranks) slots += rank.slots_verified;
   const std::uint64_t wrong = execution.mismatched_bytes();

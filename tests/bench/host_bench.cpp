@@ -151,7 +151,8 @@ void check_weights(benchmark::State& state) {
 void program_of_a_rank(benchmark::State& state) {
   const test::Rearrangement work = test::random_rearrangement(2, 58, 256, 32, 9, 4);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(make_rank_program(work.plan, RankId(5), Bytes(4096), Bytes(1 << 20)));
+    benchmark::DoNotOptimize(
+        make_rank_program(work.plan, RankId(5), work.layout, {.pack_below = Bytes(1 << 20)}));
   }
 }
 

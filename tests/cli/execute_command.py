@@ -88,6 +88,22 @@ class ExecuteCommand(execution.ExecutionTest):
         self.assertTrue(result["verified"])
         self.assertEqual(sum(result["bytes_by_link"].values()), 0)
 
+    def test_repetitions_go_there_and_back_and_every_one_is_verified(self):
+        result = self.performed("--repeat", 3, "--baseline", "--mode", "async")
+        self.assertTrue(result["verified"])
+        self.assertEqual(result["repetitions"]["count"], 3)
+        self.assertGreater(result["sent_bytes_per_second"], 0)
+        self.assertGreater(result["baseline"]["best_bytes_per_second"], 0)
+        self.failed("--repeat", 2, "--journal", "journal", code=2, says=("--journal",))
+
+    def test_the_peers_orders_move_the_same_bytes(self):
+        for schedule in ("vllm", "vllm-batched", "sglang"):
+            self.assertTrue(self.performed("--schedule", schedule)["verified"], schedule)
+
+    def test_joined_layers_are_all_new_at_the_end(self):
+        result = self.performed("--join-below", "1GiB", "--pack-below", "1MiB")
+        self.assertTrue(result["verified"])
+
     def test_bad_options_are_refused(self):
         for words in (("--scale", "2"), ("--scale", "0"), ("--scale", "x"), ("--layers", "4:2"), ("--layers", "99"),
                       ("--mode", "layered:0"), ("--mode", "fast"), ("--buffers", "0"), ("--timeout", "0"),

@@ -48,6 +48,14 @@ TEST_CASE("channels and transports are read off NCCL's own log", "[nccl]") {
   REQUIRE(facts_of_nccl_log("").empty());
 }
 
+TEST_CASE("groups are bounded by the channels that NCCL's log tells of", "[nccl]") {
+  const std::string start = "vm:12:34 [0] NCCL INFO 24 coll channels, 0 nvls channels, ";
+  REQUIRE(messages_per_group(start + "32 p2p channels, 32 p2p channels per peer\n") == 6);
+  REQUIRE(messages_per_group(start + "2 p2p channels, 2 p2p channels per peer\n") == 126);
+  // A log that tells nothing: NCCL has at most 64 channels.
+  REQUIRE(messages_per_group("") == 2);
+}
+
 TEST_CASE("the nccl transport says why it cannot run where there is no GPU", "[nccl]") {
   const std::string reason = find_backend("nccl").unavailable_reason();
   REQUIRE(reason.empty() == (visible_devices() > 0));

@@ -19,17 +19,20 @@ class Backends final : public Command {
 
   ExitCode run(Session& session) override {
     Report report("backends");
-    Table table{"", {"backend", "usable here", "what it is"}, {}};
+    Table table{"", {"backend", "usable here", "what it is", "found"}, {}};
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     for (const Backend& backend : linked_backends()) {
       const std::string reason = backend.unavailable_reason();
+      const bool tells = reason.empty() && backend.found != nullptr;
+      const std::string found = tells ? backend.found() : "";
       table.rows.push_back({Cell::text(std::string(backend.name)),
                             Cell::text(reason.empty() ? "yes" : "no: " + reason),
-                            Cell::text(std::string(backend.summary))});
+                            Cell::text(std::string(backend.summary)), Cell::text(found)});
       rows.push_back({{"name", backend.name},
                       {"summary", backend.summary},
                       {"available", reason.empty()},
-                      {"reason", reason}});
+                      {"reason", reason},
+                      {"found", found}});
     }
     report.result()["backends"] = std::move(rows);
     report.table(std::move(table));

@@ -20,6 +20,7 @@
 #include "apps/moeshift/cluster_json.hpp"
 #include "apps/moeshift/commands/commands.hpp"
 #include "apps/moeshift/process_place.hpp"
+#include "apps/moeshift/rank_processes.hpp"
 #include "apps/moeshift/session.hpp"
 
 namespace moeshift::cli {
@@ -57,6 +58,9 @@ class Calibrate final : public Command {
     options.option("--repetitions", repetitions_, "times that each exchange is run");
     options.option("--cluster", base_, "machine whose other figures are kept; default: host");
     options.option("--cluster-file", cluster_file_, "where to write the calibrated machine");
+    options.flag("--rank-processes", processes_, "ranks are processes");
+    options.flag("--mps", mps_, "nccl: start a private MPS daemon for ranks that share a GPU");
+    options.option("--max-ctas", max_ctas_, "nccl: thread blocks it may use");
     options.flag("--validate", validate_,
                  "also predict 50 random exchanges that the fit has not seen");
   }
@@ -69,19 +73,36 @@ class Calibrate final : public Command {
     samples_ = designed_exchanges(ranks_, largest);
     held_out_ = random_exchanges(ranks_, largest, session.seed());
     for (Bytes bytes(1 << 12); bytes <= largest; bytes = bytes * 4) copies_.push_back({bytes, {}});
-    const auto place = process_place(process_environment());
-    measure(session, place);
+    const Backend& backend = usable_backend();
+    const auto place =
+        backend.spans_processes || processes_ ? process_place(process_environment()) : std::nullopt;
+    const WorldOptions world{.ranks = ranks_, .place = place, .settings = settings()};
+    if (backend.launch(world) == Launch::kSpawn) {
+      return run_rank_processes(session, backend, world);
+    }
+    measure(session, backend, world);
     if (place && place->rank != RankId(0)) return ExitCode::kGood;
     return conclude(session);
   }
 
  private:
-  void measure(Session& session, const std::optional<ProcessPlace>& place) {
+  [[nodiscard]] const Backend& usable_backend() const {
     const Backend& backend = find_backend(backend_);
-    if (const std::string reason = backend.unavailable_reason(); !reason.empty()) {
-      throw DeviceError(fmt::format("backend {} cannot be used here: {}", backend.name, reason));
-    }
-    const auto world = backend.open({.ranks = ranks_, .place = place, .settings = {}});
+    const std::string reason = backend.unavailable_reason();
+    if (reason.empty()) return backend;
+    throw DeviceError(fmt::format("backend {} cannot be used here: {}", backend.name, reason));
+  }
+
+  [[nodiscard]] std::map<std::string, std::string> settings() const {
+    std::map<std::string, std::string> settings;
+    if (mps_) settings["mps"] = "1";
+    if (processes_) settings["processes"] = "1";
+    if (max_ctas_) settings["max-ctas"] = std::to_string(*max_ctas_);
+    return settings;
+  }
+
+  void measure(Session& session, const Backend& backend, const WorldOptions& options) {
+    const auto world = backend.open(options);
     ProbeJob job;
     job.repetitions = repetitions_;
     job.interrupted = [&session] { return session.progress().interrupted(); };
@@ -167,6 +188,9 @@ class Calibrate final : public Command {
   std::string base_ = "host";
   std::optional<std::string> cluster_file_;
   bool validate_ = false;
+  bool processes_ = false;
+  bool mps_ = false;
+  std::optional<std::size_t> max_ctas_;
   std::vector<ExchangeSample> samples_;
   std::vector<ExchangeSample> held_out_;
   std::vector<CopySample> copies_;

@@ -11,9 +11,10 @@
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute/launcher.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/report/chrome_trace.hpp"
+#include "moeshift/schedule/join_layers.hpp"
+#include "moeshift/schedule/peer_schedules.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
 #include "apps/moeshift/commands/commands.hpp"
@@ -21,6 +22,7 @@
 #include "apps/moeshift/execute_report.hpp"
 #include "apps/moeshift/journal_file.hpp"
 #include "apps/moeshift/process_place.hpp"
+#include "apps/moeshift/rank_processes.hpp"
 #include "apps/moeshift/session.hpp"
 
 namespace moeshift::cli {
@@ -49,27 +51,43 @@ class Execute final : public Command {
                              .timeout = Seconds(options_.timeout.value_or(30.0)),
                              .place = place,
                              .settings = options_.settings()};
-    if (backend.launch(world) == Launch::kSpawn) return spawn(session, backend, world);
+    if (backend.launch(world) == Launch::kSpawn) {
+      refuse_standard_input();
+      return run_rank_processes(session, backend, world);
+    }
     Placement old = some_layers(task.old, range);
     const Placement next = some_layers(task.next, range);
     ShuffleJob job{nullptr, &old, &next, slot_layout(task.model, options_.scale_share())};
 
-    TransferPlan plan = make_plan(session, task, job, range);
+    TransferPlan plan = make_plan(session, task, job, range, backend.join_below);
     const bool leader = !place || place->rank == RankId(0);
     const std::unique_ptr<JournalFile> journal = open_journal(leader);
     if (options_.resume) {
       old = placement_after(journal->read(), old, next, plan);
-      plan = make_plan(session, task, job, range);
+      plan = make_plan(session, task, job, range, backend.join_below);
     }
     if (journal && leader) {
       journal->start({content_hash(old), content_hash(next), plan.hash, plan.ranks});
     }
     job.plan = &plan;
+    ShuffleJob back{nullptr, &next, &old, job.layout};
+    TransferPlan way_back;
+    if (options_.repeat > 1) {
+      way_back = make_plan(session, task, back, range, backend.join_below);
+      back.plan = &way_back;
+      job.back = &back;
+    }
     Execution execution = perform(session, backend, task, job, journal.get(), world);
     return conclude(session, std::move(execution), leader);
   }
 
  private:
+  void refuse_standard_input() const {
+    if (options_.rearrangement.old_path == "-" || options_.rearrangement.new_path == "-") {
+      throw InputError("-", "every rank reads the placements itself: expected files");
+    }
+  }
+
   [[nodiscard]] const Backend& usable_backend() const {
     const Backend& backend = find_backend(options_.backend);
     const std::string reason = backend.unavailable_reason();
@@ -87,31 +105,18 @@ class Execute final : public Command {
     return place;
   }
 
-  /// Runs this command again, a process per rank.
-  ExitCode spawn(Session& session, const Backend& backend, const WorldOptions& world) const {
-    if (options_.rearrangement.old_path == "-" || options_.rearrangement.new_path == "-") {
-      throw InputError("-", "every rank reads the placements itself: expected files");
-    }
-    const Escort escort = backend.escort != nullptr ? backend.escort(world) : Escort{};
-    const std::vector<RankExit> exits =
-        launch_ranks({.argv = session.meta().argv,
-                      .ranks = world.ranks,
-                      .grace = world.timeout * 1.2,
-                      .interrupted = [&session] { return session.progress().interrupted(); },
-                      .environment = [&escort](RankId) { return escort.environment; }});
-    for (const RankExit& exit : exits) {
-      if (exit.signal == 0) continue;
-      session.warn(fmt::format("rank {}: its process was killed by signal {}{}", exit.rank.value(),
-                               exit.signal, exit.by_us ? " (by us: it did not end)" : ""));
-    }
-    return static_cast<ExitCode>(joint_status(exits));
-  }
-
   /// The plan of the chosen layers, which keep the numbers they have in the whole model.
-  static TransferPlan make_plan(Session& session, const Rearrangement& task, const ShuffleJob& job,
-                                LayerRange range) {
-    TransferPlan plan = make_transfer_plan(*job.old, *job.next, task.topology,
-                                           job.layout.slot_bytes, {}, session.threads());
+  [[nodiscard]] TransferPlan make_plan(Session& session, const Rearrangement& task,
+                                       const ShuffleJob& job, LayerRange range,
+                                       Bytes join_below) const {
+    const auto tensors = static_cast<std::uint32_t>(job.layout.tensors.size());
+    const std::optional<PeerSchedule> peer = options_.peer_schedule();
+    TransferPlan plan =
+        peer ? make_peer_plan(*peer, *job.old, *job.next, task.topology, job.layout.slot_bytes,
+                              tensors, session.threads())
+             : join_layers(make_transfer_plan(*job.old, *job.next, task.topology,
+                                              job.layout.slot_bytes, {}, session.threads()),
+                           options_.join_below.value_or(join_below));
     for (LayerMoves& moves : plan.layers) {
       moves.layer = LayerId(moves.layer.index() + range.first);
     }
@@ -134,7 +139,7 @@ class Execute final : public Command {
                     const ShuffleJob& job, JournalFile* journal,
                     const WorldOptions& world_options) {
     CostOptions cost;
-    cost.buffers = options_.buffers;
+    cost.buffers = options_.buffer_sets();
     cost.synchronous = options_.mode != "async";
     Execution execution{.transport = std::string(backend.name),
                         .mode = options_.mode,
@@ -147,16 +152,17 @@ class Execute final : public Command {
     shuffle.interrupted = [&session] { return session.progress().interrupted(); };
     shuffle.progress = &session.progress();
     const auto world = backend.open(world_options);
-    if (world->local_ranks()[0] == RankId(0)) say_memory(session, job, shuffle);
+    if (world->local_ranks()[0] == RankId(0)) say_memory(session, backend, job, shuffle);
     execution.ranks = run_world(*world, job, shuffle);
     execution.facts = world->facts();
     return execution;
   }
 
-  static void say_memory(Session& session, const ShuffleJob& job, const ShuffleOptions& shuffle) {
+  static void say_memory(Session& session, const Backend& backend, const ShuffleJob& job,
+                         const ShuffleOptions& shuffle) {
     Bytes most;
     Bytes all;
-    for (const Bytes rank : memory_needed(job, shuffle, Bytes(0))) {
+    for (const Bytes rank : memory_needed(job, shuffle, backend.pack_below)) {
       most = std::max(most, rank);
       all += rank;
     }

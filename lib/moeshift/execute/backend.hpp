@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -55,9 +56,9 @@ struct Member {
   std::function<void(Seconds at_most)> idle;
   /// Makes a foreground load; empty when the backend has none.
   std::function<std::unique_ptr<Foreground>(ForegroundKind)> make_foreground;
-  /// Marks a named range for a profiler (NVTX); may be empty.
-  std::function<void(const std::string& name)> range_begin;
-  std::function<void()> range_end;
+  /// Marks a named range for a profiler (NVTX), which may overlap others; both may be empty.
+  std::function<std::uint64_t(const std::string& name)> range_begin;
+  std::function<void(std::uint64_t range)> range_end;
   /// Facts about this rank for the result file: device, transport per peer, channels.
   std::vector<std::pair<std::string, std::string>> facts;
 };
@@ -105,6 +106,12 @@ struct Backend {
   Launch (*launch)(const WorldOptions& options);
   /// @throws InputError for settings it does not know, DeviceError when it cannot be opened.
   std::unique_ptr<World> (*open)(const WorldOptions& options);
+  /// What was found here, as "CUDA 13.0, NCCL 2.28.9"; null = nothing to tell.
+  std::string (*found)() = nullptr;
+  /// Layers are exchanged together while the fullest rank receives less than this.
+  Bytes join_below{0};
+  /// TransportTraits::pack_below of its transport, known before it is opened.
+  Bytes pack_below{0};
   /// Can be one of many processes; false: ignores that a launcher started several.
   bool spans_processes = true;
   /// Called once before the ranks of Launch::kSpawn are started; null = they need nothing.

@@ -30,7 +30,8 @@ Json layers_json(const RankOutcome& outcome) {
   for (const LayerOutcome& layer : outcome.layers) {
     layers.push_back({layer.layer.value(), static_cast<int>(layer.phase), layer.epoch,
                       layer.waves_committed, layer.stage.count(), layer.vote.count(),
-                      layer.commit.count()});
+                      layer.commit.count(), layer.stage_device.count(),
+                      layer.commit_device.count()});
   }
   return layers;
 }
@@ -64,6 +65,8 @@ LayerOutcome layer_of(const JsonReader& json) {
   layer.stage = Seconds(json.at(4).number());
   layer.vote = Seconds(json.at(5).number());
   layer.commit = Seconds(json.at(6).number());
+  layer.stage_device = Seconds(json.at(7).number());
+  layer.commit_device = Seconds(json.at(8).number());
   return layer;
 }
 
@@ -103,18 +106,23 @@ std::string to_text(const RankOutcome& outcome) {
   const RankTimes& times = outcome.times;
   Json facts = Json::array();
   for (const auto& [name, value] : outcome.facts) facts.push_back({name, value});
-  const Json json{{"rank", outcome.rank.value()},
-                  {"layers", layers_json(outcome)},
-                  {"faults", faults_json(outcome)},
-                  {"slots_verified", outcome.slots_verified},
-                  {"times",
-                   {times.setup.count(), times.connect.count(), times.total.count(),
-                    times.exposed.count(), times.verify.count()}},
-                  {"memory", outcome.memory.count()},
-                  {"undisturbed", plain(outcome.undisturbed)},
-                  {"disturbed", plain(outcome.disturbed)},
-                  {"timeline", timeline_json(outcome.timeline)},
-                  {"facts", facts}};
+  Json json{{"rank", outcome.rank.value()},
+            {"layers", layers_json(outcome)},
+            {"faults", faults_json(outcome)},
+            {"slots_verified", outcome.slots_verified},
+            {"times",
+             {times.setup.count(), times.connect.count(), times.total.count(),
+              times.exposed.count(), times.verify.count()}},
+            {"totals", plain(outcome.totals)},
+            {"memory", outcome.memory.count()},
+            {"undisturbed", plain(outcome.undisturbed)},
+            {"disturbed", plain(outcome.disturbed)},
+            {"timeline", timeline_json(outcome.timeline)},
+            {"facts", facts}};
+  if (outcome.baseline) {
+    json["baseline"] = {outcome.baseline->bytes.count(), outcome.baseline->ring.count(),
+                        outcome.baseline->all_to_all.count()};
+  }
   return json.dump();
 }
 
@@ -131,6 +139,11 @@ RankOutcome outcome_from_text(const std::string& text) {
   }
   outcome.slots_verified = static_cast<std::uint64_t>(json.at("slots_verified").whole());
   outcome.times = rank_times_of(json.at("times"));
+  outcome.totals = times_of(json.at("totals"));
+  if (const auto baseline = json.find("baseline")) {
+    outcome.baseline = {Bytes(baseline->at(0).whole()), Seconds(baseline->at(1).number()),
+                        Seconds(baseline->at(2).number())};
+  }
   outcome.memory = Bytes(json.at("memory").whole());
   outcome.undisturbed = times_of(json.at("undisturbed"));
   outcome.disturbed = times_of(json.at("disturbed"));

@@ -6,8 +6,11 @@
 namespace moeshift {
 namespace {
 
-bool finished(std::unique_ptr<Pending>& pending) {
-  if (pending && pending->poll()) pending.reset();
+bool finished(std::unique_ptr<Pending>& pending, Seconds& device) {
+  if (pending && pending->poll()) {
+    device += pending->device_time().value_or(Seconds(0.0));
+    pending.reset();
+  }
   return pending == nullptr;
 }
 
@@ -65,8 +68,8 @@ void Pipeline::step(Flight& flight, bool may_issue) {
     if (!ready_to_issue(flight, next)) break;
     issue(flight, next);
   }
-  std::erase_if(flight.exchanges, [](const std::unique_ptr<Pending>& p) { return p->poll(); });
-  const bool copied = finished(flight.stage);
+  collect_arrivals(flight);
+  const bool copied = finished(flight.stage, flight.device);
   if (!copied || !flight.exchanges.empty() || flight.next_step < unit.steps.size()) return;
   flight.staged = SteadyClock::now();
   events_.staged(flight);
@@ -74,15 +77,22 @@ void Pipeline::step(Flight& flight, bool may_issue) {
 
 bool Pipeline::ready_to_issue(Flight& flight, const ExchangeStep& step) {
   if (step.relays) {
-    std::erase_if(flight.exchanges, [](const std::unique_ptr<Pending>& p) { return p->poll(); });
-    if (!flight.exchanges.empty() || !finished(flight.stage)) return false;
+    collect_arrivals(flight);
+    if (!flight.exchanges.empty() || !finished(flight.stage, flight.device)) return false;
   }
   if (!paced(step)) return false;
   if (step.gather.empty()) return true;
   if (!flight.gather) {
     flight.gather = member_.memory->copy(memory_.copies(step.gather, flight.set), CopyLane::kStage);
   }
-  return flight.gather->poll();
+  if (!flight.gather->poll()) return false;
+  flight.device += flight.gather->device_time().value_or(Seconds(0.0));
+  return true;
+}
+
+void Pipeline::collect_arrivals(Flight& flight) {
+  std::erase_if(flight.exchanges,
+                [&](std::unique_ptr<Pending>& p) { return finished(p, flight.device); });
 }
 
 void Pipeline::issue(Flight& flight, const ExchangeStep& step) {

@@ -24,6 +24,7 @@ struct Flight {
   std::unique_ptr<Pending> gather;  ///< for the next step; null if none is under way
   std::deque<std::unique_ptr<Pending>> exchanges;
   std::size_t next_step = 0;
+  Seconds device{0.0};  ///< that the device was at copies and exchanges, by its own clock
   SteadyClock::time_point started;
   std::optional<SteadyClock::time_point> staged;  ///< when the last byte had arrived
 };
@@ -69,6 +70,7 @@ class Pipeline {
   void step(Flight& flight, bool may_issue);
   [[nodiscard]] bool ready_to_issue(Flight& flight, const ExchangeStep& step);
   void issue(Flight& flight, const ExchangeStep& step);
+  static void collect_arrivals(Flight& flight);
   [[nodiscard]] bool paced(const ExchangeStep& step);
 
   Member& member_;

@@ -23,6 +23,17 @@ RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const S
   }
 }
 
+RankMemory::RankMemory(const RankMemory& same, const RankProgram& program, const ShuffleJob& job)
+    : memory_(same.memory_),
+      program_(program),
+      job_(job),
+      self_(same.self_),
+      seed_(same.seed_),
+      slot_bytes_(same.slot_bytes_),
+      live_(same.live_),
+      staging_(same.staging_),
+      send_(same.send_) {}
+
 std::byte* RankMemory::at(const Address& address, std::size_t set) const {
   switch (address.area) {
     case Area::kLive:
@@ -39,6 +50,10 @@ std::byte* RankMemory::live_slot(std::size_t layer, std::size_t slot) const {
   const auto index =
       static_cast<std::int64_t>(layer) * program_.slots_per_rank + static_cast<std::int64_t>(slot);
   return live_ + index * slot_bytes_;
+}
+
+std::span<std::byte> RankMemory::live() const {
+  return {live_, static_cast<std::size_t>(program_.live.count())};
 }
 
 std::vector<CopyRequest> RankMemory::copies(const std::vector<ExpertCopy>& copies,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "moeshift/execute/device_memory.hpp"
@@ -17,9 +18,13 @@ class RankMemory {
   /// @throws InfeasibleError when it does not fit.
   RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job, RankId self,
              std::size_t buffers, std::uint64_t seed);
+  /// The same blocks, used by another program for another job; neither is larger than the first's.
+  RankMemory(const RankMemory& same, const RankProgram& program, const ShuffleJob& job);
 
   [[nodiscard]] std::byte* at(const Address& address, std::size_t set) const;
   [[nodiscard]] std::byte* live_slot(std::size_t layer, std::size_t slot) const;
+  /// The whole live area.
+  [[nodiscard]] std::span<std::byte> live() const;
 
   /// Copies between places of one buffer set.
   [[nodiscard]] std::vector<CopyRequest> copies(const std::vector<ExpertCopy>& copies,

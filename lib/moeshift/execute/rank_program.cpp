@@ -2,6 +2,7 @@
 #include "moeshift/execute/rank_program.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
@@ -12,10 +13,12 @@
 namespace moeshift {
 namespace {
 
-/// A transfer of one unit: which layer of the plan it belongs to, and where it comes in its pair.
-struct UnitTransfer {
+/// A message's worth of a transfer of one unit, the layer of the plan it belongs to, and the
+/// exchange it travels in.
+struct Piece {
   std::size_t layer = 0;
   const Transfer* transfer = nullptr;
+  const TensorRange* range = nullptr;
   std::size_t step = 0;
 };
 
@@ -28,11 +31,36 @@ struct UnitWave {
 
 using PairKey = std::pair<RankId, RankId>;
 
+/// What decides whether experts may be gathered.
+struct Shape {
+  bool split = false;   ///< an expert takes several messages
+  bool direct = false;  ///< some land in their slot at once, where nothing lies side by side
+};
+
+Shape shape_of(const TransferPlan& plan) {
+  Shape shape{.split = plan.messages_per_expert > 0};
+  for (const LayerMoves& layer : plan.layers) {
+    for (const Wave& wave : layer.waves) {
+      shape.direct |= std::ranges::any_of(wave.transfers, [](const Transfer& transfer) {
+        return transfer.to.kind == Place::Kind::kLive;
+      });
+    }
+  }
+  return shape;
+}
+
 /// Builds one unit of one rank's program.
 class UnitBuilder {
  public:
-  UnitBuilder(RankProgram& program, RankId self, Bytes slot_bytes, bool pack)
-      : program_(program), self_(self), slot_(slot_bytes.count()), pack_(pack) {}
+  UnitBuilder(RankProgram& program, RankId self, const SlotLayout& layout,
+              const MessageRules& rules, const Shape& shape)
+      : program_(program),
+        self_(self),
+        slot_(layout.slot_bytes.count()),
+        pack_(!shape.split && !shape.direct && layout.slot_bytes < rules.pack_below),
+        rules_(rules),
+        ranges_(shape.split ? layout.tensors
+                            : std::vector<TensorRange>{{"", {}, layout.slot_bytes}}) {}
 
   Unit build(const std::vector<UnitWave>& waves) {
     assign_steps(waves);
@@ -56,40 +84,49 @@ class UnitBuilder {
  private:
   void grow(Bytes& area, std::int64_t slots) const { area = std::max(area, Bytes(slots * slot_)); }
 
-  /// Orders the unit's transfers by group and decides which exchange each travels in.
+  /// Orders the unit's transfers by group and decides which exchange each piece travels in.
   void assign_steps(const std::vector<UnitWave>& waves) {
     for (const UnitWave& wave : waves) {
       for (const Transfer& transfer : wave.wave->transfers) {
-        transfers_.push_back({wave.layer, &transfer, 0});
+        for (const TensorRange& range : ranges_) {
+          pieces_.push_back({wave.layer, &transfer, &range, 0});
+        }
       }
     }
-    std::ranges::stable_sort(transfers_, {},
-                             [](const UnitTransfer& t) { return t.transfer->group; });
+    std::ranges::stable_sort(pieces_, {}, [](const Piece& p) { return p.transfer->group; });
     std::map<PairKey, std::size_t> next_of_pair;
     std::size_t group_start = 0;
     std::uint32_t group = 0;
-    for (UnitTransfer& t : transfers_) {
-      if (t.transfer->group != group) {
-        group = t.transfer->group;
+    for (Piece& piece : pieces_) {
+      const Transfer& transfer = *piece.transfer;
+      if (transfer.group != group) {
+        group = transfer.group;
         group_start = steps_;
         next_of_pair.clear();
       }
-      std::size_t& next = next_of_pair[{t.transfer->source, t.transfer->destination}];
-      t.step = group_start + (pack_ ? 0 : next++);
-      steps_ = std::max(steps_, t.step + 1);
+      std::size_t& next = next_of_pair[{transfer.source, transfer.destination}];
+      piece.step = group_start + (pack_ ? 0 : next++ / rules_.messages_per_pair);
+      steps_ = std::max(steps_, piece.step + 1);
     }
   }
 
   /// Numbers this rank's staging buffers in the order in which messages fill them.
   void number_staging(const std::vector<UnitWave>& waves) {
-    std::vector<const UnitTransfer*> arrivals;
-    for (const UnitTransfer& t : transfers_) {
-      if (t.transfer->destination == self_) arrivals.push_back(&t);
+    std::vector<const Piece*> arrivals;
+    for (const Piece& piece : pieces_) {
+      // The first piece of a transfer stands for all of it.
+      if (piece.transfer->destination == self_ && piece.range == ranges_.data()) {
+        arrivals.push_back(&piece);
+      }
     }
-    std::ranges::stable_sort(arrivals, {}, [](const UnitTransfer* t) {
-      return std::tuple(t->step, t->transfer->source);
-    });
-    for (const UnitTransfer* t : arrivals) number(t->layer, t->transfer->to);
+    std::ranges::stable_sort(
+        arrivals, {}, [](const Piece* p) { return std::tuple(p->step, p->transfer->source); });
+    for (const Piece* piece : arrivals) {
+      // Others land in their slot at once.
+      if (piece->transfer->to.kind == Place::Kind::kStaging) {
+        number(piece->layer, piece->transfer->to);
+      }
+    }
     for (const UnitWave& wave : waves) {
       for (const LocalCopy& copy : wave.wave->stage_copies) {
         if (copy.rank == self_) number(wave.layer, copy.to);
@@ -141,13 +178,35 @@ class UnitBuilder {
   }
 
   void add_messages(Unit& unit) {
-    std::map<std::tuple<std::size_t, RankId, Direction>, std::vector<const UnitTransfer*>> messages;
-    for (const UnitTransfer& t : transfers_) {
-      if (t.transfer->source == self_) {
-        messages[{t.step, t.transfer->destination, Direction::kSend}].push_back(&t);
+    if (pack_) {
+      add_gathered(unit);
+      return;
+    }
+    for (const Piece& piece : pieces_) {
+      const Transfer& transfer = *piece.transfer;
+      ExchangeStep& step = unit.steps[piece.step];
+      const auto add = [&](RankId peer, Direction direction, Place place) {
+        Address at = address(piece.layer, place);
+        at.offset += piece.range->offset.count();
+        step.messages.push_back({peer, direction, at, piece.range->bytes});
+      };
+      if (transfer.source == self_) {
+        step.relays |= transfer.from.kind == Place::Kind::kStaging;
+        add(transfer.destination, Direction::kSend, transfer.from);
       }
-      if (t.transfer->destination == self_) {
-        messages[{t.step, t.transfer->source, Direction::kReceive}].push_back(&t);
+      if (transfer.destination == self_) add(transfer.source, Direction::kReceive, transfer.to);
+    }
+  }
+
+  /// All that a pair exchanges in one step is one message.
+  void add_gathered(Unit& unit) {
+    std::map<std::tuple<std::size_t, RankId, Direction>, std::vector<const Piece*>> messages;
+    for (const Piece& p : pieces_) {
+      if (p.transfer->source == self_) {
+        messages[{p.step, p.transfer->destination, Direction::kSend}].push_back(&p);
+      }
+      if (p.transfer->destination == self_) {
+        messages[{p.step, p.transfer->source, Direction::kReceive}].push_back(&p);
       }
     }
     for (const auto& [key, parts] : messages) {
@@ -161,13 +220,13 @@ class UnitBuilder {
   }
 
   /// Where a message is sent from: the expert's own place, or the send area it is gathered in.
-  Address departure(ExchangeStep& step, const std::vector<const UnitTransfer*>& parts) {
-    for (const UnitTransfer* part : parts) {
+  Address departure(ExchangeStep& step, const std::vector<const Piece*>& parts) {
+    for (const Piece* part : parts) {
       step.relays |= part->transfer->from.kind == Place::Kind::kStaging;
     }
     if (parts.size() == 1) return address(parts[0]->layer, parts[0]->transfer->from);
     const Address start{Area::kSend, gathered_ * slot_};
-    for (const UnitTransfer* part : parts) {
+    for (const Piece* part : parts) {
       const Address to{Area::kSend, gathered_++ * slot_};
       step.gather.push_back({address(part->layer, part->transfer->from), to});
     }
@@ -178,7 +237,9 @@ class UnitBuilder {
   RankId self_;
   std::int64_t slot_;
   bool pack_;
-  std::vector<UnitTransfer> transfers_;
+  const MessageRules& rules_;
+  std::vector<TensorRange> ranges_;  ///< of an expert: one message each
+  std::vector<Piece> pieces_;
   std::size_t steps_ = 0;
   std::map<std::pair<std::size_t, std::uint32_t>, std::int64_t> staging_;
   std::int64_t staged_ = 0;
@@ -212,19 +273,33 @@ std::vector<UnitWave> waves_of(const TransferPlan& plan, const LayerBatch& batch
 
 }  // namespace
 
-RankProgram make_rank_program(const TransferPlan& plan, RankId self, Bytes slot_bytes,
-                              Bytes pack_below) {
+void RankProgram::reserve_for(const RankProgram& other) {
+  MOESHIFT_CHECK(slots_per_rank == other.slots_per_rank);
+  live = std::max(live, other.live);
+  staging_set = std::max(staging_set, other.staging_set);
+  send_set = std::max(send_set, other.send_set);
+  const auto join = [](std::vector<RankId>& mine, const std::vector<RankId>& theirs) {
+    std::vector<RankId> both;
+    std::ranges::set_union(mine, theirs, std::back_inserter(both));
+    mine = std::move(both);
+  };
+  join(send_to, other.send_to);
+  join(receive_from, other.receive_from);
+}
+
+RankProgram make_rank_program(const TransferPlan& plan, RankId self, const SlotLayout& layout,
+                              const MessageRules& rules) {
   RankProgram program;
   program.slots_per_rank =
       static_cast<std::int64_t>(std::max(plan.old_slots_per_rank, plan.new_slots_per_rank));
   program.live =
-      slot_bytes * (static_cast<std::int64_t>(plan.layers.size()) * program.slots_per_rank);
-  const bool pack = slot_bytes < pack_below;
+      layout.slot_bytes * (static_cast<std::int64_t>(plan.layers.size()) * program.slots_per_rank);
+  const Shape shape = shape_of(plan);
   for (const LayerBatch& batch : plan.batches) {
     for (std::size_t wave = 0;; ++wave) {
       const std::vector<UnitWave> waves = waves_of(plan, batch, wave);
       if (waves.empty()) break;
-      program.units.push_back(UnitBuilder(program, self, slot_bytes, pack).build(waves));
+      program.units.push_back(UnitBuilder(program, self, layout, rules, shape).build(waves));
     }
   }
   add_peers(program);

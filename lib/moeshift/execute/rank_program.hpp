@@ -8,6 +8,7 @@
 
 #include "moeshift/core/ids.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/execute/pattern.hpp"
 #include "moeshift/execute/transport.hpp"
 #include "moeshift/model/transfer_plan.hpp"
 
@@ -78,18 +79,28 @@ struct RankProgram {
   [[nodiscard]] Bytes memory(std::size_t buffers) const {
     return live + (staging_set + send_set) * static_cast<std::int64_t>(buffers);
   }
+  /// Takes as much memory as another program of the same world would, too, and has its peers.
+  void reserve_for(const RankProgram& other);
+};
+
+/// How experts become messages; the same on every rank.
+struct MessageRules {
+  /// Experts smaller than this, going from one rank to the same other one in one group, become a
+  /// single message: gathered at the source, staged side by side. Never in a plan that says how
+  /// many messages carry one expert, or that lets some land in their live slot at once.
+  Bytes pack_below{0};
+  /// Messages of one pair and direction that an exchange may hold, >= 1. The k-th message of every
+  /// pair is in exchange k / messages_per_pair of its group, on both sides: a transport has nothing
+  /// left to cut, and cannot cut it differently on two ranks (nccl: a group of too many messages
+  /// per pair deadlocks).
+  std::size_t messages_per_pair = 1;
 };
 
 /// Works out `self`'s part of `plan`.
-///
-/// Experts going from one rank to the same other one in one group become a single message when
-/// they are smaller than `pack_below` (gathered at the source; staging buffers are renumbered so
-/// that they land side by side), else a message each: the k-th of every pair in the k-th exchange
-/// of the group, the same on all ranks, so that no transport can cut a group differently on two
-/// sides (nccl: a group of too many messages per pair deadlocks).
-/// @param slot_bytes of one expert, plan.expert_bytes with padding.
+/// @param layout plan.expert_bytes is layout.slot_bytes; its tensors are messages of their own when
+///        plan.messages_per_expert > 0.
 /// Complexity: O(moves of the plan * log).
-[[nodiscard]] RankProgram make_rank_program(const TransferPlan& plan, RankId self, Bytes slot_bytes,
-                                            Bytes pack_below);
+[[nodiscard]] RankProgram make_rank_program(const TransferPlan& plan, RankId self,
+                                            const SlotLayout& layout, const MessageRules& rules);
 
 }  // namespace moeshift

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/execute/baseline.hpp"
 
 namespace moeshift {
 namespace {
@@ -23,23 +24,29 @@ std::size_t number_of(const std::string& text) {
   return value;
 }
 
-Bytes pack_limit(const Member& member, const ShuffleOptions& options) {
-  return options.pack_below.value_or(member.transport->traits().pack_below);
+MessageRules rules_of(const Member& member, const ShuffleOptions& options) {
+  const TransportTraits traits = member.transport->traits();
+  return {.pack_below = options.pack_below.value_or(traits.pack_below),
+          .messages_per_pair = traits.messages_per_pair};
 }
 
 }  // namespace
 
 RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOptions& options)
     : member_(member),
-      job_(job),
+      jobs_{&job},
       options_(options),
       waiter_(member, options.interrupted),
-      pack_below_(pack_limit(member, options)),
-      program_(
-          make_rank_program(*job.plan, member.control->self(), job.layout.slot_bytes, pack_below_)),
+      rules_(rules_of(member, options)),
       start_(SteadyClock::now()) {
+  if (job.back != nullptr) jobs_.push_back(job.back);
+  for (const ShuffleJob* each : jobs_) {
+    programs_.push_back(make_rank_program(*each->plan, self(), each->layout, rules_));
+  }
+  programs_.front().reserve_for(programs_.back());
+  programs_.back().reserve_for(programs_.front());
   outcome_.rank = self();
-  outcome_.memory = program_.memory(options.buffers);
+  outcome_.memory = program().memory(options.buffers);
   outcome_.facts = member.facts;
   for (const LayerMoves& moves : job.plan->layers) outcome_.layers.push_back({moves.layer});
 }
@@ -47,8 +54,12 @@ RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOpt
 RankOutcome RankShuffle::run() {
   try {
     prepare();
-    perform();
-    verify();
+    for (std::size_t repetition = 0; repetition < options_.repeat; ++repetition) {
+      if (repetition > 0) begin_again();
+      perform();
+      verify();
+    }
+    compare_with_baseline();
   } catch (const ShuffleFailure& failure) {
     fail(failure.failure());
   } catch (const InfeasibleError& error) {
@@ -56,7 +67,7 @@ RankOutcome RankShuffle::run() {
     fail({self(), where_.layer, where_.phase, error.what()});
   } catch (const DeviceError& error) {
     if (pipeline_ && pipeline_->busy_with()) {
-      where_ = topic(program_.units[*pipeline_->busy_with()], Phase::kStaging, "experts");
+      where_ = topic(program().units[*pipeline_->busy_with()], Phase::kStaging, "experts");
     }
     fail({self(), where_.layer, where_.phase, error.what()});
   }
@@ -70,7 +81,7 @@ void RankShuffle::prepare() {
   const SteadyClock::time_point begin = SteadyClock::now();
   agree_on_plan();
   agree_on_memory();
-  memory_.emplace(*member_.memory, program_, job_, self(), options_.buffers, options_.seed);
+  allocate();
   fill();
   outcome_.times.setup = since(begin);
   connect();
@@ -79,12 +90,20 @@ void RankShuffle::prepare() {
   start_ = SteadyClock::now();
 }
 
+void RankShuffle::allocate() {
+  memories_.reserve(jobs_.size());
+  memories_.emplace_back(*member_.memory, program(), job(), self(), options_.buffers,
+                         options_.seed);
+  if (jobs_.size() > 1) memories_.emplace_back(memories_.front(), programs_[1], *jobs_[1]);
+}
+
 void RankShuffle::agree_on_plan() {
   const bool lie = find_drill(options_.drills, FaultDrill::Kind::kHash, self()) != nullptr;
   const std::string mine =
-      fmt::format("plan {} slot {} buffers {} pack {} mode {} seed {}", lie ? "0" : job_.plan->hash,
-                  job_.layout.slot_bytes.count(), options_.buffers, pack_below_.count(),
-                  static_cast<int>(options_.mode), options_.seed);
+      fmt::format("plan {} slot {} buffers {} pack {} per pair {} mode {} seed {} repeat {}",
+                  lie ? "0" : job().plan->hash, job().layout.slot_bytes.count(), options_.buffers,
+                  rules_.pack_below.count(), rules_.messages_per_pair,
+                  static_cast<int>(options_.mode), options_.seed, options_.repeat);
   const std::vector<std::string> said = gather(mine, {.wanted = "plan hash"}, options_.timeout);
   const auto agreeing = [&](const std::string& value) { return std::ranges::count(said, value); };
   const auto common = std::ranges::max_element(said, {}, agreeing);
@@ -112,12 +131,12 @@ void RankShuffle::agree_on_memory() {
 
 void RankShuffle::fill() {
   const Deadline deadline = Deadline::in(options_.timeout + outcome_.memory / kSlowestFill);
-  for (const std::unique_ptr<Pending>& work : memory_->start_poison()) {
+  for (const std::unique_ptr<Pending>& work : memory().start_poison()) {
     waiter_.until(*work, {.wanted = "poisoned memory"}, deadline);
   }
-  const std::size_t layers = job_.plan->layers.size();
+  const std::size_t layers = job().plan->layers.size();
   for (std::size_t layer = 0; layer < layers; ++layer) {
-    waiter_.until(*memory_->start_fill(layer), {.wanted = "weights"}, deadline);
+    waiter_.until(*memory().start_fill(layer), {.wanted = "weights"}, deadline);
     tell("writing weights (layers)", layer + 1, layers);
   }
 }
@@ -126,8 +145,13 @@ void RankShuffle::connect() {
   // Poison and weights take a rank longer the more it has: meet before the clock starts.
   meet({.wanted = "weights"}, options_.timeout + outcome_.memory / kSlowestFill);
   const SteadyClock::time_point begin = SteadyClock::now();
-  member_.transport->connect(program_.send_to, program_.receive_from,
-                             Deadline::in(options_.timeout));
+  std::vector<RankId> others;
+  for (const RankId rank : all_ids<RankId>(member_.control->size())) {
+    if (rank != self()) others.push_back(rank);
+  }
+  const bool all = options_.baseline;
+  member_.transport->connect(all ? others : program().send_to,
+                             all ? others : program().receive_from, Deadline::in(options_.timeout));
   outcome_.times.connect = since(begin);
 }
 
@@ -141,17 +165,31 @@ void RankShuffle::warm_up_foreground() {
   }
 }
 
+/// The next repetition starts where the one before has ended, and goes the other way.
+void RankShuffle::begin_again() {
+  turn_ = (turn_ + 1) % jobs_.size();
+  committed_ = 0;
+  voted_ = 0;
+  where_ = {};
+  outcome_.layers.clear();
+  for (const LayerMoves& moves : job().plan->layers) outcome_.layers.push_back({moves.layer});
+  outcome_.timeline = {};
+  outcome_.times.exposed = Seconds(0.0);
+  meet({.wanted = "next repetition"}, options_.timeout);
+  start_ = SteadyClock::now();
+}
+
 void RankShuffle::perform() {
   keep_unchanged_layers();
-  pipeline_.emplace(member_, program_, *memory_, options_, events());
-  for (std::size_t unit = 0; unit < program_.units.size(); ++unit) {
-    if (drill_of(FaultDrill::Kind::kLose, program_.units[unit]) != nullptr)
+  pipeline_.emplace(member_, program(), memory(), options_, events());
+  for (std::size_t unit = 0; unit < program().units.size(); ++unit) {
+    if (drill_of(FaultDrill::Kind::kLose, program().units[unit]) != nullptr)
       pipeline_->mute_from(unit);
   }
   Seconds stalled{0.0};
-  while (committed_ < program_.units.size()) {
+  while (committed_ < program().units.size()) {
     const bool layered = options_.mode == ShuffleMode::kLayered;
-    const std::size_t share = layered ? share_end(committed_) : program_.units.size();
+    const std::size_t share = layered ? share_end(committed_) : program().units.size();
     pipeline_->allow(share);
     if (options_.mode == ShuffleMode::kAsync && foreground_) {
       foreground_step(stalled);
@@ -167,27 +205,28 @@ void RankShuffle::perform() {
   }
   meet({.phase = Phase::kCommitted, .wanted = "last commit"}, options_.timeout);
   outcome_.times.total = since(start_);
+  outcome_.totals.push_back(outcome_.times.total);
   if (options_.mode == ShuffleMode::kSync) outcome_.times.exposed = outcome_.times.total;
 }
 
 /// The unit after the last one that may be staged before the model's next step.
 std::size_t RankShuffle::share_end(std::size_t unit) const {
   std::size_t layers = 0;
-  while (unit < program_.units.size() && layers < options_.layers_per_step) {
-    layers += program_.units[unit++].layers.size();
+  while (unit < program().units.size() && layers < options_.layers_per_step) {
+    layers += program().units[unit++].layers.size();
   }
   return unit;
 }
 
 void RankShuffle::keep_unchanged_layers() {
-  for (std::size_t layer = 0; layer < job_.plan->layers.size(); ++layer) {
-    if (job_.plan->layers[layer].waves.empty()) outcome_.layers[layer].phase = Phase::kCommitted;
+  for (std::size_t layer = 0; layer < job().plan->layers.size(); ++layer) {
+    if (job().plan->layers[layer].waves.empty()) outcome_.layers[layer].phase = Phase::kCommitted;
   }
 }
 
 void RankShuffle::stage_front() {
   const SteadyClock::time_point begin = SteadyClock::now();
-  const Unit& unit = program_.units[committed_];
+  const Unit& unit = program().units[committed_];
   where_ = topic(unit, Phase::kStaging, "experts");
   waiter_.until(
       [&] {
@@ -201,9 +240,9 @@ void RankShuffle::stage_front() {
 /// Agrees on how many units are staged on every rank.
 std::size_t RankShuffle::vote() {
   const std::size_t mine = committed_ + pipeline_->staged();
-  const Unit& unit = program_.units[committed_];
+  const Unit& unit = program().units[committed_];
   where_ = topic(unit, Phase::kStaged, "vote");
-  while (voted_ < mine) drill(program_.units[voted_++], Phase::kStaged);
+  while (voted_ < mine) drill(program().units[voted_++], Phase::kStaged);
   const SteadyClock::time_point begin = SteadyClock::now();
   // A vote is awaited a little longer than experts are, so that who starves speaks up first.
   const std::vector<std::string> said =
@@ -219,18 +258,18 @@ void RankShuffle::commit_until(std::size_t units) {
     commit(pipeline_->front());
     pipeline_->pop();
     ++committed_;
-    tell("moving experts (batches)", committed_, program_.units.size());
+    tell("moving experts (batches)", committed_, program().units.size());
     const bool needed =
-        committed_ < program_.units.size() && program_.units[committed_].follows_wave;
+        committed_ < program().units.size() && program().units[committed_].follows_wave;
     if (!needed) continue;
-    const WaitTopic next = topic(program_.units[committed_], Phase::kCommitted, "commit");
+    const WaitTopic next = topic(program().units[committed_], Phase::kCommitted, "commit");
     meet(next, options_.timeout);
     pipeline_->committed_everywhere(committed_);
   }
 }
 
 void RankShuffle::commit(const Flight& flight) {
-  const Unit& unit = program_.units[flight.unit];
+  const Unit& unit = program().units[flight.unit];
   where_ = topic(unit, Phase::kVoted, "commit");
   const SteadyClock::time_point voted = SteadyClock::now();
   for (const LayerCommit& layer : unit.layers) {
@@ -244,11 +283,15 @@ void RankShuffle::commit(const Flight& flight) {
 void RankShuffle::commit_layer(const LayerCommit& commit, std::size_t set) {
   const SteadyClock::time_point begin = SteadyClock::now();
   where_.layer = label(commit.layer);
+  const std::string name = fmt::format("layer {}", where_.layer->value());
+  const std::uint64_t range = range_begin("commit " + name);
   for (const std::vector<ExpertCopy>& pass : commit.passes) {
-    const auto work = member_.memory->copy(memory_->copies(pass, set), CopyLane::kCommit);
-    drill(program_.units[committed_], Phase::kVoted);
+    const auto work = member_.memory->copy(memory().copies(pass, set), CopyLane::kCommit);
+    drill(program().units[committed_], Phase::kVoted);
     waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
+    outcome_.layers[commit.layer].commit_device += work->device_time().value_or(Seconds(0.0));
   }
+  range_end(range);
   LayerOutcome& layer = outcome_.layers[commit.layer];
   layer.waves_committed = commit.wave + 1;
   if (commit.last_wave) layer.epoch += 1;
@@ -256,9 +299,9 @@ void RankShuffle::commit_layer(const LayerCommit& commit, std::size_t set) {
   reach(commit.layer, commit.wave, Phase::kCommitted);
   const FaultDrill* corrupt = find_drill(options_.drills, FaultDrill::Kind::kCorrupt, self());
   if (corrupt != nullptr && corrupt->layer == label(commit.layer)) {
-    member_.memory->corrupt(memory_->live_slot(commit.layer, corrupt->slot));
+    member_.memory->corrupt(memory().live_slot(commit.layer, corrupt->slot));
   }
-  span("commit", fmt::format("layer {}", where_.layer->value()), begin, SteadyClock::now());
+  span("commit", name, begin, SteadyClock::now());
 }
 
 void RankShuffle::foreground_step(Seconds stalled) {
@@ -276,26 +319,41 @@ void RankShuffle::foreground_step(Seconds stalled) {
 void RankShuffle::verify() {
   if (!options_.verify) return;
   const SteadyClock::time_point begin = SteadyClock::now();
-  for (std::size_t layer = 0; layer < job_.plan->layers.size(); ++layer) {
+  for (std::size_t layer = 0; layer < job().plan->layers.size(); ++layer) {
     const SteadyClock::time_point started = SteadyClock::now();
     where_ = {.layer = label(layer), .phase = Phase::kCommitted, .wanted = "verification"};
+    const std::uint64_t range = range_begin(fmt::format("verify layer {}", where_.layer->value()));
     const std::size_t waves = outcome_.layers[layer].waves_committed;
-    const std::vector<PatternTask> tasks = memory_->tasks(layer, waves);
-    const auto work = member_.memory->verify(tasks, job_.layout);
+    const std::vector<PatternTask> tasks = memory().tasks(layer, waves);
+    const auto work = member_.memory->verify(tasks, job().layout);
     waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
     outcome_.slots_verified += tasks.size();
-    tell("comparing every byte (layers)", layer + 1, job_.plan->layers.size());
+    tell("comparing every byte (layers)", layer + 1, job().plan->layers.size());
     for (const Mismatch& mismatch : work->mismatches()) {
       const PatternTask& task = tasks[mismatch.task];
-      const std::ptrdiff_t offset = task.slot - memory_->live_slot(layer, 0);
+      const std::ptrdiff_t offset = task.slot - memory().live_slot(layer, 0);
       outcome_.faults.push_back({self(), label(layer),
-                                 static_cast<std::size_t>(offset / job_.layout.slot_bytes.count()),
+                                 static_cast<std::size_t>(offset / job().layout.slot_bytes.count()),
                                  task.key.expert, mismatch.wrong_bytes, mismatch.first_offset});
     }
+    range_end(range);
     if (!outcome_.failure) reach(layer, std::max<std::size_t>(waves, 1) - 1, Phase::kVerified);
     span("verify", fmt::format("layer {}", label(layer).value()), started, SteadyClock::now());
   }
   outcome_.times.verify = since(begin);
+}
+
+void RankShuffle::compare_with_baseline() {
+  if (!options_.baseline) return;
+  const TransferTotals totals = totals_of(*job().plan);
+  const Bytes sent = totals.bytes_by_link[static_cast<std::size_t>(LinkClass::kIntraNode)] +
+                     totals.bytes_by_link[static_cast<std::size_t>(LinkClass::kInterNode)] +
+                     totals.bytes_by_link[static_cast<std::size_t>(LinkClass::kInterRack)];
+  const auto ranks = static_cast<std::int64_t>(member_.control->size());
+  where_ = {.phase = Phase::kVerified, .wanted = "baseline"};
+  outcome_.baseline =
+      measure_baseline(member_, waiter_, memory().live(), Bytes(sent.count() / ranks),
+                       std::max<std::size_t>(program().units.size(), 1), options_.timeout);
 }
 
 void RankShuffle::fail(Failure failure) {
@@ -308,7 +366,7 @@ void RankShuffle::fail(Failure failure) {
 
 /// Every layer is wholly old or wholly new: say which, having looked.
 void RankShuffle::survey_after_failure() {
-  if (!memory_ || where_.phase == Phase::kSetup) return;
+  if (memories_.empty() || where_.phase == Phase::kSetup) return;
   try {
     verify();
   } catch (const DeviceError&) {

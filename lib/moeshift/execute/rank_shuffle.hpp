@@ -2,6 +2,8 @@
 // One rank's way through a rearrangement: the phases, in the order in which they happen.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +27,7 @@ class RankShuffle {
  private:
   // Setup: nothing is live yet.
   void prepare();
+  void allocate();
   void agree_on_plan();
   void agree_on_memory();
   void fill();
@@ -32,6 +35,7 @@ class RankShuffle {
   void warm_up_foreground();
 
   // The rearrangement.
+  void begin_again();
   void perform();
   void stage_front();
   [[nodiscard]] std::size_t vote();
@@ -44,6 +48,7 @@ class RankShuffle {
 
   // After it.
   void verify();
+  void compare_with_baseline();
   void fail(Failure failure);
   void survey_after_failure();
 
@@ -62,16 +67,22 @@ class RankShuffle {
   [[nodiscard]] WaitTopic topic(const Unit& unit, Phase phase, const char* wanted) const;
   [[nodiscard]] std::string name_of_unit(const Unit& unit) const;
   [[nodiscard]] PipelineEvents events();
-  [[nodiscard]] LayerId label(std::size_t layer) const { return job_.plan->layers[layer].layer; }
+  [[nodiscard]] std::uint64_t range_begin(const std::string& name) const;
+  void range_end(std::uint64_t range) const;
+  [[nodiscard]] LayerId label(std::size_t layer) const { return job().plan->layers[layer].layer; }
+  [[nodiscard]] const ShuffleJob& job() const { return *jobs_[turn_]; }
+  [[nodiscard]] const RankProgram& program() const { return programs_[turn_]; }
+  [[nodiscard]] const RankMemory& memory() const { return memories_[turn_]; }
   [[nodiscard]] RankId self() const { return member_.control->self(); }
 
   Member& member_;
-  const ShuffleJob& job_;
+  std::vector<const ShuffleJob*> jobs_;  ///< there, and perhaps back
   const ShuffleOptions& options_;
   Waiter waiter_;
-  Bytes pack_below_;
-  RankProgram program_;
-  std::optional<RankMemory> memory_;
+  MessageRules rules_;
+  std::vector<RankProgram> programs_;  ///< by job, all with room for the largest
+  std::vector<RankMemory> memories_;   ///< by job, the same blocks; empty until they are taken
+  std::size_t turn_ = 0;               ///< the job that is being done
   std::optional<Pipeline> pipeline_;
   std::unique_ptr<Foreground> foreground_;
   RankOutcome outcome_;
@@ -79,6 +90,7 @@ class RankShuffle {
   std::size_t committed_ = 0;  ///< units
   std::size_t voted_ = 0;      ///< units that this rank has announced as staged
   SteadyClock::time_point start_;
+  std::map<std::size_t, std::uint64_t> staging_ranges_;  ///< of the profiler, by unit
 };
 
 }  // namespace moeshift

@@ -46,18 +46,23 @@ void RankShuffle::tell(std::string_view what, std::size_t done, std::size_t tota
 PipelineEvents RankShuffle::events() {
   PipelineEvents events;
   events.begins = [this](const Flight& flight) {
-    const Unit& unit = program_.units[flight.unit];
+    const Unit& unit = program().units[flight.unit];
     for (const LayerCommit& layer : unit.layers) reach(layer.layer, layer.wave, Phase::kStaging);
+    staging_ranges_[flight.unit] = range_begin("stage " + name_of_unit(unit));
   };
   events.issued = [this](const Flight& flight) {
-    drill(program_.units[flight.unit], Phase::kStaging);
+    drill(program().units[flight.unit], Phase::kStaging);
   };
   events.staged = [this](const Flight& flight) {
-    const Unit& unit = program_.units[flight.unit];
+    const Unit& unit = program().units[flight.unit];
+    range_end(staging_ranges_[flight.unit]);
+    // Layers that travel together share the time.
+    const auto share = 1.0 / static_cast<double>(unit.layers.size());
+    const Seconds host(std::chrono::duration<double>(*flight.staged - flight.started).count());
     for (const LayerCommit& layer : unit.layers) {
       reach(layer.layer, layer.wave, Phase::kStaged);
-      outcome_.layers[layer.layer].stage +=
-          Seconds(std::chrono::duration<double>(*flight.staged - flight.started).count());
+      outcome_.layers[layer.layer].stage += host * share;
+      outcome_.layers[layer.layer].stage_device += flight.device * share;
     }
     span(flight.set % 2 == 0 ? "stage, even buffers" : "stage, odd buffers", name_of_unit(unit),
          flight.started, *flight.staged);
@@ -106,6 +111,14 @@ void RankShuffle::span(const char* track, const std::string& name, SteadyClock::
                             seconds(start - start_),
                             seconds(end - start),
                             {}});
+}
+
+std::uint64_t RankShuffle::range_begin(const std::string& name) const {
+  return member_.range_begin ? member_.range_begin(name) : 0;
+}
+
+void RankShuffle::range_end(std::uint64_t range) const {
+  if (member_.range_end) member_.range_end(range);
 }
 
 WaitTopic RankShuffle::topic(const Unit& unit, Phase phase, const char* wanted) const {

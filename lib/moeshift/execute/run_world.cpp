@@ -84,11 +84,15 @@ std::vector<RankOutcome> run_world(World& world, const ShuffleJob& job,
 
 std::vector<Bytes> memory_needed(const ShuffleJob& job, const ShuffleOptions& options,
                                  Bytes pack_below) {
+  const MessageRules rules{.pack_below = options.pack_below.value_or(pack_below),
+                           .messages_per_pair = 1};
   std::vector<Bytes> needed;
-  const Bytes slot = job.layout.slot_bytes;
   for (const RankId rank : all_ids<RankId>(job.plan->ranks)) {
-    const Bytes pack = options.pack_below.value_or(pack_below);
-    needed.push_back(make_rank_program(*job.plan, rank, slot, pack).memory(options.buffers));
+    RankProgram program = make_rank_program(*job.plan, rank, job.layout, rules);
+    if (job.back != nullptr) {
+      program.reserve_for(make_rank_program(*job.back->plan, rank, job.layout, rules));
+    }
+    needed.push_back(program.memory(options.buffers));
   }
   return needed;
 }

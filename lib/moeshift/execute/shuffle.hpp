@@ -33,6 +33,8 @@ struct ShuffleJob {
   const Placement* old = nullptr;   ///< [plan->layers.size(), ...] what the slots hold before
   const Placement* next = nullptr;  ///< and after
   SlotLayout layout;                ///< plan->expert_bytes is layout.slot_bytes
+  /// From `next` to `old` again, for every second repetition; may be null when there is one.
+  const ShuffleJob* back = nullptr;
 };
 
 struct ShuffleOptions {
@@ -44,7 +46,9 @@ struct ShuffleOptions {
   Seconds timeout{30.0};                   ///< of every phase of every layer
   std::optional<Bytes> pack_below;         ///< instead of what the transport likes
   std::optional<BytesPerSecond> max_rate;  ///< bytes that one rank may send per second
-  std::uint64_t seed = 0;                  ///< of the weights
+  std::size_t repeat = 1;                  ///< rearrangements, there and back
+  bool baseline = false;   ///< afterwards, time a plain ring and a plain all-to-all as well
+  std::uint64_t seed = 0;  ///< of the weights
   bool verify = true;
   std::vector<FaultDrill> drills;
   std::function<bool()> interrupted;  ///< the user wants to stop; may be empty
@@ -71,6 +75,9 @@ struct LayerOutcome {
   Seconds stage{0.0};   ///< from the first copy of its unit to the last arrival
   Seconds vote{0.0};    ///< from then to the unanimous vote
   Seconds commit{0.0};  ///< buffer to live
+  /// Of staging and commit: that the device was at it, by its own clock; 0 where it has none.
+  Seconds stage_device{0.0};
+  Seconds commit_device{0.0};
 };
 
 struct RankTimes {
@@ -81,6 +88,13 @@ struct RankTimes {
   Seconds verify;
 };
 
+/// What the transport does without a plan: as many bytes, in as many groups.
+struct BaselineTimes {
+  Bytes bytes;  ///< that every rank sends and receives
+  Seconds ring{0.0};
+  Seconds all_to_all{0.0};
+};
+
 /// What one rank did and found.
 struct RankOutcome {
   RankId rank;
@@ -89,7 +103,9 @@ struct RankOutcome {
   std::vector<LayerOutcome> layers;  ///< as TransferPlan::layers
   std::vector<SlotFault> faults;     ///< against what the journal says the layer holds
   std::uint64_t slots_verified = 0;
-  RankTimes times;
+  RankTimes times;              ///< of the last repetition
+  std::vector<Seconds> totals;  ///< RankTimes::total of every repetition
+  std::optional<BaselineTimes> baseline;
   Bytes memory;
   std::vector<Seconds> undisturbed;  ///< foreground step times before
   std::vector<Seconds> disturbed;    ///< and during the shuffle, stalls included

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,8 @@ class Pending {
   /// The ranks whose part is still missing, as far as that can be told; for the message of a
   /// deadline that expired.
   [[nodiscard]] virtual std::vector<RankId> waiting_for() const { return {}; }
+  /// Once finished: how long the device was at it, by its own clock; nothing where it has none.
+  [[nodiscard]] virtual std::optional<Seconds> device_time() const { return std::nullopt; }
 };
 
 /// What the engine asks before it cuts a plan into calls.
@@ -47,6 +50,8 @@ struct TransportTraits {
   /// Experts smaller than this are gathered into one message per (source, destination) and batch;
   /// larger ones are sent from where they are, one message each. 0 = never gather.
   Bytes pack_below{0};
+  /// Messages per peer and direction that one exchange may hold. The same on all ranks.
+  std::size_t messages_per_pair = 1;
 };
 
 /// One rank's end of the wires.
@@ -72,9 +77,9 @@ class Transport {
   virtual void connect(std::span<const RankId> send_to, std::span<const RankId> receive_from,
                        Deadline deadline) = 0;
 
-  /// Starts the messages of one group: at most one per (peer, direction); all may progress
-  /// together, none waits for another. Several exchanges may be under way; they start in the order
-  /// of the calls.
+  /// Starts the messages of one group: at most traits().messages_per_pair per (peer, direction),
+  /// in the same order on both sides; all may progress together, none waits for another. Several
+  /// exchanges may be under way; they start in the order of the calls.
   ///
   /// Order: the engine calls it only when every copy that writes a send buffer or still uses a
   /// receive buffer has polled finished. Once the result polls finished, what was sent may be

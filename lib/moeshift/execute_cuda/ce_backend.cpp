@@ -6,6 +6,9 @@
 namespace moeshift {
 namespace {
 
+/// A vote and a batch of copies cost some 50 us, as long as a hundred megabytes take.
+constexpr Bytes kJoinBelow(std::int64_t{16} << 20U);
+
 CudaSettings settings_of(const WorldOptions& options) {
   return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu", "mps"});
 }
@@ -49,6 +52,8 @@ Backend ce_backend() {
           .unavailable_reason = &cuda_unavailable_reason,
           .launch = &launch_ce,
           .open = &open_ce,
+          .found = &found_cuda,
+          .join_below = kJoinBelow,
           .escort = &escort_ce};
 }
 

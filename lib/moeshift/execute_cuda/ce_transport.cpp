@@ -71,21 +71,22 @@ void allow_access_to(DeviceId own, int peer) {
 /// One call of exchange(): finished when none of its messages is outstanding.
 class CeTransport::PendingExchange final : public Pending {
  public:
-  PendingExchange(CeTransport& transport, std::shared_ptr<std::size_t> outstanding)
-      : transport_(transport), outstanding_(std::move(outstanding)) {}
+  PendingExchange(CeTransport& transport, std::shared_ptr<Progress> progress)
+      : transport_(transport), progress_(std::move(progress)) {}
 
   [[nodiscard]] bool poll() override {
-    if (*outstanding_ == 0) return true;
+    if (progress_->outstanding == 0) return true;
     transport_.advance();
-    return *outstanding_ == 0;
+    return progress_->outstanding == 0;
   }
   [[nodiscard]] std::vector<RankId> waiting_for() const override {
-    return transport_.peers_of(outstanding_.get());
+    return transport_.peers_of(*progress_);
   }
+  [[nodiscard]] std::optional<Seconds> device_time() const override { return progress_->device; }
 
  private:
   CeTransport& transport_;
-  std::shared_ptr<std::size_t> outstanding_;
+  std::shared_ptr<Progress> progress_;
 };
 
 CeTransport::CeTransport(ControlPlane& control, CudaMemory& memory,
@@ -129,16 +130,17 @@ void CeTransport::open_blocks(RankId peer, const std::string& announcement) {
 }
 
 std::unique_ptr<Pending> CeTransport::exchange(std::span<const Message> messages) {
-  auto outstanding = std::make_shared<std::size_t>(messages.size());
+  auto progress = std::make_shared<Progress>();
+  progress->outstanding = messages.size();
   for (const Message& message : messages) {
     if (message.direction == Direction::kSend) {
-      to_post_.push_back({message, sent_[message.peer]++, outstanding});
+      to_post_.push_back({message, sent_[message.peer]++, progress});
     } else {
-      to_copy_.push_back({message, received_[message.peer]++, outstanding});
+      to_copy_.push_back({message, received_[message.peer]++, progress});
     }
   }
   advance();
-  return std::make_unique<PendingExchange>(*this, std::move(outstanding));
+  return std::make_unique<PendingExchange>(*this, std::move(progress));
 }
 
 void CeTransport::advance() {
@@ -148,7 +150,7 @@ void CeTransport::advance() {
   if (copying_.size() < kBatches) start_copies();
   std::erase_if(to_collect_, [&](const Item& item) {
     if (!mailbox_.collect(item.message.peer, item.sequence)) return false;
-    --*item.outstanding;
+    --item.progress->outstanding;
     return true;
   });
 }
@@ -181,19 +183,21 @@ void CeTransport::start_copies() {
 void CeTransport::finish_copies() {
   std::erase_if(copying_, [&](Batch& batch) {
     if (!batch.done->poll()) return false;
+    // Exchanges that were copied together count the time once.
+    batch.items.front().progress->device += batch.done->device_time().value_or(Seconds(0.0));
     for (const Item& item : batch.items) {
       mailbox_.mark_copied(item.message.peer, item.sequence);
-      --*item.outstanding;
+      --item.progress->outstanding;
     }
     return true;
   });
 }
 
-std::vector<RankId> CeTransport::peers_of(const std::size_t* outstanding) const {
+std::vector<RankId> CeTransport::peers_of(const Progress& progress) const {
   std::vector<RankId> peers;
   for (const auto* items : {&to_post_, &to_collect_, &to_copy_}) {
     for (const Item& item : *items) {
-      if (item.outstanding.get() == outstanding) peers.push_back(item.message.peer);
+      if (item.progress.get() == &progress) peers.push_back(item.message.peer);
     }
   }
   std::ranges::sort(peers);

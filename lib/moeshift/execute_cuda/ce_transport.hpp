@@ -41,11 +41,15 @@ class CeTransport final : public Transport {
     std::vector<const std::byte*> starts;
     std::vector<IpcMemory> mappings;  ///< empty in one process
   };
+  struct Progress {
+    std::size_t outstanding = 0;  ///< messages that are not done
+    Seconds device{0.0};          ///< of the batches of copies that began with one of them
+  };
   /// A message on its way: posted and collected by its sender, copied by its receiver.
   struct Item {
     Message message;
     std::uint64_t sequence = 0;
-    std::shared_ptr<std::size_t> outstanding;  ///< messages of its exchange that are not done
+    std::shared_ptr<Progress> progress;  ///< of its exchange
   };
   struct Batch {
     std::vector<Item> items;
@@ -57,7 +61,7 @@ class CeTransport final : public Transport {
   void post();
   void start_copies();
   void finish_copies();
-  [[nodiscard]] std::vector<RankId> peers_of(const std::size_t* outstanding) const;
+  [[nodiscard]] std::vector<RankId> peers_of(const Progress& progress) const;
 
   void open_blocks(RankId peer, const std::string& announcement);
   [[nodiscard]] CeRange range_of(const Message& message) const;

@@ -8,9 +8,27 @@
 
 namespace moeshift {
 
+void EventsPending::add(cudaStream_t stream) {
+  Event end = make_event();
+  check(cudaEventRecord(end.get(), stream));
+  spans_.push_back({{}, std::move(end)});
+}
+
+void EventsPending::add(Event begin, cudaStream_t stream) {
+  Event end = make_timing_event();
+  check(cudaEventRecord(end.get(), stream));
+  spans_.push_back({std::move(begin), std::move(end)});
+}
+
 bool EventsPending::poll() {
-  while (!events_.empty() && finished(events_.back().get())) events_.pop_back();
-  return events_.empty();
+  while (!spans_.empty() && finished(spans_.back().end.get())) {
+    const Span& span = spans_.back();
+    if (span.begin) {
+      time_ = std::max(time_.value_or(Seconds(0.0)), elapsed(span.begin.get(), span.end.get()));
+    }
+    spans_.pop_back();
+  }
+  return spans_.empty();
 }
 
 CopyStreams::CopyStreams(std::size_t streams, CopyPath path, bool high_priority) : path_(path) {
@@ -34,10 +52,10 @@ std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies)
   next_ = (next_ + runs.size()) % streams_.size();
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     if (shares[i].empty()) continue;
+    Event begin = make_timing_event();
+    check(cudaEventRecord(begin.get(), streams_[i].get()));
     enqueue_copies(shares[i], path_, streams_[i].get());
-    Event done = make_event();
-    check(cudaEventRecord(done.get(), streams_[i].get()));
-    pending->add(std::move(done));
+    pending->add(std::move(begin), streams_[i].get());
   }
   return pending;
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,11 +30,21 @@ void enqueue_copies(std::span<const CopyRequest> copies, CopyPath path, cudaStre
 /// Work on some streams up to a point: polls finished once every event has passed.
 class EventsPending final : public Pending {
  public:
-  void add(Event event) { events_.push_back(std::move(event)); }
+  /// Finished once everything on the stream so far is.
+  void add(cudaStream_t stream);
+  /// The same, timed since `begin`, a timing event recorded on this stream.
+  void add(Event begin, cudaStream_t stream);
   [[nodiscard]] bool poll() override;
+  /// Of the stream that took longest.
+  [[nodiscard]] std::optional<Seconds> device_time() const override { return time_; }
 
  private:
-  std::vector<Event> events_;
+  struct Span {
+    Event begin;  ///< null when not timed
+    Event end;
+  };
+  std::vector<Span> spans_;
+  std::optional<Seconds> time_;
 };
 
 /// A lane of copies: calls start in order of nothing, finish when polled so.

@@ -42,6 +42,20 @@ void read_one(CudaSettings& settings, const std::string& name, const std::string
   if (name == "max-ctas") settings.max_ctas = read_count(name, text);
 }
 
+nvtxDomainHandle_t profiler_domain() {
+  static const nvtxDomainHandle_t domain = nvtxDomainCreateA("moeshift");
+  return domain;
+}
+
+std::uint64_t begin_profiler_range(const std::string& name) {
+  nvtxEventAttributes_t attributes{};
+  attributes.version = NVTX_VERSION;
+  attributes.size = NVTX_EVENT_ATTRIB_STRUCT_SIZE;
+  attributes.messageType = NVTX_MESSAGE_TYPE_ASCII;
+  attributes.message.ascii = name.c_str();
+  return nvtxDomainRangeStartEx(profiler_domain(), &attributes);
+}
+
 /// Ranks of this machine: the launcher says, else all of them.
 std::size_t ranks_here(const WorldOptions& options) {
   return options.place ? options.place->local_world : options.ranks;
@@ -114,8 +128,8 @@ Member CudaWorld::join(RankId rank, Deadline deadline) {
   member.make_foreground = [this, control = member.control.get()](ForegroundKind kind) {
     return open_foreground(kind, *control);
   };
-  member.range_begin = [](const std::string& name) { (void)nvtxRangePushA(name.c_str()); };
-  member.range_end = [] { (void)nvtxRangePop(); };
+  member.range_begin = &begin_profiler_range;
+  member.range_end = [](std::uint64_t range) { nvtxDomainRangeEnd(profiler_domain(), range); };
   member.facts = device_facts(device);
   return member;
 }

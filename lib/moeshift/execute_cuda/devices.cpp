@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute_cuda/devices.hpp"
 
+#include <map>
+
 #include <fmt/format.h>
 
 #include "moeshift/execute_cuda/cuda_check.hpp"
@@ -39,6 +41,19 @@ Facts cuda_facts() {
   check(cudaDriverGetVersion(&driver));
   check(cudaRuntimeGetVersion(&runtime));
   return {{"cuda_driver", version_text(driver)}, {"cuda_runtime", version_text(runtime)}};
+}
+
+std::string found_cuda() {
+  const Facts versions = cuda_facts();
+  std::string text = fmt::format("CUDA {}, driver {}", versions[1].second, versions[0].second);
+  std::map<std::string, std::size_t> devices;
+  for (std::size_t i = 0; i < visible_devices(); ++i) {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, static_cast<int>(i)));
+    ++devices[properties.name];
+  }
+  for (const auto& [name, count] : devices) text += fmt::format(", {} x {}", count, name);
+  return text;
 }
 
 Facts device_facts(DeviceId device) {

@@ -18,6 +18,8 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string cuda_unavailable_reason();
 /// 0 when there is none or no driver.
 [[nodiscard]] std::size_t visible_devices();
+/// "CUDA 13.0, driver 13.0, 2 x NVIDIA H100 80GB HBM3"; call it where there is a GPU.
+[[nodiscard]] std::string found_cuda();
 /// Driver and run-time versions.
 [[nodiscard]] Facts cuda_facts();
 /// Name, memory and place of one device.

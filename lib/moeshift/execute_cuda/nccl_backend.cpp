@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nccl row of the transport table.
+#include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "moeshift/core/error.hpp"
@@ -20,6 +22,8 @@ constexpr int kSharesGpus = NCCL_VERSION(2, 30, 3);
 
 /// Messages below this are gathered: each costs NCCL about 10 us and a share of a kernel.
 constexpr Bytes kPackBelow(std::int64_t{4} << 20U);
+/// Groups below this cost more to start than to send.
+constexpr Bytes kJoinBelow(std::int64_t{16} << 20U);
 
 /// What a rank sends each other one in a step of the collective foreground.
 constexpr Bytes kForegroundBytes(std::int64_t{1} << 20U);
@@ -85,9 +89,21 @@ class NcclWorld final : public CudaWorld {
 
   std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
                                             Deadline deadline) override {
-    return std::make_unique<NcclTransport>(
-        make_communicator(control, {.name = "moeshift", .max_ctas = settings().max_ctas}, deadline),
-        settings().register_blocks ? &memory : nullptr, kPackBelow);
+    auto communicator =
+        make_communicator(control, {.name = "moeshift", .max_ctas = settings().max_ctas}, deadline);
+    const TransportTraits traits{.pack_below = kPackBelow,
+                                 .messages_per_pair = common_messages(control, deadline)};
+    return std::make_unique<NcclTransport>(std::move(communicator),
+                                           settings().register_blocks ? &memory : nullptr, traits);
+  }
+
+  /// The fewest messages per pair and group of all ranks: groups are cut alike everywhere.
+  std::size_t common_messages(ControlPlane& control, Deadline deadline) const {
+    std::size_t fewest = messages_per_group(log_->text());
+    for (const std::string& text : gather(control, std::to_string(fewest), deadline)) {
+      fewest = std::min<std::size_t>(fewest, std::stoul(text));
+    }
+    return fewest;
   }
 
   std::unique_ptr<Foreground> open_foreground(ForegroundKind kind, ControlPlane& control) override {
@@ -132,6 +148,11 @@ std::unique_ptr<World> open_nccl(const WorldOptions& options) {
   return std::make_unique<NcclWorld>(options, settings, std::move(log));
 }
 
+std::string found_nccl() {
+  return found_cuda() + ", NCCL " + nccl_library_version() + " (built with " +
+         nccl_header_version() + ")";
+}
+
 Escort escort_nccl(const WorldOptions& options) {
   return escort_of(settings_of(options));
 }
@@ -144,6 +165,9 @@ Backend nccl_backend() {
           .unavailable_reason = &cuda_unavailable_reason,
           .launch = &launch_nccl,
           .open = &open_nccl,
+          .found = &found_nccl,
+          .join_below = kJoinBelow,
+          .pack_below = kPackBelow,
           .escort = &escort_nccl};
 }
 

@@ -28,7 +28,7 @@ class NcclForeground::Step final : public Pending {
 NcclForeground::NcclForeground(std::unique_ptr<NcclCommunicator> communicator, RankId self,
                                Bytes bytes, Deadline deadline)
     : memory_(allocate_device(bytes * static_cast<std::int64_t>(2 * communicator->ranks()))),
-      transport_(std::move(communicator), nullptr, Bytes(0)) {
+      transport_(std::move(communicator), nullptr, {}) {
   auto* next = static_cast<std::byte*>(memory_.get());
   std::vector<RankId> peers;
   for (const RankId rank : all_ids<RankId>(transport_.ranks())) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute_cuda/nccl_log.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <map>
 #include <sstream>
+#include <string_view>
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -32,6 +35,18 @@ std::string channels_of(const std::string& line) {
   return info == std::string::npos ? std::string() : line.substr(info + 10);
 }
 
+std::size_t number_after(const std::string& line, std::size_t begin) {
+  std::size_t value = 0;
+  std::from_chars(line.data() + begin, line.data() + line.size(), value);
+  return value;
+}
+
+std::size_t number_ending_at(const std::string& line, std::size_t end) {
+  std::size_t begin = end;
+  while (begin > 0 && line[begin - 1] >= '0' && line[begin - 1] <= '9') --begin;
+  return number_after(line, begin);
+}
+
 }  // namespace
 
 NcclLog::NcclLog() {
@@ -56,6 +71,23 @@ std::string NcclLog::text() const {
     if (got <= 0) return text;
     text.append(chunk, static_cast<std::size_t>(got));
   }
+}
+
+std::size_t messages_per_group(const std::string& log) {
+  constexpr std::size_t kRecords = 254;
+  constexpr std::size_t kMostChannels = 64;  // NCCL's own limit
+  constexpr std::string_view kChannels = " p2p channels, ";
+  std::size_t channels = kMostChannels;
+  std::size_t per_peer = kMostChannels;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("p2p channels per peer") == std::string::npos) continue;
+    const std::size_t at = line.find(kChannels);
+    if (at == std::string::npos) continue;
+    channels = std::max<std::size_t>(number_ending_at(line, at), 1);
+    per_peer = std::max<std::size_t>(number_after(line, at + kChannels.size()), 1);
+  }
+  return std::max<std::size_t>((kRecords - std::min(per_peer, kRecords)) / channels, 1);
 }
 
 Facts facts_of_nccl_log(const std::string& log) {

@@ -30,4 +30,13 @@ class NcclLog {
 /// connections. Facts that the log does not tell are left out.
 [[nodiscard]] Facts facts_of_nccl_log(const std::string& log);
 
+/// Messages of one pair and direction that fit a group without NCCL cutting it into several
+/// kernels, by the p2p channels that the log tells of; a number that fits any communicator when it
+/// tells nothing.
+///
+/// NCCL 2.19..2.30 puts a message into one batch record per channel it uses, and a kernel's
+/// arguments hold 254 records (src/enqueue.cc, testBudget): messages x channels + channels per peer
+/// must not exceed that.
+[[nodiscard]] std::size_t messages_per_group(const std::string& log);
+
 }  // namespace moeshift

@@ -25,6 +25,9 @@ class NcclTransport::PendingGroup final : public Pending {
     transport_.advance();
     return group_->issued && finished(group_->done.get());
   }
+  [[nodiscard]] std::optional<Seconds> device_time() const override {
+    return elapsed(group_->begin.get(), group_->done.get());
+  }
 
  private:
   NcclTransport& transport_;
@@ -32,10 +35,10 @@ class NcclTransport::PendingGroup final : public Pending {
 };
 
 NcclTransport::NcclTransport(std::unique_ptr<NcclCommunicator> communicator,
-                             const CudaMemory* registered, Bytes pack_below)
+                             const CudaMemory* registered, TransportTraits traits)
     : communicator_(std::move(communicator)),
       registered_(registered),
-      pack_below_(pack_below),
+      traits_(traits),
       stream_(make_stream(/*high_priority=*/true)) {}
 
 NcclTransport::~NcclTransport() {
@@ -83,7 +86,8 @@ std::vector<Message> NcclTransport::warm_up_messages(std::span<const RankId> sen
 std::unique_ptr<Pending> NcclTransport::exchange(std::span<const Message> messages) {
   auto group = std::make_shared<Group>();
   group->messages.assign(messages.begin(), messages.end());
-  group->done = make_event();
+  group->begin = make_timing_event();
+  group->done = make_timing_event();
   waiting_.push_back(group);
   advance();
   return std::make_unique<PendingGroup>(*this, std::move(group));
@@ -108,6 +112,7 @@ void NcclTransport::advance() {
 
 void NcclTransport::issue(const Group& group) {
   ncclComm_t communicator = communicator_->get();
+  check(cudaEventRecord(group.begin.get(), stream_.get()));
   check(ncclGroupStart(), communicator);
   for (const Message& message : group.messages) {
     const auto bytes = static_cast<std::size_t>(message.bytes.count());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Transport over grouped ncclSend/ncclRecv on one high-priority stream.
 //
-// One exchange is one group with at most one message per (peer, direction): NCCL then never has to
-// cut a group into several kernels, which it does by each rank's own queue and which deadlocks when
-// two ranks cut differently (what hangs other implementations; NVIDIA/Megatron-LM#7189).
+// One exchange is one group, bounded so that NCCL never has to cut it into several kernels, which
+// it does by each rank's own queue and which deadlocks when two ranks cut differently (what hangs
+// other implementations; NVIDIA/Megatron-LM#7189).
 #pragma once
 
 #include <deque>
@@ -19,13 +19,13 @@ namespace moeshift {
 
 class NcclTransport final : public Transport {
  public:
-  /// `pack_below`: what TransportTraits says. With `registered`, connect() registers every block of
-  /// that memory (from ncclMemAlloc), so that peers copy without NCCL's own buffers; may be null.
+  /// With `registered`, connect() registers every block of that memory (from ncclMemAlloc), so that
+  /// peers copy without NCCL's own buffers; may be null.
   NcclTransport(std::unique_ptr<NcclCommunicator> communicator, const CudaMemory* registered,
-                Bytes pack_below);
+                TransportTraits traits);
   ~NcclTransport() override;
 
-  [[nodiscard]] TransportTraits traits() const override { return {.pack_below = pack_below_}; }
+  [[nodiscard]] TransportTraits traits() const override { return traits_; }
   void connect(std::span<const RankId> send_to, std::span<const RankId> receive_from,
                Deadline deadline) override;
   [[nodiscard]] std::unique_ptr<Pending> exchange(std::span<const Message> messages) override;
@@ -37,7 +37,8 @@ class NcclTransport final : public Transport {
   /// A group on its way: waiting for its turn, being issued, on the stream, done.
   struct Group {
     std::vector<Message> messages;
-    Event done;  ///< recorded once the group is on the stream
+    Event begin;  ///< recorded before the group is put on the stream
+    Event done;   ///< and once it is there
     bool issued = false;
   };
   class PendingGroup;
@@ -50,7 +51,7 @@ class NcclTransport final : public Transport {
 
   std::unique_ptr<NcclCommunicator> communicator_;
   const CudaMemory* registered_;
-  Bytes pack_below_;
+  TransportTraits traits_;
   Stream stream_;
   std::vector<void*> registrations_;
   DeviceBuffer warm_up_;  ///< kept: freeing it could wait for a kernel that waits for a peer

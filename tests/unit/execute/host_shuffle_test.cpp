@@ -63,3 +63,24 @@ TEST_CASE("a corrupted byte is found with its layer and rank and slot and offset
   CHECK(fault.wrong_bytes == 1);
   CHECK(fault.first_offset == 0);
 }
+
+TEST_CASE("rearrangements there and back end verified, and a plain ring is timed beside them") {
+  Rearrangement there = random_rearrangement(6, 4, 16, 4, 6);
+  const Rearrangement way_back = test::rearrangement(there.next, there.old, 1, there.layout);
+  const ShuffleJob back = way_back.job();
+  ShuffleJob job = there.job();
+  job.back = &back;
+  ShuffleOptions options;
+  options.repeat = 5;
+  options.baseline = true;
+  const auto world = host_backend().open({.ranks = 4, .place = {}, .settings = {}});
+  const std::vector<RankOutcome> outcomes = run_world(*world, job, options);
+  require_all_new(outcomes, 4);
+  for (const RankOutcome& outcome : outcomes) {
+    CHECK(outcome.totals.size() == 5);
+    REQUIRE(outcome.baseline);
+    CHECK(outcome.baseline->bytes > Bytes(0));
+    CHECK(outcome.baseline->ring > Seconds(0.0));
+    CHECK(outcome.baseline->all_to_all > Seconds(0.0));
+  }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/execute/rank_program.hpp"
+
+#include <map>
+#include <tuple>
+
+#include "moeshift/schedule/peer_schedules.hpp"
+
+#include "tests/support/catch.hpp"
+#include "tests/support/worlds.hpp"
+
+using namespace moeshift;
+
+namespace {
+
+SlotLayout layout_of_three_tensors() {
+  return {.tensors = {{"up", Bytes(0), Bytes(64)},
+                      {"scale", Bytes(64), Bytes(16)},
+                      {"down", Bytes(80), Bytes(48)}},
+          .slot_bytes = Bytes(128)};
+}
+
+TransferPlan vllm_plan(const test::Rearrangement& work) {
+  return make_peer_plan(PeerSchedule::kVllm, work.old, work.next, Topology(work.plan.ranks, 1),
+                        work.layout.slot_bytes, 3, Threads{1});
+}
+
+using Pair = std::tuple<RankId, RankId, std::size_t, std::size_t>;  // from, to, unit, step
+
+/// Messages of every pair in every exchange, as both sides see them.
+std::map<Pair, std::pair<std::size_t, std::size_t>> messages_of(const TransferPlan& plan,
+                                                                const SlotLayout& layout,
+                                                                const MessageRules& rules) {
+  std::map<Pair, std::pair<std::size_t, std::size_t>> counts;
+  for (const RankId self : all_ids<RankId>(plan.ranks)) {
+    const RankProgram program = make_rank_program(plan, self, layout, rules);
+    for (std::size_t unit = 0; unit < program.units.size(); ++unit) {
+      const auto& steps = program.units[unit].steps;
+      for (std::size_t step = 0; step < steps.size(); ++step) {
+        for (const PlannedMessage& message : steps[step].messages) {
+          if (message.direction == Direction::kSend) {
+            ++counts[{self, message.peer, unit, step}].first;
+          } else {
+            ++counts[{message.peer, self, unit, step}].second;
+          }
+        }
+      }
+    }
+  }
+  return counts;
+}
+
+}  // namespace
+
+TEST_CASE("groups hold as many messages of a pair as the transport takes, alike on both sides") {
+  const test::Rearrangement work = test::random_rearrangement(3, 2, 24, 4, 8);
+  for (const std::size_t bound : {std::size_t{1}, std::size_t{3}, std::size_t{1000}}) {
+    std::size_t most = 0;
+    for (const auto& [pair, count] :
+         messages_of(work.plan, work.layout, {.messages_per_pair = bound})) {
+      REQUIRE(count.first == count.second);
+      most = std::max(most, count.first);
+    }
+    CHECK(most <= bound);
+    CHECK(most > (bound > 1 ? 1 : 0));
+  }
+}
+
+TEST_CASE("a plan with several messages per expert sends every tensor on its own") {
+  test::Rearrangement work = test::random_rearrangement(4, 2, 24, 4, 8, 1, Bytes(128));
+  work.layout = layout_of_three_tensors();
+  const TransferPlan plan = vllm_plan(work);
+  std::size_t sent = 0;
+  for (const auto& [pair, count] :
+       messages_of(plan, work.layout, {.pack_below = Bytes(1 << 20), .messages_per_pair = 1000})) {
+    REQUIRE(count.first == count.second);
+    REQUIRE(count.first % 3 == 0);
+    CHECK(std::get<3>(pair) == 0);
+    sent += count.first;
+  }
+  CHECK(sent == 3 * totals_of(plan).transfers);
+}
