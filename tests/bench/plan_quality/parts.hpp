@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of the planner's evidence; each prints a table. See README.md.
+#pragma once
+
+namespace moeshift::quality {
+
+void gaps();    ///< fresh plans against EPLB and a certified bound
+void times();   ///< what 58 layers take, on one thread and on two
+void soft();    ///< groups on home nodes: hard and soft
+void oos();     ///< recordings, scored on what was not planned on
+void drift();   ///< synthetic drift: balance and transfers, re-planning every window
+void budget();  ///< one budget over all layers against an equal one each
+void scale();   ///< 94 layers x 512 experts on 1,024 ranks x 4,096 slots
+
+}  // namespace moeshift::quality

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdio>
+
+#include "tests/bench/plan_quality/instances.hpp"
+#include "tests/bench/plan_quality/parts.hpp"
+
+namespace moeshift::quality {
+namespace {
+
+constexpr int kRepeats = 25;
+
+void row(const char* name, const char* policy, const PolicyOptions& options,
+         const PlanProblem& problem, double goal) {
+  double one = 1e9;
+  double two = 1e9;
+  for (int i = 0; i < kRepeats; ++i) {  // in turn, so that a busy machine is busy for both
+    one = std::min(one, best_ms(1, [&] { (void)plan_by(policy, options, problem, 1); }));
+    two = std::min(two, best_ms(1, [&] { (void)plan_by(policy, options, problem, 2); }));
+  }
+  std::printf("%-10s G%-4zu k%zu  %-12s %-8s %8.2f %8.2f  %5.2f  ", name, problem.topology.ranks(),
+              problem.slots_per_rank(), policy, options.effort.c_str(), one, two, one / two);
+  if (goal > 0) std::printf("<= %.0f ms on two: %s", goal, verdict(two <= goal));
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void fresh_rows(const char* name, const LoadMatrix& load) {
+  PolicyOptions options;
+  PolicyOptions fast;
+  fast.effort = "fast";
+  const struct {
+    Shape shape;
+    double goal;
+  } rows[] = {{{256, 32, 9}, 8}, {{256, 64, 5}, 20}, {{256, 72, 4}, 20}, {{256, 144, 2}, 28}};
+  for (const auto& [shape, goal] : rows) {
+    const PlanProblem problem = problem_of(load, shape);
+    row(name, "balanced", options, problem, goal);
+    row(name, "balanced", fast, problem, shape.ranks == 32 ? 2 : 0);
+    row(name, "deepseek", options, problem, 0);
+  }
+}
+
+/// Re-planning after one more window of drift.
+void warm_rows() {
+  for (const Shape& shape :
+       {Shape{256, 32, 9, 4}, Shape{256, 64, 5, 8}, Shape{256, 72, 4, 9}, Shape{256, 144, 2, 18}}) {
+    const std::vector<LoadMatrix> windows = drifting_windows(58, 256, 0.9, 10, 5);
+    PlanProblem before = problem_of(windows[8], shape);
+    before.samples.assign(windows.begin(), windows.begin() + 8);
+    const PlanResult old = plan_by("robust", {}, before);
+    PlanProblem now = problem_of(windows[9], shape);
+    now.samples.assign(windows.begin() + 1, windows.begin() + 9);
+    now.old = &old.placement;
+    row("drift", "robust", {}, now, 15);
+    row("drift", "incremental", {}, now, 0);
+    const PlanResult initial = plan_by("static", {}, before);
+    now.old = &initial.placement;
+    row("initial", "robust", {}, now, 0);
+    row("initial", "incremental", {}, now, 0);
+  }
+}
+
+}  // namespace
+
+void times() {
+  std::printf(
+      "\n== times: 58 layers x 256 experts, ms on one and two threads (best of %d), ratio\n",
+      kRepeats);
+  fresh_rows("logn.6", synthetic_layers("logn.6", 58, 256, 1));
+  if (const auto trace = recording("deepseek_v3_sglang6017_prefill")) {
+    fresh_rows("V3", trace->loads[1]);
+  }
+  warm_rows();
+}
+
+}  // namespace moeshift::quality
