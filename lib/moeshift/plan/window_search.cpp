@@ -10,118 +10,56 @@ namespace moeshift {
 namespace {
 
 /// A free move counts as half a unit, so that free moves come first without beating all others.
-constexpr double kLeastCost = 0.5;
+constexpr float kLeastCost = 0.5F;
+/// Gains below are rounding.
+constexpr float kLeastGain = 1e-10F;
 
 }  // namespace
 
 WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
                            std::vector<std::uint32_t> start, std::span<const float> prices,
                            const WindowSearchOptions& options)
-    : loads_(loads),
-      windows_(loads.windows),
-      ranks_(ranks),
-      k_(start.size() / ranks),
+    : state_(loads, ranks, start),
+      k_(state_.slots_per_rank()),
       prices_(prices),
       options_(options),
-      start_(start),
-      expert_(std::move(start)),
-      count_(loads.experts, 0),
-      share_(loads.experts * windows_),
-      rank_load_(ranks * windows_),
-      holds_(ranks * loads.experts, 0),
-      mean_load_(loads.mean()),
-      peak_(windows_),
-      tau_(windows_),
-      weight_(windows_),
-      part_(ranks),
+      start_(std::move(start)),
+      mean_load_(options.cost_by_load ? loads.mean() : std::vector<double>()),
+      peak_(loads.windows),
       pull_(loads.experts),
       relief_(loads.experts),
-      scratch_(2 * windows_) {
-  for (const std::uint32_t e : expert_) ++count_[e];
-  for (std::uint32_t e = 0; e < loads.experts; ++e) set_share(e);
-  for (std::size_t slot = 0; slot < expert_.size(); ++slot) {
-    std::uint8_t& held = holds_[slot / k_ * loads.experts + expert_[slot]];
-    MOESHIFT_CHECK(held == 0);
-    held = 1;
-  }
-  for (std::size_t rank = 0; rank < ranks_; ++rank) sum_rank(rank);
-  measure();
+      at_rank_(k_),
+      price_at_hot_(k_) {
+  MOESHIFT_CHECK(prices_.empty() || prices_.size() == ranks * loads.experts);
+  measure_risk();
+  measure_cost();
   start_risk_ = risk_;
   start_cost_ = cost_;
 }
 
-void WindowSearch::set_share(std::uint32_t expert) {
-  const float replicas = static_cast<float>(count_[expert]);
-  for (std::size_t t = 0; t < windows_; ++t) {
-    share_[expert * windows_ + t] = loads_.of(expert)[t] / replicas;
-  }
-}
-
-void WindowSearch::sum_rank(std::size_t rank) {
-  float* load = rank_load_.data() + rank * windows_;
-  std::fill_n(load, windows_, 0.0F);
-  for (std::size_t i = 0; i < k_; ++i) {
-    const float* one = share(expert_[rank * k_ + i]);
-    for (std::size_t t = 0; t < windows_; ++t) load[t] += one[t];
-  }
-}
-
-double WindowSearch::over(const float* load) const {
-  float sum = 0;
-  for (std::size_t t = 0; t < windows_; ++t) {
-    const float above = std::max(0.0F, load[t] - tau_[t]);
-    sum += weight_[t] * above * above;
-  }
-  return static_cast<double>(sum);
-}
-
-double WindowSearch::over_with(const float* load, const float* plus, const float* minus) const {
-  float sum = 0;
-  for (std::size_t t = 0; t < windows_; ++t) {
-    const float above = std::max(0.0F, load[t] + plus[t] - minus[t] - tau_[t]);
-    sum += weight_[t] * above * above;
-  }
-  return static_cast<double>(sum);
-}
-
-void WindowSearch::score_rank(std::size_t rank) {
-  part_[rank] = over(rank_load(rank));
-}
-
-double WindowSearch::price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const {
+float WindowSearch::price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const {
   if (prices_.empty()) return 0;
-  const double price = static_cast<double>(prices_[rank * loads_.experts + expert]);
-  return options_.cost_by_load ? price * mean_load_[expert] / count : price;
+  const float price = prices_[rank * state_.experts() + expert];
+  if (!options_.cost_by_load) return price;
+  return price * static_cast<float>(mean_load_[expert] / count);
 }
 
-double WindowSearch::price_of(std::size_t rank, std::uint32_t expert) const {
-  return price_of(rank, expert, count_[expert]);
+float WindowSearch::price_of(std::size_t rank, std::uint32_t expert) const {
+  return price_of(rank, expert, state_.count(expert));
 }
 
-/// Peaks, risk and cost of the placement as it stands.
-void WindowSearch::measure() {
-  std::fill(peak_.begin(), peak_.end(), 0.0);
-  for (std::size_t rank = 0; rank < ranks_; ++rank) {
-    for (std::size_t t = 0; t < windows_; ++t) {
-      peak_[t] = std::max(peak_[t], static_cast<double>(rank_load(rank)[t]));
-    }
-  }
-  const std::vector<double> weights = risk_weights(options_.risk, peak_);
+void WindowSearch::measure_risk() {
+  state_.peaks(peak_);
+  weights_ = risk_weights(options_.risk, peak_);
   risk_ = 0;
-  for (std::size_t t = 0; t < windows_; ++t) risk_ += weights[t] * peak_[t];
-  cost_ = 0;
-  for (std::size_t slot = 0; slot < expert_.size(); ++slot) {
-    cost_ += price_of(slot / k_, expert_[slot]);
-  }
+  for (std::size_t t = 0; t < peak_.size(); ++t) risk_ += weights_[t] * peak_[t];
 }
 
-void WindowSearch::refresh(double cut) {
-  const std::vector<double> weights = risk_weights(options_.risk, peak_);
-  for (std::size_t t = 0; t < windows_; ++t) {
-    tau_[t] = static_cast<float>(1 + cut * (peak_[t] - 1));
-    weight_[t] = static_cast<float>(weights[t]);
+void WindowSearch::measure_cost() {
+  cost_ = 0;
+  for (std::size_t slot = 0; slot < state_.slots(); ++slot) {
+    cost_ += static_cast<double>(price_of(state_.rank_of(slot), state_.expert(slot)));
   }
-  for (std::size_t rank = 0; rank < ranks_; ++rank) score_rank(rank);
 }
 
 void WindowSearch::run() {
@@ -132,15 +70,15 @@ void WindowSearch::run() {
 }
 
 void WindowSearch::pass(double cut) {
-  constexpr std::size_t kRefreshEvery = 10;
+  constexpr std::size_t kAimEvery = 10;
   double best = risk_ + options_.price * cost_;
   std::size_t since_best = 0;
   for (std::size_t i = 0; steps_.size() < options_.max_steps; ++i) {
     if (risk_ <= options_.target || since_best >= options_.patience) return;
-    if (i % kRefreshEvery == 0) refresh(cut);
+    if (i % kAimEvery == 0) state_.aim(cut, weights_);
     if (!step()) {
-      if (i % kRefreshEvery == 0) return;
-      refresh(cut);
+      if (i % kAimEvery == 0) return;
+      state_.aim(cut, weights_);
       if (!step()) return;
     }
     const double now = risk_ + options_.price * cost_;
@@ -150,9 +88,10 @@ void WindowSearch::pass(double cut) {
 }
 
 bool WindowSearch::step() {
-  const auto hottest = std::max_element(part_.begin(), part_.end());
+  const auto parts = state_.parts();
+  const auto hottest = std::max_element(parts.begin(), parts.end());
   if (*hottest <= 0) return false;
-  const auto hot = static_cast<std::size_t>(hottest - part_.begin());
+  const auto hot = static_cast<std::size_t>(hottest - parts.begin());
   prepare(hot);
   Candidate best;
   try_swaps(hot, best);
@@ -162,158 +101,147 @@ bool WindowSearch::step() {
   return true;
 }
 
-/// First-order values: what a unit less load of each expert is worth at the hot rank and, for one
-/// more replica, at all of its holders.
+/// First-order values at the hot rank. Phi is convex, so that they bound every gain from above.
 void WindowSearch::prepare(std::size_t hot) {
-  float* gradient = scratch_.data();
-  for (std::size_t t = 0; t < windows_; ++t) {
-    gradient[t] = 2 * weight_[t] * std::max(0.0F, rank_load(hot)[t] - tau_[t]);
+  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+    pull_[e] = state_.pull_at(hot, e);
+    relief_[e] = state_.pull_of_all(e) / static_cast<float>(state_.count(e) + 1);
   }
-  for (std::uint32_t e = 0; e < loads_.experts; ++e) {
-    float pull = 0;
-    for (std::size_t t = 0; t < windows_; ++t) pull += gradient[t] * share(e)[t];
-    pull_[e] = static_cast<double>(pull);
-  }
-  std::fill(relief_.begin(), relief_.end(), 0.0);
-  for (std::size_t slot = 0; slot < expert_.size(); ++slot) {
-    if (part_[slot / k_] <= 0) continue;
-    const std::uint32_t e = expert_[slot];
-    double value = 0;
-    const float* load = rank_load(slot / k_);
-    for (std::size_t t = 0; t < windows_; ++t) {
-      value +=
-          static_cast<double>(2 * weight_[t] * std::max(0.0F, load[t] - tau_[t]) * share(e)[t]);
-    }
-    relief_[e] += std::min(part_[slot / k_], value / (count_[e] + 1));
+  for (std::size_t i = 0; i < k_; ++i) {
+    price_at_hot_[i] = price_of(hot, state_.expert(hot * k_ + i));
   }
 }
 
-bool WindowSearch::worth(double ceiling, double cost, const Candidate& best) const {
-  if (cost_ + cost > options_.budget + 1e-9) return false;
-  return ceiling > best.score * std::max(cost, kLeastCost);
+bool WindowSearch::worth(float ceiling, float cost, const Candidate& best) const {
+  if (ceiling <= best.score * std::max(cost, kLeastCost)) return false;
+  return cost_ + static_cast<double>(cost) <= options_.budget + 1e-9;
 }
 
-void WindowSearch::consider(double gain, double cost, Candidate candidate, Candidate& best) {
-  ++moves_tried_;
-  if (gain <= 1e-10) return;
-  const double score = gain / std::max(cost, kLeastCost);
+void WindowSearch::consider(float gain, float cost, std::size_t slot, std::uint32_t other,
+                            std::uint32_t expert, Candidate& best) {
+  if (gain <= kLeastGain) return;
+  const float score = gain / std::max(cost, kLeastCost);
   if (score <= best.score) return;
-  candidate.score = score;
-  candidate.cost = cost;
-  best = candidate;
+  best = {.score = score, .cost = cost, .slot = slot, .other = other, .expert = expert};
 }
 
 void WindowSearch::try_swaps(std::size_t hot, Candidate& best) {
-  for (std::size_t rank = 0; rank < ranks_; ++rank) {
-    if (rank == hot || part_[rank] >= part_[hot]) continue;
+  for (std::size_t rank = 0; rank < state_.ranks(); ++rank) {
+    if (rank == hot || state_.part(rank) >= state_.part(hot)) continue;
+    const bool busy = state_.part(rank) > 0;
     for (std::size_t i = 0; i < k_; ++i) {
-      for (std::size_t j = 0; j < k_; ++j) try_swap(hot * k_ + i, rank * k_ + j, best);
+      at_rank_[i] = busy ? state_.pull_at(rank, state_.expert(hot * k_ + i)) : 0;
+    }
+    for (std::size_t other = rank * k_; other < (rank + 1) * k_; ++other) {
+      const std::uint32_t coming = state_.expert(other);
+      const float gained = state_.pull(other) - pull_[coming];
+      for (std::size_t i = 0; i < k_; ++i) {
+        const std::size_t slot = hot * k_ + i;
+        const float ceiling = state_.pull(slot) - at_rank_[i] + gained;
+        if (ceiling > best.score * kLeastCost) try_swap(slot, other, i, ceiling, best);
+      }
     }
   }
 }
 
-void WindowSearch::try_swap(std::size_t slot, std::size_t other, Candidate& best) {
-  const std::uint32_t leaving = expert_[slot];
-  const std::uint32_t coming = expert_[other];
-  const std::size_t hot = slot / k_;
-  const std::size_t rank = other / k_;
-  const double removed = pull_[leaving] - pull_[coming];
-  if (removed <= 0) return;
-  const double ceiling = std::min(removed, part_[hot]) + part_[rank];
-  if (ceiling <= best.score * kLeastCost) return;
-  const double cost = price_of(rank, leaving) - price_of(hot, leaving) + price_of(hot, coming) -
-                      price_of(rank, coming);
+void WindowSearch::try_swap(std::size_t slot, std::size_t other, std::size_t i, float ceiling,
+                            Candidate& best) {
+  const std::size_t hot = state_.rank_of(slot);
+  const std::size_t rank = state_.rank_of(other);
+  const std::uint32_t leaving = state_.expert(slot);
+  const std::uint32_t coming = state_.expert(other);
+  const float cost =
+      price_of(rank, leaving) - price_at_hot_[i] + price_of(hot, coming) - price_of(rank, coming);
   if (!worth(ceiling, cost, best)) return;
-  if (holds(rank, leaving) || holds(hot, coming)) return;
-  const double gain = part_[hot] + part_[rank] -
-                      over_with(rank_load(hot), share(coming), share(leaving)) -
-                      over_with(rank_load(rank), share(leaving), share(coming));
-  consider(gain, cost, {.slot = slot, .other = other}, best);
+  if (state_.holds(rank, leaving) || state_.holds(hot, coming)) return;
+  ++moves_tried_;
+  const float* out = state_.share(leaving);
+  const float* in = state_.share(coming);
+  const float at_hot =
+      state_.part(hot) - state_.part_with(hot, [&](std::size_t t) { return in[t] - out[t]; });
+  const float bound = at_hot + state_.part(rank);
+  if (!worth(bound, cost, best)) return;
+  const float at_rank =
+      state_.part(rank) - state_.part_with(rank, [&](std::size_t t) { return out[t] - in[t]; });
+  consider(at_hot + at_rank, cost, slot, static_cast<std::uint32_t>(other), 0, best);
 }
 
 void WindowSearch::try_replacements(std::size_t hot, Candidate& best) {
-  for (std::size_t slot = 0; slot < expert_.size(); ++slot) {
-    const std::uint32_t dropped = expert_[slot];
-    if (count_[dropped] < 2) continue;
-    const std::size_t rank = slot / k_;
-    if (rank == hot) {
-      for (std::uint32_t e = 0; e < loads_.experts; ++e) {
-        const double removed = pull_[dropped] - pull_[e] * count_[e] / (count_[e] + 1);
-        if (removed <= 0) continue;
-        try_replacement(slot, e, std::min(removed, part_[hot]) + relief_[e], best);
+  for (std::size_t slot = 0; slot < state_.slots(); ++slot) {
+    const std::uint32_t dropped = state_.expert(slot);
+    const std::uint32_t count = state_.count(dropped);
+    if (count < 2) continue;
+    // Its rank is spared the replica, the other holders share what it carried.
+    const float spread = state_.pull_of_all(dropped) - state_.pull(slot);
+    const float value = state_.pull(slot) - spread / static_cast<float>(count - 1);
+    if (state_.rank_of(slot) == hot) {
+      for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+        const auto copies = static_cast<float>(state_.count(e));
+        const float ceiling = value + relief_[e] - pull_[e] * copies / (copies + 1);
+        if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
       }
       continue;
     }
     for (std::size_t i = 0; i < k_; ++i) {
-      const std::uint32_t e = expert_[hot * k_ + i];
-      try_replacement(slot, e, relief_[e] + part_[rank], best);
+      const std::uint32_t e = state_.expert(hot * k_ + i);
+      const float ceiling = value + relief_[e];
+      if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
     }
   }
 }
 
-void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, double ceiling,
+void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, float ceiling,
                                    Candidate& best) {
-  if (ceiling <= best.score * kLeastCost) return;
-  const std::size_t rank = slot / k_;
-  const std::uint32_t dropped = expert_[slot];
-  if (holds(rank, expert)) return;
-  const double cost = price_of(rank, expert, count_[expert] + 1) - price_of(rank, dropped);
-  if (!worth(ceiling, cost, best)) return;
-  float* less = scratch_.data();             // what every holder of `expert` is spared
-  float* more = scratch_.data() + windows_;  // what every holder of `dropped` takes on
-  const float thinner = 1.0F / static_cast<float>(count_[expert] + 1);
-  const float thicker = 1.0F / static_cast<float>(count_[dropped] - 1);
-  for (std::size_t t = 0; t < windows_; ++t) {
-    less[t] = share(expert)[t] * thinner;
-    more[t] = share(dropped)[t] * thicker;
-  }
-  double gain = 0;
-  for (std::size_t g = 0; g < ranks_; ++g) {
-    const bool spared = holds(g, expert);
-    const bool burdened = holds(g, dropped);
-    if ((!spared && !burdened) || g == rank) continue;
-    if (part_[g] <= 0 && !burdened) continue;
-    float sum = 0;
-    for (std::size_t t = 0; t < windows_; ++t) {
-      const float load = rank_load(g)[t] + (burdened ? more[t] : 0.0F) - (spared ? less[t] : 0.0F);
-      const float above = std::max(0.0F, load - tau_[t]);
-      sum += weight_[t] * above * above;
+  const std::size_t rank = state_.rank_of(slot);
+  const std::uint32_t dropped = state_.expert(slot);
+  const float cost = price_of(rank, expert, state_.count(expert) + 1) - price_of(rank, dropped);
+  if (!worth(ceiling, cost, best) || state_.holds(rank, expert)) return;
+  ++moves_tried_;
+  const float* out = state_.share(dropped);
+  const float* in = state_.share(expert);
+  const float thinner = 1.0F / static_cast<float>(state_.count(expert) + 1);
+  const float thicker = 1.0F / static_cast<float>(state_.count(dropped) - 1);
+  const float kept = 1 - thinner;
+  float gain = state_.part(rank) -
+               state_.part_with(rank, [&](std::size_t t) { return in[t] * kept - out[t]; });
+  if (!worth(gain + ceiling - state_.pull(slot), cost, best)) return;
+  for (std::uint32_t s = state_.first_slot(expert); s != WindowState::kNoSlot;
+       s = state_.next_slot(s)) {
+    const std::size_t g = state_.rank_of(s);
+    if (state_.holds(g, dropped)) {
+      gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) {
+        return out[t] * thicker - in[t] * thinner;
+      });
+    } else if (state_.part(g) > 0) {
+      gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) { return -in[t] * thinner; });
     }
-    gain += part_[g] - static_cast<double>(sum);
   }
-  for (std::size_t t = 0; t < windows_; ++t) less[t] = share(expert)[t] * (1 - thinner);
-  gain += part_[rank] - over_with(rank_load(rank), less, share(dropped));
-  consider(gain, cost, {.slot = slot, .other = {}, .expert = expert}, best);
+  for (std::uint32_t s = state_.first_slot(dropped); s != WindowState::kNoSlot;
+       s = state_.next_slot(s)) {
+    const std::size_t g = state_.rank_of(s);
+    if (g == rank || state_.holds(g, expert)) continue;
+    gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) { return out[t] * thicker; });
+  }
+  consider(gain, cost, slot, WindowState::kNoSlot, expert, best);
 }
 
 void WindowSearch::apply(const Candidate& chosen) {
-  const std::size_t rank = chosen.slot / k_;
-  const std::uint32_t before = expert_[chosen.slot];
-  holds_[rank * loads_.experts + before] = 0;
-  if (chosen.other) {
-    const std::size_t other_rank = *chosen.other / k_;
-    const std::uint32_t coming = expert_[*chosen.other];
-    holds_[other_rank * loads_.experts + coming] = 0;
-    holds_[other_rank * loads_.experts + before] = 1;
-    holds_[rank * loads_.experts + coming] = 1;
-    std::swap(expert_[chosen.slot], expert_[*chosen.other]);
-    for (const std::size_t g : {rank, other_rank}) sum_rank(g);
-    for (const std::size_t g : {rank, other_rank}) score_rank(g);
+  SearchStep step{.slot = chosen.slot, .other = {}, .expert = chosen.expert};
+  if (chosen.other != WindowState::kNoSlot) {
+    step.other = chosen.other;
+    state_.swap(chosen.slot, chosen.other);
   } else {
-    holds_[rank * loads_.experts + chosen.expert] = 1;
-    expert_[chosen.slot] = chosen.expert;
-    --count_[before];
-    ++count_[chosen.expert];
-    set_share(before);
-    set_share(chosen.expert);
-    for (std::size_t g = 0; g < ranks_; ++g) {
-      if (g != rank && !holds(g, before) && !holds(g, chosen.expert)) continue;
-      sum_rank(g);
-      score_rank(g);
-    }
+    state_.replace(chosen.slot, chosen.expert);
   }
-  measure();
-  steps_.push_back({chosen.slot, chosen.other, chosen.expert, risk_, cost_});
+  measure_risk();
+  if (options_.cost_by_load) {
+    measure_cost();
+  } else {
+    cost_ += static_cast<double>(chosen.cost);
+  }
+  step.risk_after = risk_;
+  step.cost_after = cost_;
+  steps_.push_back(step);
 }
 
 std::size_t WindowSearch::best_prefix() const {

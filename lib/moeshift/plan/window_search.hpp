@@ -11,6 +11,7 @@
 
 #include "moeshift/plan/risk.hpp"
 #include "moeshift/plan/window_loads.hpp"
+#include "moeshift/plan/window_state.hpp"
 
 namespace moeshift {
 
@@ -68,64 +69,41 @@ class WindowSearch {
 
  private:
   struct Candidate {
-    double score = 0;
+    float score = 0;
+    float cost = 0;
     std::size_t slot = 0;
-    std::optional<std::size_t> other;
+    std::uint32_t other = WindowState::kNoSlot;
     std::uint32_t expert = 0;
-    double cost = 0;
   };
 
   void pass(double cut);
-  void refresh(double cut);
   bool step();
   void prepare(std::size_t hot);
   void try_swaps(std::size_t hot, Candidate& best);
-  void try_swap(std::size_t slot, std::size_t other, Candidate& best);
+  void try_swap(std::size_t slot, std::size_t other, std::size_t i, float ceiling, Candidate& best);
   void try_replacements(std::size_t hot, Candidate& best);
-  void try_replacement(std::size_t slot, std::uint32_t expert, double ceiling, Candidate& best);
-  [[nodiscard]] bool worth(double ceiling, double cost, const Candidate& best) const;
-  void consider(double gain, double cost, Candidate candidate, Candidate& best);
+  void try_replacement(std::size_t slot, std::uint32_t expert, float ceiling, Candidate& best);
+  [[nodiscard]] bool worth(float ceiling, float cost, const Candidate& best) const;
+  static void consider(float gain, float cost, std::size_t slot, std::uint32_t other,
+                       std::uint32_t expert, Candidate& best);
   void apply(const Candidate& candidate);
+  void measure_risk();
+  void measure_cost();
+  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert) const;
+  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const;
 
-  void set_share(std::uint32_t expert);
-  void sum_rank(std::size_t rank);
-  void score_rank(std::size_t rank);
-  void measure();
-  [[nodiscard]] double over(const float* load) const;
-  [[nodiscard]] double over_with(const float* load, const float* plus, const float* minus) const;
-  [[nodiscard]] double price_of(std::size_t rank, std::uint32_t expert) const;
-  [[nodiscard]] double price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const;
-  [[nodiscard]] bool holds(std::size_t rank, std::uint32_t expert) const {
-    return holds_[rank * loads_.experts + expert] != 0;
-  }
-  [[nodiscard]] const float* share(std::uint32_t expert) const {
-    return share_.data() + expert * windows_;
-  }
-  [[nodiscard]] const float* rank_load(std::size_t rank) const {
-    return rank_load_.data() + rank * windows_;
-  }
-
-  const WindowLoads& loads_;
-  std::size_t windows_;
-  std::size_t ranks_;
+  WindowState state_;
   std::size_t k_;
   std::span<const float> prices_;
   WindowSearchOptions options_;
-
   std::vector<std::uint32_t> start_;
-  std::vector<std::uint32_t> expert_;  ///< [slots]
-  std::vector<std::uint32_t> count_;   ///< [experts]
-  std::vector<float> share_;           ///< [experts, windows]
-  std::vector<float> rank_load_;       ///< [ranks, windows]
-  std::vector<std::uint8_t> holds_;    ///< [ranks, experts]
-  std::vector<double> mean_load_;      ///< [experts]
-  std::vector<double> peak_;           ///< [windows]
-  std::vector<float> tau_;             ///< [windows]
-  std::vector<float> weight_;          ///< [windows]
-  std::vector<double> part_;           ///< [ranks] share of Phi
-  std::vector<double> pull_;           ///< [experts] gradient of the hot rank times share
-  std::vector<double> relief_;         ///< [experts] most that one more replica takes off others
-  std::vector<float> scratch_;
+  std::vector<double> mean_load_;  ///< [experts], for costs by load
+  std::vector<double> peak_;       ///< [windows]
+  std::vector<double> weights_;    ///< [windows]
+  std::vector<float> pull_;        ///< [experts] first-order value of its load at the hot rank
+  std::vector<float> relief_;      ///< [experts] most that one more replica takes off all holders
+  std::vector<float> at_rank_;     ///< [k] first-order burden of the hot rank's replicas elsewhere
+  std::vector<float> price_at_hot_;  ///< [k]
 
   double risk_ = 0;
   double cost_ = 0;

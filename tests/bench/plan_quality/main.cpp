@@ -14,10 +14,10 @@ struct Part {
 };
 
 constexpr Part kParts[] = {
-    {"gaps", moeshift::quality::gaps},   {"times", moeshift::quality::times},
-    {"soft", moeshift::quality::soft},   {"oos", moeshift::quality::oos},
-    {"drift", moeshift::quality::drift}, {"budget", moeshift::quality::budget},
-    {"scale", moeshift::quality::scale},
+    {"gaps", moeshift::quality::gaps},     {"times", moeshift::quality::times},
+    {"warm", moeshift::quality::warm},     {"soft", moeshift::quality::soft},
+    {"oos", moeshift::quality::oos},       {"drift", moeshift::quality::drift},
+    {"budget", moeshift::quality::budget}, {"scale", moeshift::quality::scale},
 };
 
 const Part* part_called(const char* name) {
@@ -30,7 +30,7 @@ const Part* part_called(const char* name) {
 int run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (part_called(argv[i]) != nullptr) continue;
-    std::fputs("usage: plan_quality [gaps|times|soft|oos|drift|budget|scale]...\n", stderr);
+    std::fputs("usage: plan_quality [gaps|times|warm|soft|oos|drift|budget|scale]...\n", stderr);
     return 2;
   }
   for (int i = 1; i < argc; ++i) part_called(argv[i])->run();

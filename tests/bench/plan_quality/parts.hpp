@@ -5,7 +5,8 @@
 namespace moeshift::quality {
 
 void gaps();    ///< fresh plans against EPLB and a certified bound
-void times();   ///< what 58 layers take, on one thread and on two
+void times();   ///< what fresh plans of 58 layers take, on one thread and on two
+void warm();    ///< the same of plans from an old placement
 void soft();    ///< groups on home nodes: hard and soft
 void oos();     ///< recordings, scored on what was not planned on
 void drift();   ///< synthetic drift: balance and transfers, re-planning every window
