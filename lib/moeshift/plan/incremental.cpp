@@ -183,7 +183,8 @@ LayerPlan plan_from_scratch(const LayerProblem& problem, const IncrementalOption
     WindowSearchOptions search_options;
     search_options.risk = options.risk;
     search_options.max_steps = options.max_steps;
-    search_options.cuts = {0.3, 0.6, 0.8};
+    search_options.patience = 25;
+    search_options.cuts = {0.0, 0.3, 0.6, 0.8};
     WindowSearch search(loads, problem.ranks(), std::move(start.experts), {}, search_options);
     search.run();
     plan.moves_tried += start.moves_tried + search.moves_tried();

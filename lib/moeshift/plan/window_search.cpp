@@ -2,6 +2,7 @@
 #include "moeshift/plan/window_search.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "moeshift/core/error.hpp"
@@ -29,7 +30,10 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
       pull_(loads.experts),
       relief_(loads.experts),
       at_rank_(k_),
-      price_at_hot_(k_) {
+      cost_at_rank_(k_),
+      price_at_hot_(k_),
+      coldest_first_(ranks) {
+  std::iota(coldest_first_.begin(), coldest_first_.end(), 0U);
   MOESHIFT_CHECK(prices_.empty() || prices_.size() == ranks * loads.experts);
   measure_risk();
   measure_cost();
@@ -75,16 +79,25 @@ void WindowSearch::pass(double cut) {
   std::size_t since_best = 0;
   for (std::size_t i = 0; steps_.size() < options_.max_steps; ++i) {
     if (risk_ <= options_.target || since_best >= options_.patience) return;
-    if (i % kAimEvery == 0) state_.aim(cut, weights_);
+    if (i % kAimEvery == 0) aim(cut);
     if (!step()) {
       if (i % kAimEvery == 0) return;
-      state_.aim(cut, weights_);
+      aim(cut);
       if (!step()) return;
     }
     const double now = risk_ + options_.price * cost_;
     since_best = now < best - 1e-9 ? 0 : since_best + 1;
     best = std::min(best, now);
   }
+}
+
+/// Cold ranks come first: they offer the best exchanges, and a good one soon prunes the rest.
+void WindowSearch::aim(double cut) {
+  state_.aim(cut, weights_);
+  std::vector<float> load(state_.ranks());
+  for (std::size_t rank = 0; rank < load.size(); ++rank) load[rank] = state_.mean_load(rank);
+  std::stable_sort(coldest_first_.begin(), coldest_first_.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return load[a] < load[b]; });
 }
 
 bool WindowSearch::step() {
@@ -94,8 +107,13 @@ bool WindowSearch::step() {
   const auto hot = static_cast<std::size_t>(hottest - parts.begin());
   prepare(hot);
   Candidate best;
-  try_swaps(hot, best);
-  try_replacements(hot, best);
+  for (const std::uint32_t rank : coldest_first_) {
+    if (rank == hot) continue;
+    look_from(hot, rank);
+    if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
+    try_spreading(hot, rank, best);
+  }
+  try_cooling(hot, best);
   if (best.score <= 0) return false;
   apply(best);
   return true;
@@ -112,8 +130,11 @@ void WindowSearch::prepare(std::size_t hot) {
   }
 }
 
-bool WindowSearch::worth(float ceiling, float cost, const Candidate& best) const {
-  if (ceiling <= best.score * std::max(cost, kLeastCost)) return false;
+bool WindowSearch::worth(float ceiling, float cost, const Candidate& best) {
+  return ceiling > best.score * std::max(cost, kLeastCost);
+}
+
+bool WindowSearch::affordable(float cost) const {
   return cost_ + static_cast<double>(cost) <= options_.budget + 1e-9;
 }
 
@@ -125,66 +146,80 @@ void WindowSearch::consider(float gain, float cost, std::size_t slot, std::uint3
   best = {.score = score, .cost = cost, .slot = slot, .other = other, .expert = expert};
 }
 
-void WindowSearch::try_swaps(std::size_t hot, Candidate& best) {
-  for (std::size_t rank = 0; rank < state_.ranks(); ++rank) {
-    if (rank == hot || state_.part(rank) >= state_.part(hot)) continue;
-    const bool busy = state_.part(rank) > 0;
+void WindowSearch::look_from(std::size_t hot, std::size_t rank) {
+  const bool busy = state_.part(rank) > 0;
+  for (std::size_t i = 0; i < k_; ++i) {
+    const std::uint32_t e = state_.expert(hot * k_ + i);
+    at_rank_[i] = busy ? state_.pull_at(rank, e) : 0;
+    cost_at_rank_[i] = price_of(rank, e) - price_at_hot_[i];
+  }
+}
+
+void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best) {
+  const float most = state_.part(hot);
+  for (std::size_t other = rank * k_; other < (rank + 1) * k_; ++other) {
+    const std::uint32_t coming = state_.expert(other);
+    if (state_.holds(hot, coming)) continue;
+    const float refilled = pull_[coming];
+    const float spared = state_.pull(other);
+    const float cost_here = price_of(hot, coming) - price_of(rank, coming);
     for (std::size_t i = 0; i < k_; ++i) {
-      at_rank_[i] = busy ? state_.pull_at(rank, state_.expert(hot * k_ + i)) : 0;
-    }
-    for (std::size_t other = rank * k_; other < (rank + 1) * k_; ++other) {
-      const std::uint32_t coming = state_.expert(other);
-      const float gained = state_.pull(other) - pull_[coming];
-      for (std::size_t i = 0; i < k_; ++i) {
-        const std::size_t slot = hot * k_ + i;
-        const float ceiling = state_.pull(slot) - at_rank_[i] + gained;
-        if (ceiling > best.score * kLeastCost) try_swap(slot, other, i, ceiling, best);
-      }
+      const float ceiling =
+          std::min(state_.pull(hot * k_ + i) - refilled, most) + spared - at_rank_[i];
+      const float cost = cost_at_rank_[i] + cost_here;
+      if (ceiling <= best.score * std::max(cost, kLeastCost)) continue;
+      try_swap(hot * k_ + i, other, cost, best);
     }
   }
 }
 
-void WindowSearch::try_swap(std::size_t slot, std::size_t other, std::size_t i, float ceiling,
-                            Candidate& best) {
+void WindowSearch::try_swap(std::size_t slot, std::size_t other, float cost, Candidate& best) {
   const std::size_t hot = state_.rank_of(slot);
   const std::size_t rank = state_.rank_of(other);
   const std::uint32_t leaving = state_.expert(slot);
-  const std::uint32_t coming = state_.expert(other);
-  const float cost =
-      price_of(rank, leaving) - price_at_hot_[i] + price_of(hot, coming) - price_of(rank, coming);
-  if (!worth(ceiling, cost, best)) return;
-  if (state_.holds(rank, leaving) || state_.holds(hot, coming)) return;
+  if (state_.holds(rank, leaving) || !affordable(cost)) return;
   ++moves_tried_;
   const float* out = state_.share(leaving);
-  const float* in = state_.share(coming);
-  const float at_hot =
-      state_.part(hot) - state_.part_with(hot, [&](std::size_t t) { return in[t] - out[t]; });
-  const float bound = at_hot + state_.part(rank);
-  if (!worth(bound, cost, best)) return;
+  const float* in = state_.share(state_.expert(other));
   const float at_rank =
       state_.part(rank) - state_.part_with(rank, [&](std::size_t t) { return out[t] - in[t]; });
+  if (!worth(state_.part(hot) + at_rank, cost, best)) return;
+  const float at_hot =
+      state_.part(hot) - state_.part_with(hot, [&](std::size_t t) { return in[t] - out[t]; });
   consider(at_hot + at_rank, cost, slot, static_cast<std::uint32_t>(other), 0, best);
 }
 
-void WindowSearch::try_replacements(std::size_t hot, Candidate& best) {
-  for (std::size_t slot = 0; slot < state_.slots(); ++slot) {
-    const std::uint32_t dropped = state_.expert(slot);
-    const std::uint32_t count = state_.count(dropped);
-    if (count < 2) continue;
-    // Its rank is spared the replica, the other holders share what it carried.
-    const float spread = state_.pull_of_all(dropped) - state_.pull(slot);
-    const float value = state_.pull(slot) - spread / static_cast<float>(count - 1);
-    if (state_.rank_of(slot) == hot) {
-      for (std::uint32_t e = 0; e < state_.experts(); ++e) {
-        const auto copies = static_cast<float>(state_.count(e));
-        const float ceiling = value + relief_[e] - pull_[e] * copies / (copies + 1);
-        if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
-      }
-      continue;
-    }
+/// What Phi loses at most when a slot's replica goes: its rank is spared it, the other holders
+/// share what it carried. None for an expert's only replica.
+float WindowSearch::value_of_dropping(std::size_t slot) const {
+  const std::uint32_t dropped = state_.expert(slot);
+  const auto count = static_cast<float>(state_.count(dropped));
+  const float others = relief_[dropped] * (count + 1) - state_.pull(slot);
+  return state_.pull(slot) - others / (count - 1);
+}
+
+/// Another replica of one of the hot rank's experts, in the place of a spare one elsewhere.
+void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& best) {
+  for (std::size_t slot = rank * k_; slot < (rank + 1) * k_; ++slot) {
+    if (state_.count(state_.expert(slot)) < 2) continue;
+    const float value = value_of_dropping(slot);
     for (std::size_t i = 0; i < k_; ++i) {
       const std::uint32_t e = state_.expert(hot * k_ + i);
-      const float ceiling = value + relief_[e];
+      const auto copies = static_cast<float>(state_.count(e));
+      const float ceiling = value + relief_[e] - at_rank_[i] * copies / (copies + 1);
+      if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
+    }
+  }
+}
+
+/// A colder expert in the place of a spare replica on the hot rank.
+void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
+  for (std::size_t slot = hot * k_; slot < (hot + 1) * k_; ++slot) {
+    if (state_.count(state_.expert(slot)) < 2) continue;
+    const float value = value_of_dropping(slot);
+    for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+      const auto copies = static_cast<float>(state_.count(e));
+      const float ceiling = value + relief_[e] - pull_[e] * copies / (copies + 1);
       if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
     }
   }
@@ -195,7 +230,7 @@ void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, float
   const std::size_t rank = state_.rank_of(slot);
   const std::uint32_t dropped = state_.expert(slot);
   const float cost = price_of(rank, expert, state_.count(expert) + 1) - price_of(rank, dropped);
-  if (!worth(ceiling, cost, best) || state_.holds(rank, expert)) return;
+  if (!worth(ceiling, cost, best) || !affordable(cost) || state_.holds(rank, expert)) return;
   ++moves_tried_;
   const float* out = state_.share(dropped);
   const float* in = state_.share(expert);

@@ -21,8 +21,10 @@ struct WindowSearchOptions {
   double budget = std::numeric_limits<double>::infinity();  ///< most cost at any time
   double target = 1;  ///< stop once the risk is this low (1 = perfectly balanced)
   std::size_t max_steps = 400;
-  std::size_t patience = 25;         ///< steps without a better plan
-  std::vector<double> cuts = {0.6};  ///< tau = 1 + cut (peak - 1), one pass per cut
+  std::size_t patience = 6;  ///< steps without a better plan
+  /// tau = 1 + cut (peak - 1), one pass per cut. 0, the mean, evens all ranks out and moves least;
+  /// a larger one then looks at the peaks alone.
+  std::vector<double> cuts = {0.0, 0.6};
   /// Costs count per unit of load (a replica costs price x its share) instead of per replica.
   bool cost_by_load = false;
 };
@@ -77,13 +79,18 @@ class WindowSearch {
   };
 
   void pass(double cut);
+  void aim(double cut);
   bool step();
   void prepare(std::size_t hot);
-  void try_swaps(std::size_t hot, Candidate& best);
-  void try_swap(std::size_t slot, std::size_t other, std::size_t i, float ceiling, Candidate& best);
-  void try_replacements(std::size_t hot, Candidate& best);
+  void look_from(std::size_t hot, std::size_t rank);
+  void try_swaps(std::size_t hot, std::size_t rank, Candidate& best);
+  void try_swap(std::size_t slot, std::size_t other, float cost, Candidate& best);
+  void try_spreading(std::size_t hot, std::size_t rank, Candidate& best);
+  void try_cooling(std::size_t hot, Candidate& best);
+  [[nodiscard]] float value_of_dropping(std::size_t slot) const;
   void try_replacement(std::size_t slot, std::uint32_t expert, float ceiling, Candidate& best);
-  [[nodiscard]] bool worth(float ceiling, float cost, const Candidate& best) const;
+  [[nodiscard]] static bool worth(float ceiling, float cost, const Candidate& best);
+  [[nodiscard]] bool affordable(float cost) const;
   static void consider(float gain, float cost, std::size_t slot, std::uint32_t other,
                        std::uint32_t expert, Candidate& best);
   void apply(const Candidate& candidate);
@@ -103,7 +110,9 @@ class WindowSearch {
   std::vector<float> pull_;        ///< [experts] first-order value of its load at the hot rank
   std::vector<float> relief_;      ///< [experts] most that one more replica takes off all holders
   std::vector<float> at_rank_;     ///< [k] first-order burden of the hot rank's replicas elsewhere
-  std::vector<float> price_at_hot_;  ///< [k]
+  std::vector<float> cost_at_rank_;           ///< [k] price there less price at the hot rank
+  std::vector<float> price_at_hot_;           ///< [k]
+  std::vector<std::uint32_t> coldest_first_;  ///< [ranks]
 
   double risk_ = 0;
   double cost_ = 0;

@@ -88,6 +88,10 @@ class WindowState {
     });
   }
 
+  [[nodiscard]] float mean_load(std::size_t rank) const {
+    const float* load = rank_load_.data() + rank * lanes_;
+    return sum_over_lanes(lanes_, [&](std::size_t t) { return weight_[t] * load[t]; });
+  }
   /// The busiest rank's load in every window, [windows].
   void peaks(std::span<double> peaks) const;
 
