@@ -41,6 +41,7 @@ void ExecuteOptions::declare(Options& options) {
   options.choice("--foreground", foreground, {"none", "compute", "hbm", "collective"},
                  "load that runs beside the shuffle and is timed");
   options.option("--foreground-steps", foreground_steps, "its undisturbed steps measured first");
+  options.option("--foreground-step", foreground_step, "seconds that a step of it takes alone");
   options.option("--timeout", timeout,
                  "seconds any phase may take; default: the longer of 30 s and 10 x predicted");
   options.option("--pack-below", pack_below,
@@ -101,6 +102,7 @@ std::optional<PeerSchedule> ExecuteOptions::peer_schedule() const {
 
 ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {
   if (buffer_sets() == 0) throw InputError("--buffers", "expected at least 1");
+  if (!(foreground_step > 0)) throw InputError("--foreground-step", "expected more than 0 seconds");
   if (repeat == 0) throw InputError("--repeat", "expected at least 1");
   if (repeat > 1 && journal)
     throw InputError("--journal", "records one rearrangement, not several");
@@ -113,6 +115,7 @@ ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) co
   options.timeout = timeout ? Seconds(*timeout) : std::max(kShortestTimeout, predicted * 10.0);
   options.foreground = foreground_kind(foreground).value_or(ForegroundKind::kNone);
   options.undisturbed_steps = foreground_steps;
+  options.foreground_step = Seconds(foreground_step);
   options.pack_below = pack_below;
   if (max_rate) options.max_rate = BytesPerSecond(static_cast<double>(max_rate->count()));
   options.verify = !no_verify;

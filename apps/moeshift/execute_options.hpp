@@ -31,6 +31,7 @@ struct ExecuteOptions {
   std::string mode = "sync";
   std::string foreground = "none";
   std::size_t foreground_steps = 50;
+  double foreground_step = 0.02;
   std::optional<std::size_t> buffers;
   std::string schedule = "moeshift";
   std::optional<Bytes> join_below;

@@ -12,35 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// One layer over all ranks: the slowest counts.
-struct LayerFigures {
-  Phase phase = Phase::kVerified;
-  std::uint32_t epoch_low = 0;
-  std::uint32_t epoch_high = 0;
-  Seconds stage;
-  Seconds vote;
-  Seconds commit;
-  Seconds stage_device;
-  Seconds commit_device;
-};
-
-LayerFigures figures_of(const Execution& execution, std::size_t layer) {
-  LayerFigures figures;
-  figures.epoch_low = execution.ranks.empty() ? 0 : ~0U;
-  for (const RankOutcome& rank : execution.ranks) {
-    const LayerOutcome& outcome = rank.layers[layer];
-    figures.phase = std::min(figures.phase, outcome.phase);
-    figures.epoch_low = std::min(figures.epoch_low, outcome.epoch);
-    figures.epoch_high = std::max(figures.epoch_high, outcome.epoch);
-    figures.stage = std::max(figures.stage, outcome.stage);
-    figures.vote = std::max(figures.vote, outcome.vote);
-    figures.commit = std::max(figures.commit, outcome.commit);
-    figures.stage_device = std::max(figures.stage_device, outcome.stage_device);
-    figures.commit_device = std::max(figures.commit_device, outcome.commit_device);
-  }
-  return figures;
-}
-
 Json layers_json(const Execution& execution) {
   Json rows = Json::array();
   const TransferPlan& plan = *execution.job->plan;
@@ -79,38 +50,6 @@ Json failure_json(const Failure& failure) {
             {"reason", failure.reason}};
   if (failure.layer) json["layer"] = failure.layer->value();
   return json;
-}
-
-/// What all ranks received and copied, by the byte.
-Bytes payload(const TransferTotals& totals) {
-  Bytes bytes;
-  for (const Bytes link : totals.bytes_by_link) bytes += link;
-  return bytes;
-}
-
-Seconds layer_sum(const Execution& execution, Seconds LayerFigures::* time) {
-  Seconds sum{0.0};
-  for (std::size_t i = 0; i < execution.job->plan->layers.size(); ++i) {
-    sum += figures_of(execution, i).*time;
-  }
-  return sum;
-}
-
-Seconds percentile(std::vector<Seconds> times, double share) {
-  if (times.empty()) return Seconds(0.0);
-  std::ranges::sort(times);
-  const auto index = static_cast<std::size_t>(share * static_cast<double>(times.size() - 1) + 0.5);
-  return times[index];
-}
-
-/// Step times of all ranks together.
-std::vector<Seconds> steps_of(const Execution& execution,
-                              std::vector<Seconds> RankOutcome::* which) {
-  std::vector<Seconds> steps;
-  for (const RankOutcome& rank : execution.ranks) {
-    steps.insert(steps.end(), (rank.*which).begin(), (rank.*which).end());
-  }
-  return steps;
 }
 
 Json step_json(const std::vector<Seconds>& steps) {
@@ -171,50 +110,6 @@ Table steps_table(const Execution& execution) {
   add("undisturbed", steps_of(execution, &RankOutcome::undisturbed));
   add("beside the shuffle", steps_of(execution, &RankOutcome::disturbed));
   return table;
-}
-
-/// Of every repetition the slowest rank, ascending.
-std::vector<Seconds> repetitions_of(const Execution& execution) {
-  std::vector<Seconds> totals;
-  for (const RankOutcome& rank : execution.ranks) {
-    totals.resize(std::max(totals.size(), rank.totals.size()), Seconds(0.0));
-    for (std::size_t i = 0; i < rank.totals.size(); ++i) {
-      totals[i] = std::max(totals[i], rank.totals[i]);
-    }
-  }
-  return totals;
-}
-
-/// Bytes that crossed a link, and bytes that were written: received, staged or committed.
-struct Moved {
-  Bytes sent;
-  Bytes written;
-};
-
-Moved moved(const TransferPlan& plan) {
-  std::size_t sent = 0;
-  std::size_t copied = 0;
-  for (const LayerMoves& layer : plan.layers) {
-    for (const Wave& wave : layer.waves) {
-      sent += wave.transfers.size();
-      copied += wave.stage_copies.size() + wave.commit_copies.size();
-    }
-  }
-  const auto bytes = [&](std::size_t experts) {
-    return plan.expert_bytes * static_cast<std::int64_t>(experts);
-  };
-  return {bytes(sent), bytes(sent + copied)};
-}
-
-std::optional<BaselineTimes> baseline_of(const Execution& execution) {
-  return execution.ranks.empty() ? std::nullopt : execution.ranks.front().baseline;
-}
-
-/// Bytes that all ranks send per second, in the better of the two plain exchanges.
-double best_of(const BaselineTimes& baseline, std::size_t ranks) {
-  const Seconds best = std::min(baseline.ring, baseline.all_to_all);
-  const Bytes all = baseline.bytes * static_cast<std::int64_t>(ranks);
-  return best.count() > 0 ? (all / best).count() : 0.0;
 }
 
 Json baseline_json(const BaselineTimes& baseline, std::size_t ranks) {
@@ -301,37 +196,6 @@ void add_result(Report& report, const Execution& execution) {
 
 }  // namespace
 
-std::optional<Failure> Execution::failure() const {
-  for (const RankOutcome& rank : ranks) {
-    if (rank.failure) return rank.failure;
-  }
-  return std::nullopt;
-}
-
-std::uint64_t Execution::mismatched_bytes() const {
-  std::uint64_t bytes = 0;
-  for (const RankOutcome& rank : ranks) {
-    for (const SlotFault& fault : rank.faults) bytes += fault.wrong_bytes;
-  }
-  return bytes;
-}
-
-bool Execution::verified() const {
-  const auto all_right = [](const RankOutcome& rank) {
-    return !rank.failure && rank.faults.empty() &&
-           std::ranges::all_of(rank.layers, [](const LayerOutcome& layer) {
-             return layer.phase == Phase::kVerified;
-           });
-  };
-  return !ranks.empty() && std::ranges::all_of(ranks, all_right);
-}
-
-Seconds Execution::longest(Seconds RankTimes::* time) const {
-  Seconds longest{0.0};
-  for (const RankOutcome& rank : ranks) longest = std::max(longest, rank.times.*time);
-  return longest;
-}
-
 Report execution_report(const Execution& execution) {
   Report report("execute");
   add_result(report, execution);
@@ -364,58 +228,6 @@ Report execution_report(const Execution& execution) {
   report.note(fmt::format("verified every byte of {} slots: {}", slots,
                           wrong == 0 ? "all right" : fmt::format("{} WRONG bytes", wrong)));
   return report;
-}
-
-std::vector<std::string> fault_lines(const Execution& execution, std::size_t most) {
-  std::vector<std::string> lines;
-  std::size_t all = 0;
-  for (const RankOutcome& rank : execution.ranks) {
-    for (const SlotFault& fault : rank.faults) {
-      if (++all > most) continue;
-      lines.push_back(fmt::format(
-          "layer {}, rank {}, slot {} (expert {}): {} wrong bytes, the first at offset {}",
-          fault.layer.value(), fault.rank.value(), fault.slot, fault.expert.value(),
-          fault.wrong_bytes, fault.first_offset));
-    }
-  }
-  if (all > most) lines.push_back(fmt::format("and {} more slots", all - most));
-  return lines;
-}
-
-std::string survey_line(const Execution& execution) {
-  std::size_t slots = 0;
-  std::size_t fresh = 0;
-  std::size_t mixed = 0;
-  const std::size_t layers = execution.job->plan->layers.size();
-  for (const RankOutcome& rank : execution.ranks) slots += rank.slots_verified;
-  for (std::size_t i = 0; i < layers; ++i) {
-    const LayerFigures figures = figures_of(execution, i);
-    fresh += figures.epoch_low == 1;
-    mixed += figures.epoch_low != figures.epoch_high;
-  }
-  const std::string who = execution.ranks.size() == 1
-                              ? fmt::format("rank {}", execution.ranks[0].rank.value())
-                              : fmt::format("{} ranks", execution.ranks.size());
-  const std::string state =
-      fmt::format("{}: {} layers new, {} old{}", who, fresh, layers - fresh - mixed,
-                  mixed > 0 ? fmt::format(", {} new on some ranks only", mixed) : "");
-  if (slots == 0) return state + "; nothing had been touched";
-  const std::uint64_t wrong = execution.mismatched_bytes();
-  return state + fmt::format("; {} slots checked, {}", slots,
-                             wrong == 0 ? "every byte as it should be"
-                                        : fmt::format("{} WRONG bytes", wrong));
-}
-
-Timeline joint_timeline(const Execution& execution) {
-  Timeline joint;
-  for (const RankOutcome& rank : execution.ranks) {
-    for (Span span : rank.timeline.spans) {
-      const Track& track = rank.timeline.tracks[span.track];
-      span.track = joint.track(track.process, track.name);
-      joint.spans.push_back(std::move(span));
-    }
-  }
-  return joint;
 }
 
 }  // namespace moeshift::cli

@@ -55,7 +55,8 @@ struct Member {
   /// backs off by itself.
   std::function<void(Seconds at_most)> idle;
   /// Makes a foreground load; empty when the backend has none.
-  std::function<std::unique_ptr<Foreground>(ForegroundKind)> make_foreground;
+  /// @param step how long a step should take, where the load can be sized.
+  std::function<std::unique_ptr<Foreground>(ForegroundKind, Seconds step)> make_foreground;
   /// Marks a named range for a profiler (NVTX), which may overlap others; both may be empty.
   std::function<std::uint64_t(const std::string& name)> range_begin;
   std::function<void(std::uint64_t range)> range_end;

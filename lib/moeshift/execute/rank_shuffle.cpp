@@ -157,7 +157,7 @@ void RankShuffle::connect() {
 
 void RankShuffle::warm_up_foreground() {
   if (options_.foreground == ForegroundKind::kNone || !member_.make_foreground) return;
-  foreground_ = member_.make_foreground(options_.foreground);
+  foreground_ = member_.make_foreground(options_.foreground, options_.foreground_step);
   for (std::size_t step = 0; step < options_.undisturbed_steps; ++step) {
     waiter_.until(*foreground_->start_step(), {.wanted = "foreground step"},
                   Deadline::in(options_.timeout));

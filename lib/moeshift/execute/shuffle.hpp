@@ -42,6 +42,7 @@ struct ShuffleOptions {
   ShuffleMode mode = ShuffleMode::kSync;
   std::size_t layers_per_step = 1;  ///< kLayered
   ForegroundKind foreground = ForegroundKind::kNone;
+  Seconds foreground_step{20e-3};          ///< how long one of its steps takes when undisturbed
   std::size_t undisturbed_steps = 0;       ///< foreground steps measured before the shuffle starts
   Seconds timeout{30.0};                   ///< of every phase of every layer
   std::optional<Bytes> pack_below;         ///< instead of what the transport likes

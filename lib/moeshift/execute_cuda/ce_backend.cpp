@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ce row of the transport table.
+#include "moeshift/core/error.hpp"
 #include "moeshift/execute_cuda/ce_transport.hpp"
+#include "moeshift/execute_cuda/collective_load.hpp"
 #include "moeshift/execute_cuda/cuda_world.hpp"
 
 namespace moeshift {
@@ -8,6 +10,9 @@ namespace {
 
 /// A vote and a batch of copies cost some 50 us, as long as a hundred megabytes take.
 constexpr Bytes kJoinBelow(std::int64_t{16} << 20U);
+
+/// The load's ranks meet within this.
+constexpr Seconds kCollectiveDeadline{30.0};
 
 CudaSettings settings_of(const WorldOptions& options) {
   return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu", "mps"});
@@ -24,6 +29,15 @@ class CeWorld final : public CudaWorld {
   }
 
  private:
+  std::unique_ptr<Foreground> open_foreground(ForegroundKind kind, Seconds step,
+                                              ControlPlane& control) override {
+    if (kind != ForegroundKind::kCollective) return CudaWorld::open_foreground(kind, step, control);
+    if (settings().ranks_per_gpu > 1) {
+      throw InputError("--foreground", "a collective load beside ce needs a GPU for every rank");
+    }
+    return make_collective_foreground(control, Deadline::in(kCollectiveDeadline));
+  }
+
   std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
                                             Deadline deadline) override {
     return std::make_unique<CeTransport>(control, memory, memory_options(), deadline);

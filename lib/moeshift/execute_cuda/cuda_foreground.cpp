@@ -11,8 +11,7 @@
 namespace moeshift {
 namespace {
 
-constexpr Seconds kStep(4e-3);
-constexpr std::uint32_t kTrialRounds = 4096;
+constexpr std::uint32_t kTrialWaves = 16;
 constexpr Bytes kSwept(std::int64_t{1} << 30U);  // an L2 cache has 50 to 130 MB
 
 /// A step like `enqueue` on an idle stream, timed.
@@ -49,25 +48,25 @@ Seconds CudaForeground::last_step() const {
   return elapsed(begin_.get(), end_.get());
 }
 
-std::unique_ptr<Foreground> make_compute_foreground() {
+std::unique_ptr<Foreground> make_compute_foreground(Seconds step) {
   const auto sink = std::make_shared<DeviceBuffer>(allocate_device(Bytes(256)));
-  const auto step_of = [sink](std::uint32_t rounds) {
-    return [sink, rounds](cudaStream_t stream) {
-      launch_products(rounds, static_cast<float*>(sink->get()), stream);
+  const auto step_of = [sink](std::uint32_t waves) {
+    return [sink, waves](cudaStream_t stream) {
+      launch_products(waves, static_cast<float*>(sink->get()), stream);
     };
   };
-  const double trials = ratio(kStep, time_of(step_of(kTrialRounds)));
+  const double waves = ratio(step, time_of(step_of(kTrialWaves))) * kTrialWaves;
   return std::make_unique<CudaForeground>(
-      step_of(static_cast<std::uint32_t>(std::max(trials, 1.0) * kTrialRounds)));
+      step_of(static_cast<std::uint32_t>(std::max(waves, 1.0))));
 }
 
-std::unique_ptr<Foreground> make_memory_foreground() {
+std::unique_ptr<Foreground> make_memory_foreground(Seconds step) {
   const auto block = std::make_shared<DeviceBuffer>(allocate_device(kSwept));
   const auto sweep = [block](cudaStream_t stream) {
     launch_sweep(static_cast<std::byte*>(block->get()), static_cast<std::uint64_t>(kSwept.count()),
                  stream);
   };
-  const double times = std::max(ratio(kStep, time_of(sweep)), 1.0);
+  const double times = std::max(ratio(step, time_of(sweep)), 1.0);
   return std::make_unique<CudaForeground>([sweep, times](cudaStream_t stream) {
     for (double sweeps = 0; sweeps < times; ++sweeps) sweep(stream);
   });

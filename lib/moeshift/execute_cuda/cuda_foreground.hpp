@@ -30,9 +30,9 @@ class CudaForeground : public Foreground {
   Enqueue enqueue_;
 };
 
-/// Tensor-core products on every multiprocessor, a few milliseconds per step.
-[[nodiscard]] std::unique_ptr<Foreground> make_compute_foreground();
-/// Memory traffic over a block that no cache holds, a few milliseconds per step.
-[[nodiscard]] std::unique_ptr<Foreground> make_memory_foreground();
+/// Tensor-core products on every multiprocessor, a step takes about `step`.
+[[nodiscard]] std::unique_ptr<Foreground> make_compute_foreground(Seconds step);
+/// Memory traffic over a block that no cache holds, likewise.
+[[nodiscard]] std::unique_ptr<Foreground> make_memory_foreground(Seconds step);
 
 }  // namespace moeshift

@@ -125,8 +125,9 @@ Member CudaWorld::join(RankId rank, Deadline deadline) {
   auto memory = std::make_unique<CudaMemory>(device, memory_options());
   member.transport = open_transport(*member.control, *memory, deadline);
   member.memory = std::move(memory);
-  member.make_foreground = [this, control = member.control.get()](ForegroundKind kind) {
-    return open_foreground(kind, *control);
+  member.make_foreground = [this, control = member.control.get()](ForegroundKind kind,
+                                                                  Seconds step) {
+    return open_foreground(kind, step, *control);
   };
   member.range_begin = &begin_profiler_range;
   member.range_end = [](std::uint64_t range) { nvtxDomainRangeEnd(profiler_domain(), range); };
@@ -138,10 +139,10 @@ CudaMemoryOptions CudaWorld::memory_options() const {
   return {.ranks_on_device = settings_.ranks_per_gpu};
 }
 
-std::unique_ptr<Foreground> CudaWorld::open_foreground(ForegroundKind kind,
+std::unique_ptr<Foreground> CudaWorld::open_foreground(ForegroundKind kind, Seconds step,
                                                        ControlPlane& /*control*/) {
-  if (kind == ForegroundKind::kCompute) return make_compute_foreground();
-  if (kind == ForegroundKind::kMemory) return make_memory_foreground();
+  if (kind == ForegroundKind::kCompute) return make_compute_foreground(step);
+  if (kind == ForegroundKind::kMemory) return make_memory_foreground(step);
   throw InputError("--foreground", "this transport has no '" + std::string(name_of(kind)) +
                                        "' load; compute and hbm run everywhere");
 }

@@ -53,6 +53,7 @@ class CudaWorld : public World {
                                                                   Deadline deadline) = 0;
   /// Called by every rank together; @throws InputError for a kind that this transport lacks.
   [[nodiscard]] virtual std::unique_ptr<Foreground> open_foreground(ForegroundKind kind,
+                                                                    Seconds step,
                                                                     ControlPlane& control);
   [[nodiscard]] const CudaSettings& settings() const { return settings_; }
 

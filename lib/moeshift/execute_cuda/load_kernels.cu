@@ -10,6 +10,7 @@ namespace {
 
 constexpr unsigned kThreads = 256;
 constexpr unsigned kBlocksPerMultiprocessor = 4;
+constexpr std::uint32_t kRounds = 1024;  // 16x16x16 products of a warp
 
 unsigned multiprocessors() {
   int device = 0;
@@ -19,7 +20,7 @@ unsigned multiprocessors() {
   return static_cast<unsigned>(count);
 }
 
-__global__ void products_kernel(std::uint32_t rounds, float* sink) {
+__global__ void products_kernel(float* sink) {
   namespace wmma = nvcuda::wmma;
   wmma::fragment<wmma::matrix_a, 16, 16, 16, __nv_bfloat16, wmma::row_major> a;
   wmma::fragment<wmma::matrix_b, 16, 16, 16, __nv_bfloat16, wmma::col_major> b;
@@ -30,7 +31,7 @@ __global__ void products_kernel(std::uint32_t rounds, float* sink) {
   wmma::fill_fragment(b, __float2bfloat16(1.0F / 16));
   wmma::fill_fragment(even, 0.0F);
   wmma::fill_fragment(odd, 0.0F);
-  for (std::uint32_t round = 0; round < rounds; round += 2) {
+  for (std::uint32_t round = 0; round < kRounds; round += 2) {
     wmma::mma_sync(even, a, b, even);
     wmma::mma_sync(odd, a, b, odd);
   }
@@ -50,9 +51,9 @@ __global__ void sweep_kernel(uint4* data, std::uint64_t count) {
 
 }  // namespace
 
-void launch_products(std::uint32_t rounds, float* sink, cudaStream_t stream) {
-  products_kernel<<<kBlocksPerMultiprocessor * multiprocessors(), kThreads, 0, stream>>>(rounds,
-                                                                                         sink);
+void launch_products(std::uint32_t waves, float* sink, cudaStream_t stream) {
+  products_kernel<<<waves * kBlocksPerMultiprocessor * multiprocessors(), kThreads, 0, stream>>>(
+      sink);
   check(cudaGetLastError());
 }
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nccl row of the transport table.
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/execute_cuda/collective_load.hpp"
 #include "moeshift/execute_cuda/cuda_world.hpp"
 #include "moeshift/execute_cuda/gather.hpp"
 #include "moeshift/execute_cuda/nccl_check.hpp"
 #include "moeshift/execute_cuda/nccl_environment.hpp"
-#include "moeshift/execute_cuda/nccl_foreground.hpp"
 #include "moeshift/execute_cuda/nccl_log.hpp"
 #include "moeshift/execute_cuda/nccl_transport.hpp"
 
@@ -25,9 +24,6 @@ constexpr Bytes kPackBelow(std::int64_t{4} << 20U);
 /// Groups below this cost more to start than to send.
 constexpr Bytes kJoinBelow(std::int64_t{16} << 20U);
 
-/// What a rank sends each other one in a step of the collective foreground.
-constexpr Bytes kForegroundBytes(std::int64_t{1} << 20U);
-
 CudaSettings settings_of(const WorldOptions& options) {
   return read_cuda_settings(
       options, {"threads", "processes", "ranks-per-gpu", "max-ctas", "register", "mps"});
@@ -41,21 +37,6 @@ std::byte* allocate_nccl_block(Bytes bytes) {
 
 void release_nccl_block(std::byte* start) noexcept {
   (void)ncclMemFree(start);
-}
-
-/// Collective: rank 0 makes an id, the others hear it over the control plane.
-std::unique_ptr<NcclCommunicator> make_communicator(ControlPlane& control,
-                                                    const NcclOptions& options, Deadline deadline) {
-  std::string text;
-  ncclUniqueId id{};
-  if (control.self() == RankId(0)) {
-    check(ncclGetUniqueId(&id));
-    text.assign(id.internal, sizeof(id.internal));
-  }
-  text = gather(control, text, deadline).front();
-  MOESHIFT_CHECK(text.size() == sizeof(id.internal));
-  std::memcpy(id.internal, text.data(), text.size());
-  return std::make_unique<NcclCommunicator>(id, control.self(), control.size(), options, deadline);
 }
 
 class NcclWorld final : public CudaWorld {
@@ -90,7 +71,7 @@ class NcclWorld final : public CudaWorld {
   std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
                                             Deadline deadline) override {
     auto communicator =
-        make_communicator(control, {.name = "moeshift", .max_ctas = settings().max_ctas}, deadline);
+        join_communicator(control, {.name = "moeshift", .max_ctas = settings().max_ctas}, deadline);
     const TransportTraits traits{.pack_below = kPackBelow,
                                  .messages_per_pair = common_messages(control, deadline)};
     return std::make_unique<NcclTransport>(std::move(communicator),
@@ -106,12 +87,10 @@ class NcclWorld final : public CudaWorld {
     return fewest;
   }
 
-  std::unique_ptr<Foreground> open_foreground(ForegroundKind kind, ControlPlane& control) override {
-    if (kind != ForegroundKind::kCollective) return CudaWorld::open_foreground(kind, control);
-    const Deadline deadline = Deadline::in(timeout_);
-    return std::make_unique<NcclForeground>(
-        make_communicator(control, {.name = "moeshift-foreground"}, deadline), control.self(),
-        kForegroundBytes, deadline);
+  std::unique_ptr<Foreground> open_foreground(ForegroundKind kind, Seconds step,
+                                              ControlPlane& control) override {
+    if (kind != ForegroundKind::kCollective) return CudaWorld::open_foreground(kind, step, control);
+    return make_collective_foreground(control, Deadline::in(timeout_));
   }
 
   Seconds timeout_;

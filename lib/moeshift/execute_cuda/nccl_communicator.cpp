@@ -2,6 +2,7 @@
 #include "moeshift/execute_cuda/nccl_communicator.hpp"
 
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <memory>
 #include <thread>
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/execute_cuda/gather.hpp"
 #include "moeshift/execute_cuda/nccl_check.hpp"
 
 namespace moeshift {
@@ -83,6 +85,20 @@ void NcclCommunicator::close(Deadline deadline) {
   check(ncclCommFinalize(get()), get());
   wait_until_issued(deadline, "taking leave of the peers");
   check(ncclCommDestroy(communicator_.release()));
+}
+
+std::unique_ptr<NcclCommunicator> join_communicator(ControlPlane& control,
+                                                    const NcclOptions& options, Deadline deadline) {
+  std::string text;
+  ncclUniqueId id{};
+  if (control.self() == RankId(0)) {
+    check(ncclGetUniqueId(&id));
+    text.assign(id.internal, sizeof(id.internal));
+  }
+  text = gather(control, text, deadline).front();
+  MOESHIFT_CHECK(text.size() == sizeof(id.internal));
+  std::memcpy(id.internal, text.data(), text.size());
+  return std::make_unique<NcclCommunicator>(id, control.self(), control.size(), options, deadline);
 }
 
 std::string nccl_header_version() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include <nccl.h>
 
 #include "moeshift/core/ids.hpp"
+#include "moeshift/execute/control_plane.hpp"
 #include "moeshift/execute/deadline.hpp"
 #include "moeshift/execute_cuda/handles.hpp"
 
@@ -53,6 +55,12 @@ class NcclCommunicator {
   Comm communicator_;
   std::size_t ranks_;
 };
+
+/// Collective over the ranks of `control`: rank 0 makes an id, the others hear it.
+/// @throws DeviceError as the constructor does.
+[[nodiscard]] std::unique_ptr<NcclCommunicator> join_communicator(ControlPlane& control,
+                                                                  const NcclOptions& options,
+                                                                  Deadline deadline);
 
 /// The version of the header that we were built with, "2.28.9".
 [[nodiscard]] std::string nccl_header_version();
