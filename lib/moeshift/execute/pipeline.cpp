@@ -25,13 +25,13 @@ Bytes bytes_sent(const ExchangeStep& step) {
 }  // namespace
 
 Pipeline::Pipeline(Member& member, const RankProgram& program, const RankMemory& memory,
-                   const ShuffleOptions& options, PipelineEvents events)
+                   const ShuffleOptions& options, Rearrangement& machine, PipelineEvents events)
     : member_(member),
       program_(program),
       memory_(memory),
       options_(options),
+      machine_(machine),
       events_(std::move(events)),
-      limit_(program.units.size()),
       next_send_(SteadyClock::now()) {}
 
 void Pipeline::advance() {
@@ -43,17 +43,19 @@ void Pipeline::advance() {
     busy_with_.reset();
     earlier_all_issued &= flight.next_step == program_.units[flight.unit].steps.size();
   }
+  const std::size_t staged_units = machine_.layers_committed() + staged();
+  while (machine_.layers_filled() < staged_units) machine_.fill_finished();
 }
 
 void Pipeline::launch() {
-  while (next_unit_ < limit_ && flights_.size() < options_.buffers) {
-    const Unit& unit = program_.units[next_unit_];
-    if (unit.follows_wave && committed_everywhere_ < next_unit_) return;
+  while (const auto next = machine_.next_fill()) {
+    const Unit& unit = program_.units[*next];
+    if (unit.follows_wave && committed_everywhere_ < *next) return;
+    machine_.fill_started();
     Flight& flight = flights_.emplace_back();
-    flight.unit = next_unit_;
-    flight.set = next_unit_ % options_.buffers;
+    flight.unit = *next;
+    flight.set = *next % options_.buffers;
     flight.started = SteadyClock::now();
-    ++next_unit_;
     events_.begins(flight);
     if (unit.stage.empty()) continue;
     flight.stage = member_.memory->copy(memory_.copies(unit.stage, flight.set), CopyLane::kStage);
@@ -115,6 +117,7 @@ bool Pipeline::paced(const ExchangeStep& step) {
   return !options_.max_rate || bytes_sent(step).count() == 0 || SteadyClock::now() >= next_send_;
 }
 
+/// Units from the front that are wholly staged.
 std::size_t Pipeline::staged() const {
   std::size_t count = 0;
   while (count < flights_.size() && flights_[count].staged) ++count;

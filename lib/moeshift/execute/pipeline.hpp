@@ -13,6 +13,7 @@
 #include "moeshift/execute/rank_memory.hpp"
 #include "moeshift/execute/rank_program.hpp"
 #include "moeshift/execute/shuffle.hpp"
+#include "moeshift/schedule/rearrangement.hpp"
 
 namespace moeshift {
 
@@ -36,26 +37,23 @@ struct PipelineEvents {
   std::function<void(const Flight&)> staged;
 };
 
-/// Exchanges are issued in the order of (unit, step) on every rank, which is all that first-in
-/// first-out matching needs; local work and arrivals of later units go on meanwhile.
+/// The state machine says which unit may be filled next and is told when one is staged; votes and
+/// commits are the caller's. Exchanges are issued in the order of (unit, step) on every rank, which
+/// is all that first-in first-out matching needs; local work and arrivals of later units go on
+/// meanwhile.
 class Pipeline {
  public:
   Pipeline(Member& member, const RankProgram& program, const RankMemory& memory,
-           const ShuffleOptions& options, PipelineEvents events);
+           const ShuffleOptions& options, Rearrangement& machine, PipelineEvents events);
 
   /// Drops what this rank should send in this unit and after it (a channel that is first in first
   /// out has no holes). For fault drills.
   void mute_from(std::size_t unit) { muted_from_ = unit; }
 
-  /// Units before `limit` may be started (layered mode: the end of the step's share).
-  void allow(std::size_t limit) { limit_ = limit; }
   /// Makes progress everywhere.
   void advance();
 
-  /// Units from the front that are wholly staged.
-  [[nodiscard]] std::size_t staged() const;
   [[nodiscard]] const Flight& front() const { return flights_.front(); }
-  [[nodiscard]] bool empty() const { return flights_.empty(); }
   /// The front unit is committed: its buffers may be used again.
   void pop();
   /// Every rank has committed all units before this one.
@@ -72,15 +70,15 @@ class Pipeline {
   void issue(Flight& flight, const ExchangeStep& step);
   static void collect_arrivals(Flight& flight);
   [[nodiscard]] bool paced(const ExchangeStep& step);
+  [[nodiscard]] std::size_t staged() const;
 
   Member& member_;
   const RankProgram& program_;
   const RankMemory& memory_;
   const ShuffleOptions& options_;
+  Rearrangement& machine_;
   PipelineEvents events_;
   std::deque<Flight> flights_;
-  std::size_t next_unit_ = 0;
-  std::size_t limit_ = 0;
   std::size_t committed_everywhere_ = 0;
   std::optional<std::size_t> muted_from_;
   std::optional<std::size_t> busy_with_;

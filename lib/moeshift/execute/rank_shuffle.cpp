@@ -38,6 +38,7 @@ RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOpt
       options_(options),
       waiter_(member, options.interrupted),
       rules_(rules_of(member, options)),
+      machine_({.buffers = options.buffers, .fills = options.buffers, .commits_per_step = 0}),
       start_(SteadyClock::now()) {
   if (job.back != nullptr) jobs_.push_back(job.back);
   for (const ShuffleJob* each : jobs_) {
@@ -168,8 +169,7 @@ void RankShuffle::warm_up_foreground() {
 /// The next repetition starts where the one before has ended, and goes the other way.
 void RankShuffle::begin_again() {
   turn_ = (turn_ + 1) % jobs_.size();
-  committed_ = 0;
-  voted_ = 0;
+  announced_ = 0;
   where_ = {};
   outcome_.layers.clear();
   for (const LayerMoves& moves : job().plan->layers) outcome_.layers.push_back({moves.layer});
@@ -181,16 +181,19 @@ void RankShuffle::begin_again() {
 
 void RankShuffle::perform() {
   keep_unchanged_layers();
-  pipeline_.emplace(member_, program(), memory(), options_, events());
+  machine_.begin();
+  machine_.planned(program().units.size());
+  pipeline_.emplace(member_, program(), memory(), options_, machine_, events());
   for (std::size_t unit = 0; unit < program().units.size(); ++unit) {
     if (drill_of(FaultDrill::Kind::kLose, program().units[unit]) != nullptr)
       pipeline_->mute_from(unit);
   }
   Seconds stalled{0.0};
-  while (committed_ < program().units.size()) {
+  while (!machine_.idle()) {
     const bool layered = options_.mode == ShuffleMode::kLayered;
-    const std::size_t share = layered ? share_end(committed_) : program().units.size();
-    pipeline_->allow(share);
+    const std::size_t share =
+        layered ? share_end(machine_.layers_committed()) : program().units.size();
+    machine_.allow(share);
     if (options_.mode == ShuffleMode::kAsync && foreground_) {
       foreground_step(stalled);
       pipeline_->advance();
@@ -201,7 +204,7 @@ void RankShuffle::perform() {
     commit_until(vote());
     stalled = since(boundary);
     outcome_.times.exposed += stalled;
-    if (layered && foreground_ && committed_ == share) foreground_step(stalled);
+    if (layered && foreground_ && machine_.layers_committed() == share) foreground_step(stalled);
   }
   meet({.phase = Phase::kCommitted, .wanted = "last commit"}, options_.timeout);
   outcome_.times.total = since(start_);
@@ -226,12 +229,11 @@ void RankShuffle::keep_unchanged_layers() {
 
 void RankShuffle::stage_front() {
   const SteadyClock::time_point begin = SteadyClock::now();
-  const Unit& unit = program().units[committed_];
-  where_ = topic(unit, Phase::kStaging, "experts");
+  where_ = topic(front(), Phase::kStaging, "experts");
   waiter_.until(
       [&] {
         pipeline_->advance();
-        return pipeline_->staged() > 0;
+        return machine_.ready() > 0;
       },
       where_, Deadline::in(options_.timeout), [&] { return pipeline_->waiting_for(); });
   if (options_.mode == ShuffleMode::kLayered) outcome_.times.exposed += since(begin);
@@ -239,10 +241,10 @@ void RankShuffle::stage_front() {
 
 /// Agrees on how many units are staged on every rank.
 std::size_t RankShuffle::vote() {
-  const std::size_t mine = committed_ + pipeline_->staged();
-  const Unit& unit = program().units[committed_];
+  const std::size_t mine = machine_.layers_filled();
+  const Unit& unit = front();
   where_ = topic(unit, Phase::kStaged, "vote");
-  while (voted_ < mine) drill(program().units[voted_++], Phase::kStaged);
+  while (announced_ < mine) drill(program().units[announced_++], Phase::kStaged);
   const SteadyClock::time_point begin = SteadyClock::now();
   // A vote is awaited a little longer than experts are, so that who starves speaks up first.
   const std::vector<std::string> said =
@@ -254,17 +256,15 @@ std::size_t RankShuffle::vote() {
 }
 
 void RankShuffle::commit_until(std::size_t units) {
-  while (committed_ < units) {
+  for (std::size_t left = machine_.vote(units - machine_.layers_committed()); left > 0; --left) {
     commit(pipeline_->front());
     pipeline_->pop();
-    ++committed_;
-    tell("moving experts (batches)", committed_, program().units.size());
-    const bool needed =
-        committed_ < program().units.size() && program().units[committed_].follows_wave;
-    if (!needed) continue;
-    const WaitTopic next = topic(program().units[committed_], Phase::kCommitted, "commit");
-    meet(next, options_.timeout);
-    pipeline_->committed_everywhere(committed_);
+    machine_.committed();
+    const std::size_t next = machine_.layers_committed();
+    tell("moving experts (batches)", next, program().units.size());
+    if (next == program().units.size() || !front().follows_wave) continue;
+    meet(topic(front(), Phase::kCommitted, "commit"), options_.timeout);
+    pipeline_->committed_everywhere(next);
   }
 }
 
@@ -287,7 +287,7 @@ void RankShuffle::commit_layer(const LayerCommit& commit, std::size_t set) {
   const std::uint64_t range = range_begin("commit " + name);
   for (const std::vector<ExpertCopy>& pass : commit.passes) {
     const auto work = member_.memory->copy(memory().copies(pass, set), CopyLane::kCommit);
-    drill(program().units[committed_], Phase::kVoted);
+    drill(front(), Phase::kVoted);
     waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
     outcome_.layers[commit.layer].commit_device += work->device_time().value_or(Seconds(0.0));
   }
@@ -357,6 +357,7 @@ void RankShuffle::compare_with_baseline() {
 }
 
 void RankShuffle::fail(Failure failure) {
+  machine_.abort();
   outcome_.failure = std::move(failure);
   member_.control->fail(*outcome_.failure);
   member_.transport->abort();

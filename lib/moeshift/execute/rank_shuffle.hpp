@@ -15,6 +15,7 @@
 #include "moeshift/execute/rank_program.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/execute/waiter.hpp"
+#include "moeshift/schedule/rearrangement.hpp"
 
 namespace moeshift {
 
@@ -37,6 +38,7 @@ class RankShuffle {
   // The rearrangement.
   void begin_again();
   void perform();
+  [[nodiscard]] const Unit& front() const { return program().units[machine_.layers_committed()]; }
   void stage_front();
   [[nodiscard]] std::size_t vote();
   void commit_until(std::size_t units);
@@ -86,9 +88,9 @@ class RankShuffle {
   std::optional<Pipeline> pipeline_;
   std::unique_ptr<Foreground> foreground_;
   RankOutcome outcome_;
+  Rearrangement machine_;      ///< counts units of the program
   WaitTopic where_;            ///< what this rank is at, for failures that do not know
-  std::size_t committed_ = 0;  ///< units
-  std::size_t voted_ = 0;      ///< units that this rank has announced as staged
+  std::size_t announced_ = 0;  ///< units that this rank has voted for
   SteadyClock::time_point start_;
   std::map<std::size_t, std::uint64_t> staging_ranges_;  ///< of the profiler, by unit
 };

@@ -24,7 +24,7 @@ std::string_view name_of(RearrangementPhase phase) {
 }
 
 Rearrangement::Rearrangement(const RearrangementLimits& limits) : limits_(limits) {
-  MOESHIFT_CHECK(limits.buffers >= 1);
+  MOESHIFT_CHECK(limits.buffers >= 1 && limits.fills >= 1);
 }
 
 RearrangementPhase Rearrangement::phase() const {
@@ -50,14 +50,16 @@ void Rearrangement::begin() {
 void Rearrangement::planned(std::size_t layers) {
   MOESHIFT_CHECK(planning_);
   planning_ = false;
-  layers_ = layers;
+  layers_ = allowed_ = layers;
   started_ = filled_ = voted_ = committed_ = 0;
 }
 
 std::optional<std::size_t> Rearrangement::next_fill() const {
-  const bool filling = started_ > filled_;
+  const bool busy = started_ - filled_ >= limits_.fills;
   const bool buffer_free = started_ - committed_ < limits_.buffers;
-  if (planning_ || filling || !buffer_free || started_ == layers_) return std::nullopt;
+  if (planning_ || busy || !buffer_free || started_ >= std::min(layers_, allowed_)) {
+    return std::nullopt;
+  }
   return started_;
 }
 

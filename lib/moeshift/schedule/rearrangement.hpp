@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The order in which layers are planned, filled, agreed on and committed: an explicit state machine
-// without a clock or a transport, so that the simulator and an executor can both be driven by it.
+// without a clock or a transport. The simulator drives it with predicted durations, every rank of
+// the executor with real ones.
 #pragma once
 
 #include <cstddef>
@@ -26,16 +27,18 @@ enum class LayerPhase : std::uint8_t { kWaiting, kFilling, kReady, kCommitting, 
 
 struct RearrangementLimits {
   std::size_t buffers = 1;           ///< layers that may be staged and not yet committed, >= 1
+  std::size_t fills = 1;             ///< of those, how many may be being filled at once, >= 1
   std::size_t commits_per_step = 1;  ///< at one step boundary; 0 = as many as are ready
 };
 
 /// IDLE -> PLANNING -> [ FILLING -> READY -> COMMITTING ] x layers -> IDLE.
 ///
-/// Layers go in order, 0 .. layers-1 of the rearrangement (not of the model); at most one is being
-/// filled, at most `buffers` are filled or filling and not committed. vLLM's worker is the case
-/// {buffers 1, commits_per_step 1} (vllm/distributed/eplb/async_worker.py, eplb_state.py `step`),
-/// where it waits on events; here every wait is a state that can be asked for and printed.
-/// Every call that the current state does not allow is a bug of the caller (MOESHIFT_CHECK).
+/// Layers go in order, 0 .. layers-1 of the rearrangement (not of the model; the executor counts
+/// units of its program, a batch of layers or a wave of one); at most `fills` are being filled, at
+/// most `buffers` are filled or filling and not committed. vLLM's worker is the case {buffers 1,
+/// commits_per_step 1} (vllm/distributed/eplb/async_worker.py, eplb_state.py `step`), where it
+/// waits on events; here every wait is a state that can be asked for and printed. Every call that
+/// the current state does not allow is a bug of the caller (MOESHIFT_CHECK).
 class Rearrangement {
  public:
   explicit Rearrangement(const RearrangementLimits& limits);
@@ -49,9 +52,13 @@ class Rearrangement {
   /// PLANNING -> FILLING, or back to IDLE when no layer changes.
   void planned(std::size_t layers);
 
-  /// The layer that may be filled now: planned, none other being filled, a buffer free.
+  /// Only layers before this one may be filled from now on: the share of one step in layered mode.
+  /// `planned` allows all.
+  void allow(std::size_t layers) { allowed_ = layers; }
+  /// The layer that may be filled now: planned, allowed, a buffer free, not too many being filled.
   [[nodiscard]] std::optional<std::size_t> next_fill() const;
   void fill_started();
+  /// The oldest FILLING layer is staged; what is staged before its turn waits.
   void fill_finished();
 
   /// Layers that are staged here and wait for the vote.
@@ -66,6 +73,7 @@ class Rearrangement {
   void abort();
 
   [[nodiscard]] std::size_t layers() const { return layers_; }
+  [[nodiscard]] std::size_t layers_filled() const { return filled_; }
   [[nodiscard]] std::size_t layers_committed() const { return committed_; }
 
  private:
@@ -73,6 +81,7 @@ class Rearrangement {
   bool planning_ = false;
   // committed_ <= voted_ <= filled_ <= started_ <= layers_: each counts layers that got that far.
   std::size_t layers_ = 0;
+  std::size_t allowed_ = 0;
   std::size_t started_ = 0;
   std::size_t filled_ = 0;
   std::size_t voted_ = 0;

@@ -57,6 +57,33 @@ TEST_CASE("a vote commits no more than the limit and no more than all agreed on"
   REQUIRE(machine.vote(3) == 2);
 }
 
+TEST_CASE("several layers are filled at once where that is allowed, and finish in order") {
+  Rearrangement machine({.buffers = 3, .fills = 2, .commits_per_step = 0});
+  machine.begin();
+  machine.planned(5);
+  machine.fill_started();
+  machine.fill_started();
+  REQUIRE_FALSE(machine.next_fill().has_value());  // a third buffer is free, but two are filling
+  machine.fill_finished();
+  REQUIRE(machine.layer_phase(0) == LayerPhase::kReady);
+  REQUIRE(machine.layer_phase(1) == LayerPhase::kFilling);
+  REQUIRE(machine.next_fill() == 2);
+}
+
+TEST_CASE("layers after the share of a step wait until they are allowed") {
+  Rearrangement machine({.buffers = 4, .fills = 4, .commits_per_step = 0});
+  machine.begin();
+  machine.planned(3);
+  machine.allow(1);
+  machine.fill_started();
+  REQUIRE_FALSE(machine.next_fill().has_value());
+  machine.fill_finished();
+  REQUIRE(machine.vote(machine.ready()) == 1);
+  machine.committed();
+  machine.allow(3);
+  REQUIRE(machine.next_fill() == 1);
+}
+
 TEST_CASE("a plan without changes ends at once") {
   Rearrangement machine({.buffers = 1, .commits_per_step = 1});
   machine.begin();
