@@ -21,7 +21,8 @@ std::size_t index_of(LinkClass link) {
 /// The shares of one layer while they are worked out.
 class Sharing {
  public:
-  Sharing(const Placement& placement, LayerId layer, const Topology& topology)
+  Sharing(const Placement& placement, LayerId layer, const Topology& topology,
+          const std::vector<RankId>& silent)
       : placement_(placement),
         topology_(topology),
         slots_of_(placement.logical_to_physical(layer)),
@@ -32,10 +33,14 @@ class Sharing {
         shares_[slot.index()].expert = static_cast<std::uint32_t>(expert);
       }
     }
-    const double each = 1.0 / static_cast<double>(topology.ranks());
     for (const RankId rank : all_ids<RankId>(topology.ranks())) {
-      for (const RankId source : all_ids<RankId>(topology.ranks())) {
-        origins_[rank.index()][index_of(topology.link(source, rank))] += each;
+      if (!std::binary_search(silent.begin(), silent.end(), rank)) sources_.push_back(rank);
+    }
+    if (sources_.empty()) throw InputError("", "no rank is left for tokens to start on");
+    each_ = 1.0 / static_cast<double>(sources_.size());
+    for (const RankId rank : all_ids<RankId>(topology.ranks())) {
+      for (const RankId source : sources_) {
+        origins_[rank.index()][index_of(topology.link(source, rank))] += each_;
       }
     }
   }
@@ -52,8 +57,7 @@ class Sharing {
   /// Every source to its own replicas, else to those of its node, else to all.
   void nearest(std::size_t expert) {
     const std::vector<SlotId>& holders = slots_of_[expert];
-    const double each = 1.0 / static_cast<double>(topology_.ranks());
-    for (const RankId source : all_ids<RankId>(topology_.ranks())) {
+    for (const RankId source : sources_) {
       const auto distance = [&](SlotId slot) {
         // Beyond the node all holders are alike.
         return std::min(topology_.link(source, placement_.rank_of(slot)), LinkClass::kInterNode);
@@ -65,7 +69,7 @@ class Sharing {
       for (const SlotId slot : holders) {
         if (distance(slot) != least) continue;
         const LinkClass link = topology_.link(source, placement_.rank_of(slot));
-        shares_[slot.index()].by_link[index_of(link)] += each / static_cast<double>(alike);
+        shares_[slot.index()].by_link[index_of(link)] += each_ / static_cast<double>(alike);
       }
     }
   }
@@ -101,6 +105,8 @@ class Sharing {
   const Placement& placement_;
   const Topology& topology_;
   std::vector<std::vector<SlotId>> slots_of_;
+  std::vector<RankId> sources_;
+  double each_ = 1;  // share of the tokens that starts on each of them
   std::vector<std::array<double, kLinkClasses>> origins_;  ///< [ranks] where its tokens start
   LayerDispatch shares_;
 };
@@ -161,7 +167,7 @@ LayerDispatch dispatch_shares(const Placement& placement, LayerId layer, const T
   if (options.rule == DispatchRule::kLp && load.empty()) {
     throw InputError("", "lp dispatch depends on the load of a step, which is not known here");
   }
-  Sharing sharing(placement, layer, topology);
+  Sharing sharing(placement, layer, topology, options.silent);
   check_holders(sharing, placement.experts(), layer, load);
   std::vector<std::vector<double>> best;
   if (options.rule == DispatchRule::kLp) {

@@ -32,10 +32,13 @@ struct DispatchOptions {
   /// [0, 1]; 0 = fair, 1 = it takes all (the bias of a poor hash, vllm-project/vllm#40810).
   double replica_bias = 0;
   std::uint64_t seed = 0;  ///< of `kRandom`
+  /// Ranks on which no token starts, ascending: failed, or not joined yet.
+  std::vector<RankId> silent = {};
 };
 
 /// One slot of one layer: the share of its expert's tokens that it computes, by the class of link
-/// they arrive over. Tokens start evenly on all ranks (data-parallel attention).
+/// they arrive over. Tokens start evenly on all ranks that are not silent (data-parallel
+/// attention).
 struct SlotShare {
   std::uint32_t expert = 0;
   std::array<double, kLinkClasses> by_link{};  ///< kLocal: already there

@@ -18,9 +18,12 @@ namespace moeshift {
 struct DecisionRule {
   std::uint64_t interval = 1000;       ///< steps between decisions
   std::optional<std::uint64_t> first;  ///< the first one; absent = after one interval
-  /// Only when the forecast balancedness of the present placement is below this (SGLang
-  /// --eplb-min-rebalancing-utilization-threshold).
+  /// Only when the balancedness of the present placement is below this (SGLang
+  /// --eplb-min-rebalancing-utilization-threshold): of the forecast, or, when `served_steps` is not
+  /// 0, the mean over so many last steps of what each was served with, as SGLang has it. The first
+  /// ignores the noise of single steps, the second counts it.
   std::optional<double> min_balancedness;
+  std::size_t served_steps = 0;
   /// Only when the forecast imbalance is this much (relative) above what the last plan promised.
   double hysteresis = 0;
   /// Each layer only when its gain over `horizon` is at least this many times its cost; absent =

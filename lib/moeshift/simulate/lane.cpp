@@ -5,12 +5,39 @@
 #include <numeric>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/rng.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 #include "moeshift/simulate/step_observer.hpp"
 
 namespace moeshift {
 namespace {
+
+std::vector<bool> ranks_that_hold(const Placement& placement) {
+  std::vector<bool> holds(placement.ranks());
+  for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
+    for (const SlotId slot : all_ids<SlotId>(placement.slots())) {
+      if (placement(layer, slot).is_none()) continue;
+      holds[placement.rank_of(slot).index()] = true;
+    }
+  }
+  return holds;
+}
+
+void check_events(const std::vector<WorldEvent>& events, std::size_t ranks) {
+  for (const WorldEvent& event : events) {
+    if (event.rank.index() >= ranks && event.kind == WorldEvent::Kind::kFail) {
+      throw InputError("", fmt::format("rank {} cannot fail: the ranks are 0 .. {}",
+                                       event.rank.value(), ranks - 1));
+    }
+    if (event.ranks > ranks) {
+      throw InputError(
+          "", fmt::format("cannot grow to {} ranks: the deployment has {}", event.ranks, ranks));
+    }
+  }
+}
 
 Placement with_layers_of(const Placement& base, const Placement& other,
                          const std::vector<LayerId>& layers) {
@@ -29,33 +56,78 @@ Lane::Lane(LaneSettings settings, const Deployment& deployment, Placement initia
       deployment_(deployment),
       forecaster_(make_forecaster(settings_.forecaster)),
       run_(settings_.mode),
+      queue_(initial.layers(), settings_.rule.interval,
+             settings_.rule.first.value_or(settings_.rule.interval)),
+      model_(deployment.model),
       placement_(std::move(initial)),
       target_(placement_),
-      dispatch_(dispatch_of(placement_)),
       dispatch_before_(placement_.layers()),
       layer_seconds_(placement_.layers()),
       gain_per_layer_(placement_.layers()),
       next_decision_(settings_.rule.first.value_or(settings_.rule.interval)) {
   result_.name = settings_.name;
+  slots_before_ = placement_.physical_to_logical();
+  check_events(settings_.events, placement_.ranks());
+  set_serving(ranks_that_hold(placement_));
+  dispatch_ = dispatch_of(placement_, {});
 }
 
 Lane::~Lane() = default;
 Lane::Lane(Lane&&) noexcept = default;
 
-std::vector<LayerDispatch> Lane::dispatch_of(const Placement& placement) const {
+LayerDispatch Lane::shares_of(const Placement& placement, LayerId layer,
+                              const LoadMatrix& load) const {
+  DispatchOptions options = settings_.dispatch;
+  const bool known = load.rows() > 0;
+  // A random draw is even in expectation; the best split of an unknown load is not known.
+  const bool expectation =
+      options.rule == DispatchRule::kRandom || (options.rule == DispatchRule::kLp && !known);
+  if (expectation) options.rule = DispatchRule::kEven;
+  const auto row = known ? load.row(layer) : std::span<const double>();
+  return dispatch_shares(placement, layer, deployment_.topology(), options, row);
+}
+
+bool Lane::dispatch_follows_load() const {
+  return settings_.dispatch.rule == DispatchRule::kRandom ||
+         settings_.dispatch.rule == DispatchRule::kLp;
+}
+
+/// Splits this very step, under the rules that look at its load.
+void Lane::dispatch_step(const LoadMatrix& load) {
+  DispatchOptions options = settings_.dispatch;
+  options.seed = Rng::stream(settings_.seed, result_.steps).next();
+  const Placement before(placement_.experts(), placement_.ranks(), slots_before_);
+  for (const LayerId layer : load.row_ids()) {
+    const std::size_t index = layer.index();
+    const auto row = load.row(layer);
+    const auto share = [&](const Placement& placement) {
+      return dispatch_shares(placement, layer, deployment_.topology(), options, row);
+    };
+    dispatch_[index] = share(placement_);
+    if (!dispatch_before_[index].empty()) dispatch_before_[index] = share(before);
+  }
+}
+
+std::vector<LayerDispatch> Lane::dispatch_of(const Placement& placement,
+                                             const LoadMatrix& load) const {
   std::vector<LayerDispatch> dispatch;
   for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
-    dispatch.push_back(
-        dispatch_shares(placement, layer, deployment_.topology(), settings_.dispatch));
+    dispatch.push_back(shares_of(placement, layer, load));
   }
   return dispatch;
 }
 
 void Lane::serve(const LoadMatrix& load, bool repeated) {
-  if (!settings_.oracle) decide();
-  const RearrangementRun::Boundary boundary = run_.at_boundary();
+  const Seconds outage = change_world();
+  const bool trickles = settings_.mode.kind == ModeKind::kTrickle;
+  if (!settings_.oracle && !trickles) decide();
+  RearrangementRun::Boundary boundary = run_.at_boundary();
   commit(boundary.committed);
-  if (!repeated || !served_valid_) serve_alone(load);
+  if (!settings_.oracle && trickles) trickle();
+  if (!repeated || !served_valid_) {
+    if (dispatch_follows_load()) dispatch_step(load);
+    serve_alone(load);
+  }
   const Seconds alone = std::accumulate(layer_seconds_.begin(), layer_seconds_.end(), outside_);
   const RearrangementRun::Background background = run_.background();
   Seconds served = alone;
@@ -63,15 +135,15 @@ void Lane::serve(const LoadMatrix& load, bool repeated) {
     served = step_beside(alone, contended_seconds(load, background.bytes), background.quiet,
                          background.busy);
   }
-  if (observer_ != nullptr) show(boundary, background, served, load);
+  if (observer_ != nullptr) show(outage, boundary, background, served, load);
   const Seconds at_work = run_.advance(served);
-  count(load, boundary.stall, served, served - alone, at_work);
+  count(load, boundary.stall, outage, served, served - alone, at_work);
   if (moving_ && run_.idle()) finish_record();
   if (settings_.planner != nullptr && !settings_.oracle) forecaster_->observe(load);
 }
 
-void Lane::count(const LoadMatrix& load, Seconds stall, Seconds served, Seconds contention,
-                 Seconds at_work) {
+void Lane::count(const LoadMatrix& load, Seconds stall, Seconds outage, Seconds served,
+                 Seconds contention, Seconds at_work) {
   credit_gains(load);
   if (moving_) {
     open_->exposed += stall + contention;
@@ -79,28 +151,33 @@ void Lane::count(const LoadMatrix& load, Seconds stall, Seconds served, Seconds 
   }
   result_.exposed += stall + contention;
   result_.overlapped += at_work;
-  result_.step_times.add(stall + served);
+  result_.step_times.add(outage + stall + served);
   result_.tokens += std::accumulate(load.items().begin(), load.items().end(), 0.0) /
                     static_cast<double>(load.rows() * deployment_.model.top_k());
   balancedness_sum_ += balancedness_;
+  if (settings_.rule.served_steps > 0) {
+    served_balancedness_.push_back(balancedness_);
+    if (served_balancedness_.size() > settings_.rule.served_steps) served_balancedness_.pop_front();
+  }
   staleness_sum_ += static_cast<double>(result_.steps - planned_at_);
   ++result_.steps;
 }
 
-void Lane::show(const RearrangementRun::Boundary& boundary,
+void Lane::show(Seconds outage, const RearrangementRun::Boundary& boundary,
                 const RearrangementRun::Background& background, Seconds served,
                 const LoadMatrix& load) const {
   ServedStep step;
   step.number = result_.steps;
   step.start = result_.step_times.sum();
-  step.stall = boundary.stall;
+  step.outage = outage;
+  step.stall = outage + boundary.stall;
   step.served = served;
   step.phase = run_.phase();
   step.committed = boundary.committed;
   step.quiet = std::min(background.quiet, served);
   step.busy = std::min(background.busy, served - step.quiet);
   step.fill_bytes = background.bytes;
-  observer_->served(step, load, dispatch_, deployment_.model);
+  observer_->served(step, load, dispatch_, model_);
 }
 
 void Lane::serve_alone(const LoadMatrix& load) {
@@ -108,19 +185,18 @@ void Lane::serve_alone(const LoadMatrix& load) {
   double balancedness = 0;
   for (const LayerId layer : load.row_ids()) {
     const std::size_t index = layer.index();
-    const LayerTime time = deployment_.model.layer_time(load.row(layer), dispatch_[index]);
+    const LayerTime time = model_.layer_time(load.row(layer), dispatch_[index]);
     layer_seconds_[index] = time.total;
     pairs += time.mean_tokens;
     balancedness += time.busiest_tokens > 0 ? time.mean_tokens / time.busiest_tokens : 1;
     gain_per_layer_[index] = Seconds();
     if (dispatch_before_[index].empty()) continue;
-    const Seconds before =
-        deployment_.model.layer_time(load.row(layer), dispatch_before_[index]).total;
+    const Seconds before = model_.layer_time(load.row(layer), dispatch_before_[index]).total;
     gain_per_layer_[index] = before - time.total;
   }
   const auto layers = static_cast<double>(load.rows());
-  const double ranks = static_cast<double>(deployment_.topology().ranks());
-  outside_ = deployment_.model.outside_layers(pairs / layers * ranks, load.rows());
+  const auto ranks = static_cast<double>(model_.ranks_serving());
+  outside_ = model_.outside_layers(pairs / layers * ranks, load.rows());
   balancedness_ = balancedness / layers;
   served_valid_ = true;
 }
@@ -147,28 +223,23 @@ Seconds Lane::contended_seconds(const LoadMatrix& load, const BytesByLink& bytes
   const LinkContention contention = contention_of(bytes);
   Seconds total = outside_;
   for (const LayerId layer : load.row_ids()) {
-    total +=
-        deployment_.model.layer_time(load.row(layer), dispatch_[layer.index()], contention).total;
+    total += model_.layer_time(load.row(layer), dispatch_[layer.index()], contention).total;
   }
   return total;
 }
 
-double Lane::slowdown_of(const LoadMatrix& load, const Outlook& now,
-                         const BytesByLink& bytes) const {
-  const Seconds alone = outside_ + now.total();
-  const Seconds contended = contended_seconds(load, bytes);
-  return contended > Seconds() ? 1 - ratio(alone, contended) : 0;
-}
-
 void Lane::commit(const std::vector<LayerId>& layers) {
   if (layers.empty()) return;
-  placement_ = with_layers_of(placement_, target_, layers);
   for (const LayerId layer : layers) {
     const std::size_t index = layer.index();
-    dispatch_before_[index] =
-        std::exchange(dispatch_[index],
-                      dispatch_shares(target_, layer, deployment_.topology(), settings_.dispatch));
+    LayerDispatch before = std::exchange(dispatch_[index], shares_of(target_, layer, {}));
+    // What trickles in is measured against the layer before all of it.
+    if (settings_.mode.kind == ModeKind::kTrickle && !dispatch_before_[index].empty()) continue;
+    dispatch_before_[index] = std::move(before);
+    const auto row = placement_.layer(layer);
+    std::copy(row.begin(), row.end(), slots_before_.row(layer).begin());
   }
+  placement_ = with_layers_of(placement_, target_, layers);
   planned_at_ = pending_planned_at_;
   served_valid_ = false;
 }

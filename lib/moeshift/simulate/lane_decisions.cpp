@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The half of a lane that decides; what it decided is served in lane.cpp.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "moeshift/core/error.hpp"
@@ -31,19 +32,25 @@ void Lane::decide() {
   if (!forecaster_->ready()) return;
   ++result_.decisions.due;
   const Forecast forecast = forecaster_->forecast();
-  const Outlook now = outlook_of(forecast.load, dispatch_, deployment_.model);
+  const Outlook now = outlook_of(forecast.load, dispatch_of(placement_, forecast.load), model_);
   if (!skip(now)) rearrange(forecast, now);
 }
 
 void Lane::rearrange_for(const LoadMatrix& load) {
   MOESHIFT_CHECK(settings_.oracle && settings_.planner != nullptr && run_.idle());
   ++result_.decisions.due;
-  rearrange({load, {}}, outlook_of(load, dispatch_, deployment_.model));
+  known_load_ = load;
+  rearrange({load, {}}, outlook_of(load, dispatch_of(placement_, load), model_));
 }
 
 bool Lane::skip(const Outlook& now) {
   const DecisionRule& rule = settings_.rule;
-  if (rule.min_balancedness && now.balancedness >= *rule.min_balancedness) {
+  double balancedness = now.balancedness;
+  if (!served_balancedness_.empty()) {
+    balancedness = std::accumulate(served_balancedness_.begin(), served_balancedness_.end(), 0.0) /
+                   static_cast<double>(served_balancedness_.size());
+  }
+  if (rule.min_balancedness && balancedness >= *rule.min_balancedness) {
     ++result_.decisions.balanced;
     return true;
   }
@@ -54,21 +61,38 @@ bool Lane::skip(const Outlook& now) {
   return false;
 }
 
+PlanProblem Lane::problem_of(const Forecast& forecast) const {
+  return {.load = forecast.load,
+          .samples = forecast.samples,
+          .topology = deployment_.topology(),
+          .slots = placement_.slots(),
+          .expert_groups = deployment_.expert_groups,
+          .old = &placement_,
+          .seed = settings_.seed,
+          .inactive = inactive_};
+}
+
+ScheduleOptions Lane::schedule() const {
+  ScheduleOptions options;
+  options.dead_ranks = failed_;
+  return options;
+}
+
+double Lane::slowdown_of(const LoadMatrix& load, const Outlook& now,
+                         const BytesByLink& bytes) const {
+  const Seconds alone = outside_ + now.total();
+  const Seconds contended = contended_seconds(load, bytes);
+  return contended > Seconds() ? 1 - ratio(alone, contended) : 0;
+}
+
 void Lane::rearrange(const Forecast& forecast, const Outlook& now) {
-  const PlanProblem problem{.load = forecast.load,
-                            .samples = forecast.samples,
-                            .topology = deployment_.topology(),
-                            .slots = placement_.slots(),
-                            .expert_groups = deployment_.expert_groups,
-                            .old = &placement_,
-                            .seed = settings_.seed};
   NoProgress progress;
-  target_ = settings_.planner->plan(problem, Threads{1}, progress).placement;
-  const Outlook then = outlook_of(forecast.load, dispatch_of(target_), deployment_.model);
+  target_ = settings_.planner->plan(problem_of(forecast), Threads{1}, progress).placement;
+  const Outlook then = outlook_of(forecast.load, dispatch_of(target_, forecast.load), model_);
   const bool beside = settings_.mode.kind == ModeKind::kAsync;
   const double share = beside ? settings_.mode.background_share : 1.0;
   const TransferPlan plan = make_transfer_plan(placement_, target_, deployment_.topology(),
-                                               deployment_.expert_bytes, {}, Threads{1});
+                                               deployment_.expert_bytes, schedule(), Threads{1});
   const TransferCost cost =
       price(plan, deployment_.topology(), deployment_.cluster,
             {.buffers = settings_.mode.buffers, .synchronous = !beside, .background_share = share});
@@ -94,11 +118,6 @@ void Lane::rearrange(const Forecast& forecast, const Outlook& now) {
 }
 
 void Lane::start(RearrangementWork work, const Outlook& now, const Outlook& then) {
-  if (open_ && result_.rearrangements.size() < LaneResult::kRecordsKept) {
-    result_.rearrangements.push_back(std::move(*open_));
-  }
-  std::fill(dispatch_before_.begin(), dispatch_before_.end(), LayerDispatch());
-  std::fill(gain_per_layer_.begin(), gain_per_layer_.end(), Seconds());
   ++result_.decisions.rearranged;
   pending_planned_at_ = result_.steps;
   RearrangementRecord record;
@@ -117,7 +136,7 @@ void Lane::start(RearrangementWork work, const Outlook& now, const Outlook& then
   }
   result_.bytes += record.bytes;
   result_.layers_moved += record.layers;
-  open_ = record;
+  open_record(record);
   if (settings_.price == TransferPrice::kFree) {
     open_->predicted = Seconds();
     commit(layers);
@@ -129,8 +148,19 @@ void Lane::start(RearrangementWork work, const Outlook& now, const Outlook& then
   run_.begin(std::move(work));
 }
 
+/// The record before it is closed: its gains are those of the layers as they were until now.
+void Lane::open_record(RearrangementRecord record) {
+  if (open_ && result_.rearrangements.size() < LaneResult::kRecordsKept) {
+    result_.rearrangements.push_back(*open_);
+  }
+  std::fill(dispatch_before_.begin(), dispatch_before_.end(), LayerDispatch());
+  std::fill(gain_per_layer_.begin(), gain_per_layer_.end(), Seconds());
+  open_ = record;
+}
+
 void Lane::finish_record() {
   moving_ = false;
+  if (settings_.mode.kind == ModeKind::kTrickle) return;  // it has no end
   open_->finished_step = result_.steps;
   result_.longest_rearrangement_steps =
       std::max(result_.longest_rearrangement_steps, result_.steps - open_->step);

@@ -11,11 +11,18 @@
 #include "moeshift/core/units.hpp"
 #include "moeshift/simulate/latency_histogram.hpp"
 #include "moeshift/simulate/rearrangement_work.hpp"
+#include "moeshift/simulate/world_event.hpp"
 
 namespace moeshift {
 
-/// One rearrangement: what it promised, what it took, what it gave.
+/// One rearrangement: what it promised, what it took, what it gave. In trickle mode one record
+/// stands for the whole run.
 struct RearrangementRecord {
+  enum class Cause : std::uint8_t {
+    kDecision,  ///< the policy wanted it
+    kResize,    ///< ranks joined or left
+  };
+  Cause cause = Cause::kDecision;
   std::uint64_t step = 0;                      ///< served steps when it was decided
   std::optional<std::uint64_t> finished_step;  ///< absent: still under way at the end
   std::size_t layers = 0;                      ///< layers that changed
@@ -50,6 +57,7 @@ struct LaneResult {
   LatencyHistogram step_times;
   Seconds exposed;  ///< stalls and contention, part of the step times
   Seconds overlapped;
+  Seconds outage;  ///< lost experts being read from storage, part of the step times
   BytesByLink bytes{};
   double balancedness = 0;     ///< mean over steps and layers of mean_g R / max_g R
   double staleness_steps = 0;  ///< mean over steps of the age of the newest load planned on
@@ -58,6 +66,7 @@ struct LaneResult {
   std::uint64_t longest_rearrangement_steps = 0;
   /// The first kRecordsKept ones; `decisions.rearranged` counts all.
   std::vector<RearrangementRecord> rearrangements;
+  std::vector<WorldEventRecord> events;
 
   static constexpr std::size_t kRecordsKept = 1000;
 

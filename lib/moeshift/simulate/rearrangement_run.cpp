@@ -14,9 +14,10 @@ namespace {
 RearrangementLimits limits_of(const ModeOptions& mode) {
   // In the stopping modes the pipelining is inside the price of a boundary.
   if (mode.kind != ModeKind::kAsync) {
-    return {.buffers = std::numeric_limits<std::size_t>::max(), .commits_per_step = 0};
+    constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+    return {.buffers = kAny, .fills = kAny, .commits_per_step = 0};
   }
-  return {.buffers = mode.buffers, .commits_per_step = mode.layers_per_step};
+  return {.buffers = mode.buffers, .fills = 1, .commits_per_step = mode.layers_per_step};
 }
 
 }  // namespace
@@ -29,6 +30,18 @@ void RearrangementRun::begin(RearrangementWork work) {
   machine_.begin();
   planning_left_ = mode_.plan;
   filling_left_ = Seconds();
+  if (mode_.kind != ModeKind::kTrickle) return;
+  machine_.planned(work_.layers.size());
+  while (machine_.next_fill()) machine_.fill_started();
+  filling_left_ = work_.connection;
+  for (const LayerWork& layer : work_.layers) filling_left_ += layer.stage;
+  trickle_left_ = Bytes();
+  for (const Bytes of_link : work_.bytes()) trickle_left_ += of_link;
+}
+
+void RearrangementRun::abort() {
+  machine_.abort();
+  work_ = {};
 }
 
 RearrangementRun::Boundary RearrangementRun::at_boundary() {
@@ -38,8 +51,9 @@ RearrangementRun::Boundary RearrangementRun::at_boundary() {
       return stop_and_move(work_.layers.size());
     case ModeKind::kLayered:
       return stop_and_move(mode_.layers_per_step);
-    case ModeKind::kAsync:
     case ModeKind::kTrickle:
+      return commit_trickle();
+    case ModeKind::kAsync:
       break;
   }
   return vote_and_commit();
@@ -55,10 +69,11 @@ RearrangementRun::Boundary RearrangementRun::stop_and_move(std::size_t layers) {
   const std::size_t count = std::min(layers, work_.layers.size() - first);
   const auto chunk = std::span<const LayerWork>(work_.layers).subspan(first, count);
   boundary.stall += pipelined(chunk, mode_.buffers);
-  for (const LayerWork& layer : chunk) {
+  machine_.allow(first + count);
+  while (const auto next = machine_.next_fill()) {
     machine_.fill_started();
     machine_.fill_finished();
-    boundary.committed.push_back(layer.layer);
+    boundary.committed.push_back(work_.layers[*next].layer);
   }
   for (std::size_t left = machine_.vote(count); left > 0; --left) machine_.committed();
   return boundary;
@@ -79,6 +94,34 @@ RearrangementRun::Boundary RearrangementRun::vote_and_commit() {
   return boundary;
 }
 
+RearrangementRun::Boundary RearrangementRun::commit_trickle() {
+  Boundary boundary;
+  if (machine_.ready() == 0) return boundary;
+  boundary.stall = work_.layers.front().vote;
+  for (std::size_t left = machine_.vote(machine_.ready()); left > 0; --left) {
+    const LayerWork& layer = work_.layers[machine_.layers_committed()];
+    boundary.stall += layer.commit;
+    boundary.committed.push_back(layer.layer);
+    machine_.committed();
+  }
+  return boundary;
+}
+
+/// What the next step may carry; everything when nothing crosses ranks.
+Bytes RearrangementRun::step_share() const {
+  return std::min(mode_.trickle_bytes, trickle_left_);
+}
+
+void RearrangementRun::advance_trickle(Seconds spent, Seconds busy) {
+  filling_left_ -= spent;
+  const Bytes share = step_share();
+  trickle_left_ -= spent >= busy ? share
+                                 : Bytes(static_cast<std::int64_t>(
+                                       static_cast<double>(share.count()) * ratio(spent, busy)));
+  if (trickle_left_ > Bytes() || spent < busy) return;
+  for (std::size_t left = machine_.layers(); left > 0; --left) machine_.fill_finished();
+}
+
 void RearrangementRun::start_next_fill() {
   const auto next = machine_.next_fill();
   if (!next) return;
@@ -89,7 +132,15 @@ void RearrangementRun::start_next_fill() {
 
 RearrangementRun::Background RearrangementRun::background() const {
   Background background;
-  if (idle() || mode_.kind != ModeKind::kAsync) return background;
+  if (idle()) return background;
+  if (mode_.kind == ModeKind::kTrickle) {
+    if (machine_.ready() > 0) return background;
+    const bool all = trickle_left_ <= mode_.trickle_bytes;
+    background.busy = all ? filling_left_ : filling_left_ * ratio(step_share(), trickle_left_);
+    background.bytes = work_.bytes();
+    return background;
+  }
+  if (mode_.kind != ModeKind::kAsync) return background;
   Rearrangement ahead = machine_;
   if (ahead.phase() == RearrangementPhase::kPlanning) {
     background.quiet = planning_left_;
@@ -113,7 +164,14 @@ RearrangementRun::Background RearrangementRun::background() const {
 }
 
 Seconds RearrangementRun::advance(Seconds step) {
-  if (idle() || mode_.kind != ModeKind::kAsync) return {};
+  if (idle()) return {};
+  if (mode_.kind == ModeKind::kTrickle && machine_.ready() == 0) {
+    const Seconds busy = background().busy;
+    const Seconds spent = std::min(step, busy);
+    advance_trickle(spent, busy);
+    return spent;
+  }
+  if (mode_.kind != ModeKind::kAsync) return {};
   Seconds left = step;
   if (machine_.phase() == RearrangementPhase::kPlanning) {
     const Seconds spent = std::min(left, planning_left_);

@@ -18,8 +18,10 @@ namespace moeshift {
 /// - layered:n: each boundary takes the pipelined time of the next n layers (the first one also
 ///   plan + connections) and commits them.
 /// - async: plan, then fills, run during steps; every boundary while anything is in flight takes
-/// one
-///   vote, and the commit of each layer that it commits.
+///   one vote, and the commit of each layer that it commits.
+/// - trickle: every step carries at most trickle_bytes of what is under way; the boundary after the
+///   last byte takes one vote and all commits. How many steps that takes follows from the bytes and
+///   is known to all ranks, so that the boundaries in between need no vote. It plans for itself.
 class RearrangementRun {
  public:
   explicit RearrangementRun(const ModeOptions& mode);
@@ -36,6 +38,8 @@ class RearrangementRun {
   };
   /// The boundary before the next step.
   Boundary at_boundary();
+  /// Gives up what is not yet committed: a rank has gone.
+  void abort();
 
   /// What would run beside a very long step that starts now.
   struct Background {
@@ -52,6 +56,9 @@ class RearrangementRun {
  private:
   [[nodiscard]] Boundary stop_and_move(std::size_t layers);
   [[nodiscard]] Boundary vote_and_commit();
+  [[nodiscard]] Boundary commit_trickle();
+  [[nodiscard]] Bytes step_share() const;
+  void advance_trickle(Seconds spent, Seconds busy);
   void start_next_fill();
 
   ModeOptions mode_;
@@ -59,6 +66,7 @@ class RearrangementRun {
   RearrangementWork work_;
   Seconds planning_left_;
   Seconds filling_left_;
+  Bytes trickle_left_;
 };
 
 /// How long a step takes that needs `alone` by itself and `contended` while a fill is busy, if the

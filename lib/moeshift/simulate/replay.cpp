@@ -2,6 +2,8 @@
 #include "moeshift/simulate/replay.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -11,13 +13,16 @@
 namespace moeshift {
 namespace {
 
-constexpr std::size_t kBlockBytes = std::size_t{32} << 20U;
-constexpr std::size_t kLargestBlock = 256;  // steps
+constexpr std::size_t kBlockBytes = std::size_t{16} << 20U;  // two blocks are in memory
+constexpr std::size_t kLargestBlock = 256;                   // steps
+
+double pairs_of(const LoadMatrix& load) {
+  return std::accumulate(load.items().begin(), load.items().end(), 0.0);
+}
 
 /// Scales all layers of a step alike, so that a layer holds `tokens` on average.
 void scale_to(LoadMatrix& load, double tokens, std::size_t top_k, std::int64_t step) {
-  double pairs = 0;
-  for (const double expert_load : load.items()) pairs += expert_load;
+  const double pairs = pairs_of(load);
   if (pairs <= 0) {
     throw InputError(
         "", fmt::format("step {} has no load, so it cannot be scaled to {} tokens", step, tokens));
@@ -25,6 +30,64 @@ void scale_to(LoadMatrix& load, double tokens, std::size_t top_k, std::int64_t s
   const double wanted = tokens * static_cast<double>(top_k * load.rows());
   for (double& expert_load : load.items()) expert_load *= wanted / pairs;
 }
+
+/// Cuts a step into equal parts of at most `most` tokens. @return how many.
+std::size_t cut_to(LoadMatrix& load, double most, std::size_t top_k) {
+  const double tokens = pairs_of(load) / static_cast<double>(top_k * load.rows());
+  const double parts = std::max(1.0, std::ceil(tokens / most - 1e-9));
+  if (parts == 1) return 1;
+  for (double& expert_load : load.items()) expert_load /= parts;
+  return static_cast<std::size_t>(parts);
+}
+
+/// One recorded step and how often it is served.
+struct Passes {
+  TraceStep step;
+  std::size_t count = 1;
+};
+
+void prepare(Passes& passes, const ReplayOptions& options, const ServingModel& model) {
+  passes.count = options.repeat;
+  TraceStep& step = passes.step;
+  if (options.tokens_per_step) {
+    scale_to(step.load, *options.tokens_per_step, model.top_k(), step.step);
+  } else if (options.most_tokens_per_rank) {
+    const auto ranks = static_cast<double>(model.ranks_serving());
+    passes.count *= cut_to(step.load, *options.most_tokens_per_rank * ranks, model.top_k());
+  }
+}
+
+/// Some steps of the trace, ready to be served.
+class Block {
+ public:
+  Block(const StepSource& source, const ReplayOptions& options, const ServingModel& model)
+      : source_(&source), options_(&options), model_(&model), passes_(1) {}
+
+  /// Reads as many steps as kBlockBytes hold; one at first, as their size is not known before.
+  void fill() {
+    const std::size_t bytes = passes_.front().step.load.items().size() * sizeof(double);
+    if (bytes > 0) {
+      passes_.resize(std::clamp<std::size_t>(kBlockBytes / bytes, 1, kLargestBlock));
+    }
+    filled_ = 0;
+    while (filled_ < passes_.size() && (*source_)(passes_[filled_].step)) {
+      prepare(passes_[filled_++], *options_, *model_);
+    }
+  }
+
+  void feed(LaneFeed& lane) const {
+    for (std::size_t i = 0; i < filled_; ++i) lane.push(passes_[i].step.load, passes_[i].count);
+  }
+
+  [[nodiscard]] std::size_t filled() const { return filled_; }
+
+ private:
+  const StepSource* source_;
+  const ReplayOptions* options_;
+  const ServingModel* model_;
+  std::vector<Passes> passes_;
+  std::size_t filled_ = 0;
+};
 
 }  // namespace
 
@@ -73,24 +136,23 @@ std::uint64_t replay(const StepSource& source, std::span<Lane* const> lanes,
   MOESHIFT_CHECK(!lanes.empty() && options.repeat >= 1);
   std::vector<LaneFeed> feeds;
   for (Lane* lane : lanes) feeds.emplace_back(*lane);
-  const std::size_t top_k = lanes.front()->deployment().model.top_k();
-  std::vector<TraceStep> block(1);
+  Block now(source, options, lanes.front()->deployment().model);
+  Block next = now;
   std::uint64_t read = 0;
-  for (bool more = true; more;) {
-    std::size_t filled = 0;
-    while (filled < block.size() && (more = source(block[filled]))) {
-      TraceStep& step = block[filled++];
-      if (options.tokens_per_step) scale_to(step.load, *options.tokens_per_step, top_k, step.step);
-    }
-    read += filled;
-    parallel_for(feeds.size(), options.threads, [&](std::size_t lane) {
-      for (std::size_t i = 0; i < filled; ++i) feeds[lane].push(block[i].load, options.repeat);
+  next.fill();
+  while (next.filled() > 0) {
+    std::swap(now, next);
+    read += now.filled();
+    // The next block is parsed while the lanes serve this one.
+    parallel_for(feeds.size() + 1, options.threads, [&](std::size_t task) {
+      if (task == 0) {
+        next.fill();
+      } else {
+        now.feed(feeds[task - 1]);
+      }
     });
     progress.update("steps", read, 0);
     if (progress.interrupted()) throw InterruptedError();
-    const std::size_t bytes = block.front().load.items().size() * sizeof(double);
-    block.resize(
-        std::clamp<std::size_t>(kBlockBytes / std::max<std::size_t>(bytes, 1), 1, kLargestBlock));
   }
   if (read == 0) throw InputError("", "the trace has no steps to serve");
   parallel_for(feeds.size(), options.threads, [&](std::size_t lane) { feeds[lane].finish(); });

@@ -23,9 +23,13 @@ using StepSource = std::function<bool(TraceStep&)>;
 struct ReplayOptions {
   /// Every recorded step is scaled to this many tokens; absent = served as recorded. For traces
   /// whose "steps" are sums over many forward passes.
-  std::optional<double> tokens_per_step;
+  std::optional<double> tokens_per_step = {};
   std::size_t repeat = 1;  ///< forward passes that each recorded step stands for
-  Threads threads = {};    ///< lanes run side by side
+  /// Without tokens_per_step: a recorded step with more tokens than this per serving rank is no
+  /// forward pass but a sum of them, and is served as the fewest equal passes that each hold no
+  /// more. Tokens are conserved. Absent: never.
+  std::optional<double> most_tokens_per_rank = {};
+  Threads threads = {};  ///< lanes run side by side, and beside the reading of what follows
 };
 
 /// Feeds one lane: as the trace goes, or, for the oracle, one window at a time, re-planning for
@@ -51,8 +55,8 @@ class LaneFeed {
   LoadMatrix load_;                         // shape and memory to serve from
 };
 
-/// Serves the whole trace in every lane. Steps are read in blocks of bounded memory; each lane's
-/// result is the same for any number of threads.
+/// Serves the whole trace in every lane. Steps are read in blocks of bounded memory, by any of the
+/// threads but one after another; each lane's result is the same for any number of threads.
 /// @return recorded steps read.
 /// @throws InputError when the trace has no step, or a step no load to scale.
 std::uint64_t replay(const StepSource& source, std::span<Lane* const> lanes,

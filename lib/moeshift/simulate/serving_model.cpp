@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "moeshift/core/error.hpp"
 
@@ -19,6 +20,15 @@ struct ServingModel::Traffic {
   std::array<double, kLinkClasses> busiest_rank{};
   std::array<double, kLinkClasses> busiest_node{};
   double busiest_fabric = 0;
+
+  void add_node(const std::array<double, kLinkClasses>& arriving) {
+    double through_fabric = arriving[1];
+    for (std::size_t link = 2; link < kLinkClasses; ++link) {
+      busiest_node[link] = std::max(busiest_node[link], arriving[link]);
+      through_fabric += arriving[link];
+    }
+    busiest_fabric = std::max(busiest_fabric, through_fabric);
+  }
 };
 
 ServingModel::ServingModel(const ServingParameters& parameters, const Cluster& cluster,
@@ -26,7 +36,8 @@ ServingModel::ServingModel(const ServingParameters& parameters, const Cluster& c
     : parameters_(parameters),
       node_fabric_(cluster.node_fabric),
       topology_(topology),
-      top_k_(top_k) {
+      top_k_(top_k),
+      serving_(topology.ranks()) {
   MOESHIFT_CHECK(top_k >= 1);
   for (const LinkClass link : kPortClasses) {
     links_[static_cast<std::size_t>(link)] = cluster.link(link);
@@ -34,10 +45,22 @@ ServingModel::ServingModel(const ServingParameters& parameters, const Cluster& c
   for (const RankId rank : all_ids<RankId>(topology.ranks())) {
     node_of_.push_back(topology.node_of(rank).index());
   }
-  const auto nodes = static_cast<double>(topology.nodes());
-  if (!parameters.once_per_node || topology.nodes() == 1) return;
-  const auto chosen = static_cast<double>(top_k);
-  copies_between_nodes_ = nodes * (1 - std::pow(1 - 1 / nodes, chosen)) / chosen;
+  copies_between_nodes_ = copies_between(topology.nodes());
+}
+
+double ServingModel::copies_between(std::size_t nodes) const {
+  if (!parameters_.once_per_node || nodes == 1) return 1;
+  const auto count = static_cast<double>(nodes);
+  const auto chosen = static_cast<double>(top_k_);
+  return count * (1 - std::pow(1 - 1 / count, chosen)) / chosen;
+}
+
+ServingModel ServingModel::among(std::size_t serving, std::size_t nodes) const {
+  MOESHIFT_CHECK(serving >= 1 && serving <= topology_.ranks() && nodes >= 1);
+  ServingModel model = *this;
+  model.serving_ = serving;
+  model.copies_between_nodes_ = copies_between(nodes);
+  return model;
 }
 
 LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDispatch& dispatch,
@@ -46,7 +69,7 @@ LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDisp
   const std::size_t per_rank = dispatch.size() / ranks;
   LayerTime time;
   Traffic traffic;
-  std::vector<std::array<double, kLinkClasses>> node(topology_.nodes());
+  std::array<double, kLinkClasses> node{};  // ranks are numbered node by node
   double pairs = 0;
   const SlotShare* slot = dispatch.data();
   for (std::size_t rank = 0; rank < ranks; ++rank) {
@@ -66,18 +89,12 @@ LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDisp
         {time.compute, parameters_.expert_per_token * tokens, parameters_.expert_floor * read});
     for (std::size_t link = 1; link < kLinkClasses; ++link) {
       traffic.busiest_rank[link] = std::max(traffic.busiest_rank[link], arriving[link]);
-      node[node_of_[rank]][link] += arriving[link];
+      node[link] += arriving[link];
     }
+    if (rank + 1 < ranks && node_of_[rank + 1] == node_of_[rank]) continue;
+    traffic.add_node(std::exchange(node, {}));
   }
-  for (const auto& arriving : node) {
-    double through_fabric = arriving[1];
-    for (std::size_t link = 2; link < kLinkClasses; ++link) {
-      traffic.busiest_node[link] = std::max(traffic.busiest_node[link], arriving[link]);
-      through_fabric += arriving[link];
-    }
-    traffic.busiest_fabric = std::max(traffic.busiest_fabric, through_fabric);
-  }
-  time.mean_tokens = pairs / static_cast<double>(ranks);
+  time.mean_tokens = pairs / static_cast<double>(serving_);
   if (parameters_.measured) {
     time.compute = parameters_.measured->at(time.busiest_tokens);
     time.total = time.compute + parameters_.layer_fixed;
@@ -118,7 +135,7 @@ Seconds ServingModel::exchange(const Traffic& traffic, double bytes, bool out,
 }
 
 Seconds ServingModel::outside_layers(double pairs, std::size_t layers) const {
-  const double tokens = pairs / static_cast<double>(top_k_ * topology_.ranks());
+  const double tokens = pairs / static_cast<double>(top_k_ * serving_);
   const Seconds dense = parameters_.measured ? Seconds()
                                              : std::max(parameters_.dense_floor,
                                                         parameters_.dense_per_token * tokens);

@@ -43,6 +43,10 @@ class ServingModel {
   ServingModel(const ServingParameters& parameters, const Cluster& cluster,
                const Topology& topology, std::size_t top_k);
 
+  /// The same with tokens starting on `serving` of the ranks only, in `nodes` nodes: the others
+  /// have failed or not joined.
+  [[nodiscard]] ServingModel among(std::size_t serving, std::size_t nodes) const;
+
   /// O(slots + ranks).
   /// @param load [experts] (token, expert) pairs of the layer.
   [[nodiscard]] LayerTime layer_time(std::span<const double> load, const LayerDispatch& dispatch,
@@ -58,10 +62,12 @@ class ServingModel {
   [[nodiscard]] const ServingParameters& parameters() const { return parameters_; }
   [[nodiscard]] const Topology& topology() const { return topology_; }
   [[nodiscard]] std::size_t top_k() const { return top_k_; }
+  [[nodiscard]] std::size_t ranks_serving() const { return serving_; }
 
  private:
   struct Traffic;
 
+  [[nodiscard]] double copies_between(std::size_t nodes) const;
   [[nodiscard]] Seconds exchange(const Traffic& traffic, double bytes, bool out,
                                  const LinkContention& contention) const;
 
@@ -71,6 +77,7 @@ class ServingModel {
   Topology topology_;
   std::vector<std::size_t> node_of_;
   std::size_t top_k_;
+  std::size_t serving_;              // ranks that tokens start on
   double copies_between_nodes_ = 1;  // per pair that crosses nodes
 };
 

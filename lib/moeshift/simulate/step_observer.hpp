@@ -15,7 +15,8 @@ namespace moeshift {
 struct ServedStep {
   std::uint64_t number = 0;
   Seconds start;                                         ///< of the stall, since the first step
-  Seconds stall;                                         ///< at the boundary
+  Seconds stall;                                         ///< at the boundary, outage included
+  Seconds outage;                                        ///< ranks failing, joining or leaving
   Seconds served;                                        ///< the step itself, contention included
   RearrangementPhase phase = RearrangementPhase::kIdle;  ///< after the boundary
   std::vector<LayerId> committed;                        ///< at the boundary

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/simulate/timeline_recorder.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -8,7 +9,7 @@
 
 namespace moeshift {
 
-void TimelineRecorder::add(const char* process, const std::string& track, std::string name,
+void TimelineRecorder::add(const std::string& process, const std::string& track, std::string name,
                            const char* category, Seconds start, Seconds duration) {
   if (duration <= Seconds()) return;
   Span span;
@@ -25,23 +26,23 @@ void TimelineRecorder::served(const ServedStep& step, const LoadMatrix& load,
                               const ServingModel& model) {
   if (step.number < first_ || step.number >= last_) return;
   const Seconds begin = step.start + step.stall;
-  const std::string what = step.committed.empty()
+  const std::string what = step.outage > Seconds() ? std::string("ranks change")
+                           : step.committed.empty()
                                ? std::string("vote")
                                : fmt::format("commit {} layers", step.committed.size());
   add("serving", "steps", what, "commit", step.start, step.stall);
   add("serving", "steps", fmt::format("step {}", step.number), "step", begin, step.served);
-  add("rearrangement", "background", "plan", "plan", begin, step.quiet);
-  add("rearrangement", "background", "fill", "stage", begin + step.quiet, step.busy);
+  add("rearrangement", "plan", "plan", "plan", begin, step.quiet);
   for (std::size_t link = 1; link < kLinkClasses; ++link) {
     if (step.fill_bytes[link] <= Bytes()) continue;
     add("links", std::string(name_of(static_cast<LinkClass>(link))), "fill", "stage",
         begin + step.quiet, step.busy);
   }
-  add_ranks(begin, load, dispatch, model);
+  add_ranks(step, what, load, dispatch, model);
 }
 
-void TimelineRecorder::add_ranks(Seconds start, const LoadMatrix& load,
-                                 const std::vector<LayerDispatch>& dispatch,
+void TimelineRecorder::add_ranks(const ServedStep& step, const std::string& boundary,
+                                 const LoadMatrix& load, const std::vector<LayerDispatch>& dispatch,
                                  const ServingModel& model) {
   std::vector<double> tokens(model.topology().ranks());
   for (const LayerId layer : load.row_ids()) {
@@ -49,9 +50,14 @@ void TimelineRecorder::add_ranks(Seconds start, const LoadMatrix& load,
         model.rank_tokens(load.row(layer), dispatch[layer.index()]);
     for (std::size_t rank = 0; rank < tokens.size(); ++rank) tokens[rank] += of_layer[rank];
   }
+  const Seconds begin = step.start + step.stall;
   for (std::size_t rank = 0; rank < tokens.size(); ++rank) {
-    add("ranks", fmt::format("rank {}", rank), fmt::format("{:.0f} tokens", tokens[rank]), "step",
-        start, model.parameters().expert_per_token * tokens[rank]);
+    const std::string process = fmt::format("rank {}", rank);
+    add(process, "commit", boundary, "commit", step.start, step.stall);
+    // The rank's own work; what is left of the step it waits for the busiest ones.
+    add(process, "experts", fmt::format("{:.0f} tokens", tokens[rank]), "step", begin,
+        std::min(model.parameters().expert_per_token * tokens[rank], step.served));
+    add(process, "stage", "fill", "stage", begin + step.quiet, step.busy);
   }
 }
 

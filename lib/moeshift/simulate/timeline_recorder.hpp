@@ -9,8 +9,9 @@
 
 namespace moeshift {
 
-/// Records the steps [first, last): tracks for the steps and what interrupts them, for every rank's
-/// expert work, for what the rearrangement does and for every class of link that it fills over.
+/// Records the steps [first, last): the steps and what interrupts them, per rank the tracks that
+/// the executor has ("stage", "commit") and its expert work, per class of link what fills over it.
+/// Spans of one track follow each other.
 class TimelineRecorder final : public StepObserver {
  public:
   TimelineRecorder(std::uint64_t first, std::uint64_t last) : first_(first), last_(last) {}
@@ -21,10 +22,10 @@ class TimelineRecorder final : public StepObserver {
   [[nodiscard]] const Timeline& timeline() const { return timeline_; }
 
  private:
-  void add(const char* process, const std::string& track, std::string name, const char* category,
-           Seconds start, Seconds duration);
-  void add_ranks(Seconds start, const LoadMatrix& load, const std::vector<LayerDispatch>& dispatch,
-                 const ServingModel& model);
+  void add(const std::string& process, const std::string& track, std::string name,
+           const char* category, Seconds start, Seconds duration);
+  void add_ranks(const ServedStep& step, const std::string& boundary, const LoadMatrix& load,
+                 const std::vector<LayerDispatch>& dispatch, const ServingModel& model);
 
   std::uint64_t first_;
   std::uint64_t last_;

@@ -159,6 +159,33 @@ TEST_CASE("a step beside a fill follows its closed form") {
   REQUIRE(step_beside(alone, slow, Seconds(5), Seconds(10)).count() == exactly(1));
 }
 
+TEST_CASE("a trickle takes as many steps as its bytes say and one vote at the end") {
+  RearrangementWork work;
+  for (std::size_t i = 0; i < 2; ++i) {
+    LayerWork layer;
+    layer.layer = LayerId(i);
+    layer.stage = Seconds(0.004);
+    layer.vote = Seconds(0.001);
+    layer.commit = Seconds(0.002);
+    layer.bytes[1] = Bytes(50);
+    work.layers.push_back(layer);
+  }
+  ModeOptions mode;
+  parse_mode("trickle:30", mode);
+  mode.plan = Seconds(100);  // trickle plans for itself
+  RearrangementRun run(mode);
+  run.begin(work);
+  for (const double busy : {0.3, 0.3, 0.3, 0.1}) {  // 30, 30, 30 and 10 of 100 bytes
+    REQUIRE(run.at_boundary().stall == Seconds());
+    REQUIRE(run.background().busy.count() == Approx(0.008 * busy));
+    REQUIRE(run.advance(Seconds(1)).count() == Approx(0.008 * busy));
+  }
+  const RearrangementRun::Boundary boundary = run.at_boundary();
+  REQUIRE(boundary.stall.count() == Approx(0.001 + 2 * 0.002));
+  REQUIRE(boundary.committed == std::vector{LayerId(0), LayerId(1)});
+  REQUIRE(run.idle());
+}
+
 TEST_CASE("modes are read as they are written") {
   for (const char* spec : {"sync", "layered:4", "async", "async:1"}) {
     REQUIRE(to_string(mode_of(spec)) == spec);
