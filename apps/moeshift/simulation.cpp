@@ -19,6 +19,11 @@
 namespace moeshift::cli {
 namespace {
 
+/// vLLM serves prefill in chunks of 2048 (before) to 8192 tokens per engine
+/// (max_num_batched_tokens), SGLang of 8192 (chunked_prefill_size): more than that is no forward
+/// pass.
+constexpr double kMostTokensPerRank = 8192;
+
 nlohmann::ordered_json read_json(Session& session, const std::string& path) {
   return parse_json(session.read_text(path), Session::name_of_input(path));
 }
@@ -69,7 +74,8 @@ StepSource OpenTrace::source() {
 
 void ServingOptions::declare(Options& options) {
   options.option("--tokens-per-step", tokens_per_step,
-                 "scale every recorded step to so many tokens; default: as recorded");
+                 "scale every recorded step to so many tokens; default: as recorded, cut into "
+                 "forward passes of at most 8192 tokens per rank");
   options.option("--repeat", repeat, "forward passes that each recorded step stands for");
   options.option("--serving", serving,
                  "serving parameters: a name of configs/serving or a file; default: the cluster's");
@@ -111,6 +117,7 @@ ReplayOptions ServingOptions::replay_options(Session& session) const {
     options.tokens_per_step = in_range("--tokens-per-step", *tokens_per_step, 1, 1e12);
   }
   options.repeat = at_least_one("--repeat", repeat);
+  options.most_tokens_per_rank = kMostTokensPerRank;
   options.threads = session.threads();
   return options;
 }
@@ -122,15 +129,19 @@ void LaneOptions::declare(Options& options) {
   options.option(
       "--mode", mode,
       "sync, layered:N (N layers per stop), async (buffers fill beside serving), async:N "
-      "(at most N commits per step), trickle:BYTES (per step)");
+      "(at most N commits per step), trickle:BYTES (no events: at most so many bytes per step)");
   options.option("--forecaster", forecaster,
                  "last, mean:H, ewma:A, samples:HxN or recentred:HxN:A over past steps");
-  options.option("--interval", interval, "steps between decisions");
-  options.option("--first", first, "step of the first decision; default: the interval");
-  options.option("--threshold", threshold, "only when the forecast balancedness is below this");
+  options.option("--interval", interval,
+                 "steps between decisions (trickle: in which every layer is looked at once)");
+  options.option("--first", first,
+                 "step of the first decision; default: the interval (vllm: a quarter of it)");
+  options.option("--threshold", threshold,
+                 "only when the balancedness is below this: of the forecast (sglang: mean of the "
+                 "last 1000 steps)");
   options.option("--hysteresis", hysteresis,
                  "only when the imbalance is this share above what the last plan promised");
-  options.option("--min-gain", min_gain,
+  options.option("--gain-over-cost", gain_over_cost,
                  "a layer moves when its gain over the horizon is this many times its cost");
   options.flag("--ungated", ungated, "move whatever the policy says, without weighing it");
   options.option("--horizon", horizon, "steps over which a gain counts; default: the interval");
@@ -138,7 +149,7 @@ void LaneOptions::declare(Options& options) {
   options.option("--plan-seconds", plan_seconds, "how long the policy thinks");
   options.option("--background-share", background_share,
                  "share of every link that a fill beside serving takes");
-  options.option("--dispatch", dispatch, "replica of a token: even, random or nearest");
+  options.option("--dispatch", dispatch, "replica of a token: even, nearest, random or lp");
   options.option("--replica-bias", replica_bias,
                  "0: replicas share evenly, 1: the first one takes all");
 }
@@ -148,17 +159,19 @@ LaneSettings LaneOptions::settings(std::uint64_t seed) const {
   settings.seed = seed;
   apply_preset(like, settings);
   if (mode) parse_mode(*mode, settings.mode);
-  if (settings.mode.kind == ModeKind::kTrickle) {
-    throw InputError("--mode", "trickle is not available yet");
-  }
   if (forecaster) settings.forecaster = *forecaster;
   DecisionRule& rule = settings.rule;
-  if (interval) rule.interval = at_least_one("--interval", *interval);
-  if (interval) rule.first.reset();
+  if (interval) {
+    // vLLM counts from three quarters of whatever the interval is.
+    if (rule.first)
+      rule.first = std::max<std::uint64_t>(1, *interval * *rule.first / rule.interval);
+    rule.interval = at_least_one("--interval", *interval);
+  }
   if (first) rule.first = *first;
   if (threshold) rule.min_balancedness = in_range("--threshold", *threshold, 0, 1);
   if (hysteresis) rule.hysteresis = in_range("--hysteresis", *hysteresis, 0, 1e6);
-  if (min_gain) rule.min_gain_over_cost = in_range("--min-gain", *min_gain, 0, 1e9);
+  if (gain_over_cost)
+    rule.min_gain_over_cost = in_range("--gain-over-cost", *gain_over_cost, 0, 1e9);
   if (ungated) rule.min_gain_over_cost.reset();
   if (horizon) rule.horizon = at_least_one("--horizon", *horizon);
   if (buffers) settings.mode.buffers = at_least_one("--buffers", *buffers);
@@ -172,12 +185,86 @@ LaneSettings LaneOptions::settings(std::uint64_t seed) const {
   return settings;
 }
 
-Placement initial_placement(Session& session, const PlanShape& shape, const Topology& topology,
-                            const TraceHeader& trace, const std::optional<std::string>& path) {
+void WorldOptions::declare(Options& options) {
+  options.list("--fail-rank", failures,
+               "RANK@STEP: it fails with all it holds; the policy may plan anew on the others");
+  options.list("--resize", resizes,
+               "RANKS@STEP: grow or shrink to so many ranks, with as many slots on each; the world "
+               "stops for it");
+  options.option("--reload-rate", reload_rate,
+                 "bytes per second at which a rank reads experts that nobody holds any more; "
+                 "default: losing one is an error");
+}
+
+std::vector<WorldEvent> WorldOptions::events() const {
+  const auto naming = [](const char* option, const std::string& spec, auto parse) {
+    try {
+      return parse(spec);
+    } catch (const InputError& error) {
+      throw InputError(option, error.what());
+    }
+  };
+  std::vector<WorldEvent> events;
+  for (const std::string& spec : failures) {
+    events.push_back(naming("--fail-rank", spec, parse_failure));
+  }
+  for (const std::string& spec : resizes) {
+    events.push_back(naming("--resize", spec, parse_resize));
+  }
+  std::stable_sort(events.begin(), events.end(),
+                   [](const WorldEvent& a, const WorldEvent& b) { return a.step < b.step; });
+  return events;
+}
+
+PlanShape WorldOptions::largest(const PlanShape& shape) const {
+  PlanShape largest = shape;
+  if (shape.ranks == 0) return largest;
+  for (const WorldEvent& event : events()) largest.ranks = std::max(largest.ranks, event.ranks);
+  largest.slots = shape.slots / shape.ranks * largest.ranks;
+  if (shape.nodes && largest.ranks > shape.ranks && *shape.nodes >= 1) {
+    const std::size_t per_node = (shape.ranks + *shape.nodes - 1) / *shape.nodes;
+    largest.nodes = (largest.ranks + per_node - 1) / per_node;
+  }
+  return largest;
+}
+
+void WorldOptions::apply(LaneSettings& settings) const {
+  settings.events = events();
+  if (!reload_rate) return;
+  if (reload_rate->count() < 1) throw InputError("--reload-rate", "expected at least 1 byte/s");
+  settings.reload = BytesPerSecond(static_cast<double>(reload_rate->count()));
+}
+
+std::shared_ptr<const Planner> lane_planner(const std::string& policy, PolicyOptions options,
+                                            const ModeOptions& mode, Bytes expert_bytes) {
+  options.expert_bytes = expert_bytes;
+  if (mode.kind == ModeKind::kTrickle) {
+    if (policy != "incremental" && policy != "robust") {
+      throw InputError("--policy", fmt::format("{} plans everything afresh, trickle moves a few "
+                                               "experts at a time: use incremental or robust",
+                                               policy));
+    }
+    options.budget = std::max(mode.trickle_bytes, expert_bytes * 2);
+  }
+  return make_planner(policy, options);
+}
+
+Placement widened(const Placement& placement, std::size_t ranks) {
+  IdMatrix<LayerId, SlotId, ExpertId> slots(placement.layers(), placement.slots_per_rank() * ranks,
+                                            ExpertId::none());
+  for (const LayerId layer : slots.row_ids()) {
+    const auto held = placement.layer(layer);
+    std::copy(held.begin(), held.end(), slots.row(layer).begin());
+  }
+  return {placement.experts(), ranks, std::move(slots)};
+}
+
+Placement initial_placement(Session& session, const PlanShape& shape, const TraceHeader& trace,
+                            const std::optional<std::string>& path) {
   if (!path) {
     const PlanProblem problem{.load = LoadMatrix(trace.num_layers, trace.num_experts),
                               .samples = {},
-                              .topology = topology,
+                              .topology = Topology(shape.ranks, 1),
                               .slots = shape.slots};
     NoProgress progress;
     return make_planner("static")->plan(problem, session.threads(), progress).placement;

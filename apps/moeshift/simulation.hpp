@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "moeshift/model/load.hpp"
 #include "moeshift/plan/policy_options.hpp"
@@ -58,7 +59,7 @@ struct LaneOptions {
   std::optional<std::size_t> first;
   std::optional<double> threshold;
   std::optional<double> hysteresis;
-  std::optional<double> min_gain;
+  std::optional<double> gain_over_cost;
   bool ungated = false;
   std::optional<std::size_t> horizon;
   std::optional<std::size_t> buffers;
@@ -72,10 +73,35 @@ struct LaneOptions {
   [[nodiscard]] LaneSettings settings(std::uint64_t seed) const;
 };
 
+/// Ranks that fail, join or leave.
+struct WorldOptions {
+  std::vector<std::string> failures;
+  std::vector<std::string> resizes;
+  std::optional<Bytes> reload_rate;
+
+  void declare(Options& options);
+  /// By ascending step; failures before resizes of the same step. @throws InputError.
+  [[nodiscard]] std::vector<WorldEvent> events() const;
+  /// The shape with as many ranks as there ever are; slots per rank and ranks per node stay.
+  [[nodiscard]] PlanShape largest(const PlanShape& shape) const;
+  void apply(LaneSettings& settings) const;
+};
+
+/// The planner of a lane. Trickle mode needs `incremental` or `robust`; it gets the budget of a
+/// step, or of an exchange of two experts where that is more.
+/// @throws InputError when policy and mode do not go together.
+[[nodiscard]] std::shared_ptr<const Planner> lane_planner(const std::string& policy,
+                                                          PolicyOptions options,
+                                                          const ModeOptions& mode,
+                                                          Bytes expert_bytes);
+
+/// `placement` in a world of more ranks, which hold nothing yet.
+[[nodiscard]] Placement widened(const Placement& placement, std::size_t ranks);
+
 /// vLLM's initial map, expert i % E in slot i, or the placement of a file.
 /// @throws InputError when the file does not fit the trace and the shape.
 [[nodiscard]] Placement initial_placement(Session& session, const PlanShape& shape,
-                                          const Topology& topology, const TraceHeader& trace,
+                                          const TraceHeader& trace,
                                           const std::optional<std::string>& path);
 
 }  // namespace moeshift::cli

@@ -30,6 +30,21 @@ Json decisions_json(const DecisionCounts& decisions) {
           {"rearranged", decisions.rearranged}};
 }
 
+Json events_json(const std::vector<WorldEventRecord>& events) {
+  Json rows = Json::array();
+  for (const WorldEventRecord& record : events) {
+    const bool fails = record.event.kind == WorldEvent::Kind::kFail;
+    Json row = {{"kind", fails ? "fail" : "resize"}, {"step", record.event.step}};
+    if (fails) row["rank"] = record.event.rank.value();
+    row["ranks_serving"] = record.ranks_serving;
+    row["experts_lost"] = record.experts_lost;
+    row["reload_seconds"] = record.reload.count();
+    row["stall_seconds"] = record.stall.count();
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 Bytes sum_of(const BytesByLink& bytes) {
   Bytes sum;
   for (const Bytes of_link : bytes) sum += of_link;
@@ -56,14 +71,18 @@ Json to_json(const LaneResult& lane) {
           {"staleness_steps", lane.staleness_steps},
           {"layers_moved", lane.layers_moved},
           {"longest_rearrangement_steps", lane.longest_rearrangement_steps},
-          {"decisions", decisions_json(lane.decisions)}};
+          {"decisions", decisions_json(lane.decisions)},
+          {"outage_seconds", lane.outage.count()},
+          {"world_events", events_json(lane.events)}};
 }
 
 Json to_json(const std::vector<RearrangementRecord>& records) {
   Json rows = Json::array();
   for (const RearrangementRecord& record : records) {
     const auto break_even = record.break_even_steps();
+    const bool resize = record.cause == RearrangementRecord::Cause::kResize;
     rows.push_back({{"step", record.step},
+                    {"cause", resize ? "resize" : "decision"},
                     {"finished_step", record.finished_step ? Json(*record.finished_step) : Json()},
                     {"layers", record.layers},
                     {"transfers", record.transfers},

@@ -12,7 +12,8 @@
 namespace moeshift::cli {
 
 /// {"steps", "throughput_tokens_per_second", "step_seconds", "transfer_seconds", "bytes_by_link",
-/// "balancedness", "staleness_steps", "decisions", "layers_moved"}.
+/// "balancedness", "staleness_steps", "layers_moved", "longest_rearrangement_steps", "decisions",
+/// "outage_seconds", "world_events"}.
 [[nodiscard]] nlohmann::ordered_json to_json(const LaneResult& lane);
 [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<RearrangementRecord>& records);
 /// {"throughput_ratio", "mean_ratio", "p50_ratio", "p99_ratio"}: the first over the second;

@@ -27,12 +27,15 @@ class Simulate final : public Command {
   void declare(Options& options) override {
     options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
     shape_.declare(options);
-    options.option("--policy", policy_, "who plans; see `moeshift policies`");
-    options.choice("--hierarchy", policy_options_.hierarchy, {"auto", "hierarchical", "global"},
-                   "whether expert groups stay inside a node (deepseek, snake)");
+    options.option(
+        "--policy", policy_,
+        "who plans; see `moeshift policies`; default: incremental (like vllm: vllm, like "
+        "sglang: deepseek)");
+    declare_policy_options(options, policy_options_);
     options.option("--initial", initial_,
                    "placement at the start; default: expert i % E in slot i");
     lane_.declare(options);
+    world_.declare(options);
     serving_.declare(options);
     options.option("--timeline", timeline_, "write a Chrome trace of some steps to this file");
     options.option("--timeline-steps", timeline_steps_, "which steps it shows, as first:last");
@@ -40,50 +43,76 @@ class Simulate final : public Command {
 
   ExitCode run(Session& session) override {
     OpenTrace trace(session, trace_);
+    const PlanShape largest = world_.largest(shape_);
     const std::unique_ptr<Deployment> deployment =
-        serving_.deployment(session, shape_, trace.header());
+        serving_.deployment(session, largest, trace.header());
     const Placement initial =
-        initial_placement(session, shape_, deployment->topology(), trace.header(), initial_);
+        widened(initial_placement(session, shape_, trace.header(), initial_), largest.ranks);
     const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");
     TimelineRecorder recorder(shown.first, shown.last.value_or(shown.first + kStepsShown));
     std::vector<Lane> lanes;
-    for (LaneSettings& settings : lane_settings(session)) {
+    for (LaneSettings& settings : lane_settings(session, deployment->expert_bytes)) {
       lanes.emplace_back(std::move(settings), *deployment, initial);
     }
     if (timeline_) lanes.front().observe_with(&recorder);
     std::vector<Lane*> pointers;
     for (Lane& lane : lanes) pointers.push_back(&lane);
-    (void)replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
+    const std::uint64_t recorded =
+        replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
 
     std::vector<LaneResult> results;
     for (const Lane& lane : lanes) results.push_back(lane.result());
+    results.resize(kLanes, results.front());
     if (timeline_) {
       session.write_file(*timeline_,
                          [&](std::ostream& out) { write_chrome_trace(out, recorder.timeline()); });
     }
     warn(session, results.front(), lanes.front().settings());
+    warn_of_cut(session, results.front(), recorded);
     report(session, results, lanes.front().settings());
     return ExitCode::kGood;
   }
 
  private:
   static constexpr std::uint64_t kStepsShown = 200;
+  static constexpr std::size_t kLanes = 4;
 
   /// The policy as asked for, then what it is measured by.
-  [[nodiscard]] std::vector<LaneSettings> lane_settings(Session& session) const {
+  [[nodiscard]] std::vector<LaneSettings> lane_settings(Session& session,
+                                                        Bytes expert_bytes) const {
+    const std::string policy = policy_name();
     LaneSettings asked = lane_.settings(session.seed());
-    asked.name = policy_;
-    asked.planner = make_planner(policy_, policy_options_);
+    world_.apply(asked);
+    asked.name = policy;
+    if (policy == "static") return {asked};  // what it would be compared with is the same
+    asked.planner = lane_planner(policy, policy_options_, asked.mode, expert_bytes);
     LaneSettings still = asked;
     still.name = "static";
     still.planner = nullptr;
     LaneSettings free = asked;
-    free.name = policy_ + " (free moves)";
+    free.name = policy + " (free moves)";
     free.price = TransferPrice::kFree;
     LaneSettings oracle = free;
-    oracle.name = policy_ + " (oracle)";
+    oracle.name = policy + " (oracle)";
     oracle.oracle = true;
+    oracle.planner = lane_planner(policy, policy_options_, {}, expert_bytes);
     return {asked, still, free, oracle};
+  }
+
+  [[nodiscard]] std::string policy_name() const {
+    if (policy_) return *policy_;
+    if (lane_.like == "vllm") return "vllm";
+    return lane_.like == "sglang" ? "deepseek" : "incremental";
+  }
+
+  void warn_of_cut(Session& session, const LaneResult& result, std::uint64_t recorded) const {
+    const double passes = static_cast<double>(result.steps) / static_cast<double>(recorded);
+    if (serving_.tokens_per_step || passes <= static_cast<double>(serving_.repeat)) return;
+    session.warn(fmt::format(
+        "a recorded step holds {:.0f} tokens, which is no forward pass: each is served as {:.1f} "
+        "passes of {:.0f} tokens per rank; say otherwise by --tokens-per-step and --repeat",
+        result.tokens / static_cast<double>(recorded), passes,
+        result.tokens / static_cast<double>(result.steps * shape_.ranks)));
   }
 
   static void warn(Session& session, const LaneResult& result, const LaneSettings& settings) {
@@ -108,15 +137,17 @@ class Simulate final : public Command {
     result["static"] = to_json(results[1]);
     result["free_moves"] = to_json(results[2]);
     result["oracle"] = to_json(results[3]);
-    result["policy"] = policy_;
+    result["policy"] = asked.name;
     result["mode"] = to_string(settings.mode);
     result["forecaster"] = settings.forecaster;
     result["interval_steps"] = settings.rule.interval;
     report.note(fmt::format(
         "{} steps of {:.0f} tokens on {} ranks; {} {}, forecast {}, every {} steps", asked.steps,
-        asked.tokens / static_cast<double>(asked.steps), shape_.ranks, policy_,
+        asked.tokens / static_cast<double>(asked.steps), shape_.ranks, asked.name,
         to_string(settings.mode), settings.forecaster, settings.rule.interval));
-    report.table(lane_table(results, results[1]));
+    std::vector<LaneResult> shown = results;
+    if (asked.name == "static") shown.resize(1);
+    report.table(lane_table(shown, results[1]));
     if (!asked.rearrangements.empty()) report.table(rearrangement_table(asked));
     report.note(verdict(asked, results[1]));
     session.emit(report);
@@ -133,10 +164,11 @@ class Simulate final : public Command {
 
   std::string trace_;
   PlanShape shape_;
-  std::string policy_ = "deepseek";
+  std::optional<std::string> policy_;
   PolicyOptions policy_options_;
   std::optional<std::string> initial_;
   LaneOptions lane_;
+  WorldOptions world_;
   ServingOptions serving_;
   std::optional<std::string> timeline_;
   std::string timeline_steps_ = ":";

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Do the three predictions of one rearrangement agree, and does the executor take as long?
+
+    tests/bench/agreement.py PROGRAM [--backend host] [--ranks 4] [--repeat 5] [--scale 1/64] [--cluster FILE]
+
+Calibrates the backend (or takes FILE), plans two placements of a trace, lets simulate, moves and
+execute predict the move from the first to the second in the same mode with the same buffers, and
+performs it a few times. Prints one line per figure; exit 1 when predictions differ or the best
+measured total is off by more than the calibration's own error says.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+TRACE = SOURCE / "traces" / "deepseek_like_prefill.jsonl"
+
+
+def run(program, *words):
+    done = subprocess.run([program, *map(str, words), "--format", "json", "-q"], capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        sys.exit(f"moeshift {' '.join(map(str, words))}: {done.stderr}")
+    return json.loads(done.stdout)["result"]
+
+
+def scaled_model(folder, scale):
+    """deepseek_v3_fp8 with matrices narrower by `scale`, so that the host can hold it."""
+    model = json.loads((SOURCE / "configs" / "models" / "deepseek_v3_fp8.json").read_text(encoding="utf-8"))
+    for tensor in model["expert_tensors"]:
+        tensor["shape"][0] = max(1, round(tensor["shape"][0] * scale))
+    path = folder / "model.json"
+    path.write_text(json.dumps(model), encoding="utf-8")
+    return path
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("program")
+    options.add_argument("--backend", default="host")
+    options.add_argument("--ranks", type=int, default=4)
+    options.add_argument("--repeat", type=int, default=5)
+    options.add_argument("--scale", type=float, default=1 / 64)
+    options.add_argument("--buffers", type=int, default=2)
+    options.add_argument("--cluster", help="instead of calibrating now")
+    options = options.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="moeshift-agreement-"))
+    program, ranks = options.program, options.ranks
+    cluster = options.cluster or folder / "cluster.json"
+    if not options.cluster:
+        fit = run(program, "calibrate", "--backend", options.backend, "--ranks", ranks, "--cluster-file", cluster,
+                  "--validate")
+        print(f"calibrated: {json.dumps(fit.get('fit', fit))[:300]}")
+    model = scaled_model(folder, options.scale)
+    shape = ("--ranks", ranks, "--slots", 256 + 8 * ranks, "--cluster", cluster, "--model", model)
+    for name, window in (("old", "0:4"), ("new", "4:8")):
+        run(program, "plan", TRACE, *shape, "--policy", "deepseek", "--windows", window, "-o", folder / f"{name}.json")
+    old, new = folder / "old.json", folder / "new.json"
+    simulated = run(program, "simulate", TRACE, *shape, "--policy", "deepseek", "--initial", old, "--mode", "sync",
+                    "--ungated", "--threshold", 1, "--forecaster", "mean:4", "--interval", 8, "--repeat", 2,
+                    "--first", 15, "--buffers", options.buffers, "--serving", "host")
+    moves = run(program, "moves", old, new, "--cluster", cluster, "--model", model)
+    measured = []
+    for _ in range(options.repeat):
+        done = run(program, "execute", old, new, "--cluster", cluster, "--model", model, "--backend", options.backend,
+                   "--buffers", options.buffers)
+        measured.append(done["measured_seconds"]["total"])
+        predicted = done["predicted_seconds"]["total"]
+    print(f"simulate  predicted {simulated['rearrangements'][0]['predicted_seconds']:.6f} s")
+    print(f"moves     predicted {moves['totals']['predicted_seconds']['total']:.6f} s")
+    print(f"execute   predicted {predicted:.6f} s")
+    print(f"execute   measured  {min(measured):.6f} s (best of {len(measured)}), median "
+          f"{sorted(measured)[len(measured) // 2]:.6f} s, ratio {min(measured) / predicted:.3f}")
+
+
+if __name__ == "__main__":
+    main()
