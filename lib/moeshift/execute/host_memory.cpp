@@ -55,6 +55,8 @@ class PatternWalk {
     std::uint64_t key = 0;
     std::uint64_t first = 0;
     std::uint64_t count = 0;
+
+    [[nodiscard]] std::int64_t bytes() const { return static_cast<std::int64_t>(count) * 8; }
   };
 
   PatternWalk(std::span<const PatternTask> tasks, SlotLayout layout)
@@ -62,11 +64,13 @@ class PatternWalk {
 
   [[nodiscard]] bool finished() const { return task_ == tasks_.size() || layout_.tensors.empty(); }
 
-  Run next() {
+  /// At most `limit` bytes of one tensor of one slot; at least a word.
+  Run next(std::int64_t limit) {
     const PatternTask& task = tasks_[task_];
     const TensorRange& tensor = layout_.tensors[tensor_];
     const auto words = static_cast<std::uint64_t>(tensor.bytes.count()) / 8;
-    const std::uint64_t count = std::min<std::uint64_t>(words - word_, kPiece / 8);
+    const std::uint64_t most = static_cast<std::uint64_t>(std::max<std::int64_t>(limit, 8)) / 8;
+    const std::uint64_t count = std::min(words - word_, most);
     const auto offset = static_cast<std::uint64_t>(tensor.offset.count()) + word_ * 8;
     Run run{.task = task_,
             .start = task.slot + offset,
@@ -100,9 +104,11 @@ class FillWork final : public Pending {
   FillWork(std::span<const PatternTask> tasks, const SlotLayout& layout) : walk_(tasks, layout) {}
 
   bool poll() override {
-    if (walk_.finished()) return true;
-    const PatternWalk::Run run = walk_.next();
-    write_pattern(run.start, run.key, run.first, run.count);
+    for (std::int64_t budget = kPiece; budget > 0 && !walk_.finished();) {
+      const PatternWalk::Run run = walk_.next(budget);
+      write_pattern(run.start, run.key, run.first, run.count);
+      budget -= run.bytes();
+    }
     return walk_.finished();
   }
 
@@ -115,10 +121,12 @@ class VerifyWork final : public Verification {
   VerifyWork(std::span<const PatternTask> tasks, const SlotLayout& layout) : walk_(tasks, layout) {}
 
   bool poll() override {
-    if (walk_.finished()) return true;
-    const PatternWalk::Run run = walk_.next();
-    const PatternCheck check = check_pattern(run.start, run.key, run.first, run.count);
-    if (check.wrong_bytes > 0) add(run, check);
+    for (std::int64_t budget = kPiece; budget > 0 && !walk_.finished();) {
+      const PatternWalk::Run run = walk_.next(budget);
+      const PatternCheck check = check_pattern(run.start, run.key, run.first, run.count);
+      if (check.wrong_bytes > 0) add(run, check);
+      budget -= run.bytes();
+    }
     return walk_.finished();
   }
 
