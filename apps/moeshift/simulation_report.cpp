@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "moeshift/model/topology.hpp"
@@ -109,38 +110,62 @@ Json ratios(const LaneResult& lane, const LaneResult& reference) {
 }
 
 Table lane_table(const std::vector<LaneResult>& lanes, const LaneResult& reference) {
-  Table table{"",
-              {"policy", "tokens/s", "vs static", "step p50", "p99", "max", "balance", "exposed",
-               "moved", "times"},
-              {}};
+  Table table{"", {"policy", "tokens/s", "vs static", "step p50", "p99", "max", "balance"}, {}};
   for (const LaneResult& lane : lanes) {
     const LatencyHistogram& times = lane.step_times;
     table.rows.push_back(
         {Cell::text(lane.name), Cell::decimal(lane.tokens_per_second(), 0),
          Cell::decimal(lane.tokens_per_second() / reference.tokens_per_second(), 3),
          Cell::seconds(times.quantile(0.5)), Cell::seconds(times.quantile(0.99)),
-         Cell::seconds(times.largest()), Cell::decimal(lane.balancedness, 3),
-         Cell::seconds(lane.exposed), Cell::bytes(sum_of(lane.bytes)),
-         Cell::count(static_cast<std::int64_t>(lane.decisions.rearranged))});
+         Cell::seconds(times.largest()), Cell::decimal(lane.balancedness, 3)});
+  }
+  return table;
+}
+
+Table move_table(const std::vector<LaneResult>& lanes) {
+  Table table{"moves",
+              {"policy", "times", "layers", "moved", "between nodes", "exposed", "overlapped"},
+              {}};
+  for (const LaneResult& lane : lanes) {
+    if (lane.layers_moved == 0) continue;
+    const Bytes far = lane.bytes[static_cast<std::size_t>(LinkClass::kInterNode)] +
+                      lane.bytes[static_cast<std::size_t>(LinkClass::kInterRack)];
+    table.rows.push_back(
+        {Cell::text(lane.name), Cell::count(static_cast<std::int64_t>(lane.decisions.rearranged)),
+         Cell::count(static_cast<std::int64_t>(lane.layers_moved)), Cell::bytes(sum_of(lane.bytes)),
+         Cell::bytes(far), Cell::seconds(lane.exposed), Cell::seconds(lane.overlapped)});
   }
   return table;
 }
 
 Table rearrangement_table(const LaneResult& lane) {
-  Table table{"rearrangements",
-              {"step", "steps taken", "layers", "transfers", "bytes", "predicted", "exposed",
-               "gained", "break-even steps"},
-              {}};
+  Table table{
+      "rearrangements (took and break-even in steps)",
+      {"step", "took", "layers", "moves", "bytes", "predicted", "exposed", "gained", "break-even"},
+      {}};
   for (const RearrangementRecord& record : lane.rearrangements) {
     const auto break_even = record.break_even_steps();
     table.rows.push_back({Cell::count(static_cast<std::int64_t>(record.step)),
                           record.finished_step ? Cell::count(static_cast<std::int64_t>(
                                                      *record.finished_step - record.step))
-                                               : Cell::text("under way"),
+                                               : Cell::text("..."),
                           Cell::count(record.layers), Cell::count(record.transfers),
                           Cell::bytes(sum_of(record.bytes)), Cell::seconds(record.predicted),
                           Cell::seconds(record.exposed), Cell::seconds(record.gained),
                           break_even ? Cell::decimal(*break_even, 1) : Cell::text("never")});
+  }
+  return table;
+}
+
+Table event_table(const LaneResult& lane) {
+  Table table{"ranks", {"step", "event", "ranks serving", "experts lost", "reload", "stall"}, {}};
+  for (const WorldEventRecord& record : lane.events) {
+    const bool fails = record.event.kind == WorldEvent::Kind::kFail;
+    table.rows.push_back(
+        {Cell::count(static_cast<std::int64_t>(record.event.step)),
+         Cell::text(fails ? fmt::format("rank {} fails", record.event.rank.value()) : "resize"),
+         Cell::count(record.ranks_serving), Cell::count(record.experts_lost),
+         Cell::seconds(record.reload), Cell::seconds(record.stall)});
   }
   return table;
 }

@@ -22,6 +22,11 @@ namespace moeshift::cli {
 
 /// One row per lane; `reference` is what "vs static" compares with.
 [[nodiscard]] Table lane_table(const std::vector<LaneResult>& lanes, const LaneResult& reference);
+/// One row per lane that moved anything.
+[[nodiscard]] Table move_table(const std::vector<LaneResult>& lanes);
 [[nodiscard]] Table rearrangement_table(const LaneResult& lane);
+
+/// What failing, joining and leaving ranks did.
+[[nodiscard]] Table event_table(const LaneResult& lane);
 
 }  // namespace moeshift::cli

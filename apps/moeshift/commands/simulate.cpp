@@ -90,10 +90,10 @@ class Simulate final : public Command {
     still.name = "static";
     still.planner = nullptr;
     LaneSettings free = asked;
-    free.name = policy + " (free moves)";
+    free.name = "free moves";
     free.price = TransferPrice::kFree;
     LaneSettings oracle = free;
-    oracle.name = policy + " (oracle)";
+    oracle.name = "oracle";
     oracle.oracle = true;
     oracle.planner = lane_planner(policy, policy_options_, {}, expert_bytes);
     return {asked, still, free, oracle};
@@ -148,7 +148,9 @@ class Simulate final : public Command {
     std::vector<LaneResult> shown = results;
     if (asked.name == "static") shown.resize(1);
     report.table(lane_table(shown, results[1]));
+    if (const Table moves = move_table(shown); !moves.rows.empty()) report.table(moves);
     if (!asked.rearrangements.empty()) report.table(rearrangement_table(asked));
+    if (!asked.events.empty()) report.table(event_table(asked));
     report.note(verdict(asked, results[1]));
     session.emit(report);
   }

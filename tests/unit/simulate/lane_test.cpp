@@ -8,6 +8,7 @@
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/schedule/scheduler.hpp"
+#include "moeshift/simulate/presets.hpp"
 #include "moeshift/simulate/replay.hpp"
 
 #include "tests/support/catch.hpp"
@@ -214,6 +215,23 @@ TEST_CASE("an abrupt change of traffic makes long windows lose") {
   REQUIRE(run("mean:20") < run("mean:500"));
 }
 
+TEST_CASE("a model as balanced as 1.07 is left alone, whatever the policy would do") {
+  const Deployment deployment = small_deployment(4, 2);
+  for (const char* policy : {"incremental", "deepseek", "balanced"}) {
+    LaneSettings settings;
+    apply_preset("moeshift", settings);
+    settings.planner = make_planner(policy);
+    settings.rule.interval = 50;
+    Lane lane(settings, deployment, placement_of(3, 8, 4, {0, 1, 2, 3, 4, 5, 6, 7}));
+    // Rank 0 carries 214 of 800 tokens, 1.07 times its share.
+    const LaneResult result = serve(lane, load_of(3, {110, 104, 100, 98, 97, 98, 96, 97}), 500);
+    REQUIRE(1 / result.balancedness == Approx(1.07));
+    REQUIRE(result.decisions.balanced == 9);
+    REQUIRE(result.decisions.rearranged == 0);
+    REQUIRE(result.exposed == Seconds());
+  }
+}
+
 TEST_CASE("moving every 100 steps over a slow network is worse than not moving") {
   // 1 GB per expert over 0.1 GB/s: seconds per move; the gain is a fraction of a millisecond.
   const Deployment deployment = small_deployment(4, 2, small_parameters(), Bytes(1'000'000'000));
@@ -268,4 +286,54 @@ TEST_CASE("replay scales and repeats recorded steps") {
   REQUIRE(lane.result().steps == 12);
   REQUIRE(lane.result().tokens == exactly(12 * 350));
   REQUIRE(lane.result().step_times.mean().count() == exactly(step_seconds(500, 200, 2)));
+}
+
+TEST_CASE("recorded sums of many forward passes are served as passes and lose no token") {
+  const Deployment deployment = small_deployment(2, 1);
+  Lane lane({.name = "static"}, deployment, placement_of(2, 4, 2, {0, 1, 2, 3}));
+  std::vector<Lane*> lanes = {&lane};
+  int left = 3;
+  const StepSource source = [&](TraceStep& step) {
+    step.load = load_of(2, {4000, 1000, 1000, 1000});  // 3500 tokens of two experts
+    return left-- > 0;
+  };
+  NoProgress progress;
+  REQUIRE(replay(source, lanes, {.most_tokens_per_rank = 500}, progress) == 3);
+  REQUIRE(lane.result().steps == 3 * 4);  // of at most 1000 tokens on both ranks
+  REQUIRE(lane.result().tokens == exactly(3 * 3500));
+  REQUIRE(lane.result().step_times.mean().count() == exactly(step_seconds(1250, 500, 2)));
+}
+
+TEST_CASE("a better plan is kept under every engine's preset and each decides in its own time") {
+  const Deployment deployment = small_deployment(2, 1);
+  const auto first_rearrangement = [&](const char* engine) {
+    LaneSettings settings;
+    apply_preset(engine, settings);
+    settings.planner = std::make_shared<FixedPlanner>(placement_of(2, 4, 2, {0, 2, 1, 3}));
+    Lane lane(settings, deployment, placement_of(2, 4, 2, {0, 1, 2, 3}));
+    return serve(lane, load_of(2, {30000, 20000, 1000, 2000}), 1100).rearrangements.at(0).step;
+  };
+  REQUIRE(first_rearrangement("vllm") == 750);  // its counter starts at 3/4 of 3000
+  REQUIRE(first_rearrangement("sglang") == 1000);
+  REQUIRE(first_rearrangement("moeshift") == 1000);
+}
+
+TEST_CASE("a threshold over served steps counts the noise that a forecast averages out") {
+  const Deployment deployment = small_deployment(2, 1);
+  LaneSettings settings =
+      settings_of("sync", 10, std::make_shared<FixedPlanner>(placement_of(1, 4, 2, {0, 2, 1, 3})));
+  settings.forecaster = "mean:10";
+  settings.rule.min_balancedness = 0.9;
+  const auto serve_noise = [&](std::size_t served_steps) {
+    settings.rule.served_steps = served_steps;
+    Lane lane(settings, deployment, placement_of(1, 4, 2, {0, 1, 2, 3}));
+    for (int step = 0; step < 11; ++step) {
+      const bool left = step % 2 == 0;
+      lane.serve(load_of(
+          1, left ? std::vector<double>{300, 100, 50, 50} : std::vector<double>{50, 50, 300, 100}));
+    }
+    return lane.result().decisions;
+  };
+  REQUIRE(serve_noise(0).balanced == 1);
+  REQUIRE(serve_noise(10).balanced == 0);
 }
