@@ -33,6 +33,9 @@ class SymbolicMemory {
     }
   }
 
+  /// Peers send and receive several messages per port and round.
+  void let_ports_be_shared() { ports_shared_ = true; }
+
   /// Performs the plan. @return "" or the first thing that went wrong.
   std::string run() {
     for (const LayerBatch& batch : plan_.batches) {
@@ -102,8 +105,9 @@ class SymbolicMemory {
       for (const Transfer& t : moves->transfers) {
         if (t.group != group) continue;
         const bool inside = t.link == LinkClass::kIntraNode;
-        if (!sending.emplace(inside, t.round, t.source).second ||
-            !receiving.emplace(inside, t.round, t.destination).second) {
+        const bool free = sending.emplace(inside, t.round, t.source).second &&
+                          receiving.emplace(inside, t.round, t.destination).second;
+        if (!free && !ports_shared_) {
           fail(fmt::format("layer {} round {}: a port is used twice", layer, t.round));
         }
         read.insert(where(layer, t.source, t.from));
@@ -151,6 +155,7 @@ class SymbolicMemory {
   const TransferPlan& plan_;
   std::vector<IdVector<RankId, std::vector<ExpertId>>> live_;  ///< [layers][ranks][slots]
   IdVector<RankId, std::vector<ExpertId>> staging_;            ///< [ranks][buffers]
+  bool ports_shared_ = false;
   ExpertId nowhere_ = ExpertId::none();
   std::string fault_;
 };

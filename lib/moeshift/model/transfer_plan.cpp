@@ -100,7 +100,7 @@ std::string content_hash(const TransferPlan& plan) {
   NumberHash hash;
   hash << plan.ranks << plan.experts << plan.old_slots_per_rank << plan.new_slots_per_rank
        << plan.old_ranks << plan.new_ranks << static_cast<std::uint64_t>(plan.expert_bytes.count())
-       << plan.messages_per_expert;
+       << plan.messages_per_expert << static_cast<std::uint64_t>(plan.chunk_bytes.count());
   for (const LayerMoves& layer : plan.layers) {
     hash << layer.layer.value() << layer.waves.size();
     for (const Wave& wave : layer.waves) {

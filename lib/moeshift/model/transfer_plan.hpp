@@ -46,8 +46,8 @@ struct Transfer {
   /// class and round have distinct sources and distinct destinations.
   std::uint32_t round = 0;
   /// Transfers of one group are issued together and waited for once. A group is a run of rounds of
-  /// each class; a transfer that reads a staging buffer comes in a later group than the one that
-  /// fills it.
+  /// each class; a transfer that reads what another one delivers, or that overwrites what another
+  /// one reads, comes in a later group.
   std::uint32_t group = 0;
 
   auto operator<=>(const Transfer&) const = default;
@@ -90,6 +90,8 @@ struct TransferPlan {
   Bytes expert_bytes;
   /// Messages that carry one expert; 0 = all that a pair exchanges in a group is one message.
   std::uint32_t messages_per_expert = 0;
+  /// With messages_per_expert 0: such a message is cut into pieces of at most this; 0 = it is not.
+  Bytes chunk_bytes;
   std::vector<LayerMoves> layers;                 ///< every layer once, ascending
   std::vector<LayerBatch> batches;                ///< covers `layers` in order
   IdVector<RankId, std::uint32_t> staging_slots;  ///< buffers per rank for one batch in flight

@@ -107,7 +107,9 @@ void batch_by_expert(Wave& wave) {
   }
 }
 
-Wave exchange(PeerSchedule peer, const LayerNeeds& needs, const Topology& topology) {
+}  // namespace
+
+Wave peer_exchange(PeerSchedule peer, const LayerNeeds& needs, const Topology& topology) {
   Wave wave;
   for (std::size_t i = 0; i < needs.arrivals.size();) {
     const ExpertId expert = needs.arrivals[i].expert;
@@ -124,8 +126,8 @@ Wave exchange(PeerSchedule peer, const LayerNeeds& needs, const Topology& topolo
   return wave;
 }
 
-/// Everything goes through a buffer, and back.
-void add_copies(Wave& wave, const LayerNeeds& needs, IdVector<RankId, std::uint32_t>& buffers) {
+void stage_everything(Wave& wave, const LayerNeeds& needs,
+                      IdVector<RankId, std::uint32_t>& buffers) {
   for (const LocalMove& move : needs.local) {
     const Place buffer = {Place::Kind::kStaging, buffers[move.rank]++};
     wave.stage_copies.push_back({move.rank, move.expert, {Place::Kind::kLive, move.from}, buffer});
@@ -148,8 +150,6 @@ void add_copies(Wave& wave, const LayerNeeds& needs, IdVector<RankId, std::uint3
   }
 }
 
-}  // namespace
-
 TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old, const Placement& next,
                             const Topology& topology, Bytes expert_bytes,
                             std::uint32_t tensors_per_expert, Threads threads) {
@@ -161,8 +161,8 @@ TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old, const Place
     const LayerNeeds& needs = problem.needs(LayerId(i));
     buffers[i].assign(plan.ranks, 0);
     if (needs.unchanged()) return;
-    Wave wave = exchange(peer, needs, topology);
-    add_copies(wave, needs, buffers[i]);
+    Wave wave = peer_exchange(peer, needs, topology);
+    stage_everything(wave, needs, buffers[i]);
     std::sort(wave.transfers.begin(), wave.transfers.end(),
               [](const Transfer& a, const Transfer& b) {
                 return std::tie(a.group, a.source, a.destination, a.expert) <

@@ -10,6 +10,7 @@
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/model/transfer_plan.hpp"
+#include "moeshift/schedule/layer_needs.hpp"
 
 namespace moeshift {
 
@@ -34,5 +35,14 @@ enum class PeerSchedule {
                                           const Placement& next, const Topology& topology,
                                           Bytes expert_bytes, std::uint32_t tensors_per_expert,
                                           Threads threads = {});
+
+/// The peer's transfers of one layer, in its groups, without a place to land.
+[[nodiscard]] Wave peer_exchange(PeerSchedule peer, const LayerNeeds& needs,
+                                 const Topology& topology);
+
+/// Lets everything land in a buffer and be copied from there, local moves included.
+/// @param buffers handed out per rank; counted on.
+void stage_everything(Wave& wave, const LayerNeeds& needs,
+                      IdVector<RankId, std::uint32_t>& buffers);
 
 }  // namespace moeshift

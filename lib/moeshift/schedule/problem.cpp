@@ -79,9 +79,10 @@ void Problem::check_reachable() const {
       missing += fmt::format("{} {}", i == 0 ? "" : ",", experts[i].value());
     }
   }
-  if (!missing.empty()) {
-    throw InputError("", "no live rank of the old placement holds " + missing);
-  }
+  if (missing.empty()) return;
+  const bool anybody_dead = std::find(dead_.begin(), dead_.end(), true) != dead_.end();
+  if (anybody_dead) throw InfeasibleError("no live rank of the old placement holds " + missing);
+  throw InputError("", "no rank of the old placement holds " + missing);
 }
 
 }  // namespace moeshift

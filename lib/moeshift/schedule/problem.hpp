@@ -15,8 +15,9 @@ namespace moeshift {
 /// Two placements of one world, checked.
 class Problem {
  public:
-  /// @throws InputError when layers, experts or ranks disagree, a dead rank does not exist, or,
-  ///         listing them, when experts of `next` have no live holder.
+  /// @throws InputError when layers, experts or ranks disagree, a dead rank does not exist or,
+  ///         listing them, when nobody holds experts of `next`; InfeasibleError when only dead
+  ///         ranks do.
   Problem(const Placement& old, const Placement& next, const Topology& topology,
           const std::vector<RankId>& dead_ranks, Threads threads);
 

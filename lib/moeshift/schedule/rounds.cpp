@@ -85,16 +85,10 @@ class Ordering {
         intra_(ranks, hops, needs, members(true)) {}
 
   std::vector<HopTime> solve(double inter_round_per_intra_round) {
-    const bool relays =
-        std::any_of(hops_.begin(), hops_.end(), [](const Hop& hop) { return hop.relayed(); });
-    if (!relays) {
-      inter_.order_rest(0, 0, times_);
-      intra_.order_rest(0, 0, times_);
-      return std::move(times_);
-    }
-    const std::size_t early_crossings = order_crossings();
-    order_inside(static_cast<std::size_t>(
-        std::ceil(static_cast<double>(early_crossings) * inter_round_per_intra_round)));
+    const bool tree = std::any_of(hops_.begin(), hops_.end(),
+                                  [](const Hop& hop) { return hop.round != Hop::kAnyRound; });
+    const std::vector<std::size_t> crossing_rounds = tree ? follow_tree() : order_crossings();
+    order_inside(crossing_rounds, inter_round_per_intra_round);
     return std::move(times_);
   }
 
@@ -107,32 +101,75 @@ class Ordering {
     return kept;
   }
 
-  /// All but one last round of crossings that nobody waits for. @return rounds of the first group.
-  std::size_t order_crossings() {
+  /// If anything is handed on, one last round of crossings that nobody waits for goes beside that.
+  /// @return rounds of each group.
+  std::vector<std::size_t> order_crossings() {
+    std::vector<std::size_t> rounds = {0};
     std::vector<bool> nobody_waits(hops_.size(), true);
+    bool relays = false;
     for (const Hop& hop : hops_) {
       if (hop.relayed()) nobody_waits[hop.after] = false;
+      relays |= hop.relayed();
     }
     std::vector<std::uint32_t> last;
-    if (inter_.rounds() > 1 && inter_.take_round(nobody_waits, last)) {
+    if (relays && inter_.rounds() > 1 && inter_.take_round(nobody_waits, last)) {
       const auto round = static_cast<std::uint32_t>(inter_.rounds());
       for (const std::uint32_t hop : last) times_[hop] = {round, 1};
+      rounds.push_back(1);
     }
     inter_.order_rest(0, 0, times_);
-    return inter_.rounds();
+    rounds[0] = inter_.rounds();
+    return rounds;
   }
 
-  /// At most `early` rounds of hops that wait for nothing, then all others.
-  void order_inside(std::size_t early) {
-    std::vector<bool> waits_for_none(hops_.size());
-    for (std::size_t i = 0; i < hops_.size(); ++i) waits_for_none[i] = !hops_[i].relayed();
-    std::vector<std::uint32_t> taken;
-    std::uint32_t round = 0;
-    while (round < early && intra_.rounds() > 0 && intra_.take_round(waits_for_none, taken)) {
-      for (const std::uint32_t hop : taken) times_[hop] = {round, 0};
-      ++round;
+  /// Rounds are given; a group ends before the first crossing that reads what it brings.
+  std::vector<std::size_t> follow_tree() {
+    std::vector<std::uint32_t> order = inter_.hops();
+    std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return hops_[a].round < hops_[b].round;
+    });
+    std::vector<std::uint32_t> first_rounds = {0};  // of each group
+    for (const std::uint32_t i : order) {
+      const Hop& hop = hops_[i];
+      if (hop.relayed() && hops_[hop.after].round >= first_rounds.back()) {
+        first_rounds.push_back(hop.round);
+      }
     }
-    intra_.order_rest(round, 1, times_);
+    for (const std::uint32_t i : order) {
+      const auto after = std::upper_bound(first_rounds.begin(), first_rounds.end(), hops_[i].round);
+      times_[i] = {hops_[i].round, static_cast<std::uint32_t>(after - first_rounds.begin() - 1)};
+    }
+    std::vector<std::size_t> rounds;
+    for (std::size_t group = 0; group + 1 < first_rounds.size(); ++group) {
+      rounds.push_back(first_rounds[group + 1] - first_rounds[group]);
+    }
+    rounds.push_back(hops_[order.back()].round + 1 - first_rounds.back());
+    return rounds;
+  }
+
+  /// Beside each group of crossings as many rounds as fit of what may go then; the rest in the
+  /// group after the last one that something waits for.
+  void order_inside(const std::vector<std::size_t>& crossing_rounds, double rounds_per_crossing) {
+    std::uint32_t last = 0;
+    for (const std::uint32_t i : intra_.hops()) {
+      if (hops_[i].relayed()) last = std::max(last, times_[hops_[i].after].group + 1);
+    }
+    std::vector<std::uint32_t> taken;
+    std::vector<bool> may_go(hops_.size());
+    std::uint32_t round = 0;
+    for (std::uint32_t group = 0; group < last; ++group) {
+      for (const std::uint32_t i : intra_.hops()) {
+        may_go[i] = !hops_[i].relayed() || times_[hops_[i].after].group < group;
+      }
+      const auto fit = static_cast<std::size_t>(
+          std::ceil(static_cast<double>(crossing_rounds.at(group)) * rounds_per_crossing));
+      for (std::size_t i = 0; i < fit && intra_.rounds() > 0; ++i) {
+        if (!intra_.take_round(may_go, taken)) break;
+        for (const std::uint32_t hop : taken) times_[hop] = {round, group};
+        ++round;
+      }
+    }
+    intra_.order_rest(round, last, times_);
   }
 
   const std::vector<Hop>& hops_;

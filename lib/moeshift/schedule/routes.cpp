@@ -5,12 +5,13 @@
 #include <span>
 
 #include "moeshift/schedule/balanced_assignment.hpp"
+#include "moeshift/schedule/spread.hpp"
 
 namespace moeshift {
 namespace {
 
 /// The arrivals of one expert in one node that does not hold it: one of them receives for all.
-struct Crossing {
+struct Entry {
   std::uint32_t first = 0;  ///< into the list of crossing arrivals
   std::uint32_t count = 0;
 };
@@ -31,8 +32,8 @@ struct Senders {
 
 class Router {
  public:
-  Router(const LayerNeeds& needs, const Topology& topology)
-      : needs_(needs), topology_(topology), hops_(needs.arrivals.size()) {
+  Router(const LayerNeeds& needs, const Topology& topology, const RouteOptions& options)
+      : needs_(needs), topology_(topology), options_(options), hops_(needs.arrivals.size()) {
     place_in_node_.assign(topology.ranks(), 0);
     std::vector<std::uint32_t> seen(topology.nodes(), 0);
     for (const RankId rank : all_ids<RankId>(topology.ranks())) {
@@ -65,7 +66,9 @@ class Router {
       if (near) {
         add_inside(i, node);
       } else {
-        if (!same) crossings_.push_back({static_cast<std::uint32_t>(crossing_arrivals_.size()), 0});
+        if (!same || !options_.fan_out) {
+          crossings_.push_back({static_cast<std::uint32_t>(crossing_arrivals_.size()), 0});
+        }
         crossing_arrivals_.push_back(i);
         ++crossings_.back().count;
       }
@@ -102,12 +105,12 @@ class Router {
     }
   }
 
-  std::span<std::uint32_t> arrivals_of(const Crossing& crossing) {
+  std::span<std::uint32_t> arrivals_of(const Entry& crossing) {
     return std::span(crossing_arrivals_).subspan(crossing.first, crossing.count);
   }
 
   /// True when some arrival of the crossing sits on the same rail as `rank`.
-  bool on_rail(const Crossing& crossing, RankId rank) {
+  bool on_rail(const Entry& crossing, RankId rank) {
     const auto arrivals = arrivals_of(crossing);
     return std::any_of(arrivals.begin(), arrivals.end(), [&](std::uint32_t index) {
       return place_in_node_[arrival(index).rank] == place_in_node_[rank];
@@ -115,7 +118,7 @@ class Router {
   }
 
   /// Holders in the same rack if there are any; those on the same rail first.
-  void add_far_holders(const Crossing& crossing, Senders& senders) {
+  void add_far_holders(const Entry& crossing, Senders& senders) {
     const Arrival& wanted = arrival(arrivals_of(crossing).front());
     const RackId rack = topology_.rack_of(wanted.rank);
     const auto holders = needs_.holders_of(wanted.expert);
@@ -133,7 +136,7 @@ class Router {
 
   void cross_nodes() {
     Senders senders;
-    for (const Crossing& crossing : crossings_) add_far_holders(crossing, senders);
+    for (const Entry& crossing : crossings_) add_far_holders(crossing, senders);
     std::vector<std::uint32_t> egress(topology_.ranks(), 0);
     const auto source = assign_balanced(senders.ranks, egress);
 
@@ -152,10 +155,38 @@ class Router {
     for (std::size_t i = 0; i < crossings_.size(); ++i) {
       hand_on(crossings_[i], senders.at(source[i]), crossing_arrivals_[root[i]]);
     }
+    if (!options_.trees || !options_.fan_out || crossings_.empty()) return;
+    const auto most = [](const std::vector<std::uint32_t>& loads) {
+      return *std::max_element(loads.begin(), loads.end());
+    };
+    std::vector<std::uint32_t> root_hops;
+    for (const std::uint32_t index : root) root_hops.push_back(crossing_arrivals_[index]);
+    if (topology_.racks() > 1 || most(egress) > most(ingress)) {
+      grow_tree(root_hops, std::max(most(egress), most(ingress)));
+    }
+  }
+
+  /// Replaces the sources of the crossings by a tree where that is worth its groups.
+  void grow_tree(const std::vector<std::uint32_t>& root_hops, std::size_t rounds) {
+    std::vector<Crossing> crossings;
+    std::size_t rack_crossings = 0;
+    for (const std::uint32_t hop : root_hops) {
+      crossings.push_back({arrival(hop).expert, arrival(hop).rank});
+      rack_crossings += hops_[hop].link == LinkClass::kInterRack ? 1U : 0U;
+    }
+    const CrossingTree tree = spread(crossings, needs_, topology_);
+    const bool shorter = tree.rounds + tree.groups - 1 < rounds;
+    if (tree.rack_crossings >= rack_crossings && !shorter) return;
+    for (std::size_t i = 0; i < root_hops.size(); ++i) {
+      const CrossingStep& step = tree.steps[i];
+      set_source(root_hops[i], step.source);
+      hops_[root_hops[i]].round = step.round;
+      if (step.after != CrossingStep::kLive) hops_[root_hops[i]].after = root_hops[step.after];
+    }
   }
 
   /// The root receives from afar, the other ranks of its node from the root.
-  void hand_on(const Crossing& crossing, const Holder& source, std::uint32_t root) {
+  void hand_on(const Entry& crossing, const Holder& source, std::uint32_t root) {
     set_source(root, source);
     for (const std::uint32_t index : arrivals_of(crossing)) {
       if (index == root) continue;
@@ -166,18 +197,20 @@ class Router {
 
   const LayerNeeds& needs_;
   const Topology& topology_;
+  const RouteOptions& options_;
   IdVector<RankId, std::uint32_t> place_in_node_;
   std::vector<Hop> hops_;
   std::vector<std::uint32_t> inside_;             ///< arrivals served inside their node
   Senders near_;                                  ///< the holders in the node of each of them
   std::vector<std::uint32_t> crossing_arrivals_;  ///< all others, crossing after crossing
-  std::vector<Crossing> crossings_;
+  std::vector<Entry> crossings_;
 };
 
 }  // namespace
 
-std::vector<Hop> choose_routes(const LayerNeeds& needs, const Topology& topology) {
-  return Router(needs, topology).route();
+std::vector<Hop> choose_routes(const LayerNeeds& needs, const Topology& topology,
+                               const RouteOptions& options) {
+  return Router(needs, topology, options).route();
 }
 
 }  // namespace moeshift

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/schedule/grouping.hpp"
 #include "moeshift/schedule/problem.hpp"
 #include "moeshift/schedule/wave_builder.hpp"
 #include "moeshift/schedule/waves.hpp"
@@ -48,7 +49,10 @@ class LayerScheduler {
 
  private:
   Wave build(const LayerNeeds& needs, Buffers& buffers) const {
-    return build_wave(needs, topology_, options_.inter_round_per_intra_round, buffers);
+    return build_wave(needs, topology_,
+                      {.inter_round_per_intra_round = options_.inter_round_per_intra_round,
+                       .direct = options_.direct},
+                      buffers);
   }
 
   std::vector<Wave> cut(LayerId layer, Buffers& most) const {
@@ -78,23 +82,63 @@ class LayerScheduler {
   Bytes expert_bytes_;
 };
 
+/// Experts that a pair may exchange in one group; nothing when any number.
+std::optional<std::size_t> experts_per_pair(const ScheduleOptions& options, Bytes expert_bytes) {
+  if (!options.channels || options.chunk_bytes.count() == 0 || expert_bytes.count() == 0) {
+    return std::nullopt;
+  }
+  const auto messages = static_cast<std::int64_t>(messages_per_pair(*options.channels));
+  const std::int64_t experts = options.chunk_bytes.count() * messages / expert_bytes.count();
+  if (experts > 0) return static_cast<std::size_t>(experts);
+  throw InfeasibleError(
+      fmt::format("{} channels leave {} messages per pair and group: too few for an expert of {} "
+                  "bytes in chunks "
+                  "of {}; chunks of {} bytes would do",
+                  *options.channels, messages, expert_bytes.count(), options.chunk_bytes.count(),
+                  (expert_bytes.count() + messages - 1) / messages));
+}
+
+void group_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
+                  const ScheduleOptions& options) {
+  const std::optional<std::size_t> per_pair = experts_per_pair(options, plan.expert_bytes);
+  JoinLimits limits;
+  limits.inter_round_per_intra_round = options.inter_round_per_intra_round;
+  limits.buffers = buffer_budget(options, plan.expert_bytes);
+  limits.layers = per_pair.value_or(0);
+  if (plan.expert_bytes.count() > 0) limits.rounds = ratio(options.batch_bytes, plan.expert_bytes);
+  join_layers(plan, buffers, limits);
+  if (per_pair) cut_groups(plan, *per_pair);
+}
+
 }  // namespace
+
+ScheduleOptions options_for(const Cluster& cluster) {
+  ScheduleOptions options;
+  options.inter_round_per_intra_round =
+      cluster.intra_node.egress.count() / cluster.inter_node.egress.count();
+  return options;
+}
+
+Bytes batch_bytes_for(const Cluster& cluster) {
+  constexpr double kShare = 0.1;
+  const FixedCosts& fixed = cluster.fixed;
+  const Seconds besides = fixed.launch + cluster.inter_node.latency + fixed.vote + fixed.commit;
+  return Bytes(
+      static_cast<std::int64_t>(besides.count() / kShare * cluster.inter_node.egress.count()));
+}
 
 TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
                                 const Topology& topology, Bytes expert_bytes,
                                 const ScheduleOptions& options, Threads threads) {
   const Problem problem(old, next, topology, options.dead_ranks, threads);
   TransferPlan plan = problem.empty_plan(expert_bytes);
+  plan.chunk_bytes = options.chunk_bytes;
   const LayerScheduler scheduler(problem, topology, options, expert_bytes);
   std::vector<Buffers> buffers(problem.layers());
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     plan.layers[i].waves = scheduler.schedule(LayerId(i), buffers[i]);
   });
-  for (const Buffers& layer : buffers) {
-    for (const RankId rank : layer.ids()) {
-      plan.staging_slots[rank] = std::max(plan.staging_slots[rank], layer[rank]);
-    }
-  }
+  group_layers(plan, buffers, options);
   plan.hash = content_hash(plan);
   return plan;
 }

@@ -7,6 +7,7 @@
 
 #include "moeshift/core/parallel.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/model/cluster.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/model/transfer_plan.hpp"
@@ -19,20 +20,42 @@ struct ScheduleOptions {
   std::optional<Bytes> staging_bytes;
   /// How much longer an expert takes between nodes than inside one; 8 as NVLink beside one NDR NIC.
   double inter_round_per_intra_round = 8;
+  /// Layers are exchanged together while no rank sends or receives more than this between nodes;
+  /// bytes inside a node count inter_round_per_intra_round times less. 0 = each layer on its own.
+  Bytes batch_bytes;
+  /// Messages are cut into pieces of at most this. 0 = one message per pair and group.
+  Bytes chunk_bytes;
+  /// NCCL's p2p channels: no pair exchanges more than messages_per_pair(channels) messages in one
+  /// group. Absent = no such bound.
+  std::optional<std::size_t> channels;
+  /// Receive into the final slot wherever nobody needs its old content any more. Saves staging
+  /// memory and copies, but a layer is neither old nor new while it is staged: for a model that
+  /// stands still and a caller that can reload.
+  bool direct = false;
   /// Ranks whose memory is lost: they may receive, but what they held is gone.
   std::vector<RankId> dead_ranks;
 };
 
+/// The options that suit a machine: the ratio of its links.
+[[nodiscard]] ScheduleOptions options_for(const Cluster& cluster);
+
+/// Batches on this machine in which what a batch costs besides its bytes (launch, latency, vote,
+/// commit) is at most a tenth.
+[[nodiscard]] Bytes batch_bytes_for(const Cluster& cluster);
+
 /// Works out the rearrangement from `old` to `next`.
 ///
+/// All experts of a model have one size (MoeModel), so rounds of equal length are the best there
+/// are (Koenig) and need no weights.
 /// @param topology of the larger of the two worlds.
 /// @param expert_bytes all tensors of one expert, scales included.
 /// @return a plan in which every changed slot receives its expert exactly once, every round has
-///         at most one send and one receive per rank and port class, and nothing live is
-///         overwritten before its last reader is done.
-/// @throws InputError when layers, experts or ranks disagree, or, listing them, when experts of
-///         `next` have no live holder in `old`; InfeasibleError when the staging budget cannot hold
-///         any schedule.
+///         at most one send and one receive per rank and port class, and nothing is overwritten
+///         before its last reader is done; without `direct` nothing live before the commit.
+/// @throws InputError when layers, experts or ranks disagree or `old` lacks experts of `next` (all
+///         are listed); InfeasibleError when only dead ranks hold experts (all are listed), when
+///         the staging budget holds no expert, or when chunks are too small for the channels: the
+///         last two name what would do.
 [[nodiscard]] TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
                                               const Topology& topology, Bytes expert_bytes,
                                               const ScheduleOptions& options = {},

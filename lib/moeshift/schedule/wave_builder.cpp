@@ -2,26 +2,56 @@
 #include "moeshift/schedule/wave_builder.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "moeshift/schedule/local_copies.hpp"
-#include "moeshift/schedule/rounds.hpp"
-#include "moeshift/schedule/routes.hpp"
 
 namespace moeshift {
 namespace {
+
+/// The last group in which each live slot is read.
+class SlotReaders {
+ public:
+  static constexpr std::uint32_t kAtCommit = std::numeric_limits<std::uint32_t>::max();
+
+  SlotReaders(const std::vector<Hop>& hops, const std::vector<HopTime>& times, const Wave& local) {
+    for (std::size_t i = 0; i < hops.size(); ++i) {
+      if (!hops[i].relayed()) note(hops[i].source, hops[i].source_slot, times[i].group);
+    }
+    for (const LocalCopy& copy : local.commit_copies) {
+      if (copy.from.kind == Place::Kind::kLive) note(copy.rank, copy.from.index, kAtCommit);
+    }
+    // Stage copies and exchanges run side by side.
+    for (const LocalCopy& copy : local.stage_copies) note(copy.rank, copy.from.index, kAtCommit);
+  }
+
+  [[nodiscard]] bool done_before(RankId rank, std::uint32_t slot, std::uint32_t group) const {
+    const auto found = last_.find({rank, slot});
+    return found == last_.end() || found->second < group;
+  }
+
+ private:
+  void note(RankId rank, std::uint32_t slot, std::uint32_t group) {
+    const auto [entry, fresh] = last_.emplace(std::pair(rank, slot), group);
+    if (!fresh) entry->second = std::max(entry->second, group);
+  }
+
+  std::map<std::pair<RankId, std::uint32_t>, std::uint32_t> last_;
+};
 
 class WaveBuilder {
  public:
   WaveBuilder(const LayerNeeds& needs, IdVector<RankId, std::uint32_t>& next_buffer)
       : needs_(needs), next_buffer_(next_buffer) {}
 
-  Wave build(const Topology& topology, double inter_round_per_intra_round) {
+  Wave build(const std::vector<Hop>& hops, const std::vector<HopTime>& times, bool direct) {
     move_inside_ranks();
-    const std::vector<Hop> hops = choose_routes(needs_, topology);
-    add_transfers(hops, order_hops(hops, needs_, topology.ranks(), inter_round_per_intra_round));
+    add_transfers(hops, times, direct);
     return std::move(wave_);
   }
 
@@ -36,15 +66,27 @@ class WaveBuilder {
 
   /// Buffers are handed out in the order of the exchange, so that what one peer sends in one group
   /// lands side by side.
-  void add_transfers(const std::vector<Hop>& hops, const std::vector<HopTime>& times) {
+  std::vector<Place> landings(const std::vector<Hop>& hops, const std::vector<HopTime>& times,
+                              bool direct) {
     std::vector<std::uint32_t> order(hops.size());
     for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
     std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
       return std::tuple(times[a].group, hops[a].source, a) <
              std::tuple(times[b].group, hops[b].source, b);
     });
+    std::optional<SlotReaders> readers;
+    if (direct) readers.emplace(hops, times, wave_);
     std::vector<Place> landing(hops.size());
-    for (const std::uint32_t i : order) landing[i] = new_buffer(needs_.arrivals[i].rank);
+    for (const std::uint32_t i : order) {
+      const Arrival& arrival = needs_.arrivals[i];
+      const bool free = readers && readers->done_before(arrival.rank, arrival.slot, times[i].group);
+      landing[i] = free ? Place{Place::Kind::kLive, arrival.slot} : new_buffer(arrival.rank);
+    }
+    return landing;
+  }
+
+  void add_transfers(const std::vector<Hop>& hops, const std::vector<HopTime>& times, bool direct) {
+    const std::vector<Place> landing = landings(hops, times, direct);
     for (std::uint32_t i = 0; i < hops.size(); ++i) add_transfer(hops[i], times[i], landing);
     for (const Arrival& repeat : needs_.repeats) {
       wave_.commit_copies.push_back({repeat.rank,
@@ -74,6 +116,7 @@ class WaveBuilder {
         hop.relayed() ? landing[hop.after] : Place{Place::Kind::kLive, hop.source_slot};
     wave_.transfers.push_back({arrival.expert, hop.source, from, arrival.rank, landing[hop.arrival],
                                hop.link, time.round, time.group});
+    if (landing[hop.arrival].kind == Place::Kind::kLive) return;
     wave_.commit_copies.push_back(
         {arrival.rank, arrival.expert, landing[hop.arrival], {Place::Kind::kLive, arrival.slot}});
   }
@@ -85,9 +128,18 @@ class WaveBuilder {
 
 }  // namespace
 
-Wave build_wave(const LayerNeeds& needs, const Topology& topology,
-                double inter_round_per_intra_round, IdVector<RankId, std::uint32_t>& buffers_used) {
-  return WaveBuilder(needs, buffers_used).build(topology, inter_round_per_intra_round);
+Wave build_wave(const LayerNeeds& needs, const std::vector<Hop>& hops,
+                const std::vector<HopTime>& times, bool direct,
+                IdVector<RankId, std::uint32_t>& buffers_used) {
+  return WaveBuilder(needs, buffers_used).build(hops, times, direct);
+}
+
+Wave build_wave(const LayerNeeds& needs, const Topology& topology, const WaveOptions& options,
+                IdVector<RankId, std::uint32_t>& buffers_used) {
+  const std::vector<Hop> hops = choose_routes(needs, topology);
+  const std::vector<HopTime> times =
+      order_hops(hops, needs, topology.ranks(), options.inter_round_per_intra_round);
+  return build_wave(needs, hops, times, options.direct, buffers_used);
 }
 
 }  // namespace moeshift

@@ -92,7 +92,7 @@ TEST_CASE("experts without a live holder are listed in the error") {
   try {
     (void)schedule(old, next, 1, options);
     FAIL("expected an error");
-  } catch (const InputError& error) {
+  } catch (const InfeasibleError& error) {
     REQUIRE(std::string(error.what()) ==
             "no live rank of the old placement holds layer 0: experts 2, 3");
   }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much travels at once: small layers together, large ones in several groups.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "moeshift/core/id_vector.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+
+namespace moeshift {
+
+/// Messages that one pair may exchange in one group.
+///
+/// NCCL cuts a group into several kernels once D * C + C > 254 (C p2p channels, D messages per
+/// pair), at a point that each rank finds in its own queue; two ranks that cut differently wait for
+/// each other for ever. D = max(1, 200 / C) never gets there. Source: NVIDIA/nccl v2.28.9-1
+/// src/enqueue.cc (254 batch records of 16 bytes per kernel).
+[[nodiscard]] std::size_t messages_per_pair(std::size_t channels);
+
+struct JoinLimits {
+  /// Most experts that a port may send or receive in a batch, in units of rounds between nodes.
+  double rounds = 0;
+  double inter_round_per_intra_round = 8;
+  std::optional<std::uint32_t> buffers;  ///< per rank; none: as many as it takes
+  std::size_t layers = 0;                ///< changed layers of a batch; 0 = any number
+};
+
+/// Sets `plan.batches` and `plan.staging_slots`: consecutive layers of one wave each are exchanged
+/// together as long as that keeps the limits; every other layer is a batch of its own. The buffers
+/// of a batch are numbered jointly.
+/// @param buffers per layer and rank: what the layer uses on its own.
+void join_layers(TransferPlan& plan, const std::vector<IdVector<RankId, std::uint32_t>>& buffers,
+                 const JoinLimits& limits);
+
+/// Cuts groups so that no pair exchanges more than `experts` in one; a group stays a run of rounds,
+/// and what came in a later group still does.
+/// @param experts at least the largest number of changed layers in a batch.
+void cut_groups(TransferPlan& plan, std::size_t experts);
+
+}  // namespace moeshift
