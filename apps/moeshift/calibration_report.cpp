@@ -15,7 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 bool is_time(const FittedTerm& term) {
-  return term.name == "launch" || term.name == "per_message" || term.name == "latency";
+  return term.name == "launch" || term.name == "latency" || term.name.ends_with("per_message");
 }
 
 Cell figure(const FittedTerm& term, double value) {
@@ -36,20 +36,32 @@ double at_share(const std::vector<double>& sorted, std::size_t percent) {
 
 }  // namespace
 
-Validation validate(const Calibration& fit, const std::vector<ExchangeSample>& held_out,
-                    std::size_t ranks) {
+Validation judge(const std::vector<Seconds>& predicted, const std::vector<Seconds>& measured) {
   Validation validation;
   std::vector<double> sizes;
-  for (const ExchangeSample& sample : held_out) {
-    const double error = ratio(predict(fit, sample.messages, ranks), median(sample.times)) - 1;
-    validation.relative_errors.push_back(error);
-    sizes.push_back(std::abs(error));
+  for (std::size_t i = 0; i < predicted.size(); ++i) {
+    validation.relative_errors.push_back(ratio(predicted[i], measured[i]) - 1);
+    sizes.push_back(std::abs(validation.relative_errors.back()));
   }
   if (sizes.empty()) return validation;
   std::sort(sizes.begin(), sizes.end());
   validation.median_error = at_share(sizes, 50);
   validation.p95_error = at_share(sizes, 95);
   return validation;
+}
+
+Json exchanges_json(const std::vector<ExchangeSample>& samples) {
+  Json rows = Json::array();
+  for (const ExchangeSample& sample : samples) {
+    Json messages = Json::array();
+    for (const ProbeMessage& m : sample.messages) {
+      messages.push_back({m.source.value(), m.destination.value(), m.bytes.count()});
+    }
+    Json times = Json::array();
+    for (const Seconds time : sample.times) times.push_back(time.count());
+    rows.push_back({{"pattern", sample.pattern}, {"messages", messages}, {"seconds", times}});
+  }
+  return rows;
 }
 
 Json terms_json(const std::vector<FittedTerm>& terms) {
@@ -67,13 +79,15 @@ Json terms_json(const std::vector<FittedTerm>& terms) {
 Json validation_json(const Validation& validation) {
   return {{"median_relative_error", validation.median_error},
           {"p95_relative_error", validation.p95_error},
-          {"exchanges", validation.relative_errors.size()}};
+          {"plans", validation.relative_errors.size()}};
 }
 
-Table terms_table(const Calibration& fit, const CopyCalibration& copies) {
+Table terms_table(const Calibration& fit, const CopyCalibration& copies,
+                  const CopyCalibration& together) {
   Table table{"", {"term", "value", "95 % from", "to", "exchanges", ""}, {}};
   for (const FittedTerm& term : fit.terms) add_term(table, "", term);
   for (const FittedTerm& term : copies.terms) add_term(table, "local copy ", term);
+  for (const FittedTerm& term : together.terms) add_term(table, "copy on all ranks ", term);
   return table;
 }
 

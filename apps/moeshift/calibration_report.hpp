@@ -11,22 +11,27 @@
 
 namespace moeshift::cli {
 
-/// Predicted against measured on exchanges that the fit has not seen.
+/// Predicted against measured.
 struct Validation {
-  std::vector<double> relative_errors;  ///< predicted / median measured - 1
+  std::vector<double> relative_errors;  ///< predicted / measured - 1
   double median_error = 0;              ///< of their absolute values
   double p95_error = 0;
 };
-[[nodiscard]] Validation validate(const Calibration& fit,
-                                  const std::vector<ExchangeSample>& held_out, std::size_t ranks);
+/// @param measured as many as `predicted`, each > 0.
+[[nodiscard]] Validation judge(const std::vector<Seconds>& predicted,
+                               const std::vector<Seconds>& measured);
 
 /// {"value", "low", "high", "rows", "reached"} per term.
 [[nodiscard]] nlohmann::ordered_json terms_json(const std::vector<FittedTerm>& terms);
-/// {"median_relative_error", "p95_relative_error", "exchanges"}.
+/// {"median_relative_error", "p95_relative_error", "plans"}.
 [[nodiscard]] nlohmann::ordered_json validation_json(const Validation& validation);
 
+/// {"pattern", "messages": [[source, destination, bytes], ...], "seconds": [...]} per exchange.
+[[nodiscard]] nlohmann::ordered_json exchanges_json(const std::vector<ExchangeSample>& samples);
+
 /// Every term with its interval and the number of exchanges it comes from.
-[[nodiscard]] Table terms_table(const Calibration& fit, const CopyCalibration& copies);
+[[nodiscard]] Table terms_table(const Calibration& fit, const CopyCalibration& copies,
+                                const CopyCalibration& together);
 /// Errors of the fit by pattern.
 [[nodiscard]] Table residuals_table(const std::vector<ExchangeSample>& samples,
                                     const Calibration& fit);

@@ -34,7 +34,11 @@ Json cluster_json(const Cluster& cluster) {
   json["intra_node"] = link_json(cluster.intra_node);
   json["inter_node"] = link_json(cluster.inter_node);
   if (cluster.inter_rack) json["inter_rack"] = link_json(*cluster.inter_rack);
-  if (cluster.node_fabric) json["node_fabric_bytes_per_second"] = cluster.node_fabric->count();
+  if (cluster.node_fabric) {
+    json["node_fabric_bytes_per_second"] = cluster.node_fabric->count();
+    json["node_fabric_per_message_seconds"] = cluster.node_fabric_per_message.count();
+  }
+  if (cluster.node_copy) json["node_copy_bytes_per_second"] = cluster.node_copy->count();
   json["fixed"] = {{"launch_seconds", cluster.fixed.launch.count()},
                    {"connection_seconds", cluster.fixed.connection.count()},
                    {"vote_seconds", cluster.fixed.vote.count()},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift calibrate: measures a transport and fits the parameters of the cost model to it.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <ostream>
@@ -13,8 +14,10 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/rng.hpp"
 #include "moeshift/cost/calibration.hpp"
+#include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/probe.hpp"
+#include "moeshift/schedule/scheduler.hpp"
 
 #include "apps/moeshift/calibration_report.hpp"
 #include "apps/moeshift/cluster_json.hpp"
@@ -27,26 +30,49 @@ namespace moeshift::cli {
 namespace {
 
 constexpr std::size_t kHeldOut = 50;
+constexpr double kSmallest = 16384;  // bytes of an expert of a random plan
+constexpr double kTogether = 0.8;    // copies on all ranks at once this much slower share something
 
-/// Exchanges of no pattern: some pairs, each with its own size, as layers of real plans are.
-std::vector<ExchangeSample> random_exchanges(std::size_t ranks, Bytes largest, std::uint64_t seed) {
+/// Random rearrangements, some small and some of everything, of experts of any size. Only what goes
+/// from rank to rank counts: copies are measured on their own.
+std::vector<TransferPlan> random_plans(std::size_t ranks, Bytes largest, std::uint64_t seed) {
   Rng rng(seed);
-  std::vector<ExchangeSample> samples(kHeldOut);
-  for (ExchangeSample& sample : samples) {
-    sample.pattern = "random";
-    std::map<std::pair<std::uint32_t, std::uint32_t>, bool> used;
-    const Bytes expert = std::max(Bytes(4096), largest / (std::int64_t{1} << rng.below(8)) / 4);
-    const std::uint32_t transfers = 1 + rng.below(static_cast<std::uint32_t>(3 * ranks));
-    for (std::uint32_t i = 0; i < transfers; ++i) {
-      const std::uint32_t source = rng.below(static_cast<std::uint32_t>(ranks));
-      const std::uint32_t shift = 1 + rng.below(static_cast<std::uint32_t>(ranks) - 1);
-      const std::uint32_t destination = (source + shift) % static_cast<std::uint32_t>(ranks);
-      if (!used.emplace(std::pair(source, destination), true).second) continue;
-      const auto experts = static_cast<std::int64_t>(1 + rng.below(4));
-      sample.messages.push_back({RankId(source), RankId(destination), expert * experts});
+  std::vector<TransferPlan> plans;
+  while (plans.size() < kHeldOut) {
+    const std::size_t slots = ranks * (2 + rng.below(6));
+    IdMatrix<LayerId, SlotId, ExpertId> before(1, slots);
+    for (const SlotId slot : before.column_ids()) before(LayerId(0), slot) = ExpertId(slot.index());
+    auto after = before;
+    const std::uint32_t swaps = 1 + rng.below(static_cast<std::uint32_t>(slots));
+    for (std::uint32_t i = 0; i < swaps; ++i) {
+      const SlotId a(rng.below(static_cast<std::uint32_t>(slots)));
+      const SlotId b(rng.below(static_cast<std::uint32_t>(slots)));
+      std::swap(after(LayerId(0), a), after(LayerId(0), b));
     }
+    const double span = std::log(static_cast<double>(largest.count()) / kSmallest);
+    const Bytes expert(static_cast<std::int64_t>(kSmallest * std::exp(span * rng.uniform())));
+    TransferPlan plan =
+        make_transfer_plan(Placement(slots, ranks, std::move(before)),
+                           Placement(slots, ranks, std::move(after)), Topology(ranks, 1), expert);
+    if (totals_of(plan).transfers == 0) continue;
+    Wave& wave = plan.layers[0].waves[0];
+    wave.stage_copies.clear();
+    wave.commit_copies.clear();
+    plans.push_back(std::move(plan));
   }
-  return samples;
+  return plans;
+}
+
+/// The messages of the plan's only group, packed per pair.
+ExchangeSample exchange_of(const TransferPlan& plan) {
+  std::map<std::pair<RankId, RankId>, std::int64_t> experts;
+  for (const Transfer& t : plan.layers[0].waves[0].transfers) ++experts[{t.source, t.destination}];
+  ExchangeSample sample;
+  sample.pattern = "random plan";
+  for (const auto& [pair, count] : experts) {
+    sample.messages.push_back({pair.first, pair.second, plan.expert_bytes * count});
+  }
+  return sample;
 }
 
 class Calibrate final : public Command {
@@ -61,8 +87,7 @@ class Calibrate final : public Command {
     options.flag("--rank-processes", processes_, "ranks are processes");
     options.flag("--mps", mps_, "nccl: start a private MPS daemon for ranks that share a GPU");
     options.option("--max-ctas", max_ctas_, "nccl: thread blocks it may use");
-    options.flag("--validate", validate_,
-                 "also predict 50 random exchanges that the fit has not seen");
+    options.flag("--validate", validate_, "also predict 50 random plans that the fit has not seen");
   }
 
   ExitCode run(Session& session) override {
@@ -71,7 +96,8 @@ class Calibrate final : public Command {
     const Bytes largest = largest_.value_or(Bytes(std::int64_t{16} << 20));
     if (largest < Bytes(1 << 16)) throw InputError("--largest", "expected at least 64KiB");
     samples_ = designed_exchanges(ranks_, largest);
-    held_out_ = random_exchanges(ranks_, largest, session.seed());
+    plans_ = random_plans(ranks_, largest, session.seed());
+    for (const TransferPlan& plan : plans_) held_out_.push_back(exchange_of(plan));
     for (Bytes bytes(1 << 12); bytes <= largest; bytes = bytes * 4) copies_.push_back({bytes, {}});
     const Backend& backend = usable_backend();
     const auto place =
@@ -124,46 +150,62 @@ class Calibrate final : public Command {
     for (std::size_t i = 0; i < copies_.size(); ++i) copies_[i].times = times_.copies.at(i);
     const Calibration fit = fit_link(samples_, ranks_);
     const CopyCalibration copies = fit_copy(copies_);
+    for (std::size_t i = 0; i < copies_.size(); ++i) {
+      copies_[i].times = times_.copies_together.at(i);
+    }
+    const CopyCalibration together = fit_copy(copies_);
+    const Cluster cluster = calibrated(session, fit, copies, together);
     Report report("calibrate");
     report.result() = {{"backend", backend_},
                        {"ranks", ranks_},
                        {"terms", terms_json(fit.terms)},
                        {"local_copy", terms_json(copies.terms)},
+                       {"copy_on_all_ranks", terms_json(together.terms)},
                        {"median_relative_error", fit.median_error},
                        {"p95_relative_error", fit.p95_error},
                        {"misfits", fit.misfits}};
     report.note(fmt::format(
-        "{}, {} ranks: {} exchanges, median error {:.1f} %, 95th percentile "
-        "{:.1f} %",
-        backend_, ranks_, samples_.size(), fit.median_error * 100, fit.p95_error * 100));
-    report.table(terms_table(fit, copies));
+        "{}, {} ranks: {} exchanges, median error {:.1f} %, 95th percentile {:.1f} %", backend_,
+        ranks_, samples_.size(), fit.median_error * 100, fit.p95_error * 100));
+    report.table(terms_table(fit, copies, together));
     report.table(residuals_table(samples_, fit));
-    if (validate_) add_validation(report, fit);
+    if (validate_) add_validation(report, cluster);
     for (const std::string& misfit : fit.misfits) report.note("misfit: " + misfit);
-    if (fit.misfits.empty()) add_cluster(session, report, fit, copies);
+    if (fit.misfits.empty()) report.result()["cluster"] = cluster_json(cluster);
+    report.result()["exchanges"] = exchanges_json(samples_);
     session.emit(report);
-    return fit.misfits.empty() ? ExitCode::kGood : ExitCode::kNegative;
-  }
-
-  void add_validation(Report& report, const Calibration& fit) {
-    for (std::size_t i = 0; i < held_out_.size(); ++i) {
-      held_out_[i].times = times_.exchanges.at(samples_.size() + i);
+    if (!fit.misfits.empty()) return ExitCode::kNegative;
+    if (cluster_file_) {
+      session.write_file(*cluster_file_,
+                         [&](std::ostream& out) { out << cluster_json(cluster).dump(2) << '\n'; });
     }
-    const Validation validation = validate(fit, held_out_, ranks_);
-    report.result()["validation"] = validation_json(validation);
-    report.note(
-        fmt::format("held out: {} random exchanges, median error {:.1f} %, 95th "
-                    "percentile {:.1f} %",
-                    held_out_.size(), validation.median_error * 100, validation.p95_error * 100));
+    return ExitCode::kGood;
   }
 
-  void add_cluster(Session& session, Report& report, const Calibration& fit,
-                   const CopyCalibration& copies) const {
+  /// Prices the plans with the whole cost model and the machine as it will be written.
+  void add_validation(Report& report, const Cluster& cluster) {
+    std::vector<Seconds> predicted;
+    std::vector<Seconds> measured;
+    for (std::size_t i = 0; i < plans_.size(); ++i) {
+      held_out_[i].times = times_.exchanges.at(samples_.size() + i);
+      measured.push_back(undisturbed(held_out_[i].times));
+      predicted.push_back(price(plans_[i], Topology(ranks_, 1), cluster).stage);
+    }
+    const Validation validation = judge(predicted, measured);
+    report.result()["validation"] = validation_json(validation);
+    report.result()["validation"]["exchanges"] = exchanges_json(held_out_);
+    report.note(
+        fmt::format("held out: {} random plans, median error {:.1f} %, 95th percentile {:.1f} %",
+                    plans_.size(), validation.median_error * 100, validation.p95_error * 100));
+  }
+
+  [[nodiscard]] Cluster calibrated(Session& session, const Calibration& fit,
+                                   const CopyCalibration& copies,
+                                   const CopyCalibration& together) const {
     Cluster cluster = session.load_cluster(base_);
     const std::string source = fmt::format(
-        "moeshift calibrate --backend {} --ranks {}: {} "
-        "exchanges, median error {:.1f} %",
-        backend_, ranks_, samples_.size(), fit.median_error * 100);
+        "moeshift calibrate --backend {} --ranks {}: {} exchanges, median error {:.1f} %", backend_,
+        ranks_, samples_.size(), fit.median_error * 100);
     cluster.name = "calibrated_" + backend_;
     cluster.source = source;
     cluster.ranks_per_node = std::max(cluster.ranks_per_node, ranks_);
@@ -172,13 +214,15 @@ class Calibrate final : public Command {
     cluster.intra_node = fit.link;
     cluster.intra_node.source = source;
     cluster.node_fabric = fit.fabric;
+    cluster.node_fabric_per_message = fit.fabric_per_message;
+    cluster.node_copy.reset();
+    if (together.rate < copies.rate * kTogether) {
+      cluster.node_copy = together.rate * static_cast<double>(ranks_);
+    }
     cluster.fixed.launch = fit.launch;
     cluster.fixed.connection = times_.connect / static_cast<double>(ranks_ - 1);
     cluster.fixed.vote = median(times_.agreements);
-    report.result()["cluster"] = cluster_json(cluster);
-    if (!cluster_file_) return;
-    session.write_file(*cluster_file_,
-                       [&](std::ostream& out) { out << cluster_json(cluster).dump(2) << '\n'; });
+    return cluster;
   }
 
   std::string backend_ = "host";
@@ -192,7 +236,8 @@ class Calibrate final : public Command {
   bool mps_ = false;
   std::optional<std::size_t> max_ctas_;
   std::vector<ExchangeSample> samples_;
-  std::vector<ExchangeSample> held_out_;
+  std::vector<TransferPlan> plans_;       ///< held out
+  std::vector<ExchangeSample> held_out_;  ///< their exchanges
   std::vector<CopySample> copies_;
   ProbeTimes times_;
 };

@@ -65,9 +65,11 @@ Table links_table(const Cluster& cluster) {
 Table fixed_table(const Cluster& cluster) {
   Table table;
   table.title = cluster.name + ": per rank and per layer";
-  table.columns = {"copy latency", "node fabric", "launch", "connection", "vote", "commit"};
+  table.columns = {"copy latency", "node fabric", "node copy", "launch",
+                   "connection",   "vote",        "commit"};
   table.rows.push_back({Cell::seconds(cluster.local_copy_latency),
-                        optional_rate(cluster.node_fabric), Cell::seconds(cluster.fixed.launch),
+                        optional_rate(cluster.node_fabric), optional_rate(cluster.node_copy),
+                        Cell::seconds(cluster.fixed.launch),
                         Cell::seconds(cluster.fixed.connection), Cell::seconds(cluster.fixed.vote),
                         Cell::seconds(cluster.fixed.commit)});
   return table;

@@ -22,14 +22,15 @@ struct ProbeMessage {
 
 /// One exchange of messages that start together, run several times.
 struct ExchangeSample {
-  std::string pattern;  ///< "pair", "fan-out", "ring": for the report
+  std::string pattern;  ///< "pair", "fan-out 2", "ring 1": for the report
   std::vector<ProbeMessage> messages;
   std::vector<Seconds> times;  ///< one per repetition, at least one
 };
 
 /// One term of the model after the fit.
 struct FittedTerm {
-  std::string name;  ///< "launch", "per_message", "pair", "egress", "ingress", "fabric"
+  /// "launch", "per_message", "pair", "egress", "ingress", "fabric", "fabric_per_message"
+  std::string name;
   double value = 0;  ///< seconds, or bytes per second
   double low = 0;    ///< of the 95 % confidence interval
   double high = 0;
@@ -42,23 +43,24 @@ struct Calibration {
   Seconds launch;  ///< launch and latency of one exchange, which one link class cannot tell apart
   LinkParameters link;
   std::optional<BytesPerSecond> fabric;  ///< shared by all ranks, where it limits anything
+  Seconds fabric_per_message;            ///< what each message of any rank costs the fabric
   std::vector<FittedTerm> terms;
-  std::vector<double> relative_errors;  ///< predicted / median measured - 1, as the samples
+  std::vector<double> relative_errors;  ///< predicted / undisturbed() - 1, as the samples
   double median_error = 0;              ///< of their absolute values
   double p95_error = 0;
   /// Why not to believe it, each a sentence; empty when the model holds.
   std::vector<std::string> misfits;
 };
 
-/// A set of exchanges that tells the resources of `ranks` ranks apart: sizes x (pair, fan-out,
-/// fan-in, ring, disjoint pairs, all to all), without times.
+/// A set of exchanges that tells the resources of `ranks` ranks apart: sizes x fan-out x fan-in x
+/// concurrency (a pair, disjoint pairs, rings of growing degree, all to all), without times.
 [[nodiscard]] std::vector<ExchangeSample> designed_exchanges(std::size_t ranks, Bytes largest);
 
 /// Fits launch, per-message cost and the rates of pair, egress, ingress and fabric.
 ///
 /// T = launch + max over resources (messages * per_message + bytes / rate), as GroupPricer. Which
-/// resource limits an exchange depends on the rates: assign, fit (fit_non_negative on the medians),
-/// assign again, until nothing changes (at most 20 times).
+/// resource limits an exchange depends on the rates: assign, fit (fit_non_negative on undisturbed()
+/// times), assign again, until nothing changes (at most 20 times).
 /// @param samples of at least two ranks.
 /// @throws InputError for samples without times or messages.
 [[nodiscard]] Calibration fit_link(const std::vector<ExchangeSample>& samples, std::size_t ranks);
@@ -80,5 +82,9 @@ struct CopyCalibration {
                               std::size_t ranks);
 
 [[nodiscard]] Seconds median(std::vector<Seconds> times);
+
+/// The lower quartile of repetitions: what it takes when nobody disturbs the machine. Disturbances
+/// only ever add.
+[[nodiscard]] Seconds undisturbed(std::vector<Seconds> times);
 
 }  // namespace moeshift

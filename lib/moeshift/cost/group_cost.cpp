@@ -18,12 +18,15 @@ Traffic& operator+=(Traffic& sum, const Traffic& more) {
 }  // namespace
 
 GroupPricer::GroupPricer(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
-                         double share)
+                         double share, Seconds per_operation)
     : expert_bytes_(plan.expert_bytes),
       messages_per_expert_(plan.messages_per_expert),
+      chunk_bytes_(plan.chunk_bytes),
       topology_(topology),
       cluster_(cluster),
       share_(share),
+      per_operation_(per_operation),
+      operations_(topology.ranks(), 0),
       pairs_(topology.ranks() * topology.ranks()),
       fabric_(topology.nodes()) {
   for (LinkTraffic& link : links_) {
@@ -39,9 +42,13 @@ void GroupPricer::add(std::span<const Transfer> transfers) {
     Traffic& pair =
         pairs_[transfer.source.index() * topology_.ranks() + transfer.destination.index()];
     if (pair.experts++ == 0) touched_.emplace_back(transfer.source, transfer.destination);
-    pair.messages =
-        messages_per_expert_ == 0 ? 1 : pair.messages + std::int64_t{messages_per_expert_};
   }
+}
+
+std::int64_t GroupPricer::messages_of(std::int64_t experts) const {
+  if (messages_per_expert_ > 0) return experts * std::int64_t{messages_per_expert_};
+  if (chunk_bytes_.count() == 0) return 1;
+  return (experts * expert_bytes_.count() + chunk_bytes_.count() - 1) / chunk_bytes_.count();
 }
 
 void GroupPricer::add_message(LinkClass link, RankId source, RankId destination, Traffic traffic) {
@@ -60,12 +67,12 @@ void GroupPricer::add_message(LinkClass link, RankId source, RankId destination,
   if (to != from) fabric_[to.index()] += traffic;
 }
 
-Seconds GroupPricer::busiest(std::span<const Traffic> traffic, const LinkParameters& link,
+Seconds GroupPricer::busiest(std::span<const Traffic> traffic, Seconds per_message,
                              BytesPerSecond capacity) const {
   Seconds longest;
   for (const Traffic& t : traffic) {
     const BytesPerSecond available = capacity * share_;
-    longest = std::max(longest, link.per_message * static_cast<double>(t.messages) +
+    longest = std::max(longest, per_message * static_cast<double>(t.messages) +
                                     expert_bytes_ * t.experts / available);
   }
   return longest;
@@ -76,14 +83,15 @@ Seconds GroupPricer::class_time(LinkClass link_class) const {
   const LinkTraffic& ports = links_[index];
   if (!ports.used) return {};
   const LinkParameters& link = cluster_.link(link_class);
-  Seconds slowest = std::max({busiest(std::span(&busiest_pair_[index], 1), link, link.pair),
-                              busiest(ports.egress, link, link.egress),
-                              busiest(ports.ingress, link, link.ingress)});
+  const Seconds each = link.per_message;
+  Seconds slowest = std::max({busiest(std::span(&busiest_pair_[index], 1), each, link.pair),
+                              busiest(ports.egress, each, link.egress),
+                              busiest(ports.ingress, each, link.ingress)});
   if (link.node_egress) {
-    slowest = std::max(slowest, busiest(ports.node_egress, link, *link.node_egress));
+    slowest = std::max(slowest, busiest(ports.node_egress, each, *link.node_egress));
   }
   if (link.node_ingress) {
-    slowest = std::max(slowest, busiest(ports.node_ingress, link, *link.node_ingress));
+    slowest = std::max(slowest, busiest(ports.node_ingress, each, *link.node_ingress));
   }
   return link.latency + slowest;
 }
@@ -92,14 +100,20 @@ Seconds GroupPricer::finish() {
   if (touched_.empty()) return {};
   for (const auto& [source, destination] : touched_) {
     Traffic& pair = pairs_[source.index() * topology_.ranks() + destination.index()];
+    pair.messages = messages_of(pair.experts);
     add_message(topology_.link(source, destination), source, destination, pair);
+    operations_[source.index()] += pair.messages;
+    operations_[destination.index()] += pair.messages;
     pair = {};
   }
   touched_.clear();
+  const auto operations = *std::max_element(operations_.begin(), operations_.end());
+  std::fill(operations_.begin(), operations_.end(), 0);
   Seconds slowest;
   for (const LinkClass link : kPortClasses) slowest = std::max(slowest, class_time(link));
   if (cluster_.node_fabric) {
-    slowest = std::max(slowest, busiest(fabric_, cluster_.intra_node, *cluster_.node_fabric));
+    slowest = std::max(slowest,
+                       busiest(fabric_, cluster_.node_fabric_per_message, *cluster_.node_fabric));
   }
   for (LinkTraffic& link : links_) {
     for (auto* traffic : {&link.egress, &link.ingress, &link.node_egress, &link.node_ingress}) {
@@ -109,7 +123,7 @@ Seconds GroupPricer::finish() {
   }
   std::fill(fabric_.begin(), fabric_.end(), Traffic{});
   busiest_pair_ = {};
-  return cluster_.fixed.launch + slowest;
+  return per_operation_ * static_cast<double>(operations) + cluster_.fixed.launch + slowest;
 }
 
 }  // namespace moeshift

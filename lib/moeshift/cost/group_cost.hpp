@@ -23,13 +23,14 @@ struct Traffic {
 
 /// Adds up the transfers of one group per resource, then prices the slowest.
 ///
-/// Reused from group to group: a group
-/// costs O(its transfers), not O(ranks^2).
+/// Reused from group to group: a group costs O(its transfers), not O(ranks^2).
 class GroupPricer {
  public:
   /// @param share of every link's capacity that the rearrangement may use, in (0, 1].
+  /// @param per_operation what the program of a rank spends on each message that it sends or
+  ///        receives, before the group starts.
   GroupPricer(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
-              double share);
+              double share, Seconds per_operation = {});
 
   void add(std::span<const Transfer> transfers);
   /// The time of all that was added since the last call; nothing costs nothing.
@@ -45,15 +46,20 @@ class GroupPricer {
   };
 
   void add_message(LinkClass link, RankId source, RankId destination, Traffic traffic);
+  /// Messages that carry so many experts of one pair.
+  [[nodiscard]] std::int64_t messages_of(std::int64_t experts) const;
   [[nodiscard]] Seconds class_time(LinkClass link) const;
-  [[nodiscard]] Seconds busiest(std::span<const Traffic> traffic, const LinkParameters& link,
+  [[nodiscard]] Seconds busiest(std::span<const Traffic> traffic, Seconds per_message,
                                 BytesPerSecond capacity) const;
 
   Bytes expert_bytes_;
-  std::uint32_t messages_per_expert_;  ///< 0: one packed message per pair
+  std::uint32_t messages_per_expert_;  ///< 0: one packed message per pair, cut into chunks
+  Bytes chunk_bytes_;                  ///< 0: not cut
   const Topology& topology_;
   const Cluster& cluster_;
   double share_;
+  Seconds per_operation_;
+  std::vector<std::int64_t> operations_;            ///< [ranks]
   std::vector<Traffic> pairs_;                      ///< [ranks, ranks]
   std::vector<std::pair<RankId, RankId>> touched_;  ///< pairs with traffic
   std::array<LinkTraffic, kLinkClasses> links_;     ///< none for kLocal

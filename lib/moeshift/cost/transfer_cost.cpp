@@ -11,14 +11,21 @@
 namespace moeshift {
 namespace {
 
-/// Copies of one rank follow each other; ranks work side by side.
+/// Copies of one rank follow each other; ranks work side by side, unless they share something.
 Seconds price_copies(std::span<const LocalCopy> copies, const TransferPlan& plan,
-                     const Cluster& cluster) {
+                     const Topology& topology, const Cluster& cluster) {
   IdVector<RankId, std::int64_t> per_rank(plan.ranks, 0);
-  std::int64_t busiest = 0;
-  for (const LocalCopy& copy : copies) busiest = std::max(busiest, ++per_rank[copy.rank]);
+  IdVector<NodeId, std::int64_t> per_node(topology.nodes(), 0);
+  std::int64_t most = 0;
+  std::int64_t most_of_node = 0;
+  for (const LocalCopy& copy : copies) {
+    most = std::max(most, ++per_rank[copy.rank]);
+    most_of_node = std::max(most_of_node, ++per_node[topology.node_of(copy.rank)]);
+  }
   const Seconds one = cluster.local_copy_latency + plan.expert_bytes / cluster.local_copy;
-  return one * static_cast<double>(busiest);
+  const Seconds busiest = one * static_cast<double>(most);
+  if (!cluster.node_copy) return busiest;
+  return std::max(busiest, plan.expert_bytes * most_of_node / *cluster.node_copy);
 }
 
 /// Group g of a wave: a run of its transfers.
@@ -33,8 +40,13 @@ std::span<const Transfer> group_of(const Wave& wave, std::uint32_t group) {
 /// The layers of one batch, exchanged together, committed one after another.
 class BatchCost {
  public:
-  BatchCost(const TransferPlan& plan, const Cluster& cluster, GroupPricer& pricer)
-      : plan_(plan), cluster_(cluster), pricer_(pricer) {}
+  BatchCost(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
+            Seconds per_layer, GroupPricer& pricer)
+      : plan_(plan),
+        topology_(topology),
+        cluster_(cluster),
+        per_layer_(per_layer),
+        pricer_(pricer) {}
 
   std::vector<LayerCost> price(const LayerBatch& batch) {
     const std::span<const LayerMoves> layers =
@@ -51,14 +63,18 @@ class BatchCost {
                 std::vector<LayerCost>& costs) {
     std::size_t groups = 0;
     std::size_t transfers = 0;
+    bool voted = false;  // once for the batch
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (wave >= layers[i].waves.size()) continue;
       const Wave& moves = layers[i].waves[wave];
       groups = std::max(groups, moves.groups());
       transfers += moves.transfers.size();
-      costs[i].stage += price_copies(moves.stage_copies, plan_, cluster_);
-      costs[i].vote += cluster_.fixed.vote;
-      costs[i].commit += cluster_.fixed.commit + price_copies(moves.commit_copies, plan_, cluster_);
+      if (wave == 0) costs[i].stage += per_layer_;
+      costs[i].stage += price_copies(moves.stage_copies, plan_, topology_, cluster_);
+      if (!voted) costs[i].vote += cluster_.fixed.vote;
+      voted = true;
+      costs[i].commit +=
+          cluster_.fixed.commit + price_copies(moves.commit_copies, plan_, topology_, cluster_);
     }
     Seconds exchange;
     for (std::uint32_t group = 0; group < groups; ++group) {
@@ -76,7 +92,9 @@ class BatchCost {
   }
 
   const TransferPlan& plan_;
+  const Topology& topology_;
   const Cluster& cluster_;
+  Seconds per_layer_;
   GroupPricer& pricer_;
 };
 
@@ -95,7 +113,8 @@ Seconds price_connections(const TransferPlan& plan, const Cluster& cluster) {
 }
 
 /// Wall time of staging and committing batch after batch, at most `buffers` batches in flight.
-Seconds pipeline(const TransferPlan& plan, std::span<const LayerCost> layers, std::size_t buffers) {
+Seconds pipeline(const TransferPlan& plan, const Cluster& cluster,
+                 std::span<const LayerCost> layers, std::size_t buffers) {
   std::vector<Seconds> committed;  // of each batch
   Seconds staged;
   for (const LayerBatch& batch : plan.batches) {
@@ -106,8 +125,9 @@ Seconds pipeline(const TransferPlan& plan, std::span<const LayerCost> layers, st
       commit += layer.vote + layer.commit;
     }
     const std::size_t done = committed.size();
-    const Seconds buffer_free = done >= buffers ? committed[done - buffers] : Seconds();
-    staged = std::max(staged, buffer_free) + stage;
+    const std::size_t in_flight = cluster.node_copy ? 1 : buffers;
+    const Seconds free = done >= in_flight ? committed[done - in_flight] : Seconds();
+    staged = std::max(staged, free) + stage;
     committed.push_back(std::max(staged, done == 0 ? Seconds() : committed.back()) + commit);
   }
   return committed.empty() ? Seconds() : committed.back();
@@ -115,10 +135,15 @@ Seconds pipeline(const TransferPlan& plan, std::span<const LayerCost> layers, st
 
 }  // namespace
 
+SoftwareCosts python_engine(Seconds plan) {
+  return {plan, Seconds(7.5e-3), Seconds(70e-6)};
+}
+
 TransferCost price(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
                    const CostOptions& options) {
-  GroupPricer pricer(plan, topology, cluster, options.background_share);
-  BatchCost batch_cost(plan, cluster, pricer);
+  GroupPricer pricer(plan, topology, cluster, options.background_share,
+                     options.software.per_operation);
+  BatchCost batch_cost(plan, topology, cluster, options.software.per_layer, pricer);
   TransferCost cost;
   for (const LayerBatch& batch : plan.batches) {
     for (const LayerCost& layer : batch_cost.price(batch)) {
@@ -128,8 +153,9 @@ TransferCost price(const TransferPlan& plan, const Topology& topology, const Clu
     }
   }
   cost.connection = price_connections(plan, cluster);
-  cost.total =
-      cost.connection + pipeline(plan, cost.layers, std::max<std::size_t>(options.buffers, 1));
+  cost.plan = options.software.plan;
+  cost.total = cost.plan + cost.connection +
+               pipeline(plan, cluster, cost.layers, std::max<std::size_t>(options.buffers, 1));
   cost.exposed = options.synchronous ? cost.total : cost.commit;
   return cost;
 }

@@ -13,32 +13,46 @@ namespace moeshift {
 
 /// Predicted times of one layer, all waves.
 struct LayerCost {
-  Seconds stage;  ///< stage copies and transfers
-  Seconds vote;
+  Seconds stage;   ///< stage copies and transfers
+  Seconds vote;    ///< of its batch, with the batch's first layer
   Seconds commit;  ///< buffer to live copies and the switch of the maps
 };
 
 /// Predicted times of a whole rearrangement.
 struct TransferCost {
+  Seconds plan;        ///< CostOptions::software.plan
   Seconds connection;  ///< first contact of every pair that exchanges anything
   Seconds stage;       ///< sum over layers
   Seconds commit;      ///< sum over layers
-  Seconds total;       ///< wall time: layers pipelined through `buffers` staging buffers
+  Seconds total;       ///< wall time: plan, first contact, layers pipelined through `buffers`
   Seconds exposed;     ///< what inference feels: everything in sync mode, commits in async mode
   std::vector<LayerCost> layers;  ///< as TransferPlan::layers
 };
+
+/// What the program spends beside the machine: the same on every machine, unlike Cluster's costs.
+struct SoftwareCosts {
+  Seconds plan;           ///< working out the new placement
+  Seconds per_layer;      ///< on a changed layer, before its first group
+  Seconds per_operation;  ///< on each message that a rank sends or receives
+};
+
+/// Inference engines in Python: 7.5 ms per changed layer and 70 us per send or receive operation,
+/// fitted to vllm#28369 (260 ms for 26 layers) and vllm#28562 (1.7 s for 48 layers).
+[[nodiscard]] SoftwareCosts python_engine(Seconds plan);
 
 struct CostOptions {
   std::size_t buffers = 2;        ///< staging buffers in flight per rank (pipeline depth)
   bool synchronous = true;        ///< inference stands still meanwhile
   double background_share = 1.0;  ///< of every link's capacity that is left for the rearrangement
+  SoftwareCosts software = {};    ///< none, as this project's own executor
 };
 
 /// Prices `plan` on `cluster`.
 ///
 /// A group of transfers costs launch + the slowest port class, a port class its latency + the
 /// slowest of its resources, a resource messages * per_message + bytes / capacity; batches of
-/// layers pipeline through `buffers`. The formulae stand in docs/cost_model.md.
+/// layers pipeline through `buffers`, except where copies and messages share a node's memory. The
+/// formulae stand in docs/cost_model.md.
 /// O(transfers + copies + ranks * groups).
 [[nodiscard]] TransferCost price(const TransferPlan& plan, const Topology& topology,
                                  const Cluster& cluster, const CostOptions& options = {});

@@ -6,15 +6,27 @@
 #include <exception>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "moeshift/core/rng.hpp"
 #include "moeshift/execute/waiter.hpp"
 
 namespace moeshift {
 namespace {
 
 constexpr std::size_t kAgreements = 50;
+constexpr std::uint64_t kOrder = 1;
+
+std::vector<std::size_t> shuffled(std::size_t count, Rng& rng) {
+  std::vector<std::size_t> order(count);
+  for (std::size_t i = 0; i < count; ++i) order[i] = i;
+  for (std::size_t i = count; i > 1; --i) {
+    std::swap(order[i - 1], order[rng.below(static_cast<std::uint32_t>(i))]);
+  }
+  return order;
+}
 
 std::string to_text(const std::vector<Seconds>& times) {
   std::string text;
@@ -34,6 +46,22 @@ std::vector<Seconds> times_from(const std::string& text) {
   return times;
 }
 
+/// Memory that is gone through from front to back, over and over.
+struct Walk {
+  std::byte* start = nullptr;
+  std::int64_t bytes = 0;
+  std::int64_t at = 0;
+
+  /// Room for `wanted` bytes that was not used lately.
+  std::byte* next(Bytes wanted) {
+    constexpr std::int64_t kLine = 256;
+    if (at + wanted.count() > bytes) at = 0;
+    std::byte* const here = start + at;
+    at += (wanted.count() + kLine - 1) / kLine * kLine;
+    return here;
+  }
+};
+
 /// One rank from joining to leaving.
 class ProbeRank {
  public:
@@ -44,9 +72,13 @@ class ProbeRank {
     try {
       member_ = world_.join(rank_, Deadline::in(job_.timeout));
       prepare();
-      for (const auto& exchange : job_.exchanges)
-        times_.exchanges.push_back(time_exchange(exchange));
-      for (const Bytes bytes : job_.copies) times_.copies.push_back(time_copy(bytes));
+      for (std::size_t turn = 0; turn <= job_.repetitions; ++turn) {
+        if (turn == 1) forget();
+        take_turn(turn);
+      }
+      for (auto* times : {&times_.exchanges, &times_.copies_together}) {
+        for (std::vector<Seconds>& own : *times) own = slowest(own);
+      }
       for (std::size_t i = 0; i < kAgreements; ++i)
         times_.agreements.push_back(timed([&] { agree(); }));
       member_.transport->close(Deadline::in(job_.timeout));
@@ -85,27 +117,26 @@ class ProbeRank {
   }
   void agree() { static_cast<void>(gather("")); }
 
-  /// Room for the largest message out and the largest exchange in, and connections to all.
+  /// Room for the largest exchange out and in, and connections to all.
   void prepare() {
-    Bytes largest(1);
-    Bytes received(1);
+    Bytes most(1);
     for (const auto& exchange : job_.exchanges) {
+      Bytes out;
       Bytes in;
       for (const ProbeTransfer& t : exchange) {
-        largest = std::max(largest, t.bytes);
+        if (t.source == rank_) out += t.bytes;
         if (t.destination == rank_) in += t.bytes;
       }
-      received = std::max(received, in);
+      most = std::max({most, out, in});
     }
-    for (const Bytes bytes : job_.copies) {
-      largest = std::max(largest, bytes);
-      received = std::max(received, bytes);
+    for (const Bytes bytes : job_.copies) most = std::max(most, bytes);
+    const Bytes area = most + job_.working_set;
+    send_ = {member_.memory->allocate(area), area.count()};
+    receive_ = {member_.memory->allocate(area), area.count()};
+    for (const Walk* walk : {&send_, &receive_}) {
+      wait(*member_.memory->poison(walk->start, Bytes(walk->bytes)), "memory");
     }
-    send_ = member_.memory->allocate(largest);
-    receive_ = member_.memory->allocate(received);
-    for (const auto& [start, bytes] : {std::pair(send_, largest), std::pair(receive_, received)}) {
-      wait(*member_.memory->poison(start, bytes), "memory");
-    }
+    forget();
     std::vector<RankId> peers;
     for (const RankId rank : all_ids<RankId>(world_.size())) {
       if (rank != rank_) peers.push_back(rank);
@@ -115,24 +146,37 @@ class ProbeRank {
         timed([&] { member_.transport->connect(peers, peers, Deadline::in(job_.timeout)); });
   }
 
-  std::vector<Seconds> time_exchange(const std::vector<ProbeTransfer>& exchange) {
+  void forget() {
+    times_.exchanges.assign(job_.exchanges.size(), {});
+    times_.copies.assign(job_.copies.size(), {});
+    times_.copies_together.assign(job_.copies.size(), {});
+  }
+
+  /// Everything once, in an order of its own.
+  void take_turn(std::size_t turn) {
+    Rng rng = Rng::stream(kOrder, turn);
+    for (const std::size_t i : shuffled(job_.exchanges.size(), rng)) {
+      times_.exchanges[i].push_back(time_exchange(job_.exchanges[i]));
+    }
+    for (const std::size_t i : shuffled(job_.copies.size(), rng)) {
+      agree();
+      if (rank_ == RankId(0)) times_.copies[i].push_back(time_copy(job_.copies[i]));
+      agree();
+      times_.copies_together[i].push_back(time_copy(job_.copies[i]));
+    }
+  }
+
+  Seconds time_exchange(const std::vector<ProbeTransfer>& exchange) {
     std::vector<Message> messages;
-    std::byte* next = receive_;
     for (const ProbeTransfer& t : exchange) {
       if (t.source == rank_) {
-        messages.push_back({t.destination, Direction::kSend, send_, t.bytes});
+        messages.push_back({t.destination, Direction::kSend, send_.next(t.bytes), t.bytes});
       } else if (t.destination == rank_) {
-        messages.push_back({t.source, Direction::kReceive, next, t.bytes});
-        next += t.bytes.count();
+        messages.push_back({t.source, Direction::kReceive, receive_.next(t.bytes), t.bytes});
       }
     }
-    std::vector<Seconds> own;
-    for (std::size_t i = 0; i <= job_.repetitions; ++i) {
-      agree();
-      const Seconds time = timed([&] { wait(*member_.transport->exchange(messages), "messages"); });
-      if (i > 0) own.push_back(time);
-    }
-    return slowest(own);
+    agree();
+    return timed([&] { wait(*member_.transport->exchange(messages), "messages"); });
   }
 
   std::vector<Seconds> slowest(const std::vector<Seconds>& own) {
@@ -144,25 +188,17 @@ class ProbeRank {
     return most;
   }
 
-  std::vector<Seconds> time_copy(Bytes bytes) {
-    std::vector<Seconds> own;
-    agree();
-    if (rank_ != RankId(0)) return own;
-    for (std::size_t i = 0; i <= job_.repetitions; ++i) {
-      const CopyRequest request{send_, receive_, bytes};
-      const Seconds time =
-          timed([&] { wait(*member_.memory->copy({&request, 1}, CopyLane::kStage), "a copy"); });
-      if (i > 0) own.push_back(time);
-    }
-    return own;
+  Seconds time_copy(Bytes bytes) {
+    const CopyRequest request{send_.next(bytes), receive_.next(bytes), bytes};
+    return timed([&] { wait(*member_.memory->copy({&request, 1}, CopyLane::kStage), "a copy"); });
   }
 
   World& world_;
   RankId rank_;
   const ProbeJob& job_;
   Member member_;
-  std::byte* send_ = nullptr;
-  std::byte* receive_ = nullptr;
+  Walk send_;
+  Walk receive_;
   ProbeTimes times_;
   std::exception_ptr error_;
 };

@@ -81,7 +81,7 @@ Topology Cluster::topology(std::size_t ranks, std::optional<std::size_t> nodes) 
 }
 
 Cluster read_cluster(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 13> kKeys = {"name",
+  static constexpr std::array<std::string_view, 15> kKeys = {"name",
                                                              "description",
                                                              "source",
                                                              "ranks_per_node",
@@ -93,6 +93,8 @@ Cluster read_cluster(const JsonReader& json) {
                                                              "inter_node",
                                                              "inter_rack",
                                                              "node_fabric_bytes_per_second",
+                                                             "node_fabric_per_message_seconds",
+                                                             "node_copy_bytes_per_second",
                                                              "fixed"};
   json.allow_only(kKeys);
   Cluster cluster;
@@ -110,6 +112,10 @@ Cluster read_cluster(const JsonReader& json) {
   cluster.inter_node = read_link(json.at("inter_node"));
   if (const auto rack = json.find("inter_rack")) cluster.inter_rack = read_link(*rack);
   cluster.node_fabric = optional_rate(json, "node_fabric_bytes_per_second");
+  const auto per_message = json.find("node_fabric_per_message_seconds");
+  cluster.node_fabric_per_message =
+      per_message ? seconds(*per_message) : cluster.intra_node.per_message;
+  cluster.node_copy = optional_rate(json, "node_copy_bytes_per_second");
   cluster.fixed = read_fixed(json.at("fixed"));
   return cluster;
 }

@@ -47,8 +47,13 @@ struct Cluster {
   LinkParameters intra_node;
   LinkParameters inter_node;
   std::optional<LinkParameters> inter_rack;  ///< absent: racks are joined like nodes
-  /// Optional fabric inside a node that all its ranks share (PCIe switch, host memory).
+  /// Optional fabric inside a node that all its ranks share (PCIe switch, host memory), and what
+  /// every message of the node costs it.
   std::optional<BytesPerSecond> node_fabric;
+  Seconds node_fabric_per_message;
+  /// All ranks of a node copying at once, where they share something (host memory, CPU cores). Then
+  /// copies and messages share it too, and nothing is staged beside a commit.
+  std::optional<BytesPerSecond> node_copy;
   FixedCosts fixed;
 
   /// @throws InputError for LinkClass::kLocal, which has no port.

@@ -109,3 +109,52 @@ TEST_CASE("an unchanged layer costs nothing") {
   const auto cost = price_of(plan_of({{}}));
   REQUIRE(cost.total == Seconds(0));
 }
+
+TEST_CASE("layers of a batch are exchanged as one and voted for once") {
+  auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 1, 3, kInter)}});
+  const auto apart = price_of(plan, {.buffers = 1});
+  plan.batches = {{0, 2}};
+  const auto joint = price_of(plan, {.buffers = 1});
+  REQUIRE(joint.stage.count() == Approx(126e-6));
+  REQUIRE(apart.stage.count() == Approx(2 * 126e-6));
+  REQUIRE(joint.layers[0].vote.count() == Approx(30e-6));
+  REQUIRE(joint.layers[1].vote.count() == 0);
+}
+
+TEST_CASE("a message in chunks costs each of them") {
+  auto plan = plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 2, kInter)}});
+  plan.chunk_bytes = Bytes(300'000);
+  REQUIRE(price_of(plan).stage.count() == Approx(5e-6 + 20e-6 + 7 * 1e-6 + 200e-6));
+}
+
+TEST_CASE("every message of a node costs its shared fabric") {
+  Cluster shared = cluster();
+  shared.node_fabric = 1000.0_GBps;
+  shared.node_fabric_per_message = 50.0_us;
+  const auto plan = plan_of({{transfer(0, 0, 1, kIntra), transfer(1, 1, 0, kIntra)}});
+  const auto cost = price(plan, Topology(4, 2), shared, {});
+  REQUIRE(cost.stage.count() == Approx(5e-6 + 2 * 50e-6 + 2e-6));
+}
+
+TEST_CASE("where copies share a node's memory they add up, and nothing is staged beside a commit") {
+  Cluster shared = cluster();
+  shared.node_copy = 10.0_GBps;
+  auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  for (LayerMoves& layer : plan.layers) {
+    layer.waves[0].commit_copies = {{RankId(0), ExpertId(0), {}, {}},
+                                    {RankId(1), ExpertId(1), {}, {}}};
+  }
+  const auto cost = price(plan, Topology(4, 2), shared, {.buffers = 2});
+  REQUIRE(cost.layers[0].commit.count() == Approx(40e-6 + 200e-6));
+  REQUIRE(cost.total.count() == Approx(1e-3 + 2 * (126e-6 + 30e-6 + 240e-6)));
+}
+
+TEST_CASE("what the program spends is counted on top") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter), transfer(1, 1, 2, kInter)}});
+  CostOptions options;
+  options.software = {1.0_s, 2.0_ms, 3.0_us};
+  const auto with = price_of(plan, options);
+  const auto without = price_of(plan);
+  REQUIRE((with.stage - without.stage).count() == Approx(2e-3 + 2 * 3e-6));
+  REQUIRE((with.total - without.total).count() == Approx(1 + 2e-3 + 2 * 3e-6));
+}
