@@ -4,18 +4,19 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
-#include "moeshift/schedule/peer_schedules.hpp"
-#include "moeshift/schedule/scheduler.hpp"
 
+#include "apps/moeshift/against_peer.hpp"
 #include "apps/moeshift/commands/commands.hpp"
 #include "apps/moeshift/moves_report.hpp"
 #include "apps/moeshift/rearrangement.hpp"
+#include "apps/moeshift/schedule_options.hpp"
 #include "apps/moeshift/session.hpp"
 
 namespace moeshift::cli {
@@ -25,13 +26,15 @@ class Moves final : public Command {
  public:
   void declare(Options& options) override {
     rearrangement_.declare(options);
-    options.option("--staging-bytes", staging_, "staging memory per rank; default: as needed");
     options.option("--buffers", cost_.buffers, "layers in flight per rank");
     options.choice("--mode", mode_, {"sync", "async"}, "whether inference stands still meanwhile");
     options.option("--link-share", cost_.background_share,
                    "share of every link that the model leaves to the rearrangement");
-    options.choice("--schedule", schedule_, {"moeshift", "vllm", "vllm-batched", "sglang"},
-                   "whose order of transfers");
+    schedule_.declare(options);
+    std::vector<std::string> peers = peer_schedule_names();
+    peers.emplace_back("none");
+    options.choice("--against", against_, peers,
+                   "also say what each feature saves against a peer's schedule");
     options.option("--matrix", matrix_,
                    "file for the traffic matrix that alltoallv_perf of nccl-tests reads");
     options.option("--explain", explain_, "layer (counted from 0) whose rounds are drawn");
@@ -40,46 +43,41 @@ class Moves final : public Command {
   ExitCode run(Session& session) override {
     check_options();
     const Rearrangement task = rearrangement_.load(session);
-    const TransferPlan plan = make_plan(session, task);
+    const TransferPlan plan = schedule_.make_plan(task, session.threads());
     cost_.synchronous = mode_ == "sync";
     const TransferCost cost = price(plan, task.topology, task.cluster, cost_);
     if (matrix_) {
       session.write_file(*matrix_, [&](std::ostream& out) { write_traffic_matrix(out, plan); });
     }
-    session.emit(report(task, plan, cost));
+    Report answer = report(task, plan, cost);
+    if (against_ != "none") {
+      const AgainstPeer against =
+          compare_with_peer(against_, task, plan, cost, cost_, session.threads());
+      answer.result()["against"] = against_json(against);
+      answer.table(against_table(against));
+      answer.note(against_line(against));
+    }
+    session.emit(answer);
     return ExitCode::kGood;
   }
 
  private:
   void check_options() const {
     if (cost_.buffers == 0) throw InputError("--buffers", "expected at least 1");
+    if (against_ != "none" && schedule_.schedule != "best") {
+      throw InputError("--against", "expected --schedule best with it");
+    }
+    if (against_ != "none" && !schedule_.dead.empty()) {
+      throw InputError("--against", "peers take every rank for alive: not with --dead");
+    }
     if (cost_.background_share > 0 && cost_.background_share <= 1) return;
     throw InputError("--link-share", "expected more than 0 and at most 1");
-  }
-
-  [[nodiscard]] TransferPlan make_plan(Session& session, const Rearrangement& task) const {
-    const Bytes bytes = task.model.expert_bytes();
-    if (schedule_ == "moeshift") {
-      ScheduleOptions options;
-      options.staging_bytes = staging_;
-      options.inter_round_per_intra_round =
-          task.cluster.intra_node.egress.count() / task.cluster.inter_node.egress.count();
-      return make_transfer_plan(task.old, task.next, task.topology, bytes, options,
-                                session.threads());
-    }
-    if (staging_) throw InputError("--staging-bytes", "peers do not keep a budget");
-    const PeerSchedule peer = schedule_ == "vllm"           ? PeerSchedule::kVllm
-                              : schedule_ == "vllm-batched" ? PeerSchedule::kVllmBatched
-                                                            : PeerSchedule::kSglang;
-    const auto tensors = static_cast<std::uint32_t>(task.model.expert_tensors.size());
-    return make_peer_plan(peer, task.old, task.next, task.topology, bytes, tensors,
-                          session.threads());
   }
 
   [[nodiscard]] Report report(const Rearrangement& task, const TransferPlan& plan,
                               const TransferCost& cost) const {
     Report report("moves");
-    report.result() = {{"schedule", schedule_},
+    report.result() = {{"schedule", schedule_.schedule},
                        {"mode", mode_},
                        {"totals", totals_json(plan, cost)},
                        {"plan_hash", plan.hash},
@@ -109,9 +107,9 @@ class Moves final : public Command {
 
   RearrangementOptions rearrangement_;
   CostOptions cost_;
-  std::optional<Bytes> staging_;
+  ScheduleChoice schedule_;
   std::string mode_ = "sync";
-  std::string schedule_ = "moeshift";
+  std::string against_ = "none";
   std::optional<std::string> matrix_;
   std::optional<std::size_t> explain_;
 };
