@@ -57,7 +57,7 @@ class MovesCommand(execution.ExecutionTest):
         bounded = self.moves("--channels", 200, "--chunk-bytes", 32768)
         self.assertGreater(sum(layer["groups"] for layer in bounded["layers"]),
                            sum(layer["groups"] for layer in whole["layers"]))
-        self.refused("--channels", 100, "--chunk-bytes", 4096, code=1, says=("chunks of 16384 bytes would do",))
+        self.refused("--channels", 64, "--chunk-bytes", 4096, code=1, says=("chunks of 16384 bytes would do",))
 
     def test_small_layers_are_exchanged_together_on_request(self):
         alone = self.moves()["totals"]["predicted_seconds"]

@@ -31,7 +31,8 @@ namespace {
 
 constexpr std::size_t kHeldOut = 50;
 constexpr double kSmallest = 16384;  // bytes of an expert of a random plan
-constexpr double kTogether = 0.8;    // copies on all ranks at once this much slower share something
+constexpr Bytes kLargeCopy{std::int64_t{1} << 20};
+constexpr double kTogether = 0.8;  // copies on all ranks at once this much slower share something
 
 /// Random rearrangements, some small and some of everything, of experts of any size. Only what goes
 /// from rank to rank counts: copies are measured on their own.
@@ -150,10 +151,7 @@ class Calibrate final : public Command {
     for (std::size_t i = 0; i < copies_.size(); ++i) copies_[i].times = times_.copies.at(i);
     const Calibration fit = fit_link(samples_, ranks_);
     const CopyCalibration copies = fit_copy(copies_);
-    for (std::size_t i = 0; i < copies_.size(); ++i) {
-      copies_[i].times = times_.copies_together.at(i);
-    }
-    const CopyCalibration together = fit_copy(copies_);
+    const CopyCalibration together = fit_copies_together();
     const Cluster cluster = calibrated(session, fit, copies, together);
     Report report("calibrate");
     report.result() = {{"backend", backend_},
@@ -180,6 +178,16 @@ class Calibrate final : public Command {
                          [&](std::ostream& out) { out << cluster_json(cluster).dump(2) << '\n'; });
     }
     return ExitCode::kGood;
+  }
+
+  /// Of the sizes that take longer than agreeing on the start.
+  [[nodiscard]] CopyCalibration fit_copies_together() const {
+    std::vector<CopySample> samples;
+    for (std::size_t i = 0; i < copies_.size(); ++i) {
+      if (copies_[i].bytes < kLargeCopy && i + 1 < copies_.size()) continue;
+      samples.push_back({copies_[i].bytes, times_.copies_together.at(i)});
+    }
+    return fit_copy(samples);
   }
 
   /// Prices the plans with the whole cost model and the machine as it will be written.

@@ -34,7 +34,7 @@ struct ProbeJob {
 struct ProbeTimes {
   std::vector<std::vector<Seconds>> exchanges;  ///< [exchanges][repetitions], the slowest rank's
   std::vector<std::vector<Seconds>> copies;     ///< [copies][repetitions], of rank 0 alone
-  std::vector<std::vector<Seconds>> copies_together;  ///< the same on all ranks, the slowest's
+  std::vector<std::vector<Seconds>> copies_together;  ///< on all ranks, until the last is done
   std::vector<Seconds> agreements;                    ///< all-gathers of a few bytes
   Seconds connect;                                    ///< rank 0 connecting to all others
 };

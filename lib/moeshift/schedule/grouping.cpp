@@ -190,7 +190,9 @@ void cut_wave(const std::vector<Wave*>& waves, std::size_t experts) {
 
 std::size_t messages_per_pair(std::size_t channels) {
   MOESHIFT_CHECK(channels > 0);
-  return std::max<std::size_t>(1, 200 / channels);
+  constexpr std::size_t kRecords = 254;
+  const std::size_t rest = kRecords - std::min(kRecords, channels);
+  return std::max<std::size_t>(1, std::min(200 / channels, rest / channels));
 }
 
 void join_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,

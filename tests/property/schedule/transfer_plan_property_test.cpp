@@ -62,7 +62,7 @@ ScheduleOptions any_options(Rng& rng) {
     options.staging_bytes = 1_MiB * static_cast<std::int64_t>(1 + rng.below(4));
   }
   if (rng.below(2) == 0) {
-    options.channels = 50U << rng.below(3);
+    options.channels = 32U << rng.below(3);
     options.chunk_bytes = 1_MiB / static_cast<std::int64_t>(1 + rng.below(2));
   }
   return options;
