@@ -30,10 +30,14 @@ void ExecuteOptions::declare(Options& options) {
   options.option("--scale", scale, "share of every expert's bytes, as 1/16 or 0.0625");
   options.option("--buffers", buffers,
                  "sets of staging buffers: batches in flight per rank; default 2");
-  options.choice("--schedule", schedule, {"moeshift", "vllm", "vllm-batched", "sglang"},
+  options.choice("--schedule", schedule, {"best", "vllm", "vllm-batched", "sglang"},
                  "whose order and messages to use");
   options.option("--join-below", join_below,
                  "exchange layers together while a rank stages less; default: the transport's");
+  options.option("--staging-bytes", staging, "staging memory per rank; default: as needed");
+  options.flag("--direct", direct,
+               "sync: receive into the final slot where its old content is not needed; a failure "
+               "then leaves layers neither old nor new");
   options.option("--repeat", repeat, "rearrangements in a row, there and back, each verified");
   options.flag("--baseline", baseline,
                "then time a plain ring and a plain all-to-all of as many bytes");
@@ -98,6 +102,22 @@ std::optional<PeerSchedule> ExecuteOptions::peer_schedule() const {
   if (schedule == "vllm-batched") return PeerSchedule::kVllmBatched;
   if (schedule == "sglang") return PeerSchedule::kSglang;
   return std::nullopt;
+}
+
+ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster) const {
+  if (direct && mode != "sync") {
+    throw InputError("--direct", "overwrites what the model reads: expected --mode sync");
+  }
+  if (direct && journal) {
+    throw InputError("--direct", "what was begun cannot be resumed: not with --journal");
+  }
+  if ((direct || staging) && peer_schedule()) {
+    throw InputError("--schedule", "peers stage everything: neither --direct nor --staging-bytes");
+  }
+  ScheduleOptions options = options_for(cluster);
+  options.staging_bytes = staging;
+  options.direct = direct;
+  return options;
 }
 
 ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {

@@ -11,6 +11,7 @@
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/schedule/peer_schedules.hpp"
+#include "moeshift/schedule/scheduler.hpp"
 
 #include "apps/moeshift/cli.hpp"
 #include "apps/moeshift/rearrangement.hpp"
@@ -33,7 +34,9 @@ struct ExecuteOptions {
   std::size_t foreground_steps = 50;
   double foreground_step = 0.02;
   std::optional<std::size_t> buffers;
-  std::string schedule = "moeshift";
+  std::string schedule = "best";
+  std::optional<Bytes> staging;
+  bool direct = false;
   std::optional<Bytes> join_below;
   std::size_t repeat = 1;
   bool baseline = false;
@@ -60,6 +63,8 @@ struct ExecuteOptions {
   [[nodiscard]] std::size_t buffer_sets() const;
   /// Whose order to move experts in; nothing = ours.
   [[nodiscard]] std::optional<PeerSchedule> peer_schedule() const;
+  /// How our own schedule is made. @throws InputError for options that do not go together.
+  [[nodiscard]] ScheduleOptions schedule_options(const Cluster& cluster) const;
   [[nodiscard]] ShuffleOptions shuffle(std::uint64_t seed, Seconds predicted) const;
   /// What only one transport knows, as it expects it.
   [[nodiscard]] std::map<std::string, std::string> settings() const;

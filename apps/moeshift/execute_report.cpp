@@ -71,12 +71,16 @@ Json measured_json(const Execution& execution) {
           {"verify", execution.longest(&RankTimes::verify).count()}};
 }
 
+Seconds predicted_votes(const TransferCost& cost) {
+  Seconds votes;
+  for (const LayerCost& layer : cost.layers) votes += layer.vote;
+  return votes;
+}
+
 Json predicted_json(const TransferCost& cost) {
-  return {{"connection", cost.connection.count()},
-          {"stage", cost.stage.count()},
-          {"commit", cost.commit.count()},
-          {"total", cost.total.count()},
-          {"exposed", cost.exposed.count()}};
+  return {{"connection", cost.connection.count()}, {"stage", cost.stage.count()},
+          {"vote", predicted_votes(cost).count()}, {"commit", cost.commit.count()},
+          {"total", cost.total.count()},           {"exposed", cost.exposed.count()}};
 }
 
 Table times_table(const Execution& execution) {
@@ -92,9 +96,9 @@ Table times_table(const Execution& execution) {
           {row("connection", execution.longest(&RankTimes::connect), cost.connection,
                "first contact of all pairs"),
            row("stage", layer_sum(execution, &LayerFigures::stage), cost.stage,
-               "into buffers, sum over layers, slowest rank"),
-           row("commit", layer_sum(execution, &LayerFigures::commit), cost.commit,
-               "buffer to live, sum over layers, slowest rank"),
+               "into buffers, until the last rank, sum over layers"),
+           row("commit", layer_sum(execution, &LayerFigures::commit),
+               predicted_votes(cost) + cost.commit, "vote and buffer to live, likewise"),
            row("exposed", execution.longest(&RankTimes::exposed), cost.exposed,
                "what inference waits for"),
            row("total", execution.longest(&RankTimes::total), cost.total, "wall time")}};
@@ -163,6 +167,11 @@ void add_throughput(Json& result, const Execution& execution, const Moved& bytes
   }
 }
 
+PredictionError error_of(const Execution& execution) {
+  return prediction_error(*execution.job->plan, execution.phases, execution.predicted,
+                          execution.longest(&RankTimes::total));
+}
+
 void add_result(Report& report, const Execution& execution) {
   const TransferPlan& plan = *execution.job->plan;
   const TransferTotals totals = totals_of(plan);
@@ -190,6 +199,7 @@ void add_result(Report& report, const Execution& execution) {
         {"beside_shuffle", step_json(disturbed)}};
   }
   if (const auto failure = execution.failure()) result["failure"] = failure_json(*failure);
+  if (!execution.failure()) result["prediction_error"] = error_json(error_of(execution));
   result["facts"] = facts_json(execution);
   result["layers"] = layers_json(execution);
 }
@@ -206,6 +216,7 @@ Report execution_report(const Execution& execution) {
                           execution.transport, execution.mode, plan.ranks, plan.layers.size(),
                           human(plan.expert_bytes), totals.transfers, totals.local_copies));
   report.table(times_table(execution));
+  if (!execution.failure()) report.note(error_line(error_of(execution)));
   if (!steps_of(execution, &RankOutcome::disturbed).empty()) report.table(steps_table(execution));
   if (total.count() > 0) {
     report.note(fmt::format("{} moved and copied in {}: {}", human(payload(totals)), human(total),

@@ -46,12 +46,13 @@ LayerFigures figures_of(const Execution& execution, std::size_t layer) {
     figures.phase = std::min(figures.phase, outcome.phase);
     figures.epoch_low = std::min(figures.epoch_low, outcome.epoch);
     figures.epoch_high = std::max(figures.epoch_high, outcome.epoch);
-    figures.stage = std::max(figures.stage, outcome.stage);
     figures.vote = std::max(figures.vote, outcome.vote);
-    figures.commit = std::max(figures.commit, outcome.commit);
     figures.stage_device = std::max(figures.stage_device, outcome.stage_device);
     figures.commit_device = std::max(figures.commit_device, outcome.commit_device);
   }
+  const LayerPhases& phases = execution.phases[layer];
+  figures.stage = phases.stage;
+  figures.commit = phases.commit;
   return figures;
 }
 

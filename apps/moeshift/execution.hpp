@@ -11,6 +11,8 @@
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/shuffle.hpp"
 
+#include "apps/moeshift/execute_phases.hpp"
+
 namespace moeshift::cli {
 
 /// One finished (or failed) run.
@@ -21,6 +23,7 @@ struct Execution {
   TransferCost predicted;
   std::vector<RankOutcome> ranks;  ///< of this process, or of all
   std::vector<std::pair<std::string, std::string>> facts;
+  std::vector<LayerPhases> phases;  ///< of `ranks`
 
   [[nodiscard]] std::optional<Failure> failure() const;
   [[nodiscard]] std::uint64_t mismatched_bytes() const;
@@ -35,9 +38,9 @@ struct LayerFigures {
   Phase phase = Phase::kVerified;
   std::uint32_t epoch_low = 0;
   std::uint32_t epoch_high = 0;
-  Seconds stage;
+  Seconds stage;  ///< of all ranks together: see LayerPhases
   Seconds vote;
-  Seconds commit;
+  Seconds commit;  ///< likewise, vote included
   Seconds stage_device;
   Seconds commit_device;
 };

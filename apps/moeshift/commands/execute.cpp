@@ -114,9 +114,10 @@ class Execute final : public Command {
     TransferPlan plan =
         peer ? make_peer_plan(*peer, *job.old, *job.next, task.topology, job.layout.slot_bytes,
                               tensors, session.threads())
-             : join_layers(make_transfer_plan(*job.old, *job.next, task.topology,
-                                              job.layout.slot_bytes, {}, session.threads()),
-                           options_.join_below.value_or(join_below));
+             : join_layers(
+                   make_transfer_plan(*job.old, *job.next, task.topology, job.layout.slot_bytes,
+                                      options_.schedule_options(task.cluster), session.threads()),
+                   options_.join_below.value_or(join_below));
     for (LayerMoves& moves : plan.layers) {
       moves.layer = LayerId(moves.layer.index() + range.first);
     }
@@ -146,7 +147,8 @@ class Execute final : public Command {
                         .job = &job,
                         .predicted = price(*job.plan, task.topology, task.cluster, cost),
                         .ranks = {},
-                        .facts = {}};
+                        .facts = {},
+                        .phases = {}};
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
     shuffle.journal = journal;
     shuffle.interrupted = [&session] { return session.progress().interrupted(); };
@@ -155,6 +157,7 @@ class Execute final : public Command {
     if (world->local_ranks()[0] == RankId(0)) say_memory(session, backend, job, shuffle);
     execution.ranks = run_world(*world, job, shuffle);
     execution.facts = world->facts();
+    execution.phases = phases_of(*job.plan, execution.ranks);
     return execution;
   }
 

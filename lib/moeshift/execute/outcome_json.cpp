@@ -30,8 +30,8 @@ Json layers_json(const RankOutcome& outcome) {
   for (const LayerOutcome& layer : outcome.layers) {
     layers.push_back({layer.layer.value(), static_cast<int>(layer.phase), layer.epoch,
                       layer.waves_committed, layer.stage.count(), layer.vote.count(),
-                      layer.commit.count(), layer.stage_device.count(),
-                      layer.commit_device.count()});
+                      layer.commit.count(), layer.stage_device.count(), layer.commit_device.count(),
+                      layer.staged_at.count(), layer.committed_at.count()});
   }
   return layers;
 }
@@ -67,6 +67,8 @@ LayerOutcome layer_of(const JsonReader& json) {
   layer.commit = Seconds(json.at(6).number());
   layer.stage_device = Seconds(json.at(7).number());
   layer.commit_device = Seconds(json.at(8).number());
+  layer.staged_at = Seconds(json.at(9).number());
+  layer.committed_at = Seconds(json.at(10).number());
   return layer;
 }
 

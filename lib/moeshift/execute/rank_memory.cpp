@@ -89,6 +89,10 @@ std::vector<ExpertId> RankMemory::contents(std::size_t layer, std::size_t waves)
     for (const LocalCopy& copy : all[wave].commit_copies) {
       if (copy.rank == self_) slots[copy.to.index] = copy.expert;
     }
+    for (const Transfer& t : all[wave].transfers) {
+      const bool direct = t.to.kind == Place::Kind::kLive;
+      if (direct && t.destination == self_) slots[t.to.index] = t.expert;
+    }
   }
   return slots;
 }

@@ -194,7 +194,9 @@ class UnitBuilder {
         step.relays |= transfer.from.kind == Place::Kind::kStaging;
         add(transfer.destination, Direction::kSend, transfer.from);
       }
-      if (transfer.destination == self_) add(transfer.source, Direction::kReceive, transfer.to);
+      if (transfer.destination != self_) continue;
+      step.relays |= transfer.to.kind == Place::Kind::kLive && transfer.group > 0;
+      add(transfer.source, Direction::kReceive, transfer.to);
     }
   }
 

@@ -46,7 +46,8 @@ struct PlannedMessage {
 struct ExchangeStep {
   std::vector<ExpertCopy> gather;  ///< into the send area first
   std::vector<PlannedMessage> messages;
-  bool relays = false;  ///< sends what an earlier step of this unit received
+  /// Sends what an earlier step of this unit received, or receives where one may have sent from.
+  bool relays = false;
 };
 
 /// The commit of one layer (of one wave of it).

@@ -296,6 +296,7 @@ void RankShuffle::commit_layer(const LayerCommit& commit, std::size_t set) {
   layer.waves_committed = commit.wave + 1;
   if (commit.last_wave) layer.epoch += 1;
   layer.commit += since(begin);
+  layer.committed_at = since(start_);
   reach(commit.layer, commit.wave, Phase::kCommitted);
   const FaultDrill* corrupt = find_drill(options_.drills, FaultDrill::Kind::kCorrupt, self());
   if (corrupt != nullptr && corrupt->layer == label(commit.layer)) {

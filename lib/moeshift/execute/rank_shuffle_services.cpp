@@ -62,6 +62,8 @@ PipelineEvents RankShuffle::events() {
     for (const LayerCommit& layer : unit.layers) {
       reach(layer.layer, layer.wave, Phase::kStaged);
       outcome_.layers[layer.layer].stage += host * share;
+      outcome_.layers[layer.layer].staged_at =
+          Seconds(std::chrono::duration<double>(*flight.staged - start_).count());
       outcome_.layers[layer.layer].stage_device += flight.device * share;
     }
     span(flight.set % 2 == 0 ? "stage, even buffers" : "stage, odd buffers", name_of_unit(unit),

@@ -76,6 +76,9 @@ struct LayerOutcome {
   Seconds stage{0.0};   ///< from the first copy of its unit to the last arrival
   Seconds vote{0.0};    ///< from then to the unanimous vote
   Seconds commit{0.0};  ///< buffer to live
+  /// Since the common start: when this rank had staged the layer's unit, and committed the layer.
+  Seconds staged_at{0.0};
+  Seconds committed_at{0.0};
   /// Of staging and commit: that the device was at it, by its own clock; 0 where it has none.
   Seconds stage_device{0.0};
   Seconds commit_device{0.0};
