@@ -38,6 +38,8 @@ void ExecuteOptions::declare(Options& options) {
   options.flag("--direct", direct,
                "sync: receive into the final slot where its old content is not needed; a failure "
                "then leaves layers neither old nor new");
+  options.flag("--lockstep", lockstep,
+               "no rank begins a layer before all have committed the last: times stages apart");
   options.option("--repeat", repeat, "rearrangements in a row, there and back, each verified");
   options.flag("--baseline", baseline,
                "then time a plain ring and a plain all-to-all of as many bytes");
@@ -94,6 +96,7 @@ LayerRange ExecuteOptions::layer_range(std::size_t layers_of_model) const {
 
 /// The peers wait for a layer before they begin the next one.
 std::size_t ExecuteOptions::buffer_sets() const {
+  if (lockstep) return 1;
   return buffers.value_or(peer_schedule() ? 1 : 2);
 }
 
@@ -123,6 +126,7 @@ ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster) const {
 ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {
   if (buffer_sets() == 0) throw InputError("--buffers", "expected at least 1");
   if (!(foreground_step > 0)) throw InputError("--foreground-step", "expected more than 0 seconds");
+  if (lockstep && mode != "sync") throw InputError("--lockstep", "expected --mode sync");
   if (repeat == 0) throw InputError("--repeat", "expected at least 1");
   if (repeat > 1 && journal)
     throw InputError("--journal", "records one rearrangement, not several");
@@ -130,6 +134,7 @@ ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) co
   ShuffleOptions options;
   options.buffers = buffer_sets();
   options.repeat = repeat;
+  options.lockstep = lockstep;
   options.baseline = baseline;
   options.seed = seed;
   options.timeout = timeout ? Seconds(*timeout) : std::max(kShortestTimeout, predicted * 10.0);

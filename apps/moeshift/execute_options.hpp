@@ -38,6 +38,7 @@ struct ExecuteOptions {
   std::optional<Bytes> staging;
   bool direct = false;
   std::optional<Bytes> join_below;
+  bool lockstep = false;
   std::size_t repeat = 1;
   bool baseline = false;
   std::optional<double> timeout;

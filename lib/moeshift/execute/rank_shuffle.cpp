@@ -191,8 +191,10 @@ void RankShuffle::perform() {
   Seconds stalled{0.0};
   while (!machine_.idle()) {
     const bool layered = options_.mode == ShuffleMode::kLayered;
-    const std::size_t share =
-        layered ? share_end(machine_.layers_committed()) : program().units.size();
+    const std::size_t done = machine_.layers_committed();
+    const std::size_t share = options_.lockstep ? done + 1
+                              : layered         ? share_end(done)
+                                                : program().units.size();
     machine_.allow(share);
     if (options_.mode == ShuffleMode::kAsync && foreground_) {
       foreground_step(stalled);
@@ -202,6 +204,9 @@ void RankShuffle::perform() {
     }
     const SteadyClock::time_point boundary = SteadyClock::now();
     commit_until(vote());
+    if (options_.lockstep) {
+      meet({.phase = Phase::kCommitted, .wanted = "commit"}, options_.timeout);
+    }
     stalled = since(boundary);
     outcome_.times.exposed += stalled;
     if (layered && foreground_ && machine_.layers_committed() == share) foreground_step(stalled);

@@ -47,7 +47,10 @@ struct ShuffleOptions {
   Seconds timeout{30.0};                   ///< of every phase of every layer
   std::optional<Bytes> pack_below;         ///< instead of what the transport likes
   std::optional<BytesPerSecond> max_rate;  ///< bytes that one rank may send per second
-  std::size_t repeat = 1;                  ///< rearrangements, there and back
+  /// Nothing is staged before all ranks have committed what came before: so that the time of each
+  /// stage can be told.
+  bool lockstep = false;
+  std::size_t repeat = 1;  ///< rearrangements, there and back
   bool baseline = false;   ///< afterwards, time a plain ring and a plain all-to-all as well
   std::uint64_t seed = 0;  ///< of the weights
   bool verify = true;

@@ -7,7 +7,7 @@ using namespace moeshift;
 namespace {
 
 /// A rearrangement of any shape: worlds that grow or shrink, empty slots, several nodes.
-test::Rearrangement any_rearrangement(Rng& rng) {
+test::Rearrangement any_rearrangement(Rng& rng, const ScheduleOptions& schedule = {}) {
   const std::size_t experts = 4 + rng.below(20);
   const auto shape_of_world = [&](std::size_t ranks) {
     const std::size_t least = (experts + ranks - 1) / ranks;
@@ -24,7 +24,16 @@ test::Rearrangement any_rearrangement(Rng& rng) {
   const std::size_t nodes =
       1 + rng.below(static_cast<std::uint32_t>(std::max(old.ranks(), next.ranks())));
   return test::rearrangement(std::move(old), std::move(next), nodes,
-                             single_tensor_layout(Bytes(16 + rng.below(3000))));
+                             single_tensor_layout(Bytes(16 + rng.below(3000))), schedule);
+}
+
+/// Buffers of any size, layers together or alone, in place or not.
+ScheduleOptions any_schedule(Rng& rng) {
+  ScheduleOptions options;
+  options.direct = rng.below(2) == 0;
+  if (rng.below(2) == 0) options.batch_bytes = Bytes(rng.below(20'000));
+  if (rng.below(3) == 0) options.staging_bytes = Bytes(6000 + rng.below(6000));
+  return options;
 }
 
 ShuffleOptions any_options(Rng& rng) {
@@ -33,6 +42,7 @@ ShuffleOptions any_options(Rng& rng) {
   options.mode = static_cast<ShuffleMode>(rng.below(3));
   options.layers_per_step = 1 + rng.below(3);
   options.pack_below = Bytes(rng.below(2) == 0 ? 0 : 1 << 20);
+  options.lockstep = rng.below(4) == 0;
   options.seed = rng.next();
   return options;
 }
@@ -43,7 +53,8 @@ TEST_CASE("any rearrangement by any options leaves every slot byte for byte as p
   const auto seed = static_cast<std::uint64_t>(GENERATE(range(0, 150)));
   INFO("seed " << seed);
   Rng rng = Rng::stream(20805, seed);
-  const test::Rearrangement work = any_rearrangement(rng);
+  const ScheduleOptions schedule = any_schedule(rng);
+  const test::Rearrangement work = any_rearrangement(rng, schedule);
   const ShuffleOptions options = any_options(rng);
   const auto world = host_backend().open({.ranks = work.plan.ranks, .place = {}, .settings = {}});
   const std::vector<RankOutcome> outcomes = run_world(*world, work.job(), options);

@@ -106,3 +106,24 @@ TEST_CASE("a poll of host memory does a piece of work however small the tensors 
   REQUIRE(wrong[0].task == 7);
   REQUIRE(wrong[0].first_offset == 3);
 }
+
+TEST_CASE("a rank takes the staging memory that its plan says, to the byte") {
+  for (const bool direct : {false, true}) {
+    ScheduleOptions schedule;
+    schedule.direct = direct;
+    Rng rng(7);
+    const test::PlacementShape shape{3, 24, 6, 5};
+    const Placement old = test::random_placement(shape, rng);
+    const Placement next = test::random_placement(shape, rng);
+    const Rearrangement work =
+        test::rearrangement(old, next, 2, single_tensor_layout(Bytes(4096)), schedule);
+    ShuffleOptions options;
+    options.buffers = 3;
+    const std::vector<RankOutcome> outcomes = perform(work, options);
+    require_all_new(outcomes, 6);
+    for (const RankOutcome& outcome : outcomes) {
+      const Bytes live = Bytes(4096) * std::int64_t{3 * 5};
+      CHECK(outcome.memory == live + work.plan.staging_bytes(outcome.rank) * 3);
+    }
+  }
+}
