@@ -51,10 +51,10 @@ std::vector<LayerPhases> phases_of(const TransferPlan& plan, std::span<const Ran
 }
 
 PredictionError prediction_error(const TransferPlan& plan, const std::vector<LayerPhases>& measured,
-                                 const TransferCost& predicted, Seconds total) {
+                                 const TransferCost& predicted, Seconds total, bool stages_apart) {
   std::vector<Seconds> stage[2];
   std::vector<Seconds> commit[2];
-  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+  for (std::size_t i = 0; stages_apart && i < plan.layers.size(); ++i) {
     const LayerCost& cost = predicted.layers[i];
     if (measured[i].stage.count() > 0 && cost.stage.count() > 0) {
       stage[0].push_back(cost.stage);
@@ -75,10 +75,19 @@ nlohmann::ordered_json error_json(const PredictionError& error) {
                                   {"p95", validation.p95_error},
                                   {"layers", validation.relative_errors.size()}};
   };
-  return {{"stage", part(error.stage)}, {"commit", part(error.commit)}, {"total", error.total}};
+  nlohmann::ordered_json json{{"total", error.total}};
+  if (!error.commit.relative_errors.empty()) {
+    json["stage"] = part(error.stage);
+    json["commit"] = part(error.commit);
+  }
+  return json;
 }
 
 std::string error_line(const PredictionError& error) {
+  if (error.commit.relative_errors.empty()) {
+    return fmt::format("prediction off by {:+.0f} % in total; --lockstep compares stage by stage",
+                       100 * error.total);
+  }
   return fmt::format(
       "prediction off by {:.0f} % (median over layers; 95th percentile {:.0f} %) in staging, "
       "{:.0f} % "

@@ -29,7 +29,8 @@ struct LayerPhases {
 [[nodiscard]] std::vector<LayerPhases> phases_of(const TransferPlan& plan,
                                                  std::span<const RankOutcome> ranks);
 
-/// How far the prediction is off, layer by layer.
+/// How far the prediction is off, layer by layer. Staging and commit are compared where they were
+/// kept apart: else one goes on beside the other, and neither has a time of its own.
 struct PredictionError {
   Validation stage;
   Validation commit;  ///< vote included
@@ -37,7 +38,8 @@ struct PredictionError {
 };
 [[nodiscard]] PredictionError prediction_error(const TransferPlan& plan,
                                                const std::vector<LayerPhases>& measured,
-                                               const TransferCost& predicted, Seconds total);
+                                               const TransferCost& predicted, Seconds total,
+                                               bool stages_apart);
 
 [[nodiscard]] nlohmann::ordered_json error_json(const PredictionError& error);
 /// "predicted within 4 % (median) .. 9 % (95th percentile of layers) for staging, ..."

@@ -169,7 +169,7 @@ void add_throughput(Json& result, const Execution& execution, const Moved& bytes
 
 PredictionError error_of(const Execution& execution) {
   return prediction_error(*execution.job->plan, execution.phases, execution.predicted,
-                          execution.longest(&RankTimes::total));
+                          execution.longest(&RankTimes::total), execution.stages_apart);
 }
 
 void add_result(Report& report, const Execution& execution) {

@@ -24,6 +24,7 @@ struct Execution {
   std::vector<RankOutcome> ranks;  ///< of this process, or of all
   std::vector<std::pair<std::string, std::string>> facts;
   std::vector<LayerPhases> phases;  ///< of `ranks`
+  bool stages_apart = false;        ///< nothing was staged beside a commit
 
   [[nodiscard]] std::optional<Failure> failure() const;
   [[nodiscard]] std::uint64_t mismatched_bytes() const;

@@ -148,7 +148,8 @@ class Execute final : public Command {
                         .predicted = price(*job.plan, task.topology, task.cluster, cost),
                         .ranks = {},
                         .facts = {},
-                        .phases = {}};
+                        .phases = {},
+                        .stages_apart = options_.lockstep};
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
     shuffle.journal = journal;
     shuffle.interrupted = [&session] { return session.progress().interrupted(); };
