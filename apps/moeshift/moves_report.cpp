@@ -37,31 +37,51 @@ std::size_t groups_of(const LayerMoves& layer) {
   return groups;
 }
 
+constexpr std::size_t kRoundsAcross = 7;  // as many as 80 columns take
+
+using RoundKey = std::pair<std::uint32_t, std::uint32_t>;  ///< group, round
+
+/// The rounds first .. last-1 of one class of ports, a row per rank that sends in them.
+Table round_table(const std::vector<RoundKey>& rounds, std::size_t first, std::size_t last,
+                  const std::vector<const Transfer*>& transfers, const std::string& title) {
+  Table table{title, {"rank"}, {}};
+  std::map<RoundKey, std::size_t> column_of;
+  for (std::size_t i = first; i < last; ++i) {
+    column_of[rounds[i]] = table.columns.size();
+    table.columns.push_back(fmt::format("g{} r{}", rounds[i].first, rounds[i].second));
+  }
+  std::map<RankId, std::vector<Cell>> rows;
+  for (const Transfer* t : transfers) {
+    const auto column = column_of.find({t->group, t->round});
+    if (column == column_of.end()) continue;
+    std::vector<Cell>& row = rows[t->source];
+    if (row.empty()) row.assign(table.columns.size(), Cell::empty());
+    row[0] = Cell::count(std::int64_t{t->source.value()});
+    row[column->second] =
+        Cell::text(fmt::format("{}{}>{}", t->from.kind == Place::Kind::kLive ? "" : "*",
+                               t->expert.value(), t->destination.value()));
+  }
+  for (auto& [rank, row] : rows) table.rows.push_back(std::move(row));
+  return table;
+}
+
 /// One class of ports: inside nodes, or between them.
-Table round_table(const Wave& wave, bool inside, const std::string& title) {
-  std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> column_of;  // (group, round)
-  std::map<RankId, std::vector<const Transfer*>> by_source;
+void add_round_tables(std::vector<Table>& tables, const Wave& wave, bool inside,
+                      const std::string& title) {
+  std::vector<const Transfer*> transfers;
+  std::vector<RoundKey> rounds;
   for (const Transfer& t : wave.transfers) {
     if ((t.link == LinkClass::kIntraNode) != inside) continue;
-    column_of.emplace(std::pair(t.group, t.round), 0);
-    by_source[t.source].push_back(&t);
+    transfers.push_back(&t);
+    rounds.emplace_back(t.group, t.round);
   }
-  Table table{title, {"rank"}, {}};
-  for (auto& [key, column] : column_of) {
-    column = table.columns.size();
-    table.columns.push_back(fmt::format("g{} r{}", key.first, key.second));
+  std::sort(rounds.begin(), rounds.end());
+  rounds.erase(std::unique(rounds.begin(), rounds.end()), rounds.end());
+  for (std::size_t first = 0; first < rounds.size(); first += kRoundsAcross) {
+    const std::size_t last = std::min(rounds.size(), first + kRoundsAcross);
+    tables.push_back(
+        round_table(rounds, first, last, transfers, first == 0 ? title : title + ", more"));
   }
-  for (const auto& [source, sent] : by_source) {
-    std::vector<Cell> row(table.columns.size(), Cell::empty());
-    row[0] = Cell::count(std::int64_t{source.value()});
-    for (const Transfer* t : sent) {
-      row[column_of[{t->group, t->round}]] =
-          Cell::text(fmt::format("{}{}>{}", t->from.kind == Place::Kind::kLive ? "" : "*",
-                                 t->expert.value(), t->destination.value()));
-    }
-    table.rows.push_back(std::move(row));
-  }
-  return table;
 }
 
 }  // namespace
@@ -161,14 +181,10 @@ Table layers_table(const TransferPlan& plan, const TransferCost& cost) {
 std::vector<Table> round_tables(const Wave& wave, std::size_t number) {
   std::vector<Table> tables;
   for (const bool inside : {false, true}) {
-    const bool any =
-        std::any_of(wave.transfers.begin(), wave.transfers.end(),
-                    [&](const Transfer& t) { return (t.link == LinkClass::kIntraNode) == inside; });
-    if (!any) continue;
-    tables.push_back(round_table(
-        wave, inside,
-        fmt::format("wave {}, ports {} nodes (expert>to; * = handed on; g = group, r = round)",
-                    number, inside ? "inside" : "between")));
+    add_round_tables(
+        tables, wave, inside,
+        fmt::format("wave {}, ports {} nodes (expert>to; * handed on; g group, r round)", number,
+                    inside ? "inside" : "between"));
   }
   return tables;
 }
