@@ -8,10 +8,13 @@
 #include <span>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/report/table.hpp"
 
 #include "apps/moeshift/cli.hpp"
 #include "apps/moeshift/common_options.hpp"
@@ -67,7 +70,29 @@ bool contains(std::span<const std::string> words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-ExitCode run_command(const std::vector<std::string>& argv) {
+/// "used 0.20 s of processors, 15.4 MB of memory".
+std::string resources_used() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return Seconds(static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6);
+  };
+  return fmt::format("used {} of processors, {} of memory",
+                     human(seconds(usage.ru_utime) + seconds(usage.ru_stime)),
+                     human(Bytes(std::int64_t{usage.ru_maxrss} * 1024)));
+}
+
+/// "help plan" as "plan --help".
+std::vector<std::string> without_help_word(const std::vector<std::string>& argv) {
+  if (argv.size() < 3 || argv[1] != "help") return argv;
+  std::vector<std::string> words{argv[0]};
+  words.insert(words.end(), argv.begin() + 2, argv.end());
+  words.emplace_back("--help");
+  return words;
+}
+
+ExitCode run_command(const std::vector<std::string>& given) {
+  const std::vector<std::string> argv = without_help_word(given);
   const std::span<const std::string> words = std::span(argv).subspan(1);
   if (words.empty() || words[0] == "-h" || words[0] == "--help" || words[0] == "help") {
     (words.empty() ? std::cerr : std::cout) << program_help();
@@ -96,7 +121,9 @@ ExitCode run_command(const std::vector<std::string>& argv) {
     return word.starts_with("--format");
   });
   Session session(argv, common);
-  return command->run(session);
+  const ExitCode code = command->run(session);
+  session.detail(resources_used());
+  return code;
 }
 
 int complain(const char* kind, const std::exception& error, ExitCode code) {

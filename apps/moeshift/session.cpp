@@ -115,6 +115,7 @@ std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
   return std::make_unique<HashedInput>(path, state_->bar, [this, path](const std::string& hash) {
     const std::string name = name_of_input(path);
     if (hash.empty()) state_->cut_short = true;
+    detail(fmt::format("read {}, sha256 {}", name, hash));
     for (const InputFile& input : state_->meta.inputs) {
       if (input.path == name && input.sha256 == hash) return;
     }
@@ -195,6 +196,7 @@ void Session::write_file(const std::string& path, const std::function<void(std::
     return;
   }
   write_atomically(path, body);
+  detail("wrote " + path);
 }
 
 void Session::write_envelope(const std::string& path, const Report& report) {
@@ -206,6 +208,10 @@ void Session::say(const std::string& line) {
   if (common_.quiet) return;
   state_->bar.clear();
   std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+void Session::detail(const std::string& line) {
+  if (common_.verbose) say("moeshift: " + line);
 }
 
 void Session::warn(const std::string& line) {

@@ -71,6 +71,8 @@ class Session {
   /// Talk: to stderr, silent under --quiet.
   void say(const std::string& line);
   void warn(const std::string& line);
+  /// Under --verbose only.
+  void detail(const std::string& line);
 
   [[nodiscard]] ResultMeta meta() const;
 

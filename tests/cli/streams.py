@@ -96,6 +96,12 @@ class Streams(CliTest):
     def test_quiet_silences_standard_error(self):
         self.assertEqual(self.good("plan", self.trace(), *SHAPE, "-q").err, "")
 
+    def test_verbose_names_what_was_read_and_written_and_what_it_took(self):
+        lines = self.good("plan", self.trace(), *SHAPE, "-v", "-o", "plan.json").err.splitlines()
+        self.assertRegex(lines[0], r"^moeshift: read trace.jsonl, sha256 [0-9a-f]{64}$")
+        self.assertEqual(lines[1], "moeshift: wrote plan.json")
+        self.assertRegex(lines[2], r"^moeshift: used .* of processors, .* of memory$")
+
     def test_nothing_but_the_answer_is_printed_on_standard_output(self):
         json.loads(self.good("compare", self.trace(), *SHAPE, "--policies", "static,snake",
                              "--format", "json", "-v").out)

@@ -34,6 +34,10 @@ class Usage(CliTest):
                 self.assertIn("example:\n  ", full)
                 self.assertIn(f"moeshift {name}", full.split("example:\n")[1])
 
+    def test_help_of_a_command_is_its_full_help(self):
+        self.assertEqual(self.good("help", "trace", "info").out, self.good("trace", "info", "--help").out)
+        self.refused("help", "plna", says="did you mean 'plan'?")
+
     def test_no_line_of_any_help_but_the_example_is_wider_than_80_columns(self):
         helps = [self.good("--help").out]
         helps += [self.good(*name.split(), "--help").out.split("example:")[0]

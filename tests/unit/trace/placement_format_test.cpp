@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/trace/npy.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -50,6 +51,33 @@ TEST_CASE("every placement format gives back the placement that it was given") {
     CHECK(again.placement == placement);
     CHECK(again.layer_ids.empty());
   }
+}
+
+TEST_CASE("a NumPy table of ranks and a pattern of zeros and ones are the same placement") {
+  const auto array = [](std::vector<std::size_t> shape, const std::vector<std::int64_t>& items) {
+    std::string bytes = npy_header(shape);
+    for (const std::int64_t item : items) append_npy_item(bytes, item);
+    return bytes;
+  };
+  // Two layers, two ranks: {0,1},{2,0} and {1,2},{0,-1}.
+  const Placement flat = read(array({2, 4}, {0, 1, 2, 0, 1, 2, 0, -1}), {3, 2}).placement;
+  const Placement table = read(array({2, 2, 2}, {0, 1, 2, 0, 1, 2, 0, -1}), {3, {}}).placement;
+  CHECK(table == flat);
+  const Placement pattern =
+      read(array({2, 2, 3}, {1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 0, 0}), {}).placement;
+  CHECK(pattern.ranks() == 2);
+  CHECK(pattern.experts() == 3);
+  const auto ids = [&](std::size_t layer) {
+    std::vector<std::int64_t> row;
+    for (const ExpertId e : pattern.layer(LayerId(layer))) {
+      row.push_back(e.is_none() ? -1 : std::int64_t{e.value()});
+    }
+    return row;
+  };
+  CHECK(ids(0) == std::vector<std::int64_t>{0, 1, 0, 2});
+  CHECK(ids(1) == std::vector<std::int64_t>{1, 2, 0, -1});
+  CHECK_THROWS_AS(read(array({2, 2, 2}, {0, 1, 2, 0, 1, 2, 0, 9}), {3, {}}), InputError);
+  CHECK_THROWS_AS(read(array({4}, {0, 1, 2, 0}), {3, 2}), InputError);
 }
 
 TEST_CASE("slots that hold nothing survive a round trip") {
