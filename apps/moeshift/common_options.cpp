@@ -13,7 +13,8 @@ void declare_common(OptionSet& options, CommonOptions& common) {
                  "file for the answer; '-' is standard output. A file gets JSON unless --format or "
                  "its ending (.csv, .md, .txt) says otherwise");
   options.flag("-q,--quiet", common.quiet, "no talk on standard error");
-  options.flag("-v,--verbose", common.verbose, "on standard error: files read and written, time and memory used");
+  options.flag("-v,--verbose", common.verbose,
+               "on standard error: files read and written, time and memory used");
   options.choice("--color", common.color, {"auto", "always", "never"}, "colour on terminals");
   options.option("--seed", common.seed, "seed of everything random");
   options.option("--threads", common.threads, "threads to use; 0 = all");

@@ -43,7 +43,7 @@ Table summary_table(const Balance& balance, double plan_seconds) {
            {Cell::text("balancedness_vllm"), Cell::decimal(balance.balancedness_vllm, 4),
             Cell::text("sum over layers of mean / sum of busiest rank load")},
            {Cell::text("imbalance_trtllm"), Cell::decimal(balance.imbalance_trtllm, 4),
-            Cell::text("mean over layers of (busiest - mean) / mean rank load")},
+            Cell::text("mean over layers of busiest / mean rank load - 1")},
            {Cell::text("peak_load"), Cell::decimal(balance.peak_load, 0),
             Cell::text("tokens of the busiest rank, summed over layers")},
            {Cell::text("gap_mean"), Cell::percent(balance.gap_mean, 2),
