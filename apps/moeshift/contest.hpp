@@ -2,6 +2,7 @@
 // Several policies on equal terms: what `compare` asks of each of them.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "moeshift/core/progress.hpp"
 #include "moeshift/core/units.hpp"
 #include "moeshift/cost/balance.hpp"
+#include "moeshift/cost/dispatch.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/model/placement.hpp"
@@ -18,29 +20,40 @@
 
 namespace moeshift::cli {
 
-/// Everything that is the same for all policies.
+/// Everything that is the same for all policies of one setting.
 ///
 /// The experts move away from `from`; without it from what the policy itself makes of `before`;
 /// without both from an engine's initial map (policy `static`).
 struct Contest {
-  PlanProblem train;  ///< what they plan on
-  LoadMatrix test;    ///< held-out loads that judge them
+  PlanProblem train;             ///< what they plan on; a replay fills loads and samples by itself
+  std::vector<LoadMatrix> test;  ///< held-out windows that judge them, in the order of time
   std::optional<LoadMatrix> before;
   std::optional<Placement> from;
   std::optional<Cluster> cluster;     ///< with `expert_bytes`: the move is priced
   std::optional<Bytes> expert_bytes;  ///< absent: transfers are counted, bytes are not
+  DispatchOptions dispatch = {};
 };
 
-/// What one policy came to.
+/// What one policy came to under one setting.
 struct ContestRow {
   std::string policy;
-  RankLoads train_loads;  ///< under the new placement
-  RankLoads test_loads;
-  Balance train;  ///< filled by `judge`, as is `test`
-  Balance test;
-  TransferTotals totals;  ///< bytes only with Contest::expert_bytes
+  std::string setting;  ///< what else tells the row from others: "288 slots"; may be empty
+  std::size_t slots = 0;
+  std::string planned_on;          ///< "steps 0:4", "the 2 windows before"
+  RankLoads train_loads;           ///< under the new placement; empty after a replay
+  RankLoads test_loads;            ///< of all held-out windows together; empty after a replay
+  std::vector<double> scores;      ///< balancedness of every held-out window
+  Balance train;                   ///< filled by `judge`, or by the replay as a mean over windows
+  Balance test;                    ///< likewise
+  std::size_t rearrangements = 1;  ///< that the figures below are means of
+  double transfers = 0;            ///< all layers together
+  double transfers_beyond_node = 0;
+  std::array<double, kLinkClasses> bytes_by_link{};  ///< only with Contest::expert_bytes
   std::optional<Seconds> predicted;
   Seconds planning;
+
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] double bytes_beyond_node() const;
 };
 
 /// Plans the previous placement, plans on the training loads from there, schedules and prices the
@@ -48,8 +61,16 @@ struct ContestRow {
 [[nodiscard]] ContestRow try_policy(const Contest& contest, const std::string& policy,
                                     const Planner& planner, Threads threads, Progress& progress);
 
-/// Fills `train` and `test` of every row. All rows are held against the same lower bounds: the
-/// tightest that the best of them certifies.
+/// Rolling origin: after every window t >= `start` - 1 the policy plans on the last `history`
+/// windows, from where its experts are; window t + 1 judges. The first plan, away from the initial
+/// map, counts as a move only when it is the only one.
+/// @param start windows that nobody is judged on; >= history of every row that is compared.
+[[nodiscard]] ContestRow replay_policy(const Contest& contest, const std::string& policy,
+                                       const Planner& planner, std::size_t history,
+                                       std::size_t start, Progress& progress);
+
+/// Fills `train` and `test` of rows of one contest. All are held against the same lower bounds:
+/// the tightest that the best of them certifies.
 void judge(const Contest& contest, Threads threads, std::vector<ContestRow>& rows);
 
 }  // namespace moeshift::cli

@@ -84,6 +84,18 @@ void add_round_tables(std::vector<Table>& tables, const Wave& wave, bool inside,
   }
 }
 
+IdMatrix<RankId, RankId, Bytes> traffic_of(const TransferPlan& plan) {
+  IdMatrix<RankId, RankId, Bytes> traffic(plan.ranks, plan.ranks);
+  for (const LayerMoves& layer : plan.layers) {
+    for (const Wave& wave : layer.waves) {
+      for (const Transfer& t : wave.transfers) {
+        traffic(t.source, t.destination) += plan.expert_bytes;
+      }
+    }
+  }
+  return traffic;
+}
+
 }  // namespace
 
 Json transfers_json(const TransferTotals& totals) {
@@ -189,15 +201,19 @@ std::vector<Table> round_tables(const Wave& wave, std::size_t number) {
   return tables;
 }
 
-void write_traffic_matrix(std::ostream& out, const TransferPlan& plan) {
-  IdMatrix<RankId, RankId, Bytes> traffic(plan.ranks, plan.ranks);
-  for (const LayerMoves& layer : plan.layers) {
-    for (const Wave& wave : layer.waves) {
-      for (const Transfer& t : wave.transfers) {
-        traffic(t.source, t.destination) += plan.expert_bytes;
-      }
-    }
+Json traffic_json(const TransferPlan& plan) {
+  const IdMatrix<RankId, RankId, Bytes> traffic = traffic_of(plan);
+  Json rows = Json::array();
+  for (const RankId source : traffic.row_ids()) {
+    Json row = Json::array();
+    for (const Bytes bytes : traffic.row(source)) row.push_back(bytes.count());
+    rows.push_back(std::move(row));
   }
+  return rows;
+}
+
+void write_traffic_matrix(std::ostream& out, const TransferPlan& plan) {
+  const IdMatrix<RankId, RankId, Bytes> traffic = traffic_of(plan);
   for (const RankId source : traffic.row_ids()) {
     for (const RankId destination : traffic.column_ids()) {
       out << (destination.index() == 0 ? "" : " ") << traffic(source, destination).count();

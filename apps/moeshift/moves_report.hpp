@@ -30,6 +30,9 @@ namespace moeshift::cli {
 /// port class; "17>5" is expert 17 to rank 5, "*17>5" hands on what was just received.
 [[nodiscard]] std::vector<Table> round_tables(const Wave& wave, std::size_t number);
 
+/// [source][destination] bytes of the whole rearrangement.
+[[nodiscard]] nlohmann::ordered_json traffic_json(const TransferPlan& plan);
+
 /// Writes the square matrix that nccl-tests' alltoallv_perf reads: row = source, column =
 /// destination, bytes of the whole rearrangement.
 void write_traffic_matrix(std::ostream& out, const TransferPlan& plan);

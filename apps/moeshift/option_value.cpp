@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/option_value.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -68,6 +69,20 @@ Bytes parse_bytes(const std::string& option, const std::string& word) {
     return Bytes(std::llround(bytes));
   }
   expected(option, kExpectation, word);
+}
+
+std::vector<std::size_t> parse_counts(const std::string& option,
+                                      const std::vector<std::string>& words) {
+  std::vector<std::size_t> counts;
+  for (const std::string& word : words) {
+    const std::size_t count = parse_count(option, word);
+    if (count == 0) throw InputError(option, "expected numbers of at least 1, got '0'");
+    if (std::find(counts.begin(), counts.end(), count) != counts.end()) {
+      throw InputError(option, fmt::format("{} is named twice", count));
+    }
+    counts.push_back(count);
+  }
+  return counts;
 }
 
 }  // namespace moeshift::cli

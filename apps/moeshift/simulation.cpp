@@ -44,8 +44,16 @@ ServingMachine load_serving(Session& session, const std::string& name_or_path) {
   return read_serving_machine(JsonReader(document, Session::name_of_input(path)));
 }
 
+/// A trace may hold some of the model's layers, if it says which.
 void check_agreement(const MoeModel& model, const TraceHeader& trace) {
-  if (model.num_layers == trace.num_layers && model.num_experts == trace.num_experts) return;
+  const auto known = [&](std::int64_t id) {
+    return std::find(model.layer_ids.begin(), model.layer_ids.end(), id) != model.layer_ids.end();
+  };
+  const bool some = !trace.layer_ids.empty() &&
+                    std::all_of(trace.layer_ids.begin(), trace.layer_ids.end(), known);
+  if (model.num_experts == trace.num_experts && (model.num_layers == trace.num_layers || some)) {
+    return;
+  }
   throw InputError("--model", fmt::format("{} has {} layers x {} experts, the trace {} x {}",
                                           model.name, model.num_layers, model.num_experts,
                                           trace.num_layers, trace.num_experts));

@@ -13,14 +13,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json bytes_json(const BytesByLink& bytes) {
-  Json json = Json::object();
-  for (std::size_t link = 1; link < kLinkClasses; ++link) {
-    json[std::string(name_of(static_cast<LinkClass>(link)))] = bytes[link].count();
-  }
-  return json;
-}
-
 Json decisions_json(const DecisionCounts& decisions) {
   return {{"due", decisions.due},
           {"postponed", decisions.postponed},
@@ -53,6 +45,14 @@ Bytes sum_of(const BytesByLink& bytes) {
 }
 
 }  // namespace
+
+Json bytes_json(const BytesByLink& bytes) {
+  Json json = Json::object();
+  for (std::size_t link = 1; link < kLinkClasses; ++link) {
+    json[std::string(name_of(static_cast<LinkClass>(link)))] = bytes[link].count();
+  }
+  return json;
+}
 
 Json to_json(const LaneResult& lane) {
   const LatencyHistogram& times = lane.step_times;

@@ -16,7 +16,8 @@ class CompareCommand(CliTest):
         self.assertEqual(list(rows), ["snake", "static"])
         self.assertEqual(list(rows["snake"]),
                          ["policy", "train", "test", "transfers_per_layer", "inter_node_transfers_per_layer",
-                          "bytes_by_link", "predicted_seconds", "plan_seconds"])
+                          "bytes_by_link", "predicted_seconds", "plan_seconds", "name", "slots", "planned_on",
+                          "held_out", "difference", "pareto"])
         self.assertEqual(list(rows["snake"]["bytes_by_link"]), ["intra_node", "inter_node", "inter_rack"])
         self.assertGreater(rows["snake"]["predicted_seconds"], 0)
 

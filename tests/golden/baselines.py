@@ -18,6 +18,8 @@ from cli import CliTest  # noqa: E402
 
 FULL = ("--ranks", 32, "--slots", 288, "--cluster", "hgx_h200", "--model", "deepseek_v3_fp8")
 SMALL = ("--ranks", 8, "--slots", 72, "--nodes", 2)
+SERVED = ("--tokens-per-step", 65536, "--repeat", 25)
+SERVING = "0.0001%"  # step times add up more sums
 NO_BASELINE = {"plan_seconds", "moves_tried", "plan_hash",  # measured, or free to change
                "measured_seconds", "payload_bytes_per_second", "facts", "rearrangements"}
 ROUNDING = "0.0000001%"  # sums of doubles may differ in the last digits between compilers
@@ -112,6 +114,32 @@ class Baselines(CliTest):
         self.held("compare_decode", ("compare", cli.MOE64_LIKE, *SMALL, "--policies", "static,deepseek,snake",
                                      "--previous", "0:10", "--train", "10:20", "--test", "20:40"),
                   [f"rows.*.test.balancedness={ROUNDING}", f"rows.*.transfers_per_layer={ROUNDING}"])
+
+    def test_policies_replay_the_shipped_decode_trace_as_before(self):
+        self.held("compare_replay_decode", ("compare", cli.MOE64_LIKE, *SMALL, "--policies", "static,deepseek,snake",
+                                            "--replay", "--window", 4, "--history", "1,4"),
+                  [f"rows.*.test.balancedness={ROUNDING}", f"rows.*.transfers_per_layer={ROUNDING}",
+                   f"rows.*.held_out.balancedness_worst={ROUNDING}", "best.name=0"])
+
+    def test_the_shipped_prefill_trace_is_served_as_before(self):
+        self.held("simulate_prefill", ("simulate", cli.DEEPSEEK_LIKE, *FULL, *SERVED, "--policy", "deepseek",
+                                       "--interval", 50),
+                  [f"throughput_tokens_per_second={SERVING}", f"step_seconds.*={SERVING}",
+                   f"transfer_seconds.*={SERVING}", "bytes_by_link.*=0", "vs_static.throughput_ratio=" + SERVING],
+                  {"rearrangements"})
+
+    def test_settings_are_swept_on_the_shipped_prefill_trace_as_before(self):
+        self.held("sweep_prefill", ("sweep", cli.DEEPSEEK_LIKE, *FULL[4:], *SERVED, "--policies", "deepseek",
+                                    "--ranks", "32", "--slots", "256,288", "--interval", "25,100"),
+                  ["best.name=0", f"rows.*.throughput_tokens_per_second={SERVING}",
+                   f"rows.*.step_seconds.p99={SERVING}", "rows.*.bytes_by_link.*=0",
+                   "rows.*.expert_bytes_per_rank=0"])
+
+    def test_the_shipped_prefill_trace_gets_the_same_verdict_as_before(self):
+        self.held("diagnose_prefill", ("diagnose", cli.DEEPSEEK_LIKE, *FULL, *SERVED, "--policy", "deepseek"),
+                  ["advice.verdict=0", "advice.interval_steps=0", f"advice.saving_share={SERVING}",
+                   f"backtest.*.step_seconds.*={SERVING}", f"drift.lags.*.variation={ROUNDING}",
+                   f"imbalance.ranks_now={ROUNDING}"])
 
     def test_a_baseline_that_is_better_than_the_result_fails(self):
         """The checks above can fail."""

@@ -24,5 +24,8 @@ std::unique_ptr<Command> make_completion();
 [[nodiscard]] std::unique_ptr<Command> make_execute();
 [[nodiscard]] std::unique_ptr<Command> make_backends();
 [[nodiscard]] std::unique_ptr<Command> make_simulate();
+[[nodiscard]] std::unique_ptr<Command> make_sweep();
+[[nodiscard]] std::unique_ptr<Command> make_diagnose();
+[[nodiscard]] std::unique_ptr<Command> make_report();
 
 }  // namespace moeshift::cli

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift compare: several policies plan on the same steps and are judged on others.
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,10 @@
 
 #include "apps/moeshift/commands/commands.hpp"
 #include "apps/moeshift/contest.hpp"
+#include "apps/moeshift/contest_report.hpp"
+#include "apps/moeshift/contest_windows.hpp"
+#include "apps/moeshift/except_options.hpp"
+#include "apps/moeshift/option_value.hpp"
 #include "apps/moeshift/planning.hpp"
 #include "apps/moeshift/session.hpp"
 
@@ -27,107 +32,77 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json bytes_by_link(const Contest& contest, const TransferTotals& totals) {
-  if (!contest.expert_bytes) return {};
-  Json json = Json::object();
-  for (const LinkClass link :
-       {LinkClass::kIntraNode, LinkClass::kInterNode, LinkClass::kInterRack}) {
-    json[std::string(name_of(link))] = totals.bytes_by_link[static_cast<std::size_t>(link)].count();
-  }
-  return json;
-}
-
-/// Of a total over links, the part that leaves the node.
-template <class T>
-T beyond_node(const std::array<T, kLinkClasses>& by_link) {
-  return by_link[static_cast<std::size_t>(LinkClass::kInterNode)] +
-         by_link[static_cast<std::size_t>(LinkClass::kInterRack)];
-}
-
-double per_layer(const Contest& contest, std::size_t count) {
-  return static_cast<double>(count) / static_cast<double>(contest.train.layers());
-}
-
-Json row_json(const Contest& contest, const ContestRow& row) {
-  return {{"policy", row.policy},
-          {"train", to_json(row.train)},
-          {"test", to_json(row.test)},
-          {"transfers_per_layer", per_layer(contest, row.totals.transfers)},
-          {"inter_node_transfers_per_layer",
-           per_layer(contest, beyond_node(row.totals.transfers_by_link))},
-          {"bytes_by_link", bytes_by_link(contest, row.totals)},
-          {"predicted_seconds", row.predicted ? Json(row.predicted->count()) : Json()},
-          {"plan_seconds", row.planning.count()}};
-}
-
-Table table_of(const Contest& contest, const std::vector<ContestRow>& rows) {
-  Table table{"",
-              {"policy", "train", "test", "moves", "inter", "inter bytes", "predicted", "planning"},
-              {}};
-  for (const ContestRow& row : rows) {
-    table.rows.push_back(
-        {Cell::text(row.policy), Cell::decimal(row.train.balancedness, 4),
-         Cell::decimal(row.test.balancedness, 4),
-         Cell::decimal(per_layer(contest, row.totals.transfers), 1),
-         Cell::decimal(per_layer(contest, beyond_node(row.totals.transfers_by_link)), 1),
-         contest.expert_bytes ? Cell::bytes(beyond_node(row.totals.bytes_by_link)) : Cell::empty(),
-         row.predicted ? Cell::seconds(*row.predicted) : Cell::empty(),
-         Cell::seconds(row.planning)});
-  }
-  return table;
-}
-
-/// The windows that take part, with the halves of the trace where none were asked for.
-struct Windows {
-  LoadWindow train;
-  LoadWindow test;
-  std::optional<LoadWindow> previous;
-};
-
-LoadWindow part_of(const LoadWindow& whole, std::size_t first, std::size_t last) {
-  LoadWindow part{.header = whole.header, .loads = {}, .steps = {}, .labels = {}};
-  for (std::size_t i = first; i < last; ++i) {
-    part.loads.push_back(whole.loads[i]);
-    part.steps.push_back(whole.steps[i]);
-    part.labels.push_back(whole.labels[i]);
-  }
-  return part;
-}
-
 class Compare final : public Command {
  public:
   void declare(Options& options) override {
     options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
     options.list("--policies", policies_, "who takes part; see `moeshift policies`");
     options.require_last();
-    shape_.declare(options);
-    options.option("--train", train_,
-                   "steps to plan on, first:last (last not included); default: the first half");
+    ExceptOptions once(options, {"--slots"});
+    shape_.declare(once);
+    options.list("--slots", slots_, "physical slots per layer over all ranks, e.g. 256,288,320");
+    options.require_last();
+    options.list("--train", train_,
+                 "steps to plan on, first:last (last not included), several for several settings; "
+                 "default: the first half");
     options.option("--test", test_, "held-out steps to judge on; default: the second half");
     options.option("--previous", previous_,
                    "steps on which each policy planned the placement that it now moves away from; "
                    "default: all start from the initial map of an engine (policy static)");
     options.option("--from", from_, "or the placement (plan file) that all move away from");
+    options.flag("--replay", replay_,
+                 "plan again after every window, on the past alone; the next window judges");
+    options.option("--window", window_, "replay: steps per window");
+    options.list("--history", history_, "replay: windows to plan on, e.g. 1,4,16; default: 1");
+    options.choice("--dispatch", dispatch_, {"even", "nearest", "random", "lp"},
+                   "how replicas share their expert's tokens when a placement is scored");
+    options.option("--reference", reference_,
+                   "policy that the others are compared with; default: static, else the first");
     declare_policy_options(options, policy_options_);
   }
 
   ExitCode run(Session& session) override {
+    check_options();
     prepare(session);
     const std::vector<std::unique_ptr<Planner>> planners = make_planners();
-    const Windows windows = read_windows(session);
-    const Contest contest = set_up(session, windows);
-    std::vector<ContestRow> rows;
-    for (std::size_t i = 0; i < planners.size(); ++i) {
-      session.progress().update("policies", i, planners.size());
-      rows.push_back(
-          try_policy(contest, policies_[i], *planners[i], session.threads(), session.progress()));
-    }
-    judge(contest, session.threads(), rows);
-    session.emit(make_report(contest, windows, rows));
+    const ContestWindows windows = read_windows(session);
+    const std::vector<ContestRow> rows = replay_ ? replayed_rows(session, windows, planners)
+                                                 : rows_of_settings(session, windows, planners);
+    const Standings standings = standings_of(rows, reference_row(rows), session.seed());
+    session.emit(make_report(session, windows, rows, standings));
     return ExitCode::kGood;
   }
 
  private:
+  void check_options() {
+    slot_counts_ = parse_counts("--slots", slots_);
+    if (history_.empty()) history_ = {"1"};
+    history_counts_ = parse_counts("--history", history_);
+    if (window_ == 0) throw InputError("--window", "expected at least 1");
+    if (replay_ && (!train_.empty() || test_ || previous_)) {
+      throw InputError("--replay",
+                       "expected no --train, --test or --previous: every window is "
+                       "held out once");
+    }
+    if (train_.empty() == test_.has_value()) {
+      throw InputError(test_ ? "--train" : "--test", "expected --train and --test together");
+    }
+    if (previous_ && from_) throw InputError("--from", "expected either --from or --previous");
+    if (from_ && slot_counts_.size() > 1) {
+      throw InputError("--from", "a placement has one number of slots; expected one in --slots");
+    }
+    const bool known = std::count(policies_.begin(), policies_.end(), reference_.value_or("")) > 0;
+    if (reference_ && !known) {
+      throw InputError("--reference", fmt::format("'{}' takes no part", *reference_));
+    }
+  }
+
+  [[nodiscard]] PlanShape shape_with(std::size_t slots) const {
+    PlanShape shape = shape_;
+    shape.slots = slots;
+    return shape;
+  }
+
   /// What a budget in bytes means to the policies.
   void prepare(Session& session) {
     if (shape_.model) {
@@ -149,57 +124,130 @@ class Compare final : public Command {
     return planners;
   }
 
-  Windows read_windows(Session& session) const {
-    if (train_.has_value() != test_.has_value()) {
-      throw InputError(train_ ? "--test" : "--train", "expected --train and --test together");
-    }
-    if (previous_ && from_) throw InputError("--from", "expected either --from or --previous");
-    std::vector<StepRange> ranges = {parse_step_range(train_.value_or(":"), "--train")};
-    if (test_) ranges.push_back(parse_step_range(*test_, "--test"));
-    if (previous_) ranges.push_back(parse_step_range(*previous_, "--previous"));
+  [[nodiscard]] ContestWindows read_windows(Session& session) const {
     const std::unique_ptr<std::istream> in = session.open_input(trace_);
-    std::vector<LoadWindow> read = load_windows(*in, Session::name_of_input(trace_), ranges);
-    Windows windows{.train = std::move(read[0]), .test = {}, .previous = {}};
-    if (previous_) windows.previous = std::move(read.back());
-    if (test_) {
-      windows.test = std::move(read[1]);
-    } else {
-      split(session, windows);
+    ContestWindows windows =
+        load_contest_windows(*in, Session::name_of_input(trace_),
+                             {.train = train_, .test = test_, .previous = previous_}, !replay_);
+    if (!replay_ && windows.test.loads.size() == 1 && windows.train.size() == 1 &&
+        windows.train.front().steps == windows.test.steps && train_.empty()) {
+      session.warn("the trace has one step: policies are judged on what they planned on");
     }
     return windows;
   }
 
-  /// The first half of the steps to plan on, the second to judge on.
-  static void split(Session& session, Windows& windows) {
-    const std::size_t steps = windows.train.loads.size();
-    if (steps < 2) {
-      session.warn("the trace has one step: policies are judged on what they planned on");
-      windows.test = windows.train;
-      return;
-    }
-    windows.test = part_of(windows.train, steps / 2, steps);
-    windows.train = part_of(windows.train, 0, steps / 2);
-  }
-
-  Contest set_up(Session& session, const Windows& windows) const {
-    const TraceHeader& header = windows.train.header;
-    Contest contest{.train = {.load = sum_of(windows.train.loads),
-                              .samples = windows.train.loads,
-                              .topology = shape_.topology(session),
-                              .slots = shape_.slots,
-                              .expert_groups = shape_.expert_groups(session, header),
+  Contest set_up(Session& session, const ContestWindows& windows, std::size_t slots) const {
+    const TraceHeader& header = windows.test.header;
+    const PlanShape shape = shape_with(slots);
+    Contest contest{.train = {.load = {},
+                              .topology = shape.topology(session),
+                              .slots = slots,
+                              .expert_groups = shape.expert_groups(session, header),
                               .seed = session.seed()},
-                    .test = sum_of(windows.test.loads),
+                    .test = windows.test.loads,
                     .before = {},
                     .from = {},
-
                     .cluster = {},
-                    .expert_bytes = {}};
+                    .expert_bytes = {},
+                    .dispatch = {.rule = parse_dispatch_rule(dispatch_), .seed = session.seed()}};
     if (windows.previous) contest.before = sum_of(windows.previous->loads);
     if (shape_.cluster) contest.cluster = session.load_cluster(*shape_.cluster);
     if (shape_.model) contest.expert_bytes = policy_options_.expert_bytes;
     if (from_) contest.from = read_from(session, header);
     return contest;
+  }
+
+  /// Every policy under every number of slots and every training window; one after another, each
+  /// with all threads, so that planning times mean what `plan` means by them.
+  [[nodiscard]] std::vector<ContestRow> rows_of_settings(
+      Session& session, const ContestWindows& windows,
+      const std::vector<std::unique_ptr<Planner>>& planners) const {
+    std::vector<ContestRow> all;
+    const std::size_t total = slot_counts_.size() * windows.train.size() * planners.size();
+    for (const std::size_t slots : slot_counts_) {
+      Contest contest = set_up(session, windows, slots);
+      for (std::size_t w = 0; w < windows.train.size(); ++w) {
+        contest.train.load = sum_of(windows.train[w].loads);
+        contest.train.samples = windows.train[w].loads;
+        std::vector<ContestRow> rows;
+        for (std::size_t i = 0; i < planners.size(); ++i) {
+          session.progress().update("policies", all.size() + i, total);
+          rows.push_back(try_policy(contest, policies_[i], *planners[i], session.threads(),
+                                    session.progress()));
+          const std::string steps = train_.empty() ? "the first half" : "steps " + train_[w];
+          rows.back().planned_on = steps;
+          rows.back().setting = setting_text(slots, windows.train.size() > 1 ? steps : "");
+        }
+        judge(contest, session.threads(), rows);
+        std::move(rows.begin(), rows.end(), std::back_inserter(all));
+      }
+    }
+    return all;
+  }
+
+  /// Every policy under every number of slots and every history, side by side.
+  [[nodiscard]] std::vector<ContestRow> replayed_rows(
+      Session& session, const ContestWindows& windows,
+      const std::vector<std::unique_ptr<Planner>>& planners) const {
+    const std::size_t start = *std::max_element(history_counts_.begin(), history_counts_.end());
+    std::vector<Contest> contests;
+    for (const std::size_t slots : slot_counts_) {
+      contests.push_back(set_up(session, windows, slots));
+      contests.back().test = joined(windows.test.loads, window_);
+    }
+    const std::size_t count = contests.front().test.size();
+    if (count <= start) {
+      throw InputError("--history", fmt::format("expected fewer than the {} windows of {} steps",
+                                                count, window_));
+    }
+    const std::vector<ReplayJob> jobs = replay_jobs(contests.size());
+    std::vector<ContestRow> rows(jobs.size());
+    parallel_for(rows.size(), session.threads(), [&](std::size_t i) {
+      const auto [slots, history, policy] = jobs[i];
+      rows[i] = replay_policy(contests[slots], policies_[policy], *planners[policy],
+                              history_counts_[history], start, session.progress());
+      const std::string text = windows_text(history_counts_[history]);
+      const bool told_apart = history_counts_.size() > 1 && policies_[policy] != "static";
+      rows[i].planned_on = fmt::format("the last {}", text);
+      rows[i].setting = setting_text(slot_counts_[slots], told_apart ? text : "");
+    });
+    return rows;
+  }
+
+  struct ReplayJob {
+    std::size_t slots, history, policy;  ///< indices
+  };
+
+  /// `static` does not look at the past: once is enough.
+  [[nodiscard]] std::vector<ReplayJob> replay_jobs(std::size_t slot_counts) const {
+    std::vector<ReplayJob> jobs;
+    for (std::size_t slots = 0; slots < slot_counts; ++slots) {
+      for (std::size_t history = 0; history < history_counts_.size(); ++history) {
+        for (std::size_t policy = 0; policy < policies_.size(); ++policy) {
+          if (policies_[policy] == "static" && history > 0) continue;
+          jobs.push_back({slots, history, policy});
+        }
+      }
+    }
+    return jobs;
+  }
+
+  [[nodiscard]] std::string windows_text(std::size_t count) const {
+    const std::size_t steps = count * window_;
+    return fmt::format("{} step{}", steps, steps == 1 ? "" : "s");
+  }
+
+  [[nodiscard]] std::string setting_text(std::size_t slots, const std::string& planned_on) const {
+    std::string text = slot_counts_.size() > 1 ? fmt::format("{} slots", slots) : "";
+    if (!text.empty() && !planned_on.empty()) text += ", ";
+    return text + planned_on;
+  }
+
+  [[nodiscard]] std::size_t reference_row(const std::vector<ContestRow>& rows) const {
+    const std::string wanted = reference_.value_or("static");
+    const auto found = std::find_if(rows.begin(), rows.end(),
+                                    [&](const ContestRow& row) { return row.policy == wanted; });
+    return found == rows.end() ? 0 : static_cast<std::size_t>(found - rows.begin());
   }
 
   [[nodiscard]] Placement read_from(Session& session, const TraceHeader& header) const {
@@ -215,48 +263,78 @@ class Compare final : public Command {
   }
 
   [[nodiscard]] std::string previous_text() const {
+    if (replay_) return "the window before";
     if (from_) return *from_;
     return previous_ ? "each policy's own plan on steps " + *previous_ : "the initial map";
   }
 
-  [[nodiscard]] Report make_report(const Contest& contest, const Windows& windows,
-                                   const std::vector<ContestRow>& rows) const {
+  [[nodiscard]] Report make_report(Session& session, const ContestWindows& windows,
+                                   const std::vector<ContestRow>& rows,
+                                   const Standings& standings) const {
+    const TraceHeader& header = windows.test.header;
+    const Topology topology = shape_with(slot_counts_.front()).topology(session);
+    const bool with_bytes = shape_.model.has_value();
     Report report("compare");
-    Json json = Json::array();
-    for (const ContestRow& row : rows) json.push_back(row_json(contest, row));
-    report.result() = {{"train_steps", windows.train.steps},
-                       {"test_steps", windows.test.steps},
-                       {"previous", previous_text()},
-                       {"ranks", contest.train.topology.ranks()},
-                       {"nodes", contest.train.topology.nodes()},
-                       {"slots", contest.train.slots},
-                       {"rows", std::move(json)}};
-    report.note(
-        fmt::format("{} layers x {} experts -> {} slots on {} ranks, {} nodes; {} steps to plan "
-                    "on, {} to judge",
-                    contest.train.layers(), contest.train.experts(), contest.train.slots,
-                    contest.train.topology.ranks(), contest.train.topology.nodes(),
-                    windows.train.steps.size(), windows.test.steps.size()));
-    report.table(table_of(contest, rows));
-    const auto best =
-        std::max_element(rows.begin(), rows.end(), [](const ContestRow& a, const ContestRow& b) {
-          return a.test.balancedness < b.test.balancedness;
-        });
-    report.note(
-        fmt::format("best on held-out steps: {}. train, test: balancedness there; moves, "
-                    "inter: transfers per layer, all and between nodes, from {}; predicted: "
-                    "time of the whole rearrangement",
-                    best->policy, previous_text()));
+    Json train = Json::array();
+    if (windows.train.size() == 1) train = windows.train.front().steps;
+    report.result() = {
+        {"answer", verdict_of(rows, standings)},
+        {"train_steps", std::move(train)},
+        {"test_steps", windows.test.steps},
+        {"previous", previous_text()},
+        {"ranks", topology.ranks()},
+        {"nodes", topology.nodes()},
+        {"slots", slot_counts_.size() == 1 ? Json(slot_counts_.front()) : Json(slot_counts_)},
+        {"replay", replay_},
+        {"dispatch", dispatch_},
+        {"reference", rows[standings.reference].name()},
+        {"best", best_json(rows, standings)},
+        {"rows", to_json(rows, standings, header.num_layers, with_bytes)}};
+    report.note(fmt::format("{} layers x {} experts -> {} slots on {} ranks, {} nodes; {}",
+                            header.num_layers, header.num_experts, fmt::join(slot_counts_, ", "),
+                            topology.ranks(), topology.nodes(), windows_note(windows, rows)));
+    report.table(contest_table(rows, header.num_layers, with_bytes));
+    report.table(held_out_table(rows, standings));
+    report.note(verdict_of(rows, standings));
+    report.note(legend(rows[standings.reference].name()));
     return report;
+  }
+
+  [[nodiscard]] std::string windows_note(const ContestWindows& windows,
+                                         const std::vector<ContestRow>& rows) const {
+    if (replay_) {
+      return fmt::format("planned again before each of the last {} windows of {} step{}",
+                         rows.front().scores.size(), window_, window_ == 1 ? "" : "s");
+    }
+    std::vector<std::size_t> steps;
+    for (const LoadWindow& window : windows.train) steps.push_back(window.loads.size());
+    return fmt::format("{} steps to plan on, {} to judge", fmt::join(steps, ", "),
+                       windows.test.loads.size());
+  }
+
+  [[nodiscard]] std::string legend(const std::string& reference) const {
+    return fmt::format(
+        "train, test: balancedness there ({} dispatch); moves, inter: transfers per layer{}, all "
+        "and between nodes, from {}; predicted: time of the whole rearrangement; gain: over {}, "
+        "window by window; pareto: nobody is better there with as few transfers",
+        dispatch_, replay_ ? " and window" : "", previous_text(), reference);
   }
 
   std::string trace_;
   std::vector<std::string> policies_;
   PlanShape shape_;
-  std::optional<std::string> train_;
+  std::vector<std::string> slots_;
+  std::vector<std::size_t> slot_counts_;
+  std::vector<std::string> train_;
   std::optional<std::string> test_;
   std::optional<std::string> previous_;
   std::optional<std::string> from_;
+  bool replay_ = false;
+  std::size_t window_ = 1;
+  std::vector<std::string> history_;
+  std::vector<std::size_t> history_counts_;
+  std::string dispatch_ = "even";
+  std::optional<std::string> reference_;
   PolicyOptions policy_options_;
 };
 

@@ -82,6 +82,7 @@ class Moves final : public Command {
                        {"totals", totals_json(plan, cost)},
                        {"plan_hash", plan.hash},
                        {"layers", layers_json(plan, cost)}};
+    if (plan.ranks <= kMostRanksShown) report.result()["traffic_bytes"] = traffic_json(plan);
     report.note(fmt::format("{} on {}: {} layers, {} -> {} ranks, {} nodes, {} per expert",
                             task.model.name, task.cluster.name, plan.layers.size(), plan.old_ranks,
                             plan.new_ranks, task.topology.nodes(), human(plan.expert_bytes)));
@@ -93,6 +94,8 @@ class Moves final : public Command {
     report.table(totals_table(plan, cost));
     return report;
   }
+
+  static constexpr std::size_t kMostRanksShown = 128;  ///< a larger matrix helps nobody
 
   void add_rounds(Report& report, const TransferPlan& plan) const {
     if (*explain_ >= plan.layers.size()) {

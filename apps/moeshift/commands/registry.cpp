@@ -35,6 +35,14 @@ std::span<const CommandEntry> commands() {
        "moeshift simulate trace.jsonl --cluster hgx_h200 --model deepseek_v3_fp8 --ranks 32 "
        "--slots 288 --tokens-per-step 65536 --repeat 1000 --policy deepseek --mode async",
        make_simulate},
+      {"sweep", "which policy, how many slots and ranks, which interval serves this traffic best",
+       "moeshift sweep trace.jsonl --policies deepseek,incremental --ranks 32 --slots 256,288,320 "
+       "--interval 500,1000 --cluster hgx_h200 --model deepseek_v3_fp8 --repeat 1000",
+       make_sweep},
+      {"diagnose", "is rebalancing worth it on this traffic: one page with a verdict",
+       "moeshift diagnose trace.jsonl --cluster hgx_h200 --model deepseek_v3_fp8 --ranks 32 "
+       "--slots 288",
+       make_diagnose},
       {"execute", "perform the rearrangement with real buffers and compare every byte",
        "moeshift execute old.json new.json --cluster host --model deepseek_v3_fp8 --layers 4 "
        "--scale 1/16",
@@ -43,6 +51,8 @@ std::span<const CommandEntry> commands() {
        "moeshift calibrate --backend host --ranks 4 --cluster-file mine.json", make_calibrate},
       {"check", "fail when a result is worse than an earlier one",
        "moeshift check new.json baseline.json --fail-on balancedness=0.5%", make_check},
+      {"report", "results of any commands as one HTML page with charts",
+       "moeshift report plan.json compare.json diagnosis.json -o report.html", make_report},
       {"export", "write a placement in the format of an inference engine",
        "moeshift export plan.json --format vllm -o mapping.jsonl", make_export},
       {"completion", "shell completion or the manual page", "source <(moeshift completion bash)",

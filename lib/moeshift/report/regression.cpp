@@ -24,7 +24,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kSchemaHead = "moeshift.";
 
 /// Parts of a path that say which way it should go; the last part that is known decides.
-constexpr std::array<std::pair<std::string_view, Better>, 28> kKnownParts = {{
+constexpr std::array<std::pair<std::string_view, Better>, 33> kKnownParts = {{
     {"balancedness", Better::kHigher},
     {"balancedness_vllm", Better::kHigher},
     {"payload_bytes_per_second", Better::kHigher},
@@ -32,8 +32,13 @@ constexpr std::array<std::pair<std::string_view, Better>, 28> kKnownParts = {{
     {"verified", Better::kHigher},
     {"gained_seconds", Better::kHigher},
     {"break_even_steps", Better::kLower},
+    {"balancedness_mean", Better::kHigher},
+    {"balancedness_worst", Better::kHigher},
+    {"saving_share", Better::kHigher},
+    {"throughput_ratio", Better::kHigher},
     {"bytes_by_link", Better::kLower},
     {"duplicates", Better::kLower},
+    {"expert_bytes_per_rank", Better::kLower},
     {"gap", Better::kLower},
     {"gap_max", Better::kLower},
     {"gap_mean", Better::kLower},
@@ -193,6 +198,20 @@ std::vector<Gate> default_gates(std::string_view command) {
     return {{"throughput_tokens_per_second", kPercent},
             {"step_seconds.p99", kPercent},
             {"transfer_seconds.exposed", kPercent}};
+  }
+  if (command == "sweep") {
+    return {{"best.name", kExact},
+            {"rows.*.throughput_tokens_per_second", kPercent},
+            {"rows.*.step_seconds.p99", kPercent},
+            {"rows.*.bytes_by_link.*", kPercent},
+            {"rows.*.expert_bytes_per_rank", kExact}};
+  }
+  if (command == "diagnose") {
+    return {{"advice.verdict", kExact},
+            {"advice.interval_steps", kExact},
+            {"advice.saving_share", {.amount = 0.005, .relative = false}},
+            {"backtest.*.step_seconds.mean", kPercent},
+            {"backtest.*.step_seconds.p99", kPercent}};
   }
   return {};
 }
