@@ -84,7 +84,10 @@ std::vector<BacktestLane> backtest(const StepSource& source, const Deployment& d
 std::vector<std::uint64_t> backtest_intervals(std::uint64_t recorded, std::uint64_t repeat,
                                               std::size_t most) {
   std::vector<std::uint64_t> intervals;
-  for (std::uint64_t steps = 1; intervals.empty() || 4 * steps <= recorded; steps *= 2) {
+  constexpr std::uint64_t kMostPlans = 1024;
+  std::uint64_t steps = 1;
+  while (recorded / steps > kMostPlans) steps *= 2;
+  for (; intervals.empty() || 4 * steps <= recorded; steps *= 2) {
     intervals.push_back(steps * repeat);
   }
   if (intervals.size() <= most) return intervals;

@@ -54,7 +54,8 @@ struct BacktestOptions {
                                                  Progress& progress);
 
 /// Intervals worth trying on `recorded` steps of `repeat` forward passes each: powers of two of
-/// recorded steps, at most a quarter of the trace, at most `most` of them, ascending. At least one.
+/// recorded steps, at most a quarter of the trace, at least a 1024th, at most `most` of them,
+/// ascending.
 [[nodiscard]] std::vector<std::uint64_t> backtest_intervals(std::uint64_t recorded,
                                                             std::uint64_t repeat,
                                                             std::size_t most = 5);

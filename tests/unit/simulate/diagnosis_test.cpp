@@ -95,7 +95,7 @@ TEST_CASE("intervals are powers of two of recorded steps up to a quarter of the 
   CHECK(backtest_intervals(8, 1) == std::vector<std::uint64_t>{1, 2});
   CHECK(backtest_intervals(3, 10) == std::vector<std::uint64_t>{10});
   CHECK(backtest_intervals(64, 1) == std::vector<std::uint64_t>{1, 2, 4, 8, 16});
-  CHECK(backtest_intervals(100000, 1, 3) == std::vector<std::uint64_t>{1, 128, 16384});
+  CHECK(backtest_intervals(100000, 1, 3) == std::vector<std::uint64_t>{128, 1024, 16384});
 }
 
 TEST_CASE("the layers that matter are the fewest with most of what can be avoided") {
