@@ -46,7 +46,7 @@ class Diagnose final : public Command {
     Findings findings;
     const std::unique_ptr<Deployment> deployment = observe(session, findings);
     choose_passes(findings, *deployment);
-    const Placement without = placement_without(session, *deployment, findings);
+    const Placement without = placement_without(session, findings);
     look_at_layers(session, *deployment, without, findings);
     run_backtest(session, *deployment, without, findings);
     findings.diagnosis = diagnose(
@@ -86,13 +86,12 @@ class Diagnose final : public Command {
   }
 
   /// Without rebalancing nobody sets slots aside for it.
-  [[nodiscard]] Placement placement_without(Session& session, const Deployment& deployment,
-                                            const Findings& findings) const {
+  [[nodiscard]] Placement placement_without(Session& session, const Findings& findings) const {
     PlanShape shape = shape_;
     if (!initial_) {
       shape.slots = (findings.header.num_experts + shape.ranks - 1) / shape.ranks * shape.ranks;
     }
-    return initial_placement(session, shape, deployment.topology(), findings.header, initial_);
+    return initial_placement(session, shape, findings.header, initial_);
   }
 
   /// A recorded step that no forward pass could hold stands for several.
@@ -148,8 +147,7 @@ class Diagnose final : public Command {
     findings.warm_up = options.warm_up;
     findings.mode = to_string(options.mode);
     const Placement initial =
-        initial_ ? without
-                 : initial_placement(session, shape_, deployment.topology(), findings.header, {});
+        initial_ ? without : initial_placement(session, shape_, findings.header, {});
     OpenTrace trace(session, trace_);
     findings.lanes = backtest(trace.source(), deployment, without, initial, options,
                               serving_.replay_options(session), session.progress());

@@ -178,8 +178,7 @@ class Sweep final : public Command {
     if (point.interval != 0) settings.planner = planners_.at(point.policy);
     const Deployment& deployment = *deployments_.at(point.ranks);
     return {std::move(settings), deployment,
-            initial_placement(session, shape_of(point.ranks, point.slots), deployment.topology(),
-                              header, std::nullopt)};
+            initial_placement(session, shape_of(point.ranks, point.slots), header, std::nullopt)};
   }
 
   void report(Session& session, const std::vector<SweepRow>& rows) const {
