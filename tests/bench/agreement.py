@@ -67,12 +67,13 @@ def main():
             cluster = "host"
     model = scaled_model(folder, options.scale)
     shape = ("--ranks", ranks, "--slots", 256 + 8 * ranks, "--cluster", cluster, "--model", model)
-    for name, window in (("old", "0:4"), ("new", "4:8")):
+    # Served twice each, steps 3 to 6 are the last 8 before step 14: what simulate plans on there.
+    for name, window in (("old", "0:3"), ("new", "3:7")):
         run(program, "plan", TRACE, *shape, "--policy", "deepseek", "--windows", window, "-o", folder / f"{name}.json", form=())
     old, new = folder / "old.json", folder / "new.json"
     simulated = run(program, "simulate", TRACE, *shape, "--policy", "deepseek", "--initial", old, "--mode", "sync",
-                    "--ungated", "--threshold", 1, "--forecaster", "mean:4", "--interval", 8, "--repeat", 2,
-                    "--first", 15, "--buffers", options.buffers, "--serving", "host")
+                    "--ungated", "--threshold", 1, "--forecaster", "mean:8", "--interval", 14, "--repeat", 2,
+                    "--buffers", options.buffers, "--serving", "host")
     moves = run(program, "moves", old, new, "--cluster", cluster, "--model", model)
     measured = []
     for _ in range(options.repeat):

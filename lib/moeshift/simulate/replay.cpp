@@ -60,8 +60,10 @@ void prepare(Passes& passes, const ReplayOptions& options, const ServingModel& m
 /// Some steps of the trace, ready to be served.
 class Block {
  public:
-  Block(const StepSource& source, const ReplayOptions& options, const ServingModel& model)
-      : source_(&source), options_(&options), model_(&model), passes_(1) {}
+  /// @param ended becomes true with the last step: no source is asked again after that.
+  Block(const StepSource& source, const ReplayOptions& options, const ServingModel& model,
+        bool& ended)
+      : source_(&source), options_(&options), model_(&model), ended_(&ended), passes_(1) {}
 
   /// Reads as many steps as kBlockBytes hold; one at first, as their size is not known before.
   void fill() {
@@ -70,8 +72,9 @@ class Block {
       passes_.resize(std::clamp<std::size_t>(kBlockBytes / bytes, 1, kLargestBlock));
     }
     filled_ = 0;
-    while (filled_ < passes_.size() && (*source_)(passes_[filled_].step)) {
-      prepare(passes_[filled_++], *options_, *model_);
+    while (filled_ < passes_.size() && !*ended_) {
+      *ended_ = !(*source_)(passes_[filled_].step);
+      if (!*ended_) prepare(passes_[filled_++], *options_, *model_);
     }
   }
 
@@ -85,6 +88,7 @@ class Block {
   const StepSource* source_;
   const ReplayOptions* options_;
   const ServingModel* model_;
+  bool* ended_;
   std::vector<Passes> passes_;
   std::size_t filled_ = 0;
 };
@@ -136,7 +140,8 @@ std::uint64_t replay(const StepSource& source, std::span<Lane* const> lanes,
   MOESHIFT_CHECK(!lanes.empty() && options.repeat >= 1);
   std::vector<LaneFeed> feeds;
   for (Lane* lane : lanes) feeds.emplace_back(*lane);
-  Block now(source, options, lanes.front()->deployment().model);
+  bool ended = false;
+  Block now(source, options, lanes.front()->deployment().model, ended);
   Block next = now;
   std::uint64_t read = 0;
   next.fill();

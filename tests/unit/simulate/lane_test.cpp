@@ -272,6 +272,20 @@ TEST_CASE("the oracle plans for each window before it is served") {
   REQUIRE(lane.result().step_times.sum() < plain.result().step_times.sum());
 }
 
+TEST_CASE("a source is not asked again once it has ended") {
+  const Deployment deployment = small_deployment(2, 1);
+  Lane lane({.name = "static"}, deployment, placement_of(2, 4, 2, {0, 1, 2, 3}));
+  std::vector<Lane*> lanes = {&lane};
+  std::size_t asked = 0;
+  const StepSource source = [&](TraceStep& step) {
+    step.load = load_of(2, {4, 1, 1, 1});
+    return ++asked <= 600;  // more than a block
+  };
+  NoProgress progress;
+  REQUIRE(replay(source, lanes, {.threads = Threads{2}}, progress) == 600);
+  REQUIRE(asked == 601);
+}
+
 TEST_CASE("replay scales and repeats recorded steps") {
   const Deployment deployment = small_deployment(2, 1);
   Lane lane({.name = "static"}, deployment, placement_of(2, 4, 2, {0, 1, 2, 3}));
