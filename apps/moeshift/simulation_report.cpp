@@ -145,14 +145,16 @@ Table rearrangement_table(const LaneResult& lane) {
       {}};
   for (const RearrangementRecord& record : lane.rearrangements) {
     const auto break_even = record.break_even_steps();
-    table.rows.push_back({Cell::count(static_cast<std::int64_t>(record.step)),
-                          record.finished_step ? Cell::count(static_cast<std::int64_t>(
-                                                     *record.finished_step - record.step))
-                                               : Cell::text("..."),
-                          Cell::count(record.layers), Cell::count(record.transfers),
-                          Cell::bytes(sum_of(record.bytes)), Cell::seconds(record.predicted),
-                          Cell::seconds(record.exposed), Cell::seconds(record.gained),
-                          break_even ? Cell::decimal(*break_even, 1) : Cell::text("never")});
+    const bool resize = record.cause == RearrangementRecord::Cause::kResize;
+    table.rows.push_back(
+        {Cell::count(static_cast<std::int64_t>(record.step)),
+         record.finished_step
+             ? Cell::count(static_cast<std::int64_t>(*record.finished_step - record.step))
+             : Cell::text("..."),
+         Cell::count(record.layers), Cell::count(record.transfers),
+         Cell::bytes(sum_of(record.bytes)), Cell::seconds(record.predicted),
+         Cell::seconds(record.exposed), Cell::seconds(record.gained),
+         break_even ? Cell::decimal(*break_even, 1) : Cell::text(resize ? "resize" : "never")});
   }
   return table;
 }

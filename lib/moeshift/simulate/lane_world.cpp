@@ -126,6 +126,7 @@ void Lane::resize(std::size_t ranks, WorldEventRecord& record) {
   const TransferTotals totals = totals_of(plan);
   RearrangementRecord moved;
   moved.cause = RearrangementRecord::Cause::kResize;
+  moved.step = result_.steps;
   moved.finished_step = result_.steps;
   moved.layers = static_cast<std::size_t>(std::count_if(
       plan.layers.begin(), plan.layers.end(), [](const auto& l) { return !l.waves.empty(); }));

@@ -149,6 +149,8 @@ TEST_CASE("a resize stops the world for what must move and then serves on the ne
   REQUIRE(grown.events.at(0).ranks_serving == 4);
   REQUIRE(grown.events.at(0).stall > Seconds());
   REQUIRE(grown.rearrangements.at(0).cause == RearrangementRecord::Cause::kResize);
+  REQUIRE(grown.rearrangements.at(0).step == 5);
+  REQUIRE(grown.rearrangements.at(0).exposed == grown.events.at(0).stall);
   REQUIRE_FALSE(holds_nothing(lane.placement(), RankId(3)));
   const LaneResult shrunk = serve(lane, load, 7);
   REQUIRE(shrunk.events.at(1).ranks_serving == 2);
