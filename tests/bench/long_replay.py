@@ -58,11 +58,11 @@ def main():
     options.add_argument("--steps", type=int, default=100_000)
     options.add_argument("--input", choices=("npy", "json"), default="npy")
     options.add_argument("--threads", type=int, default=1)
-    options.add_argument("more", nargs="*")
-    options = options.parse_args()
+    options.add_argument("--policy", default="static")
+    options, more = options.parse_known_args()
     words = [options.program, "simulate", "-", "--cluster", "hgx_h200", "--model", "deepseek_v3_fp8", "--ranks", "32",
-             "--slots", "288", "--policy", "static", "--threads", str(options.threads), "--format", "json", "-q",
-             *options.more]
+             "--slots", "288", "--policy", options.policy, "--threads", str(options.threads), "--format", "json", "-q",
+             *(word for word in more if word != "--")]
     blocks = npy_blocks(options.steps) if options.input == "npy" else json_blocks(options.steps)
     begin = time.monotonic()
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
