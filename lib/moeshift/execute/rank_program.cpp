@@ -57,6 +57,7 @@ class UnitBuilder {
       : program_(program),
         self_(self),
         slot_(layout.slot_bytes.count()),
+        direct_(shape.direct),
         pack_(!shape.split && !shape.direct && layout.slot_bytes < rules.pack_below),
         rules_(rules),
         ranges_(shape.split ? layout.tensors
@@ -191,7 +192,9 @@ class UnitBuilder {
         step.messages.push_back({peer, direction, at, piece.range->bytes});
       };
       if (transfer.source == self_) {
-        step.relays |= transfer.from.kind == Place::Kind::kStaging;
+        // What landed in its slot at once is sent on from there.
+        step.relays |=
+            transfer.from.kind == Place::Kind::kStaging || (direct_ && transfer.group > 0);
         add(transfer.destination, Direction::kSend, transfer.from);
       }
       if (transfer.destination != self_) continue;
@@ -238,6 +241,7 @@ class UnitBuilder {
   RankProgram& program_;
   RankId self_;
   std::int64_t slot_;
+  bool direct_;
   bool pack_;
   const MessageRules& rules_;
   std::vector<TensorRange> ranges_;  ///< of an expert: one message each

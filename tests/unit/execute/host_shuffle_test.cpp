@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <tuple>
+
 #include "moeshift/execute/host_memory.hpp"
+#include "moeshift/execute/rank_program.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/support/worlds.hpp"
@@ -126,4 +129,26 @@ TEST_CASE("a rank takes the staging memory that its plan says, to the byte") {
       CHECK(outcome.memory == live + work.plan.staging_bytes(outcome.rank) * 3);
     }
   }
+}
+
+TEST_CASE("what landed in its slot at once is not sent on before it is there") {
+  // Expert 0 goes from rank 0 to ranks 2 and 3 of the other node, which drop what ranks 0 and 1
+  // keep.
+  IdMatrix<LayerId, SlotId, ExpertId> before(1, 4);
+  IdMatrix<LayerId, SlotId, ExpertId> after(1, 4);
+  for (const auto& [slot, old, next] :
+       {std::tuple(0, 0, 0), std::tuple(1, 1, 1), std::tuple(2, 1, 0), std::tuple(3, 1, 0)}) {
+    before(LayerId(0), SlotId(slot)) = ExpertId(old);
+    after(LayerId(0), SlotId(slot)) = ExpertId(next);
+  }
+  ScheduleOptions schedule;
+  schedule.direct = true;
+  const Rearrangement work =
+      test::rearrangement(Placement(2, 4, std::move(before)), Placement(2, 4, std::move(after)), 2,
+                          single_tensor_layout(Bytes(4096)), schedule);
+  REQUIRE(work.plan.staging_slots[RankId(2)] == 0);
+  REQUIRE(work.plan.staging_slots[RankId(3)] == 0);
+  const RankProgram relay = make_rank_program(work.plan, RankId(2), work.layout, {});
+  REQUIRE(relay.units[0].steps.size() == 2);
+  CHECK(relay.units[0].steps[1].relays);
 }
