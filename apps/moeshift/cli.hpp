@@ -56,6 +56,8 @@ class Options {
   virtual void choice(const std::string& names, std::string& value,
                       const std::vector<std::string>& choices, const std::string& help) = 0;
   virtual void flag(const std::string& names, bool& value, const std::string& help) = 0;
+  /// From here on options belong to a section of their own, which the short help only names.
+  virtual void section(const std::string& title) = 0;
   /// Marks the option declared last as one that must be given.
   virtual void require_last() = 0;
 };

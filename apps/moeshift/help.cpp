@@ -84,6 +84,28 @@ std::string section(const std::string& title, const OptionSet& options, auto bel
   return lines.empty() ? "" : "\n" + title + ":\n" + lines;
 }
 
+/// The titles of a command's sections, in order.
+std::vector<std::string> titles_of(const OptionSet& options) {
+  std::vector<std::string> titles;
+  for (const OptionRecord& record : options.records()) {
+    if (record.section.empty()) continue;
+    if (titles.empty() || titles.back() != record.section) titles.push_back(record.section);
+  }
+  return titles;
+}
+
+/// A section as its title and the names of what it holds.
+std::string named_only(const std::string& title, const OptionSet& options) {
+  std::string names;
+  for (const OptionRecord& record : options.records()) {
+    if (record.section == title) names += (names.empty() ? "" : " ") + record.names;
+  }
+  constexpr std::size_t kIndent = 12;
+  const std::string start = title + ":";
+  const std::size_t gap = start.size() < kIndent ? kIndent - start.size() : 1;
+  return start + std::string(gap, ' ') + hanging(names, kIndent) + "\n";
+}
+
 }  // namespace
 
 std::string program_help() {
@@ -105,9 +127,14 @@ std::string command_help(const CommandEntry& entry, const OptionSet& options, bo
   std::string help =
       usage_line(entry, options) + "\n" + hanging(std::string(entry.summary), 0) + "\n";
   help += section("arguments", options, [](const OptionRecord& r) { return r.positional; });
-  help +=
-      section("options", options, [](const OptionRecord& r) { return !r.positional && !r.common; });
-  if (!full) return help + "\n--help shows the common options and an example.\n";
+  help += section("options", options, [](const OptionRecord& r) {
+    return !r.positional && !r.common && r.section.empty();
+  });
+  for (const std::string& title : titles_of(options)) {
+    help += full ? section(title, options, [&](const auto& r) { return r.section == title; })
+                 : "\n" + named_only(title, options);
+  }
+  if (!full) return help + "\n--help shows all options and an example.\n";
   help += section("common options", options, [](const OptionRecord& r) { return r.common; });
   return help + "\nexample:\n  " + std::string(entry.example) + "\n";
 }

@@ -41,6 +41,7 @@ OptionRecord& OptionSet::add(const std::string& names, const std::string& value_
   record.help = help;
   record.default_text = std::move(default_text);
   record.common = common_;
+  record.section = section_;
   record.store = [store = std::move(store_one)](const std::vector<std::string>& words) {
     for (const std::string& word : words) store(word);
   };

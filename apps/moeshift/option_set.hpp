@@ -22,6 +22,7 @@ struct OptionRecord {
   bool many = false;  ///< takes several values
   bool required = false;
   bool common = false;  ///< an option that every command has
+  std::string section;  ///< empty: shown even by the short help
   /// Stores the words given; throws InputError when they are not what is expected.
   std::function<void(const std::vector<std::string>&)> store;
 };
@@ -49,10 +50,14 @@ class OptionSet final : public Options {
   void choice(const std::string& names, std::string& value, const std::vector<std::string>& choices,
               const std::string& help) override;
   void flag(const std::string& names, bool& value, const std::string& help) override;
+  void section(const std::string& title) override { section_ = title; }
   void require_last() override;
 
   /// From here on, what is declared is common to all commands.
-  void begin_common() { common_ = true; }
+  void begin_common() {
+    common_ = true;
+    section_.clear();
+  }
   [[nodiscard]] const std::vector<OptionRecord>& records() const { return records_; }
   /// Whether an option of this spelling has been declared.
   [[nodiscard]] bool has(const std::string& spelling) const;
@@ -64,6 +69,7 @@ class OptionSet final : public Options {
 
   std::vector<OptionRecord> records_;
   bool common_ = false;
+  std::string section_;
 };
 
 /// Parses `words` (what follows the command) into `options`.

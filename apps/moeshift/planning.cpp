@@ -74,6 +74,10 @@ void declare_policy_options(Options& options, PolicyOptions& policy) {
       "incremental, robust: bytes that may cross ranks, over all layers (needs --model)");
   options.option("--price", policy.price,
                  "incremental, robust: imbalance that one intra-node transfer must buy");
+  options.option("--survive", policy.survive,
+                 "our policies: every expert outlives the loss of k ranks (k) or nodes (nodes:k)");
+  options.option("--slots-budget", policy.slots_budget,
+                 "slots over all layers and ranks; layers take up to --slots where it helps most");
   options.option("--inter-node-price", policy.inter_node_price,
                  "what an inter-node transfer costs in intra-node ones");
   options.option("--target-gap", policy.target_gap,
@@ -116,7 +120,8 @@ nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers) {
                     {"gap", verdict.gap},
                     {"keep", verdict.keep},
                     {"peak_load", verdict.peak},
-                    {"duplicates", verdict.duplicates}});
+                    {"duplicates", verdict.duplicates},
+                    {"hasty", verdict.hasty}});
   }
   return rows;
 }

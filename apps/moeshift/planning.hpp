@@ -43,7 +43,8 @@ void declare_policy_options(Options& options, PolicyOptions& policy);
 [[nodiscard]] nlohmann::ordered_json to_json(const Placement& placement);
 /// Every metric under its name.
 [[nodiscard]] nlohmann::ordered_json to_json(const Balance& balance);
-/// {"layer", "imbalance", "lower_bound", "gap", "keep", "peak_load", "duplicates"} per layer.
+/// {"layer", "imbalance", "lower_bound", "gap", "keep", "peak_load", "duplicates", "hasty"} per
+/// layer.
 [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers);
 
 }  // namespace moeshift::cli

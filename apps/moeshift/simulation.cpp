@@ -28,22 +28,6 @@ nlohmann::ordered_json read_json(Session& session, const std::string& path) {
   return parse_json(session.read_text(path), Session::name_of_input(path));
 }
 
-ServingMachine load_serving(Session& session, const std::string& name_or_path) {
-  std::string path = name_or_path;
-  if (path.find('/') == std::string::npos && !path.ends_with(".json") && path != "-") {
-    const std::vector<std::string> names = session.shipped("serving");
-    if (std::find(names.begin(), names.end(), path) == names.end()) {
-      const std::vector<std::string_view> known(names.begin(), names.end());
-      throw InputError("--serving",
-                       fmt::format("no serving parameters for '{}'{}; expected a file or one of {}",
-                                   path, did_you_mean(path, known), fmt::join(names, ", ")));
-    }
-    path = session.config_path("serving", path);
-  }
-  const nlohmann::ordered_json document = read_json(session, path);
-  return read_serving_machine(JsonReader(document, Session::name_of_input(path)));
-}
-
 /// A trace may hold some of the model's layers, if it says which.
 void check_agreement(const MoeModel& model, const TraceHeader& trace) {
   const auto known = [&](std::int64_t id) {
@@ -72,6 +56,22 @@ std::size_t at_least_one(const char* option, std::size_t value) {
 }
 
 }  // namespace
+
+ServingMachine load_serving(Session& session, const std::string& name_or_path) {
+  std::string path = name_or_path;
+  if (path.find('/') == std::string::npos && !path.ends_with(".json") && path != "-") {
+    const std::vector<std::string> names = session.shipped("serving");
+    if (std::find(names.begin(), names.end(), path) == names.end()) {
+      const std::vector<std::string_view> known(names.begin(), names.end());
+      throw InputError("--serving",
+                       fmt::format("no serving parameters for '{}'{}; expected a file or one of {}",
+                                   path, did_you_mean(path, known), fmt::join(names, ", ")));
+    }
+    path = session.config_path("serving", path);
+  }
+  const nlohmann::ordered_json document = read_json(session, path);
+  return read_serving_machine(JsonReader(document, Session::name_of_input(path)));
+}
 
 OpenTrace::OpenTrace(Session& session, const std::string& path)
     : in_(session.open_input(path)), reader_(open_trace(*in_, Session::name_of_input(path))) {}

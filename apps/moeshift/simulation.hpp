@@ -34,6 +34,10 @@ class OpenTrace {
   std::unique_ptr<TraceReader> reader_;
 };
 
+/// Serving parameters by the name of a shipped configuration or by the path of a file.
+/// @throws InputError for an unknown name, with the closest known one.
+[[nodiscard]] ServingMachine load_serving(Session& session, const std::string& name_or_path);
+
 /// The machine and the model as they serve.
 struct ServingOptions {
   std::optional<std::string> serving;

@@ -17,6 +17,9 @@
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/commands/commands.hpp"
+#include "apps/moeshift/deadline.hpp"
+#include "apps/moeshift/plan_goal.hpp"
+#include "apps/moeshift/plan_report.hpp"
 #include "apps/moeshift/planning.hpp"
 #include "apps/moeshift/session.hpp"
 
@@ -33,66 +36,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Table summary_table(const Balance& balance, double plan_seconds) {
-  return {"",
-          {"metric", "value", "meaning"},
-          {{Cell::text("balancedness"), Cell::decimal(balance.balancedness, 4),
-            Cell::text("mean over layers of mean rank load / busiest rank")},
-           {Cell::text("imbalance"), Cell::decimal(balance.imbalance, 4),
-            Cell::text("mean over layers of busiest rank / mean rank load")},
-           {Cell::text("balancedness_vllm"), Cell::decimal(balance.balancedness_vllm, 4),
-            Cell::text("sum over layers of mean / sum of busiest rank load")},
-           {Cell::text("imbalance_trtllm"), Cell::decimal(balance.imbalance_trtllm, 4),
-            Cell::text("mean over layers of busiest / mean rank load - 1")},
-           {Cell::text("peak_load"), Cell::decimal(balance.peak_load, 0),
-            Cell::text("tokens of the busiest rank, summed over layers")},
-           {Cell::text("gap_mean"), Cell::percent(balance.gap_mean, 2),
-            Cell::text("mean over layers of busiest rank / lower bound - 1")},
-           {Cell::text("gap_max"), Cell::percent(balance.gap_max, 2),
-            Cell::text("the worst layer of the same")},
-           {Cell::text("plan_seconds"), Cell::seconds(Seconds(plan_seconds)),
-            Cell::text("time the policy took")}}};
-}
-
-Table layer_table(const TraceHeader& header, const std::vector<LayerVerdict>& layers) {
-  Table table{"", {"layer", "imbalance", "lower bound", "gap", "duplicates", "decision"}, {}};
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::int64_t id =
-        header.layer_ids.empty() ? static_cast<std::int64_t>(i) : header.layer_ids[i];
-    table.rows.push_back({Cell::count(id), Cell::decimal(layers[i].imbalance, 4),
-                          Cell::decimal(layers[i].lower_bound, 0), Cell::percent(layers[i].gap, 2),
-                          Cell::count(layers[i].duplicates),
-                          Cell::text(layers[i].keep ? "keep" : "move")});
-  }
-  return table;
-}
-
-void explain(Report& report, const TraceHeader& header, const std::vector<MoveReason>& reasons) {
-  Table table{"", {"layer", "expert", "to rank", "replaces", "link", "imbalance", "after"}, {}};
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  for (const MoveReason& move : reasons) {
-    const std::size_t i = move.layer.index();
-    const std::int64_t id =
-        header.layer_ids.empty() ? static_cast<std::int64_t>(i) : header.layer_ids[i];
-    const bool fills_hole = move.replaced.is_none();
-    table.rows.push_back(
-        {Cell::count(id), Cell::count(std::size_t{move.expert.value()}),
-         Cell::count(std::size_t{move.rank.value()}),
-         fills_hole ? Cell::empty() : Cell::count(std::size_t{move.replaced.value()}),
-         Cell::text(std::string(name_of(move.link))), Cell::decimal(move.imbalance_before, 4),
-         Cell::decimal(move.imbalance_after, 4)});
-    rows.push_back({{"layer", i},
-                    {"expert", move.expert.value()},
-                    {"rank", move.rank.value()},
-                    {"replaced", fills_hole ? std::int64_t{-1} : move.replaced.value()},
-                    {"link", name_of(move.link)},
-                    {"imbalance_before", move.imbalance_before},
-                    {"imbalance_after", move.imbalance_after}});
-  }
-  report.result()["reasons"] = std::move(rows);
-  report.table(std::move(table));
-}
-
 class Plan final : public Command {
  public:
   void declare(Options& options) override {
@@ -101,11 +44,17 @@ class Plan final : public Command {
     options.choice("--policy", policy_, policy_names(), "who plans; see `moeshift policies`");
     options.option("--windows", windows_, "steps to plan on, as first:last (last not included)");
     options.option("--from", from_, "the placement in force: a plan, or any format of `export`");
-    options.option("--from-ranks", from_ranks_, "ranks of --from, where its file does not say");
-    options.list("--inactive", inactive_, "ranks that hold nothing, as 3,7");
-    declare_policy_options(options, policy_options_);
     options.flag("--layers", per_layer_, "also show a row per layer");
     options.flag("--explain", explain_, "also show why each replica moved (incremental, robust)");
+    options.section("world");
+    options.option("--from-ranks", from_ranks_, "ranks of --from, where its file does not say");
+    options.list("--inactive", inactive_, "ranks that hold nothing, as 3,7");
+    options.section("policy");
+    declare_policy_options(options, policy_options_);
+    options.option("--time-limit", time_limit_,
+                   "seconds; layers not planned by then stay, or get the least effort");
+    options.section("goal");
+    goal_.declare(options);
   }
 
   ExitCode run(Session& session) override {
@@ -119,19 +68,18 @@ class Plan final : public Command {
                         .inactive = inactive_ranks()};
     const std::optional<Placement> old = old_placement(session, window.header);
     if (old) problem.old = &*old;
-    if (shape_.model) {
-      policy_options_.expert_bytes = session.load_model(*shape_.model).expert_bytes();
-    }
-    if (policy_options_.budget && !shape_.model) {
-      throw InputError("", "--budget-bytes needs --model, which says how many bytes an expert has");
-    }
+    prepare(session, window, problem.load);
     const std::unique_ptr<Planner> planner = make_planner(policy_, policy_options_);
+    Deadline deadline(session.progress(), limit());
     const auto start = std::chrono::steady_clock::now();
-    PlanResult plan = planner->plan(problem, session.threads(), session.progress());
+    PlanResult plan = planner->plan(problem, session.threads(), deadline);
     const double plan_seconds = seconds_since(start);
-    tighten_bounds(problem, session.threads(), plan);
+    const bool stopped = session.progress().interrupted();
+    if (!stopped) tighten_bounds(problem, session.threads(), plan);
     report(session, window, problem, plan, plan_seconds);
-    return ExitCode::kGood;
+    if (!stopped) return ExitCode::kGood;
+    session.say("stopped: the plan is the best so far");
+    return ExitCode::kInterrupted;
   }
 
  private:
@@ -163,26 +111,57 @@ class Plan final : public Command {
     return read_placement(*in, Session::name_of_input(*from_), hints).placement;
   }
 
+  /// Fills in what only cluster and model can say.
+  void prepare(Session& session, const LoadWindow& window, const LoadMatrix& load) {
+    if (shape_.model) {
+      policy_options_.expert_bytes = session.load_model(*shape_.model).expert_bytes();
+    } else if (policy_options_.budget) {
+      throw InputError("", "--budget-bytes needs --model, which says how many bytes an expert has");
+    }
+    const std::size_t steps = window.loads.size();
+    policy_options_.objective = goal_.resolve(session, shape_, window.header, steps);
+    goal_.resolve_price(session, shape_, window.header, load, steps, policy_options_);
+  }
+
+  [[nodiscard]] std::optional<Seconds> limit() const {
+    if (!time_limit_) return {};
+    if (*time_limit_ >= 0 && *time_limit_ <= 1e6) return Seconds(*time_limit_);
+    throw InputError("--time-limit", "expected seconds, 0 to 1000000");
+  }
+
+  /// Under a budget of slots: what as many slots in every layer would do, if there are enough.
+  [[nodiscard]] std::optional<PlanResult> uniform_plan(Session& session,
+                                                       const PlanProblem& problem) const {
+    if (!policy_options_.slots_budget || session.progress().interrupted()) return {};
+    const std::size_t active = problem.topology.ranks() - problem.inactive.size();
+    const std::size_t per_rank = *policy_options_.slots_budget / (problem.layers() * active);
+    if (per_rank * active < problem.experts()) return {};
+    PolicyOptions options = policy_options_;
+    options.slots_budget.reset();
+    PlanProblem uniform = problem;
+    uniform.slots = std::min(per_rank, problem.slots_per_rank()) * problem.topology.ranks();
+    return make_planner(policy_, options)->plan(uniform, session.threads(), session.progress());
+  }
+
   void report(Session& session, const LoadWindow& window, const PlanProblem& problem,
               const PlanResult& plan, double plan_seconds) const {
-    std::vector<double> bounds;
-    for (const LayerVerdict& layer : plan.layers) bounds.push_back(layer.lower_bound);
-    const Balance balance = balance_of(rank_loads(problem.load, plan.placement), bounds);
-    Report report("plan");
-    report.result() = {{"policy", policy_},
-                       {"steps", window.loads.size()},
-                       {"placement", to_json(plan.placement)},
-                       {"metrics", to_json(balance)},
-                       {"layers", to_json(plan.layers)},
-                       {"moves_tried", plan.moves_tried},
-                       {"plan_seconds", plan_seconds}};
-    report.note(
-        fmt::format("{}: {} layers x {} experts, {} steps -> {} slots on {} ranks, {} nodes",
-                    policy_, problem.layers(), problem.experts(), window.loads.size(),
-                    problem.slots, problem.topology.ranks(), problem.topology.nodes()));
-    report.table(summary_table(balance, plan_seconds));
-    if (per_layer_) report.table(layer_table(window.header, plan.layers));
-    if (explain_) explain(report, window.header, plan.reasons);
+    std::optional<Bytes> expert_bytes;
+    if (shape_.model) expert_bytes = policy_options_.expert_bytes;
+    const PlanAnswer answer{.policy = policy_,
+                            .window = window,
+                            .problem = problem,
+                            .plan = plan,
+                            .plan_seconds = plan_seconds,
+                            .objective = goal_.objective,
+                            .goal = policy_options_.objective,
+                            .dispatch = goal_.dispatch,
+                            .rule = goal_.dispatch_options(session),
+                            .expert_bytes = expert_bytes,
+                            .slots_budget = policy_options_.slots_budget,
+                            .uniform = uniform_plan(session, problem)};
+    Report report = report_plan(answer);
+    if (per_layer_) report.table(layer_table(answer));
+    if (explain_) explain_moves(answer, report);
     session.emit(report);
   }
 
@@ -194,6 +173,8 @@ class Plan final : public Command {
   std::optional<std::string> from_;
   std::optional<std::size_t> from_ranks_;
   std::vector<std::string> inactive_;
+  PlanGoal goal_;
+  std::optional<double> time_limit_;
   bool per_layer_ = false;
   bool explain_ = false;
 };

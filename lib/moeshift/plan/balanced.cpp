@@ -7,6 +7,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/plan/rank_packing.hpp"
+#include "moeshift/plan/survive.hpp"
 
 namespace moeshift {
 
@@ -41,16 +42,24 @@ double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots) {
 LayerPlan BalancedPlanner::plan_layer(const LayerProblem& problem) const {
   check_distinct_feasible(problem);
   const std::vector<double> load = positive_load(problem.load);
-  const FreshPlan fresh = plan_fresh(load, problem.ranks(), problem.slots_per_rank, effort_,
-                                     problem.seed ^ problem.layer.value());
+  FreshPlan fresh = plan_fresh(load, problem.ranks(), problem.slots_per_rank, effort_,
+                               problem.seed ^ problem.layer.value());
+  fresh.moves_tried += cover_and_balance(problem, load, fresh.experts);
   LayerPlan plan;
   for (const std::uint32_t e : fresh.experts) plan.slots.emplace_back(e);
   plan.moves_tried = fresh.moves_tried;
   if (problem.can_keep() && all_distinct(problem.kept_slots(), problem.slots_per_rank) &&
-      peak_of(problem, problem.kept_slots()) <= fresh.peak * (1 + min_gain_)) {
+      peak_of(problem, problem.kept_slots()) <= peak_of(problem, plan.slots) * (1 + min_gain_)) {
     return {.slots = problem.kept_slots(), .keep = true, .moves_tried = fresh.moves_tried};
   }
-  relabel(problem, links_, Exchangeable::kRanks, plan.slots);
+  relabel(problem, links_, exchangeable_ranks(problem), plan.slots);
+  return plan;
+}
+
+LayerPlan BalancedPlanner::plan_layer_hastily(const LayerProblem& problem) const {
+  if (problem.can_keep()) return LayeredPlanner::plan_layer_hastily(problem);
+  LayerPlan plan = BalancedPlanner(least_effort(), min_gain_, links_).plan_layer(problem);
+  plan.hasty = true;
   return plan;
 }
 

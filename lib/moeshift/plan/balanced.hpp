@@ -19,6 +19,7 @@ class BalancedPlanner final : public LayeredPlanner {
  protected:
   /// @throws InfeasibleError when a rank has more slots than there are experts.
   [[nodiscard]] LayerPlan plan_layer(const LayerProblem& problem) const override;
+  [[nodiscard]] LayerPlan plan_layer_hastily(const LayerProblem& problem) const override;
 
  private:
   Effort effort_;

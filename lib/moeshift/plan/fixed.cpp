@@ -5,6 +5,14 @@
 
 namespace moeshift {
 
+std::vector<ExpertId> initial_map(const LayerProblem& problem) {
+  std::vector<ExpertId> slots;
+  for (std::size_t slot = 0; slot < problem.slots(); ++slot) {
+    slots.emplace_back(slot % problem.experts());
+  }
+  return slots;
+}
+
 LayerPlan StaticPlanner::plan_layer(const LayerProblem& problem) const {
   if (problem.can_keep()) return {.slots = problem.kept_slots(), .keep = true};
   if (!problem.held.empty()) {
@@ -12,11 +20,7 @@ LayerPlan StaticPlanner::plan_layer(const LayerProblem& problem) const {
                      "static cannot keep the old placement: expected the same ranks and slots "
                      "and every expert in at least one slot");
   }
-  LayerPlan plan;
-  for (std::size_t slot = 0; slot < problem.slots(); ++slot) {
-    plan.slots.emplace_back(slot % problem.experts());
-  }
-  return plan;
+  return {.slots = initial_map(problem)};
 }
 
 LayerPlan ContiguousPlanner::plan_layer(const LayerProblem& problem) const {

@@ -6,8 +6,11 @@
 
 namespace moeshift {
 
-/// Leaves every expert where it is. Without an old placement: vLLM's initial map, expert i % E in
-/// slot i (vllm eplb_state.py `build_initial_global_physical_to_logical_map`).
+/// Expert i % E in slot i, [slots].
+/// Source: vllm eplb_state.py `build_initial_global_physical_to_logical_map`.
+[[nodiscard]] std::vector<ExpertId> initial_map(const LayerProblem& problem);
+
+/// Leaves every expert where it is. Without an old placement: vLLM's initial map.
 class StaticPlanner final : public LayeredPlanner {
  protected:
   /// @throws InputError when the old placement has another shape or lost an expert.

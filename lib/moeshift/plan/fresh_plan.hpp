@@ -22,6 +22,11 @@ struct Effort {
 /// @throws InputError for any other name.
 [[nodiscard]] Effort effort_named(const std::string& name);
 
+/// The first start of the portfolio, unimproved: what there is time for when there is none.
+[[nodiscard]] constexpr Effort least_effort() {
+  return {.tolerance = 1e9, .steps = 0, .kicks = 0, .pair_iterations = 0};
+}
+
 struct FreshPlan {
   std::vector<std::uint32_t> experts;  ///< [ranks * k], distinct within a rank
   double peak = 0;

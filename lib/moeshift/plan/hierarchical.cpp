@@ -15,6 +15,7 @@
 #include "moeshift/plan/group_homes.hpp"
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/packing.hpp"
+#include "moeshift/plan/survive.hpp"
 #include "moeshift/plan/window_search.hpp"
 
 namespace moeshift {
@@ -32,9 +33,28 @@ NodeRanks ranks_of(const LayerProblem& problem, std::size_t node) {
           static_cast<std::size_t>(last - first)};
 }
 
+/// Coverage inside one node, where no expert may leave it.
+std::uint64_t cover_node(const LayerProblem& problem, std::size_t node, NodeRanks ranks,
+                         std::span<const double> load, std::vector<std::uint32_t>& experts) {
+  if (problem.survive.losses == 0) return 0;
+  if (problem.survive.by_node) {
+    throw InfeasibleError(
+        "hard keeps all replicas of an expert in one node, so that the loss of that "
+        "node takes them all; soft:B and price:x can spread them");
+  }
+  LayerProblem inside = problem;
+  inside.load = load;
+  inside.samples.clear();
+  inside.held.clear();
+  inside.node_of.assign(ranks.count, static_cast<std::uint32_t>(node));
+  inside.nodes = 1;
+  check_survivable(inside);
+  return cover_and_balance(inside, load, experts);
+}
+
 /// Every node as a flat problem of its own groups.
 std::vector<std::uint32_t> plan_by_node(const LayerProblem& problem, std::span<const double> load,
-                                        const GroupHomes& homes, const Effort& effort,
+                                        const GroupHomes& homes, const Effort& effort, bool hard,
                                         std::uint64_t& moves_tried) {
   std::vector<std::uint32_t> slots(problem.slots());
   for (std::size_t node = 0; node < problem.nodes; ++node) {
@@ -46,9 +66,10 @@ std::vector<std::uint32_t> plan_by_node(const LayerProblem& problem, std::span<c
       node_load.push_back(load[e]);
     }
     const NodeRanks ranks = ranks_of(problem, node);
-    const FreshPlan plan = plan_fresh(node_load, ranks.count, problem.slots_per_rank, effort,
-                                      problem.seed ^ problem.layer.value());
+    FreshPlan plan = plan_fresh(node_load, ranks.count, problem.slots_per_rank, effort,
+                                problem.seed ^ problem.layer.value());
     moves_tried += plan.moves_tried;
+    if (hard) moves_tried += cover_node(problem, node, ranks, node_load, plan.experts);
     for (std::size_t i = 0; i < plan.experts.size(); ++i) {
       slots[ranks.first * problem.slots_per_rank + i] = experts[plan.experts[i]];
     }
@@ -133,6 +154,7 @@ WindowSearchOptions search_options(const LayerProblem& problem, std::span<const 
   options.max_steps = 1000;
   options.patience = 60;
   options.cuts = {0.0, 0.3, 0.9};
+  options.holders = holder_rule(problem);
   options.cost_by_load = rule.kind == HomeRule::Kind::kPrice;
   if (rule.kind == HomeRule::Kind::kPrice) {
     options.price = rule.value;
@@ -178,11 +200,12 @@ LayerPlan HierarchicalPlanner::plan_layer(const LayerProblem& problem) const {
   }
   LayerPlan plan;
   std::vector<std::uint32_t> experts =
-      homes.whole_groups ? plan_by_node(problem, load, homes, effort_, plan.moves_tried)
+      homes.whole_groups ? plan_by_node(problem, load, homes, effort_, hard, plan.moves_tried)
                          : HomeFirstPacker(problem, load, homes).pack();
   if (hard) {
     plan.lower_bound = homes.lower_bound * (1 - 1e-9);
   } else {
+    cover(problem, load, experts);
     const std::vector<float> prices = off_home_prices(problem, homes);
     LayerProblem scaled = problem;
     scaled.load = load;
@@ -197,6 +220,13 @@ LayerPlan HierarchicalPlanner::plan_layer(const LayerProblem& problem) const {
   }
   for (const std::uint32_t e : experts) plan.slots.emplace_back(e);
   relabel(problem, links_, Exchangeable::kWithinAndNodes, plan.slots);
+  return plan;
+}
+
+LayerPlan HierarchicalPlanner::plan_layer_hastily(const LayerProblem& problem) const {
+  if (problem.can_keep()) return LayeredPlanner::plan_layer_hastily(problem);
+  LayerPlan plan = HierarchicalPlanner(rule_, least_effort(), links_).plan_layer(problem);
+  plan.hasty = true;
   return plan;
 }
 

@@ -39,6 +39,7 @@ class HierarchicalPlanner final : public LayeredPlanner {
   /// @throws InfeasibleError when a rank has more slots than there are experts, or when hard is
   ///         asked for and the groups do not fit whole into the nodes.
   [[nodiscard]] LayerPlan plan_layer(const LayerProblem& problem) const override;
+  [[nodiscard]] LayerPlan plan_layer_hastily(const LayerProblem& problem) const override;
 
  private:
   HomeRule rule_;

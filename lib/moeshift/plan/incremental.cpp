@@ -12,9 +12,23 @@
 #include "moeshift/plan/balanced.hpp"
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/spread_budget.hpp"
+#include "moeshift/plan/survive.hpp"
 
 namespace moeshift {
 namespace {
+
+std::vector<std::uint32_t> start_of(const LayerProblem& problem, std::span<const double> load) {
+  std::vector<std::uint32_t> experts = adapt_old(problem, load);
+  cover(problem, load, experts);
+  return experts;
+}
+
+/// What is left of a search when time has run out.
+IncrementalOptions hasty(IncrementalOptions options) {
+  options.effort = least_effort();
+  options.max_steps = 0;
+  return options;
+}
 
 /// One layer's search from its old placement, kept so that any prefix of it can be taken.
 class WarmLayer {
@@ -24,7 +38,7 @@ class WarmLayer {
         loads_(windows_of(problem, options.use_samples)),
         mean_(loads_.mean()),
         prices_(holding_prices(problem, options.links)),
-        search_(loads_, problem.ranks(), adapt_old(problem, mean_), prices_,
+        search_(loads_, problem.ranks(), start_of(problem, mean_), prices_,
                 search_options(options)) {
     search_.run();
   }
@@ -81,6 +95,7 @@ class WarmLayer {
     search.risk = options.risk;
     search.price = options.price;
     search.max_steps = options.max_steps;
+    search.holders = holder_rule(problem_);
     if (!options.use_samples) {
       const double mean =
           std::accumulate(mean_.begin(), mean_.end(), 0.0) / static_cast<double>(problem_.ranks());
@@ -180,7 +195,9 @@ LayerPlan plan_from_scratch(const LayerProblem& problem, const IncrementalOption
     const std::vector<double> load = loads.mean_plus_deviation(deviations);
     FreshPlan start = plan_fresh(load, problem.ranks(), problem.slots_per_rank, options.effort,
                                  problem.seed ^ problem.layer.value());
+    cover(problem, load, start.experts);
     WindowSearchOptions search_options;
+    search_options.holders = holder_rule(problem);
     search_options.risk = options.risk;
     search_options.max_steps = options.max_steps;
     search_options.patience = 25;
@@ -195,7 +212,7 @@ LayerPlan plan_from_scratch(const LayerProblem& problem, const IncrementalOption
     if (loads.windows == 1) break;
   }
   for (const std::uint32_t e : best) plan.slots.emplace_back(e);
-  relabel(problem, options.links, Exchangeable::kRanks, plan.slots);
+  relabel(problem, options.links, exchangeable_ranks(problem), plan.slots);
   return plan;
 }
 
@@ -203,9 +220,11 @@ std::vector<LayerPlan> plan_warm(const std::vector<LayerProblem>& layers,
                                  const IncrementalOptions& options, Threads threads,
                                  Progress& progress) {
   std::vector<std::unique_ptr<WarmLayer>> searches(layers.size());
+  std::vector<std::uint8_t> late(layers.size(), 0);
   std::atomic<std::uint64_t> done = 0;
   parallel_for(layers.size(), threads, [&](std::size_t i) {
-    searches[i] = std::make_unique<WarmLayer>(layers[i], options);
+    late[i] = progress.interrupted() ? 1 : 0;
+    searches[i] = std::make_unique<WarmLayer>(layers[i], late[i] ? hasty(options) : options);
     progress.update("plan layers", ++done, layers.size());
   });
   std::vector<std::size_t> prefixes(layers.size());
@@ -217,8 +236,10 @@ std::vector<LayerPlan> plan_warm(const std::vector<LayerProblem>& layers,
     for (std::size_t i = 0; i < layers.size(); ++i) prefixes[i] = searches[i]->best_prefix(options);
   }
   std::vector<LayerPlan> plans(layers.size());
-  parallel_for(layers.size(), threads,
-               [&](std::size_t i) { plans[i] = searches[i]->take(prefixes[i]); });
+  parallel_for(layers.size(), threads, [&](std::size_t i) {
+    plans[i] = searches[i]->take(prefixes[i]);
+    plans[i].hasty = late[i] != 0;
+  });
   return plans;
 }
 
@@ -237,7 +258,9 @@ PlanResult IncrementalPlanner::plan(const PlanProblem& problem, Threads threads,
   std::vector<LayerPlan> plans(layers.size());
   std::atomic<std::uint64_t> done = 0;
   parallel_for(layers.size(), threads, [&](std::size_t i) {
-    plans[i] = plan_from_scratch(layers[i], options_);
+    const bool late = progress.interrupted();
+    plans[i] = plan_from_scratch(layers[i], late ? hasty(options_) : options_);
+    plans[i].hasty = late;
     progress.update("plan layers", ++done, layers.size());
   });
   return assemble(problem, std::move(plans), threads);

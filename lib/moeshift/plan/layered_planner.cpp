@@ -10,6 +10,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/cost/balance.hpp"
 #include "moeshift/plan/lower_bound.hpp"
+#include "moeshift/plan/survive.hpp"
 
 namespace moeshift {
 namespace {
@@ -64,6 +65,21 @@ void check_old(const PlanProblem& problem) {
                                old->layers(), old->experts(), problem.layers(), problem.experts()));
 }
 
+/// Slots that hold something.
+std::size_t filled(const Placement& placement, LayerId layer) {
+  const std::span<const ExpertId> slots = placement.layer(layer);
+  return static_cast<std::size_t>(
+      std::count_if(slots.begin(), slots.end(), [](ExpertId e) { return !e.is_none(); }));
+}
+
+/// What a rank held, without the empty slots past `most`.
+std::span<const ExpertId> without_empty_end(std::span<const ExpertId> held, std::size_t most) {
+  if (held.size() <= most) return held;
+  const auto rest = held.subspan(most);
+  const bool empty = std::all_of(rest.begin(), rest.end(), [](ExpertId e) { return e.is_none(); });
+  return empty ? held.first(most) : held;
+}
+
 LayerVerdict judge(const PlanProblem& problem, const Placement& placement, LayerId layer,
                    std::span<const double> ranks, std::size_t active) {
   LayerVerdict verdict;
@@ -89,7 +105,8 @@ bool LayerProblem::can_keep() const {
       seen[expert.index()] = true;
     }
   }
-  return std::find(seen.begin(), seen.end(), false) == seen.end();
+  return std::find(seen.begin(), seen.end(), false) == seen.end() &&
+         (survive.losses == 0 || survives(*this, kept_slots()));
 }
 
 bool LayerProblem::even_nodes() const {
@@ -132,15 +149,18 @@ std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
     layer.expert_groups = problem.expert_groups;
     layer.layer = id;
     layer.seed = problem.seed;
+    layer.survive = problem.survive;
     if (problem.old != nullptr) {
       for (const RankId rank : active) {
         const bool known = rank.index() < problem.old->ranks();
-        layer.held.push_back(known ? problem.old->rank_slots(id, rank)
-                                   : std::span<const ExpertId>());
+        layer.held.push_back(
+            known ? without_empty_end(problem.old->rank_slots(id, rank), problem.slots_per_rank())
+                  : std::span<const ExpertId>());
       }
     }
     layers.push_back(std::move(layer));
   }
+  check_survivable(layers.front());
   return layers;
 }
 
@@ -164,6 +184,7 @@ PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, T
     result.layers[i] = judge(problem, result.placement, layer, loads.row(layer), active.size());
     LayerVerdict& verdict = result.layers[i];
     verdict.keep = layers[i].keep;
+    verdict.hasty = layers[i].hasty;
     verdict.lower_bound =
         std::max(verdict.lower_bound, std::min(layers[i].lower_bound, verdict.peak));
     verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
@@ -178,13 +199,37 @@ PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, T
   return result;
 }
 
+PlanResult combine(const PlanProblem& problem, std::span<const PlanResult> plans,
+                   std::span<const std::size_t> chosen, Threads threads) {
+  std::vector<LayerPlan> layers(problem.layers());
+  const std::vector<RankId> active = active_ranks(problem);
+  for (const LayerId layer : problem.load.row_ids()) {
+    const PlanResult& plan = plans[chosen[layer.index()]];
+    LayerPlan& mine = layers[layer.index()];
+    for (const RankId rank : active) {
+      const auto held = plan.placement.rank_slots(layer, rank);
+      mine.slots.insert(mine.slots.end(), held.begin(), held.end());
+    }
+    mine.keep = plan.layers[layer.index()].keep;
+    mine.hasty = plan.layers[layer.index()].hasty;
+  }
+  PlanResult result = assemble(problem, std::move(layers), threads);
+  for (const PlanResult& plan : plans) result.moves_tried += plan.moves_tried;
+  for (const LayerId layer : problem.load.row_ids()) {
+    for (const MoveReason& reason : plans[chosen[layer.index()]].reasons) {
+      if (reason.layer == layer) result.reasons.push_back(reason);
+    }
+  }
+  return result;
+}
+
 void tighten_bounds(const PlanProblem& problem, Threads threads, PlanResult& result) {
   const std::size_t active = active_ranks(problem).size();
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     LayerVerdict& verdict = result.layers[i];
     if (verdict.gap <= 0) return;
     const double bound = tight_lower_bound(problem.load.row(LayerId(i)), active,
-                                           active * problem.slots_per_rank(), verdict.peak);
+                                           filled(result.placement, LayerId(i)), verdict.peak);
     verdict.lower_bound = std::max(verdict.lower_bound, bound);
     verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
   });
@@ -196,10 +241,17 @@ PlanResult LayeredPlanner::plan(const PlanProblem& problem, Threads threads,
   std::vector<LayerPlan> plans(layers.size());
   std::atomic<std::uint64_t> done = 0;
   parallel_for(layers.size(), threads, [&](std::size_t i) {
-    plans[i] = plan_layer(layers[i]);
+    plans[i] = progress.interrupted() ? plan_layer_hastily(layers[i]) : plan_layer(layers[i]);
     progress.update("plan layers", ++done, layers.size());
   });
   return assemble(problem, std::move(plans), threads);
+}
+
+LayerPlan LayeredPlanner::plan_layer_hastily(const LayerProblem& problem) const {
+  LayerPlan plan = problem.can_keep() ? LayerPlan{.slots = problem.kept_slots(), .keep = true}
+                                      : plan_layer(problem);
+  plan.hasty = true;
+  return plan;
 }
 
 }  // namespace moeshift

@@ -24,13 +24,15 @@ struct LayerProblem {
   std::vector<std::span<const ExpertId>> held;
   LayerId layer;
   std::uint64_t seed = 0;
+  Survive survive = {};
 
   [[nodiscard]] std::size_t experts() const { return load.size(); }
   [[nodiscard]] std::size_t ranks() const { return node_of.size(); }
   [[nodiscard]] std::size_t slots() const { return slots_per_rank * ranks(); }
   /// True when every node has as many active ranks as every other.
   [[nodiscard]] bool even_nodes() const;
-  /// True when the old placement has exactly this shape, so that it may stay.
+  /// True when the old placement has exactly this shape and survives what it must, so that it may
+  /// stay.
   [[nodiscard]] bool can_keep() const;
   /// The old slots, [slots]. Only when `can_keep()`.
   [[nodiscard]] std::vector<ExpertId> kept_slots() const;
@@ -40,19 +42,25 @@ struct LayerProblem {
 struct LayerPlan {
   std::vector<ExpertId> slots;  ///< [slots] of the active ranks, rank after rank
   bool keep = false;            ///< the old placement was left alone
+  bool hasty = false;           ///< planned in a hurry, see LayerVerdict
   std::uint64_t moves_tried = 0;
   /// A bound that holds for what else was asked (groups kept in nodes); 0 = none.
   double lower_bound = 0;
   std::vector<MoveReason> reasons = {};  ///< ranks as in LayerProblem; assemble() renames them
 };
 
-/// The layers of `problem`, as views into it.
+/// The layers of `problem`, as views into it. Of an old placement with more slots per rank, empty
+/// ones at the end of every rank are left out.
 /// @throws InputError for shapes that no policy can serve.
 [[nodiscard]] std::vector<LayerProblem> layers_of(const PlanProblem& problem);
 
 /// Puts planned layers together and judges each: peak, bound, gap, duplicates.
 [[nodiscard]] PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers,
                                   Threads threads);
+
+/// Per layer one of several plans of the same problem, `chosen` by index, judged again.
+[[nodiscard]] PlanResult combine(const PlanProblem& problem, std::span<const PlanResult> plans,
+                                 std::span<const std::size_t> chosen, Threads threads);
 
 /// Replaces the verdicts' quick bounds by tight ones (lower_bound.hpp) and their gaps with them.
 /// Milliseconds per layer; for reports, not for serving.
@@ -66,6 +74,9 @@ class LayeredPlanner : public Planner {
 
  protected:
   [[nodiscard]] virtual LayerPlan plan_layer(const LayerProblem& problem) const = 0;
+  /// The same when time has run out: keeps the layer where it can, else plans it as usual, which
+  /// policies that search override.
+  [[nodiscard]] virtual LayerPlan plan_layer_hastily(const LayerProblem& problem) const;
 };
 
 }  // namespace moeshift

@@ -14,6 +14,12 @@
 
 namespace moeshift {
 
+/// Losses after which every expert must still have a holder.
+struct Survive {
+  std::size_t losses = 0;  ///< any so many at once; 0 asks for nothing
+  bool by_node = false;    ///< nodes are lost, not single ranks
+};
+
 /// Everything a policy may look at.
 struct PlanProblem {
   LoadMatrix load;  ///< [layers, experts] tokens to balance: window sum or forecast
@@ -25,7 +31,8 @@ struct PlanProblem {
   const Placement* old = nullptr;  ///< where the experts are now, if anywhere
   std::uint64_t seed = 0;
   std::vector<RankId> inactive =
-      {};  ///< ranks that hold nothing (lost, or not yet joined); ascending
+      {};                ///< ranks that hold nothing (lost, or not yet joined); ascending
+  Survive survive = {};  ///< heeded by `balanced`, `hierarchical`, `incremental` and `robust`
 
   [[nodiscard]] std::size_t layers() const { return load.rows(); }
   [[nodiscard]] std::size_t experts() const { return load.columns(); }
@@ -39,6 +46,7 @@ struct LayerVerdict {
   double lower_bound = 0;      ///< no placement of this shape has a smaller peak
   double gap = 0;              ///< peak / lower_bound - 1; 0 for a layer without load
   bool keep = false;           ///< the old placement of this layer was left alone
+  bool hasty = false;          ///< time ran out: kept, or planned with the least effort
   std::size_t duplicates = 0;  ///< slots whose expert sits on the same rank already
 };
 
@@ -68,7 +76,9 @@ class Planner {
   Planner& operator=(const Planner&) = delete;
   virtual ~Planner() = default;
 
-  /// Chooses where every expert lives.
+  /// Chooses where every expert lives. Once `progress` is interrupted, layers that are not planned
+  /// yet stay as they are, or are planned with the least effort where they cannot: the plan is
+  /// valid at any time, and says which layers are hasty.
   /// @return a placement of the problem's shape in which every expert has a holder.
   /// @throws InputError for a shape that no policy can serve (slots not divisible by ranks, fewer
   ///         slots than experts), InfeasibleError for one that this policy cannot.

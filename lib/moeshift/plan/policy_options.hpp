@@ -7,6 +7,7 @@
 #include <string>
 
 #include "moeshift/core/units.hpp"
+#include "moeshift/cost/objective.hpp"
 
 namespace moeshift {
 
@@ -24,9 +25,9 @@ struct PolicyOptions {
   std::string risk = "mean";
   /// `robust`: plan afresh although there is an old placement.
   bool from_scratch = false;
-  /// `incremental`, `robust`: imbalance (max / mean) that one intra-node transfer must buy; absent:
-  /// nothing for `incremental`, 0.0005 for `robust`.
-  std::optional<double> price = {};
+  /// `incremental`, `robust`: imbalance (max / mean) that one intra-node transfer must buy, a
+  /// number; absent: nothing for `incremental`, 0.0005 for `robust`.
+  std::optional<std::string> price = {};
   /// What an inter-node transfer costs in intra-node ones.
   double inter_node_price = 9;
   /// `incremental`: stop at this share above the lower bound.
@@ -34,6 +35,13 @@ struct PolicyOptions {
   /// `incremental`, `robust`: bytes that may cross ranks, over all layers; needs `expert_bytes`.
   std::optional<Bytes> budget = {};
   Bytes expert_bytes{1};
+  /// `balanced`, `hierarchical`, `incremental`, `robust`: what must not take the last holder of an
+  /// expert: "k" or "ranks:k" (any k ranks), "nodes:k" (any k nodes).
+  std::string survive = "0";
+  /// Slots over all layers and active ranks; layers then differ in slots (slots_budget.hpp).
+  std::optional<std::size_t> slots_budget = {};
+  /// What makes a rank slow (objective_planner.hpp).
+  Objective objective = {};
 };
 
 }  // namespace moeshift

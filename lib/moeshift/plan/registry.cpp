@@ -2,6 +2,8 @@
 #include "moeshift/plan/registry.hpp"
 
 #include <array>
+#include <charconv>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -11,9 +13,14 @@
 #include "moeshift/plan/balanced.hpp"
 #include "moeshift/plan/deepseek.hpp"
 #include "moeshift/plan/fixed.hpp"
+#include "moeshift/plan/flashlb.hpp"
 #include "moeshift/plan/hierarchical.hpp"
 #include "moeshift/plan/incremental.hpp"
+#include "moeshift/plan/objective_planner.hpp"
 #include "moeshift/plan/sglang_vec.hpp"
+#include "moeshift/plan/slots_budget.hpp"
+#include "moeshift/plan/survive.hpp"
+#include "moeshift/plan/swift.hpp"
 #include "moeshift/plan/trtllm.hpp"
 #include "moeshift/plan/vllm.hpp"
 
@@ -53,9 +60,19 @@ IncrementalOptions warm_options(const PolicyOptions& options) {
   return warm;
 }
 
+double price_of(const PolicyOptions& options, double default_price) {
+  if (!options.price) return default_price;
+  double price = -1;
+  const char* end = options.price->data() + options.price->size();
+  const auto read = std::from_chars(options.price->data(), end, price);
+  if (read.ec == std::errc() && read.ptr == end && price >= 0) return price;
+  throw InputError("",
+                   fmt::format("unknown price '{}'; expected a number >= 0 here", *options.price));
+}
+
 std::unique_ptr<Planner> make_incremental(const PolicyOptions& options) {
   IncrementalOptions warm = warm_options(options);
-  warm.price = options.price.value_or(0);
+  warm.price = price_of(options, 0);
   warm.needs_old = true;
   return std::make_unique<IncrementalPlanner>(warm);
 }
@@ -65,7 +82,7 @@ std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
   warm.risk = risk_named(options.risk);
   warm.use_samples = true;
   warm.from_scratch = options.from_scratch;
-  warm.price = options.price.value_or(5e-4);
+  warm.price = price_of(options, 5e-4);
   return std::make_unique<IncrementalPlanner>(warm);
 }
 
@@ -86,6 +103,14 @@ std::unique_ptr<Planner> make_trtllm(const PolicyOptions&) {
   return std::make_unique<TrtllmPlanner>();
 }
 
+std::unique_ptr<Planner> make_swift(const PolicyOptions&) {
+  return std::make_unique<SwiftPlanner>();
+}
+
+std::unique_ptr<Planner> make_flashlb(const PolicyOptions&) {
+  return std::make_unique<FlashLbPlanner>();
+}
+
 std::unique_ptr<Planner> make_balanced(const PolicyOptions& options) {
   return std::make_unique<BalancedPlanner>(effort_named(options.effort), options.min_gain,
                                            links_of(options));
@@ -93,13 +118,14 @@ std::unique_ptr<Planner> make_balanced(const PolicyOptions& options) {
 
 constexpr std::array kPolicies{
     PolicyEntry{"balanced", "fresh plan within 0.1 % of a certified bound, no doubled replicas",
-                "this project; differencing after Michiels et al., STACS 2003", make_balanced},
+                "this project; differencing after Michiels et al., STACS 2003", make_balanced,
+                true},
     PolicyEntry{"hierarchical", "expert groups on their home nodes: hard, soft or at a price",
-                "this project", make_hierarchical},
+                "this project", make_hierarchical, true},
     PolicyEntry{"incremental", "from the old placement: most balance per byte, under a budget",
-                "this project", make_incremental},
+                "this project", make_incremental, true},
     PolicyEntry{"robust", "over all windows at once, fresh or from the old placement",
-                "this project", make_robust},
+                "this project", make_robust, true},
     PolicyEntry{"static", "leave every expert where it is; vLLM's initial map when there is none",
                 "vllm-project/vllm eplb_state.py", make_static},
     PolicyEntry{"contiguous", "experts in order, replicas side by side; no look at the load",
@@ -114,7 +140,63 @@ constexpr std::array kPolicies{
                 "NVIDIA/TensorRT-LLM moeLoadBalancer", make_trtllm},
     PolicyEntry{"snake", "greedy replicas, snake packing", "ADRS OpenEvolve, arXiv 2510.06189",
                 make_snake},
+    PolicyEntry{"swift", "new spare replicas and few swaps; one expert per pair of ranks",
+                "vllm-project/vllm-ascend policy_swift_balancer.py", make_swift},
+    PolicyEntry{"flashlb", "counts and placement on means and covariances of the windows",
+                "vllm-project/vllm-ascend policy_flashlb.py, pull requests 3042, 6477",
+                make_flashlb},
 };
+
+/// Asks a policy for coverage after losses.
+class SurvivingPlanner final : public Planner {
+ public:
+  SurvivingPlanner(std::unique_ptr<Planner> policy, const Survive& survive)
+      : policy_(std::move(policy)), survive_(survive) {}
+
+  [[nodiscard]] PlanResult plan(const PlanProblem& problem, Threads threads,
+                                Progress& progress) const override {
+    PlanProblem covered = problem;
+    covered.survive = survive_;
+    return policy_->plan(covered, threads, progress);
+  }
+
+ private:
+  std::unique_ptr<Planner> policy_;
+  Survive survive_;
+};
+
+void check_combination(const PolicyEntry& policy, const PolicyOptions& options,
+                       const Survive& survive) {
+  if (survive.losses > 0 && !policy.survives) {
+    throw InputError("", fmt::format("{} does not heed losses to survive; balanced, hierarchical, "
+                                     "incremental and robust do",
+                                     policy.name));
+  }
+  if (!options.slots_budget) return;
+  if (options.budget) {
+    throw InputError("",
+                     "a budget of slots and one of bytes do not go together: every number of "
+                     "slots would spend all bytes");
+  }
+  if (!options.objective.counts_tokens_only()) {
+    throw InputError("", "a budget of slots weighs layers by tokens; leave out the objective");
+  }
+}
+
+std::unique_ptr<Planner> dress(const PolicyEntry& policy, const PolicyOptions& options) {
+  const Survive survive = survive_rule(options.survive);
+  check_combination(policy, options, survive);
+  std::unique_ptr<Planner> planner = policy.make(options);
+  if (!options.objective.counts_tokens_only()) {
+    planner = std::make_unique<ObjectivePlanner>(std::move(planner), options.objective,
+                                                 policy.name == "balanced");
+  }
+  if (options.slots_budget) {
+    planner = std::make_unique<SlotsBudgetPlanner>(std::move(planner), *options.slots_budget);
+  }
+  if (survive.losses == 0) return planner;
+  return std::make_unique<SurvivingPlanner>(std::move(planner), survive);
+}
 
 }  // namespace
 
@@ -125,7 +207,7 @@ std::span<const PolicyEntry> policies() {
 std::unique_ptr<Planner> make_planner(std::string_view name, const PolicyOptions& options) {
   std::vector<std::string_view> names;
   for (const PolicyEntry& policy : kPolicies) {
-    if (policy.name == name) return policy.make(options);
+    if (policy.name == name) return dress(policy, options);
     names.push_back(policy.name);
   }
   throw InputError("", fmt::format("unknown policy '{}'{} (`moeshift policies` lists them)", name,

@@ -18,12 +18,14 @@ struct PolicyEntry {
   std::string_view summary;  ///< one line
   std::string_view source;   ///< the repository and function, or paper, that it follows
   std::unique_ptr<Planner> (*make)(const PolicyOptions& options);
+  bool survives = false;  ///< heeds PlanProblem::survive
 };
 
 /// All policies, in the order of help and tables.
 [[nodiscard]] std::span<const PolicyEntry> policies();
 
-/// The policy called `name`.
+/// The policy called `name`, with what the options ask of every policy put around it: coverage,
+/// objective, slots that differ by layer.
 /// @throws InputError for an unknown name (with the nearest known one) and for options that the
 ///         policy refuses.
 [[nodiscard]] std::unique_ptr<Planner> make_planner(std::string_view name,

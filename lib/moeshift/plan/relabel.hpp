@@ -29,6 +29,13 @@ enum class Exchangeable {
   kWithinAndNodes,  ///< ranks within a node, and whole nodes of equal size
 };
 
+/// What may be renamed for a policy that treats all ranks alike: any rank, unless coverage counts
+/// nodes.
+[[nodiscard]] inline Exchangeable exchangeable_ranks(const LayerProblem& problem) {
+  const bool nodes_matter = problem.survive.losses > 0 && problem.survive.by_node;
+  return nodes_matter ? Exchangeable::kWithinAndNodes : Exchangeable::kRanks;
+}
+
 /// Gives the rank contents of `slots` to the ranks that hold most of them already, then keeps every
 /// replica that stays on its rank in its old slot. Balance does not change; priced bytes never
 /// increase.

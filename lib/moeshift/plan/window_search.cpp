@@ -146,6 +146,21 @@ void WindowSearch::consider(float gain, float cost, std::size_t slot, std::uint3
   best = {.score = score, .cost = cost, .slot = slot, .other = other, .expert = expert};
 }
 
+bool WindowSearch::may_leave(std::size_t slot, std::optional<std::size_t> to) const {
+  const HolderRule& rule = options_.holders;
+  const std::uint32_t expert = state_.expert(slot);
+  if (rule.node_of.empty()) return to || state_.count(expert) > rule.least;
+  std::size_t nodes = 0;
+  std::optional<std::uint32_t> last;
+  for (std::size_t rank = 0; rank < state_.ranks(); ++rank) {
+    const bool stays = state_.holds(rank, expert) && rank != state_.rank_of(slot);
+    if ((!stays && rank != to) || rule.node_of[rank] == last) continue;
+    last = rule.node_of[rank];
+    ++nodes;
+  }
+  return nodes >= rule.least;
+}
+
 void WindowSearch::look_from(std::size_t hot, std::size_t rank) {
   const bool busy = state_.part(rank) > 0;
   for (std::size_t i = 0; i < k_; ++i) {
@@ -178,6 +193,7 @@ void WindowSearch::try_swap(std::size_t slot, std::size_t other, float cost, Can
   const std::size_t rank = state_.rank_of(other);
   const std::uint32_t leaving = state_.expert(slot);
   if (state_.holds(rank, leaving) || !affordable(cost)) return;
+  if (!may_leave(slot, rank) || !may_leave(other, hot)) return;
   ++moves_tried_;
   const float* out = state_.share(leaving);
   const float* in = state_.share(state_.expert(other));
@@ -201,7 +217,7 @@ float WindowSearch::value_of_dropping(std::size_t slot) const {
 /// Another replica of one of the hot rank's experts, in the place of a spare one elsewhere.
 void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& best) {
   for (std::size_t slot = rank * k_; slot < (rank + 1) * k_; ++slot) {
-    if (state_.count(state_.expert(slot)) < 2) continue;
+    if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
     const float value = value_of_dropping(slot);
     for (std::size_t i = 0; i < k_; ++i) {
       const std::uint32_t e = state_.expert(hot * k_ + i);
@@ -215,7 +231,7 @@ void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& b
 /// A colder expert in the place of a spare replica on the hot rank.
 void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
   for (std::size_t slot = hot * k_; slot < (hot + 1) * k_; ++slot) {
-    if (state_.count(state_.expert(slot)) < 2) continue;
+    if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
     const float value = value_of_dropping(slot);
     for (std::uint32_t e = 0; e < state_.experts(); ++e) {
       const auto copies = static_cast<float>(state_.count(e));

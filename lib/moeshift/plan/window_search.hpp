@@ -15,6 +15,12 @@
 
 namespace moeshift {
 
+/// Holders that every expert must keep.
+struct HolderRule {
+  std::size_t least = 1;                        ///< replicas, or nodes where `node_of` is given
+  std::span<const std::uint32_t> node_of = {};  ///< [ranks] ascending
+};
+
 struct WindowSearchOptions {
   Risk risk;
   double price = 0;                                         ///< risk that one unit of cost must buy
@@ -27,6 +33,7 @@ struct WindowSearchOptions {
   std::vector<double> cuts = {0.0, 0.6};
   /// Costs count per unit of load (a replica costs price x its share) instead of per replica.
   bool cost_by_load = false;
+  HolderRule holders;
 };
 
 /// One accepted exchange: a swap of two slots, or a replica of `expert` in the place of another.
@@ -94,6 +101,8 @@ class WindowSearch {
   static void consider(float gain, float cost, std::size_t slot, std::uint32_t other,
                        std::uint32_t expert, Candidate& best);
   void apply(const Candidate& candidate);
+  /// Whether enough holders stay when a replica leaves its slot, for rank `to` if given.
+  [[nodiscard]] bool may_leave(std::size_t slot, std::optional<std::size_t> to = {}) const;
   void measure_risk();
   void measure_cost();
   [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert) const;

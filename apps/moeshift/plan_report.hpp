@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The answer of `plan`: what it says of a plan, as tables and as JSON.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeshift/core/units.hpp"
+#include "moeshift/cost/dispatch.hpp"
+#include "moeshift/cost/objective.hpp"
+#include "moeshift/plan/planner.hpp"
+#include "moeshift/report/report.hpp"
+#include "moeshift/trace/window.hpp"
+
+namespace moeshift::cli {
+
+/// A plan and what it is an answer to.
+struct PlanAnswer {
+  std::string policy;
+  const LoadWindow& window;
+  const PlanProblem& problem;
+  const PlanResult& plan;
+  double plan_seconds = 0;
+  std::string objective;
+  Objective goal;
+  std::string dispatch;
+  DispatchOptions rule;
+  std::optional<Bytes> expert_bytes;
+  std::optional<std::size_t> slots_budget;
+  std::optional<PlanResult> uniform;  ///< under a budget of slots: the same for all layers
+};
+
+/// The keys that every plan has; see docs/metrics.md for formulae and units.
+[[nodiscard]] Report report_plan(const PlanAnswer& answer);
+
+/// A row per layer.
+[[nodiscard]] Table layer_table(const PlanAnswer& answer);
+
+/// A row per replica that moved: why, what it gained, how far and how many bytes; also into
+/// `result.reasons`.
+void explain_moves(const PlanAnswer& answer, Report& report);
+
+}  // namespace moeshift::cli
