@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// A time limit as an interruption: the callee ends with the best answer it has.
+// Time limit and Ctrl-C for planners: they end with the best answer they have.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
+#include "moeshift/core/interrupted.hpp"
 #include "moeshift/core/progress.hpp"
 #include "moeshift/core/units.hpp"
 
 namespace moeshift::cli {
 
-/// Passes progress on; interrupted once the time is up, or when the one behind it is.
+/// Passes progress on; interrupted once the time is up, or when the user asked to stop, which the
+/// progress behind it may tell by throwing.
 class Deadline final : public Progress {
  public:
-  /// Counts from now; without a limit only the progress behind it interrupts.
+  /// Counts from now.
   Deadline(Progress& behind, std::optional<Seconds> limit) : behind_(behind) {
     if (!limit) return;
     const std::chrono::duration<double> time(limit->count());
@@ -23,17 +26,25 @@ class Deadline final : public Progress {
   }
 
   void update(std::string_view what, std::uint64_t done, std::uint64_t total) override {
-    behind_.update(what, done, total);
+    if (stopped()) return;
+    try {
+      behind_.update(what, done, total);
+    } catch (const InterruptedError&) {
+      stopped_.store(true);
+    }
   }
   [[nodiscard]] bool interrupted() const override {
-    return behind_.interrupted() || (end_ && Clock::now() >= *end_);
+    return stopped() || (end_ && Clock::now() >= *end_);
   }
+  /// The user asked to stop.
+  [[nodiscard]] bool stopped() const { return stopped_.load() || behind_.interrupted(); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
   Progress& behind_;
   std::optional<Clock::time_point> end_;
+  std::atomic<bool> stopped_ = false;
 };
 
 }  // namespace moeshift::cli

@@ -74,7 +74,7 @@ class Plan final : public Command {
     const auto start = std::chrono::steady_clock::now();
     PlanResult plan = planner->plan(problem, session.threads(), deadline);
     const double plan_seconds = seconds_since(start);
-    const bool stopped = session.progress().interrupted();
+    const bool stopped = deadline.stopped();
     if (!stopped) tighten_bounds(problem, session.threads(), plan);
     report(session, window, problem, plan, plan_seconds);
     if (!stopped) return ExitCode::kGood;
