@@ -72,8 +72,10 @@ void declare_policy_options(Options& options, PolicyOptions& policy) {
   options.option(
       "--budget-bytes", policy.budget,
       "incremental, robust: bytes that may cross ranks, over all layers (needs --model)");
-  options.option("--price", policy.price,
-                 "incremental, robust: imbalance that one intra-node transfer must buy");
+  options.option(
+      "--price", policy.price,
+      "incremental, robust: imbalance that one intra-node transfer must buy; of plan also "
+      "seconds:H, the time it saves in H steps (needs --cluster and --model)");
   options.option("--survive", policy.survive,
                  "our policies: every expert outlives the loss of k ranks (k) or nodes (nodes:k)");
   options.option("--slots-budget", policy.slots_budget,
