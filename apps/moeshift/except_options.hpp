@@ -61,6 +61,7 @@ class ExceptOptions final : public Options {
   void flag(const std::string& names, bool& value, const std::string& help) override {
     if (wanted(names)) options_.flag(names, value, help);
   }
+  void section(const std::string& title) override { options_.section(title); }
   void require_last() override {
     if (last_wanted_) options_.require_last();
   }
