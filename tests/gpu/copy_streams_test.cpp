@@ -69,7 +69,8 @@ bool passes_beside_busy_kernel(
 }
 
 // The point of the ce transport: a model's kernels can hold every multiprocessor meanwhile.
-TEST_CASE("copies finish while a kernel holds every multiprocessor", "[gpu]") {
+// Not under the sanitizers, which run kernels and copies one after another.
+TEST_CASE("copies finish while a kernel holds every multiprocessor", "[gpu][side-by-side]") {
   test::require_gpu();
   const auto by = [](CopyPath path) {
     return [path](std::byte* to, const std::byte* from, Bytes bytes, cudaStream_t stream) {

@@ -51,6 +51,7 @@ class RankShuffle {
   // After it.
   void verify();
   void compare_with_baseline();
+  [[nodiscard]] Failure root_cause(Failure mine) const;
   void fail(Failure failure);
   void survey_after_failure();
 
