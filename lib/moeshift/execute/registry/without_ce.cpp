@@ -22,7 +22,7 @@ std::unique_ptr<World> open_nothing(const WorldOptions&) {
 
 Backend ce_backend() {
   return {.name = "ce",
-          .summary = "copy engines over CUDA peer access and IPC; uses no SM",
+          .summary = "copies over CUDA peer access and IPC; launches no kernel",
           .unavailable_reason = &not_built,
           .launch = &launch_nothing,
           .open = &open_nothing};
