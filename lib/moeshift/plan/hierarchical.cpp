@@ -147,6 +147,7 @@ std::vector<float> off_home_prices(const LayerProblem& problem, const GroupHomes
 WindowSearchOptions search_options(const LayerProblem& problem, std::span<const double> load,
                                    const HomeRule& rule, const Effort& effort) {
   WindowSearchOptions options;
+  options.node_of = problem.node_of;
   const double mean =
       std::accumulate(load.begin(), load.end(), 0.0) / static_cast<double>(problem.ranks());
   options.target =

@@ -96,6 +96,7 @@ class WarmLayer {
     search.price = options.price;
     search.max_steps = options.max_steps;
     search.holders = holder_rule(problem_);
+    search.node_of = problem_.node_of;
     if (!options.use_samples) {
       const double mean =
           std::accumulate(mean_.begin(), mean_.end(), 0.0) / static_cast<double>(problem_.ranks());

@@ -12,6 +12,8 @@ namespace {
 
 /// A free move counts as half a unit, so that free moves come first without beating all others.
 constexpr float kLeastCost = 0.5F;
+/// Exchanges are looked for with this many of the coldest ranks and with all of the same node.
+constexpr std::size_t kMostRanks = 32;
 /// Gains below are rounding.
 constexpr float kLeastGain = 1e-10F;
 
@@ -107,8 +109,11 @@ bool WindowSearch::step() {
   const auto hot = static_cast<std::size_t>(hottest - parts.begin());
   prepare(hot);
   Candidate best;
+  std::size_t looked_at = 0;
   for (const std::uint32_t rank : coldest_first_) {
     if (rank == hot) continue;
+    if (looked_at >= kMostRanks && !on_same_node(hot, rank)) continue;
+    ++looked_at;
     look_from(hot, rank);
     if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
     try_spreading(hot, rank, best);

@@ -31,6 +31,8 @@ struct WindowSearchOptions {
   /// tau = 1 + cut (peak - 1), one pass per cut. 0, the mean, evens all ranks out and moves least;
   /// a larger one then looks at the peaks alone.
   std::vector<double> cuts = {0.0, 0.6};
+  /// [ranks] who is near whom, where more than 32 ranks are too many to try; may be empty.
+  std::span<const std::uint32_t> node_of = {};
   /// Costs count per unit of load (a replica costs price x its share) instead of per replica.
   bool cost_by_load = false;
   HolderRule holders;
@@ -97,6 +99,9 @@ class WindowSearch {
   [[nodiscard]] float value_of_dropping(std::size_t slot) const;
   void try_replacement(std::size_t slot, std::uint32_t expert, float ceiling, Candidate& best);
   [[nodiscard]] static bool worth(float ceiling, float cost, const Candidate& best);
+  [[nodiscard]] bool on_same_node(std::size_t rank, std::size_t other) const {
+    return !options_.node_of.empty() && options_.node_of[rank] == options_.node_of[other];
+  }
   [[nodiscard]] bool affordable(float cost) const;
   static void consider(float gain, float cost, std::size_t slot, std::uint32_t other,
                        std::uint32_t expert, Candidate& best);

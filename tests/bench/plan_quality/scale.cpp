@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
+#include <ctime>
 
 #include <sys/resource.h>
 
@@ -17,7 +18,10 @@ double peak_gib() {
 
 void row(const char* policy, const PolicyOptions& options, const PlanProblem& problem,
          double goal_seconds) {
+  const std::clock_t before = std::clock();
   const double seconds = best_ms(3, [&] { (void)plan_by(policy, options, problem); }) / 1000;
+  const double processor =
+      static_cast<double>(std::clock() - before) / static_cast<double>(CLOCKS_PER_SEC) / 3;
   const PlanResult plan = plan_by(policy, options, problem);
   double gap = 0;
   for (const LayerVerdict& layer : plan.layers) {
@@ -28,10 +32,11 @@ void row(const char* policy, const PolicyOptions& options, const PlanProblem& pr
     moves = moves_between(*problem.old, plan.placement, problem.topology);
   }
   std::printf(
-      "%-12s %-7s %6.2f s  balancedness %.4f  gap %.2f %%  %.1f transfers per layer  "
+      "%-12s %-7s %6.2f s (%.2f s of processor time)  balancedness %.4f  gap %.2f %%  %.1f "
+      "transfers per layer  "
       "peak %.2f GiB  %s\n",
-      policy, options.effort.c_str(), seconds, balancedness_of(problem.load, plan.placement),
-      100 * gap, moves.all, peak_gib(),
+      policy, options.effort.c_str(), seconds, processor,
+      balancedness_of(problem.load, plan.placement), 100 * gap, moves.all, peak_gib(),
       goal_seconds > 0 ? verdict(seconds <= goal_seconds && peak_gib() <= 2) : "");
   std::fflush(stdout);
 }
