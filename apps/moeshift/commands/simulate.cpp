@@ -83,6 +83,10 @@ class Simulate final : public Command {
     const std::string policy = policy_name();
     LaneSettings asked = lane_.settings(session.seed());
     world_.apply(asked);
+    if (policy == "robust" && lane_.like == "moeshift" && !lane_.forecaster) {
+      // It plans on several windows, and sixteen as long as a plan lives serve it best.
+      asked.forecaster = fmt::format("recentred:16x{}", asked.rule.interval);
+    }
     asked.name = policy;
     if (policy == "static") return {asked};  // what it would be compared with is the same
     asked.planner = lane_planner(policy, policy_options_, asked.mode, expert_bytes);

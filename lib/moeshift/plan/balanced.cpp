@@ -2,6 +2,7 @@
 #include "moeshift/plan/balanced.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -26,6 +27,14 @@ bool all_distinct(std::span<const ExpertId> slots, std::size_t slots_per_rank) {
   return distinct(experts, slots_per_rank);
 }
 
+/// The bound of positive_load() holds for the load itself, less what a rank got on top.
+double bound_for_load(const LayerProblem& problem, double bound) {
+  const double total = std::accumulate(problem.load.begin(), problem.load.end(), 0.0);
+  if (total <= 0) return 0;
+  const double trace = 1e-9 * total / static_cast<double>(problem.experts());
+  return bound * (1 - 1e-12) - trace * static_cast<double>(problem.slots_per_rank);
+}
+
 }  // namespace
 
 double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots) {
@@ -48,9 +57,13 @@ LayerPlan BalancedPlanner::plan_layer(const LayerProblem& problem) const {
   LayerPlan plan;
   for (const std::uint32_t e : fresh.experts) plan.slots.emplace_back(e);
   plan.moves_tried = fresh.moves_tried;
+  plan.lower_bound = bound_for_load(problem, fresh.lower_bound);
+  plan.bounded = plan.lower_bound > 0;
   if (problem.can_keep() && all_distinct(problem.kept_slots(), problem.slots_per_rank) &&
       peak_of(problem, problem.kept_slots()) <= peak_of(problem, plan.slots) * (1 + min_gain_)) {
-    return {.slots = problem.kept_slots(), .keep = true, .moves_tried = fresh.moves_tried};
+    plan.slots = problem.kept_slots();
+    plan.keep = true;
+    return plan;
   }
   relabel(problem, links_, exchangeable_ranks(problem), plan.slots);
   return plan;

@@ -39,9 +39,11 @@ class Portfolio {
   [[nodiscard]] std::span<const std::uint32_t> counts() const { return counts_; }
   [[nodiscard]] FreshPlan take() { return std::move(best_); }
 
-  /// Refines one start; keeps it when it beats the best.
+  /// Refines one start; keeps it when it beats the best, as it was or refined: refining lowers Phi,
+  /// which may raise a peak on the way.
   void start(std::vector<std::uint32_t> experts) {
     RankPacking packing(load_, ranks_, std::move(experts));
+    keep_if_better(packing);
     LocalSearch search(packing, target());
     search.refine(effort_.steps);
     best_.moves_tried += search.moves_tried();

@@ -12,10 +12,10 @@ namespace moeshift {
 
 /// How hard to search.
 struct Effort {
-  double tolerance = 1e-3;            ///< stop at (1 + tolerance) x lower bound
-  std::size_t steps = 200;            ///< per refinement
-  std::size_t kicks = 12;             ///< restarts from a perturbed local optimum
-  std::size_t pair_iterations = 900;  ///< annealing steps for two slots per rank
+  double tolerance = 1e-3;             ///< stop at (1 + tolerance) x lower bound
+  std::size_t steps = 200;             ///< per refinement
+  std::size_t kicks = 12;              ///< restarts from a perturbed local optimum
+  std::size_t pair_iterations = 1150;  ///< annealing steps for two slots per rank
 };
 
 /// "fast", "normal" or "thorough".

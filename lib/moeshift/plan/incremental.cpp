@@ -11,6 +11,7 @@
 #include "moeshift/plan/adapt.hpp"
 #include "moeshift/plan/balanced.hpp"
 #include "moeshift/plan/lower_bound.hpp"
+#include "moeshift/plan/pair_chains.hpp"
 #include "moeshift/plan/spread_budget.hpp"
 #include "moeshift/plan/survive.hpp"
 
@@ -41,13 +42,19 @@ class WarmLayer {
         search_(loads_, problem.ranks(), start_of(problem, mean_), prices_,
                 search_options(options)) {
     search_.run();
+    if (problem.slots_per_rank == 2 && problem.survive.losses == 0 && options.max_steps > 0 &&
+        !options.use_samples && !options.budget_transfers) {
+      jump(options);
+    }
   }
 
-  [[nodiscard]] const WindowSearch& search() const { return search_; }
+  /// What best_prefix() says when the pairs re-made at once are better than any prefix.
+  static constexpr std::size_t kJump = std::numeric_limits<std::size_t>::max();
 
   /// The best prefix by risk + price x cost; none of it when the gain is not worth a move.
   [[nodiscard]] std::size_t best_prefix(const IncrementalOptions& options) const {
     const std::size_t best = search_.best_prefix();
+    if (jumps_further(best, options)) return kJump;
     if (best == 0 || !problem_.can_keep()) return best;
     const double after = search_.steps()[best - 1].risk_after;
     return search_.start_risk() - after > options.min_gain * search_.start_risk() ? best : 0;
@@ -78,8 +85,15 @@ class WarmLayer {
 
   [[nodiscard]] LayerPlan take(std::size_t prefix) const {
     LayerPlan plan;
-    for (const std::uint32_t e : search_.placement_after(prefix)) plan.slots.emplace_back(e);
+    const bool jumps = prefix == kJump;
+    const std::vector<std::uint32_t> placed = jumps ? jumped_ : search_.placement_after(prefix);
+    for (const std::uint32_t e : placed) plan.slots.emplace_back(e);
     plan.moves_tried = search_.moves_tried();
+    if (jumps) {
+      plan.reasons = reasons_of_jump();
+      keep_slots_in_place(problem_, plan.slots);
+      return plan;
+    }
     if (prefix == 0 && problem_.can_keep() && plan.slots == problem_.kept_slots()) {
       plan.keep = true;
       return plan;
@@ -104,6 +118,38 @@ class WarmLayer {
       search.target = bound / mean * (1 + options.target_gap);
     }
     return search;
+  }
+
+  /// Other replica counts at once: with two slots per rank single exchanges get stuck.
+  void jump(const IncrementalOptions& options) {
+    const std::vector<std::uint32_t> start = search_.placement_after(0);
+    PairChainOptions chains;
+    chains.bound = lower_bound(mean_, problem_.ranks(), problem_.slots());
+    chains.iterations = options.effort.pair_iterations;
+    chains.seed = problem_.seed ^ problem_.layer.value();
+    jumped_ = rearrange_pairs(mean_, start, chains);
+    const WindowSearch there(loads_, problem_.ranks(), jumped_, prices_, search_options(options));
+    jump_risk_ = there.start_risk();
+    jump_cost_ = there.start_cost();
+  }
+
+  [[nodiscard]] bool jumps_further(std::size_t prefix, const IncrementalOptions& options) const {
+    if (jumped_.empty()) return false;
+    const bool moves = prefix > 0;
+    const double risk = moves ? search_.steps()[prefix - 1].risk_after : search_.start_risk();
+    const double cost = moves ? search_.steps()[prefix - 1].cost_after : search_.start_cost();
+    return jump_risk_ + options.price * jump_cost_ <
+           risk + options.price * cost - options.min_gain * search_.start_risk();
+  }
+
+  [[nodiscard]] std::vector<MoveReason> reasons_of_jump() const {
+    const std::vector<std::uint32_t> start = search_.placement_after(0);
+    std::vector<MoveReason> all;
+    for (std::size_t slot = 0; slot < jumped_.size(); ++slot) {
+      if (arrives(slot, jumped_[slot]) <= 0) continue;
+      all.push_back(reason(slot, jumped_[slot], start[slot], search_.start_risk(), jump_risk_));
+    }
+    return all;
   }
 
   [[nodiscard]] double arrives(std::size_t slot, std::uint32_t expert) const {
@@ -184,6 +230,9 @@ class WarmLayer {
   std::vector<double> mean_;
   std::vector<float> prices_;
   WindowSearch search_;
+  std::vector<std::uint32_t> jumped_;  ///< [slots] two slots per rank: all pairs re-made at once
+  double jump_risk_ = 0;
+  double jump_cost_ = 0;
 };
 
 /// The better of two fresh starts, improved over all windows.

@@ -81,14 +81,15 @@ std::span<const ExpertId> without_empty_end(std::span<const ExpertId> held, std:
 }
 
 LayerVerdict judge(const PlanProblem& problem, const Placement& placement, LayerId layer,
-                   std::span<const double> ranks, std::size_t active) {
+                   std::span<const double> ranks, std::size_t active, bool bounded) {
   LayerVerdict verdict;
   verdict.peak = *std::max_element(ranks.begin(), ranks.end());
   const double mean = layer_total(problem.load, layer) / static_cast<double>(active);
   verdict.imbalance = mean > 0 ? verdict.peak / mean : 1;
-  verdict.lower_bound =
-      lower_bound(problem.load.row(layer), active, active * problem.slots_per_rank());
-  verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
+  if (!bounded) {
+    verdict.lower_bound =
+        lower_bound(problem.load.row(layer), active, active * problem.slots_per_rank());
+  }
   verdict.duplicates = placement.duplicates(layer);
   return verdict;
 }
@@ -181,7 +182,8 @@ PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, T
   const RankLoads loads = rank_loads(problem.load, result.placement);
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     const LayerId layer(i);
-    result.layers[i] = judge(problem, result.placement, layer, loads.row(layer), active.size());
+    result.layers[i] =
+        judge(problem, result.placement, layer, loads.row(layer), active.size(), layers[i].bounded);
     LayerVerdict& verdict = result.layers[i];
     verdict.keep = layers[i].keep;
     verdict.hasty = layers[i].hasty;

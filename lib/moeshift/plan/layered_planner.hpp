@@ -46,6 +46,7 @@ struct LayerPlan {
   std::uint64_t moves_tried = 0;
   /// A bound that holds for what else was asked (groups kept in nodes); 0 = none.
   double lower_bound = 0;
+  bool bounded = false;  ///< it is no weaker than the quick bounds (lower_bound.hpp)
   std::vector<MoveReason> reasons = {};  ///< ranks as in LayerProblem; assemble() renames them
 };
 

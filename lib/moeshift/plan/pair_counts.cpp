@@ -136,6 +136,20 @@ PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
   return best;
 }
 
+PairCounts back_towards(std::span<const double> load, std::span<const std::uint32_t> old,
+                        PairCounts pairs, double peak) {
+  SortedShares shares(load, std::move(pairs.counts));
+  for (std::uint32_t more = 0; more < load.size(); ++more) {
+    for (std::uint32_t less = 0; less < load.size(); ++less) {
+      if (shares.counts()[more] <= old[more]) break;
+      if (shares.counts()[less] >= old[less]) continue;
+      shares.move_replica(more, less);
+      if (shares.peak() > peak) shares.move_replica(less, more);
+    }
+  }
+  return {shares.counts(), shares.peak()};
+}
+
 std::vector<std::uint32_t> fold_pairs(std::span<const double> load,
                                       std::span<const std::uint32_t> counts) {
   const SortedShares shares(load, {counts.begin(), counts.end()});

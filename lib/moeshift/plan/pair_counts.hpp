@@ -27,6 +27,13 @@ struct PairCounts {
                                             std::vector<std::uint32_t> start, double bound,
                                             std::size_t iterations, std::uint64_t seed);
 
+/// Takes back, one by one, the changes from `old` counts to these without which the heaviest pair
+/// stays within `peak`. Annealing wanders; whatever it changed for nothing would have to move.
+/// O(changes^2 * slots).
+[[nodiscard]] PairCounts back_towards(std::span<const double> load,
+                                      std::span<const std::uint32_t> old, PairCounts pairs,
+                                      double peak);
+
 /// Pairs the heaviest replica with the lightest; the experts of every slot, distinct per rank.
 [[nodiscard]] std::vector<std::uint32_t> fold_pairs(std::span<const double> load,
                                                     std::span<const std::uint32_t> counts);

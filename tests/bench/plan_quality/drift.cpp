@@ -18,8 +18,8 @@ void many_slots(const Shape& shape, double phi, bool judged) {
       "\nphi %.2f, %zu ranks x %zu on %zu nodes: balancedness on the next window, on the "
       "forecast, transfers and inter-node transfers per layer and re-plan\n",
       phi, shape.ranks, shape.slots_per_rank, shape.nodes);
-  const std::vector<LoadMatrix> windows = drifting_windows(58, shape.experts, phi, 32, 9);
-  const Replanning run{.windows = windows, .shape = shape, .first = 8, .start = "deepseek"};
+  const std::vector<LoadMatrix> windows = drifting_windows(58, shape.experts, phi, 44, 9);
+  const Replanning run{.windows = windows, .shape = shape, .first = 24, .start = "deepseek"};
   PolicyOptions global;
   global.hierarchy = "global";
   const Contender eplb{.name = "EPLB, ewma:0.5", .policy = "deepseek", .options = global};

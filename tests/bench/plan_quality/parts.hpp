@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the planner's evidence; each prints a table. See README.md.
+// The parts of the planner's evidence; each prints a table. `plan_quality PART` runs one.
 #pragma once
 
 namespace moeshift::quality {

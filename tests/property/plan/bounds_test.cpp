@@ -7,6 +7,7 @@
 
 #include "moeshift/plan/fresh_plan.hpp"
 #include "moeshift/plan/lower_bound.hpp"
+#include "moeshift/plan/pair_chains.hpp"
 #include "moeshift/plan/rank_packing.hpp"
 
 #include "tests/support/catch.hpp"
@@ -143,10 +144,13 @@ TEST_CASE("the published FlashLB example is solved to its optimum") {
   CHECK(plan.peak == Approx(196.6667).epsilon(1e-4));
 }
 
-TEST_CASE("two slots per rank without spare replicas ends at once") {
+TEST_CASE("two slots per rank without spare replicas ends at once, fresh and from an old plan") {
   const std::vector<double> load{9, 7, 5, 3, 2, 1};
   const FreshPlan plan = plan_fresh(load, 3, 2, Effort{}, 0);
   CHECK(plan.peak == Approx(10));
+  const std::vector<std::uint32_t> old{0, 1, 2, 3, 4, 5};
+  const std::vector<std::uint32_t> moved = rearrange_pairs(load, old, {.seed = 1});
+  CHECK(RankPacking(load, 3, moved).peak() <= 10 * 1.03);
 }
 
 }  // namespace
