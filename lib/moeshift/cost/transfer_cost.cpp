@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "moeshift/cost/group_cost.hpp"
+#include "moeshift/cost/stage_pipeline.hpp"
 
 namespace moeshift {
 namespace {
@@ -112,11 +113,10 @@ Seconds price_connections(const TransferPlan& plan, const Cluster& cluster) {
   return cluster.fixed.connection * static_cast<double>(most);
 }
 
-/// Wall time of staging and committing batch after batch, at most `buffers` batches in flight.
-Seconds pipeline(const TransferPlan& plan, const Cluster& cluster,
-                 std::span<const LayerCost> layers, std::size_t buffers) {
-  std::vector<Seconds> committed;  // of each batch
-  Seconds staged;
+/// Wall time of staging and committing batch after batch.
+Seconds pipeline(const TransferPlan& plan, std::span<const LayerCost> layers,
+                 std::size_t in_flight) {
+  StagePipeline line(in_flight);
   for (const LayerBatch& batch : plan.batches) {
     Seconds stage;
     Seconds commit;
@@ -124,13 +124,9 @@ Seconds pipeline(const TransferPlan& plan, const Cluster& cluster,
       stage += layer.stage;
       commit += layer.vote + layer.commit;
     }
-    const std::size_t done = committed.size();
-    const std::size_t in_flight = cluster.node_copy ? 1 : buffers;
-    const Seconds free = done >= in_flight ? committed[done - in_flight] : Seconds();
-    staged = std::max(staged, free) + stage;
-    committed.push_back(std::max(staged, done == 0 ? Seconds() : committed.back()) + commit);
+    line.add(stage, commit);
   }
-  return committed.empty() ? Seconds() : committed.back();
+  return line.end();
 }
 
 }  // namespace
@@ -154,8 +150,8 @@ TransferCost price(const TransferPlan& plan, const Topology& topology, const Clu
   }
   cost.connection = price_connections(plan, cluster);
   cost.plan = options.software.plan;
-  cost.total = cost.plan + cost.connection +
-               pipeline(plan, cluster, cost.layers, std::max<std::size_t>(options.buffers, 1));
+  cost.in_flight = cluster.node_copy ? 1 : std::max<std::size_t>(options.buffers, 1);
+  cost.total = cost.plan + cost.connection + pipeline(plan, cost.layers, cost.in_flight);
   cost.exposed = options.synchronous ? cost.total : cost.commit;
   return cost;
 }

@@ -26,6 +26,8 @@ struct TransferCost {
   Seconds commit;      ///< sum over layers
   Seconds total;       ///< wall time: plan, first contact, layers pipelined through `buffers`
   Seconds exposed;     ///< what inference feels: everything in sync mode, commits in async mode
+  std::size_t in_flight =
+      1;  ///< batches at once: `buffers`, 1 where copies and messages share memory
   std::vector<LayerCost> layers;  ///< as TransferPlan::layers
 };
 

@@ -124,7 +124,8 @@ void Lane::start(RearrangementWork work, const Outlook& now, const Outlook& then
   record.step = result_.steps;
   record.transfers = work.transfers();
   record.bytes = work.bytes();
-  record.predicted = work.connection + pipelined(work.layers, settings_.mode.buffers);
+  record.predicted =
+      work.connection + pipelined(work.layers, std::min(settings_.mode.buffers, work.in_flight));
   std::vector<LayerId> layers;
   for (const LayerWork& layer : work.layers) {
     layers.push_back(layer.layer);

@@ -68,7 +68,7 @@ RearrangementRun::Boundary RearrangementRun::stop_and_move(std::size_t layers) {
   const std::size_t first = machine_.layers_committed();
   const std::size_t count = std::min(layers, work_.layers.size() - first);
   const auto chunk = std::span<const LayerWork>(work_.layers).subspan(first, count);
-  boundary.stall += pipelined(chunk, mode_.buffers);
+  boundary.stall += pipelined(chunk, std::min(mode_.buffers, work_.in_flight));
   machine_.allow(first + count);
   while (const auto next = machine_.next_fill()) {
     machine_.fill_started();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/cost/stage_pipeline.hpp"
 
 namespace moeshift {
 
@@ -27,7 +28,7 @@ std::size_t RearrangementWork::transfers() const {
 RearrangementWork work_of(const TransferPlan& plan, const TransferCost& cost, bool unchanged_too,
                           const LayerWork& handshake) {
   MOESHIFT_CHECK(cost.layers.size() == plan.layers.size());
-  RearrangementWork work{.connection = cost.connection, .layers = {}};
+  RearrangementWork work{.connection = cost.connection, .in_flight = cost.in_flight, .layers = {}};
   for (std::size_t batch = 0; batch < plan.batches.size(); ++batch) {
     const LayerBatch& range = plan.batches[batch];
     for (std::size_t i = range.first; i < range.first + range.count; ++i) {
@@ -50,9 +51,8 @@ RearrangementWork work_of(const TransferPlan& plan, const TransferCost& cost, bo
   return work;
 }
 
-Seconds pipelined(std::span<const LayerWork> layers, std::size_t buffers) {
-  std::vector<Seconds> committed;  // of each batch
-  Seconds staged;
+Seconds pipelined(std::span<const LayerWork> layers, std::size_t in_flight) {
+  StagePipeline line(in_flight);
   for (std::size_t first = 0; first < layers.size();) {
     Seconds stage;
     Seconds commit;
@@ -62,12 +62,9 @@ Seconds pipelined(std::span<const LayerWork> layers, std::size_t buffers) {
       commit += layers[next].vote + layers[next].commit;
     }
     first = next;
-    const std::size_t done = committed.size();
-    const Seconds buffer_free = done >= buffers ? committed[done - buffers] : Seconds();
-    staged = std::max(staged, buffer_free) + stage;
-    committed.push_back(std::max(staged, done == 0 ? Seconds() : committed.back()) + commit);
+    line.add(stage, commit);
   }
-  return committed.empty() ? Seconds() : committed.back();
+  return line.end();
 }
 
 }  // namespace moeshift

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -29,7 +30,9 @@ struct LayerWork {
 };
 
 struct RearrangementWork {
-  Seconds connection;             ///< first contact of new pairs
+  Seconds connection;  ///< first contact of new pairs
+  /// Batches at once that the machine gains from; fewer buffers allow fewer.
+  std::size_t in_flight = std::numeric_limits<std::size_t>::max();
   std::vector<LayerWork> layers;  ///< in the order in which they go
 
   [[nodiscard]] BytesByLink bytes() const;
@@ -42,8 +45,9 @@ struct RearrangementWork {
                                         bool unchanged_too = false,
                                         const LayerWork& handshake = {});
 
-/// Wall time of staging and committing `layers` one batch after another, at most `buffers` batches
-/// in flight; for all changed layers of a plan it is the cost model's total without connections.
-[[nodiscard]] Seconds pipelined(std::span<const LayerWork> layers, std::size_t buffers);
+/// Wall time of staging and committing `layers` one batch after another, at most `in_flight`
+/// batches at once; for all changed layers of a plan it is the cost model's total without
+/// connections.
+[[nodiscard]] Seconds pipelined(std::span<const LayerWork> layers, std::size_t in_flight);
 
 }  // namespace moeshift
