@@ -54,6 +54,19 @@ double parse_number(const std::string& option, const std::string& word) {
   return value;
 }
 
+std::vector<RankId> parse_ranks(const std::string& option, const std::vector<std::string>& words) {
+  std::vector<RankId> ranks;
+  for (const std::string& word : words) {
+    RankId::Rep rank = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), rank);
+    if (error != std::errc{} || end != word.data() + word.size()) {
+      expected(option, "ranks as 3,7", word);
+    }
+    ranks.emplace_back(rank);
+  }
+  return ranks;
+}
+
 Bytes parse_bytes(const std::string& option, const std::string& word) {
   constexpr std::string_view kExpectation = "bytes such as 512, 44MB or 1.5GiB";
   double value = 0;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/core/ids.hpp"
 #include "moeshift/core/units.hpp"
 
 namespace moeshift::cli {
@@ -16,6 +17,9 @@ namespace moeshift::cli {
 /// One number per word, each at least 1 and none twice.
 [[nodiscard]] std::vector<std::size_t> parse_counts(const std::string& option,
                                                     const std::vector<std::string>& words);
+/// One rank per word, in the order given.
+[[nodiscard]] std::vector<RankId> parse_ranks(const std::string& option,
+                                              const std::vector<std::string>& words);
 /// A whole number of bytes with an optional unit: B, kB, MB, GB, TB (powers of 1000), KiB, MiB,
 /// GiB, TiB (powers of 1024). Fractions are fine when a unit follows ("1.5GiB").
 [[nodiscard]] Bytes parse_bytes(const std::string& option, const std::string& word);

@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/schedule_options.hpp"
 
-#include <charconv>
-
 #include "moeshift/core/error.hpp"
 
+#include "apps/moeshift/option_value.hpp"
+
 namespace moeshift::cli {
-namespace {
-
-RankId rank_in(const std::string& text) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) {
-    throw InputError("--dead", "expected ranks as 3,7, found '" + text + "'");
-  }
-  return RankId(value);
-}
-
-}  // namespace
 
 void ScheduleChoice::declare(Options& options) {
   std::vector<std::string> names = peer_schedule_names();
@@ -48,7 +36,7 @@ ScheduleOptions ScheduleChoice::options_for_ours(const Cluster& cluster) const {
   if (chunk && chunk->count() == 0) throw InputError("--chunk-bytes", "expected at least 1");
   if (chunk) options.chunk_bytes = *chunk;
   if (channels && *channels == 0) throw InputError("--channels", "expected at least 1");
-  for (const std::string& text : dead) options.dead_ranks.push_back(rank_in(text));
+  options.dead_ranks = parse_ranks("--dead", dead);
   return options;
 }
 

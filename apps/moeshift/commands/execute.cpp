@@ -13,7 +13,7 @@
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/report/chrome_trace.hpp"
-#include "moeshift/schedule/join_layers.hpp"
+#include "moeshift/schedule/grouping.hpp"
 #include "moeshift/schedule/peer_schedules.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift plan: from a trace to a placement.
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 
 #include "apps/moeshift/commands/commands.hpp"
 #include "apps/moeshift/deadline.hpp"
+#include "apps/moeshift/option_value.hpp"
 #include "apps/moeshift/plan_goal.hpp"
 #include "apps/moeshift/plan_report.hpp"
 #include "apps/moeshift/planning.hpp"
@@ -90,15 +90,7 @@ class Plan final : public Command {
   }
 
   [[nodiscard]] std::vector<RankId> inactive_ranks() const {
-    std::vector<RankId> ranks;
-    for (const std::string& text : inactive_) {
-      std::uint32_t rank = 0;
-      const auto read = std::from_chars(text.data(), text.data() + text.size(), rank);
-      if (read.ec != std::errc() || read.ptr != text.data() + text.size()) {
-        throw InputError("", fmt::format("--inactive: expected ranks as 3,7, not '{}'", text));
-      }
-      ranks.emplace_back(rank);
-    }
+    std::vector<RankId> ranks = parse_ranks("--inactive", inactive_);
     std::sort(ranks.begin(), ranks.end());
     return ranks;
   }

@@ -17,8 +17,6 @@ namespace {
 
 /// Patterns and poison are written at least this fast; the setup is given that much more time.
 constexpr BytesPerSecond kSlowestFill{0.25e9};
-/// How long a peer's word may take when its abort was felt first.
-constexpr Seconds kGrace{0.1};
 
 std::size_t number_of(const std::string& text) {
   std::size_t value = 0;
@@ -362,40 +360,6 @@ void RankShuffle::compare_with_baseline() {
   outcome_.baseline =
       measure_baseline(member_, waiter_, memory().live(), Bytes(sent.count() / ranks),
                        std::max<std::size_t>(program().units.size(), 1), options_.timeout);
-}
-
-/// A transport that fails may only feel what a peer has broken; the peer tells everybody before it
-/// aborts, so its word is here or on its way.
-Failure RankShuffle::root_cause(Failure mine) const {
-  for (const Deadline grace = Deadline::in(kGrace); !grace.expired();) {
-    if (const auto told = member_.control->failure()) {
-      if (told->phase != Phase::kSetup || told->layer) return *told;
-      mine.rank = told->rank;
-      mine.reason = told->reason;
-      return mine;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return mine;
-}
-
-void RankShuffle::fail(Failure failure) {
-  machine_.abort();
-  outcome_.failure = std::move(failure);
-  member_.control->fail(*outcome_.failure);
-  member_.transport->abort();
-  pipeline_.reset();
-  survey_after_failure();
-}
-
-/// Every layer is wholly old or wholly new: say which, having looked.
-void RankShuffle::survey_after_failure() {
-  if (memories_.empty() || where_.phase == Phase::kSetup) return;
-  try {
-    verify();
-  } catch (const DeviceError&) {
-    outcome_.slots_verified = 0;  // the device is gone, and with it what it held
-  }
 }
 
 }  // namespace moeshift

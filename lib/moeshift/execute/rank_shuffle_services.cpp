@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The small services of RankShuffle: agreement, journal, drills, spans.
+// The small services of RankShuffle: agreement, journal, drills, failures, spans.
 #include <csignal>
 #include <thread>
 
@@ -10,6 +10,12 @@
 #include "moeshift/execute/rank_shuffle.hpp"
 
 namespace moeshift {
+namespace {
+
+/// How long a peer's word may take when its abort was felt first.
+constexpr Seconds kGrace{0.1};
+
+}  // namespace
 
 std::vector<std::string> RankShuffle::gather(const std::string& mine, const WaitTopic& topic,
                                              Seconds allowance) {
@@ -98,6 +104,35 @@ void RankShuffle::drill(const Unit& unit, Phase phase) {
   const Deadline end = Deadline::in(sleep->duration);
   while (!end.expired() && !member_.control->failure()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+/// A transport that fails may only feel what a peer has broken; the peer tells everybody before it
+/// aborts, so its word is here or on its way.
+Failure RankShuffle::root_cause(Failure mine) const {
+  for (const Deadline grace = Deadline::in(kGrace); !grace.expired();) {
+    if (const auto told = member_.control->failure()) return located(*told, where_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return mine;
+}
+
+void RankShuffle::fail(Failure failure) {
+  machine_.abort();
+  outcome_.failure = std::move(failure);
+  member_.control->fail(*outcome_.failure);
+  member_.transport->abort();
+  pipeline_.reset();
+  survey_after_failure();
+}
+
+/// Every layer is wholly old or wholly new: say which, having looked.
+void RankShuffle::survey_after_failure() {
+  if (memories_.empty() || where_.phase == Phase::kSetup) return;
+  try {
+    verify();
+  } catch (const DeviceError&) {
+    outcome_.slots_verified = 0;  // the device is gone, and with it what it held
   }
 }
 

@@ -33,6 +33,13 @@ Failure late(RankId self, const WaitTopic& topic, Seconds allowance,
 
 }  // namespace
 
+Failure located(Failure failure, const WaitTopic& missed) {
+  if (failure.phase != Phase::kSetup || failure.layer) return failure;
+  failure.layer = missed.layer;
+  failure.phase = missed.phase;
+  return failure;
+}
+
 void Waiter::until(const Ready& ready, const WaitTopic& topic, Deadline deadline,
                    const Missing& missing) const {
   wait(ready, topic, deadline, missing, true);
@@ -71,13 +78,8 @@ void Waiter::wait(const Ready& ready, const WaitTopic& topic, Deadline deadline,
 }
 
 void Waiter::check_stop(const WaitTopic& topic) const {
-  if (auto failure = member_.control->failure()) {
-    // Who only hung up could not say where it was: say where it was missed.
-    if (failure->phase == Phase::kSetup && !failure->layer) {
-      failure->layer = topic.layer;
-      failure->phase = topic.phase;
-    }
-    throw ShuffleFailure(*failure);
+  if (const auto failure = member_.control->failure()) {
+    throw ShuffleFailure(located(*failure, topic));
   }
   if (!interrupted_ || !interrupted_()) return;
   throw ShuffleFailure({.rank = member_.control->self(),

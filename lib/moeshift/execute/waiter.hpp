@@ -18,6 +18,9 @@ struct WaitTopic {
   const char* wanted = "";  ///< "a vote", "experts"
 };
 
+/// `failure` where it was missed, if who only hung up could not say where it was.
+[[nodiscard]] Failure located(Failure failure, const WaitTopic& missed);
+
 class Waiter {
  public:
   Waiter(Member& member, std::function<bool()> interrupted)

@@ -12,16 +12,6 @@
 namespace moeshift::pages {
 namespace {
 
-Cell seconds_cell(double value) {
-  return Cell::seconds(Seconds(value));
-}
-Cell count_cell(double value) {
-  return Cell::count(static_cast<std::int64_t>(std::llround(value)));
-}
-Cell bytes_cell(double value) {
-  return Cell::bytes(Bytes(std::llround(value)));
-}
-
 std::vector<std::string> texts_of(const Json& list) {
   std::vector<std::string> texts;
   if (!list.is_array()) return texts;

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "moeshift/report/charts.hpp"
 #include "moeshift/report/html_page.hpp"
 
 namespace moeshift::pages {
@@ -44,6 +45,11 @@ void show_anything(HtmlPage& page, const Json& result);
 /// Adds "label: value" when the result has it.
 void add_figure(std::vector<KeyFigure>& figures, const std::string& label,
                 const std::optional<std::string>& value, const std::string& remark = "");
+[[nodiscard]] std::optional<std::string> shown(const std::optional<double>& value, Unit unit);
+[[nodiscard]] Cell four_digits(double value);
+[[nodiscard]] Cell seconds_cell(double value);
+[[nodiscard]] Cell count_cell(double value);
+[[nodiscard]] Cell bytes_cell(double value);
 [[nodiscard]] Cell cell_of(const std::optional<double>& number, Cell (*make)(double));
 
 }  // namespace moeshift::pages

@@ -12,22 +12,8 @@
 namespace moeshift::pages {
 namespace {
 
-std::optional<std::string> shown(const std::optional<double>& value, Unit unit) {
-  if (!value) return std::nullopt;
-  return in_unit(*value, unit);
-}
-
 Cell percent_cell(double share) {
   return Cell::percent(share, 2);
-}
-Cell plain_cell(double value) {
-  return Cell::decimal(value, 4);
-}
-Cell seconds_cell(double value) {
-  return Cell::seconds(Seconds(value));
-}
-Cell count_cell(double value) {
-  return Cell::count(static_cast<std::int64_t>(std::llround(value)));
 }
 
 Series series_of(const std::string& name, const std::vector<const Json*>& rows,
@@ -79,7 +65,7 @@ Table layer_table(const std::vector<const Json*>& layers) {
   Table table{"Every layer", {"layer", "imbalance", "gap to the bound", "decision"}, {}};
   for (const Json* layer : layers) {
     table.rows.push_back({cell_of(number_at(*layer, "layer"), count_cell),
-                          cell_of(number_at(*layer, "imbalance"), plain_cell),
+                          cell_of(number_at(*layer, "imbalance"), four_digits),
                           cell_of(number_at(*layer, "gap"), percent_cell),
                           Cell::text(true_at(*layer, "keep") ? "keep" : "move")});
   }

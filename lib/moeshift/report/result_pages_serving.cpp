@@ -13,25 +13,8 @@
 namespace moeshift::pages {
 namespace {
 
-std::optional<std::string> shown(const std::optional<double>& value, Unit unit) {
-  if (!value) return std::nullopt;
-  return in_unit(*value, unit);
-}
-
-Cell four_digits(double value) {
-  return Cell::decimal(value, 4);
-}
 Cell one_digit(double value) {
   return Cell::decimal(value, 1);
-}
-Cell seconds_cell(double value) {
-  return Cell::seconds(Seconds(value));
-}
-Cell count_cell(double value) {
-  return Cell::count(static_cast<std::int64_t>(std::llround(value)));
-}
-Cell bytes_cell(double value) {
-  return Cell::bytes(Bytes(std::llround(value)));
 }
 
 std::string name_of_row(const Json& row) {

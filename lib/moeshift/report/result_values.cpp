@@ -83,6 +83,23 @@ void add_figure(std::vector<KeyFigure>& figures, const std::string& label,
   if (value) figures.push_back({label, *value, remark});
 }
 
+std::optional<std::string> shown(const std::optional<double>& value, Unit unit) {
+  if (!value) return std::nullopt;
+  return in_unit(*value, unit);
+}
+
+Cell four_digits(double value) {
+  return Cell::decimal(value, 4);
+}
+Cell seconds_cell(double value) {
+  return Cell::seconds(Seconds(value));
+}
+Cell count_cell(double value) {
+  return Cell::count(static_cast<std::int64_t>(std::llround(value)));
+}
+Cell bytes_cell(double value) {
+  return Cell::bytes(Bytes(std::llround(value)));
+}
 Cell cell_of(const std::optional<double>& number, Cell (*make)(double)) {
   return number && std::isfinite(*number) ? make(*number) : Cell::empty();
 }

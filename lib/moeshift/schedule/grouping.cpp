@@ -2,6 +2,7 @@
 #include "moeshift/schedule/grouping.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <span>
 #include <tuple>
@@ -63,7 +64,20 @@ void renumber(LayerMoves& layer, const Buffers& used) {
   }
 }
 
-/// Grows batches from the first layer on.
+/// Staging buffers that the layer uses on each rank.
+Buffers buffers_of(const LayerMoves& layer, std::size_t ranks) {
+  Buffers used(ranks, 0);
+  const auto see = [&](RankId rank, const Place& place) {
+    if (place.kind == Place::Kind::kStaging) used[rank] = std::max(used[rank], place.index + 1);
+  };
+  for (const Wave& wave : layer.waves) {
+    for (const LocalCopy& copy : wave.stage_copies) see(copy.rank, copy.to);
+    for (const Transfer& transfer : wave.transfers) see(transfer.destination, transfer.to);
+  }
+  return used;
+}
+
+/// Grows batches from the first one on; one of several layers or waves stays as it is.
 class Joiner {
  public:
   Joiner(TransferPlan& plan, const std::vector<Buffers>& buffers, const JoinLimits& limits)
@@ -74,9 +88,9 @@ class Joiner {
         used_(plan.ranks, 0) {}
 
   void run() {
-    plan_.batches.clear();
-    for (std::size_t layer = 0; layer < plan_.layers.size(); ++layer) {
-      if (layer == 0 || !join(layer)) open(layer);
+    const std::vector<LayerBatch> before = std::exchange(plan_.batches, {});
+    for (const LayerBatch& batch : before) {
+      if (batch.count > 1 || plan_.batches.empty() || !join(batch.first)) open(batch);
       for (const RankId rank : used_.ids()) {
         plan_.staging_slots[rank] = std::max(plan_.staging_slots[rank], used_[rank]);
       }
@@ -84,13 +98,14 @@ class Joiner {
   }
 
  private:
-  void open(std::size_t layer) {
-    plan_.batches.push_back({layer, 1});
+  void open(const LayerBatch& batch) {
+    const std::size_t layer = batch.first;
+    plan_.batches.push_back(batch);
     load_ = PortLoad(plan_.ranks, limits_.inter_round_per_intra_round);
     load_.add(plan_.layers[layer]);
     used_ = buffers_[layer];
     changed_ = plan_.layers[layer].waves.size();
-    closed_ = plan_.layers[layer].waves.size() > 1;
+    closed_ = batch.count > 1 || plan_.layers[layer].waves.size() > 1;
   }
 
   bool join(std::size_t layer) {
@@ -119,7 +134,7 @@ class Joiner {
   PortLoad load_;
   Buffers used_;
   std::size_t changed_ = 0;
-  bool closed_ = false;  ///< the layer comes in several waves
+  bool closed_ = false;  ///< several layers that were joined before, or one in several waves
 };
 
 /// (group, between nodes, round) of a transfer: what is cut, and where.
@@ -198,6 +213,22 @@ std::size_t messages_per_pair(std::size_t channels) {
 void join_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
                  const JoinLimits& limits) {
   Joiner(plan, buffers, limits).run();
+}
+
+TransferPlan join_layers(TransferPlan plan, Bytes bytes) {
+  if (bytes.count() == 0) return plan;
+  std::vector<Buffers> buffers;
+  for (const LayerMoves& layer : plan.layers) buffers.push_back(buffers_of(layer, plan.ranks));
+  JoinLimits limits;
+  limits.rounds = std::numeric_limits<double>::infinity();
+  if (plan.expert_bytes.count() > 0) {
+    limits.buffers = static_cast<std::uint32_t>(
+        std::min<std::int64_t>((bytes.count() - 1) / plan.expert_bytes.count(),
+                               std::numeric_limits<std::uint32_t>::max()));
+  }
+  join_layers(plan, buffers, limits);
+  plan.hash = content_hash(plan);
+  return plan;
 }
 
 void cut_groups(TransferPlan& plan, std::size_t experts) {

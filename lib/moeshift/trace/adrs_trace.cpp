@@ -99,12 +99,9 @@ class AdrsWriter final : public TraceWriter {
     check_writable(header_, step);
     text_ = first_ ? "\n{\"" : ",\n{\"";
     first_ = false;
-    text_ += std::string(kLoad) + "\":[";
-    for (const LayerId layer : step.load.row_ids()) {
-      if (layer.index() > 0) text_ += ',';
-      append_row(text_, step.load.row(layer));
-    }
-    out_ << text_ << "]}";
+    text_ += std::string(kLoad) + "\":";
+    append_rows(text_, step.load);
+    out_ << text_ << '}';
   }
 
   void finish() override { out_ << "\n]}\n"; }

@@ -28,4 +28,7 @@ void check_writable(const TraceHeader& header, const TraceStep& step);
 /// Appends "[a,b,...]" of whole numbers.
 void append_row(std::string& text, std::span<const double> row);
 
+/// Appends "[row,row,...]" of all layers.
+void append_rows(std::string& text, const LoadMatrix& load);
+
 }  // namespace moeshift

@@ -139,12 +139,8 @@ class NeutralWriter final : public TraceWriter {
 
   void write(const TraceStep& step) override {
     check_writable(header_, step);
-    text_ = fmt::format("{{\"step\":{},\"load\":[", step.step);
-    for (const LayerId layer : step.load.row_ids()) {
-      if (layer.index() > 0) text_ += ',';
-      append_row(text_, step.load.row(layer));
-    }
-    text_ += ']';
+    text_ = fmt::format("{{\"step\":{},\"load\":", step.step);
+    append_rows(text_, step.load);
     if (step.label) text_ += ",\"label\":" + Json(*step.label).dump();
     if (step.other_json != "{}") {
       text_ += ',';

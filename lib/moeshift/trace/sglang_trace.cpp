@@ -91,13 +91,10 @@ class SglangWriter final : public TraceWriter {
 
   void write(const TraceStep& step) override {
     check_writable(header_, step);
-    text_ = first_ ? "[" : ",[";
+    text_ = first_ ? "" : ",";
     first_ = false;
-    for (const LayerId layer : step.load.row_ids()) {
-      if (layer.index() > 0) text_ += ',';
-      append_row(text_, step.load.row(layer));
-    }
-    out_ << text_ << ']';
+    append_rows(text_, step.load);
+    out_ << text_;
   }
 
   void finish() override { out_ << "]}\n"; }

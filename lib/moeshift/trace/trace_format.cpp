@@ -144,4 +144,13 @@ void append_row(std::string& text, std::span<const double> row) {
   text += ']';
 }
 
+void append_rows(std::string& text, const LoadMatrix& load) {
+  text += '[';
+  for (const LayerId layer : load.row_ids()) {
+    if (layer.index() > 0) text += ',';
+    append_row(text, load.row(layer));
+  }
+  text += ']';
+}
+
 }  // namespace moeshift

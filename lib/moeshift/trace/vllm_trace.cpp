@@ -182,13 +182,10 @@ class VllmWriter final : public TraceWriter {
     check_writable(header_, step);
     text_ = fmt::format(
         "{{\"record_type\":\"eplb_load_stats\",\"version\":1,\"step\":{},\"num_ranks\":1,"
-        "\"num_layers\":{},\"expert_load\":[",
+        "\"num_layers\":{},\"expert_load\":",
         step.step, header_.num_layers);
-    for (const LayerId layer : step.load.row_ids()) {
-      if (layer.index() > 0) text_ += ',';
-      append_row(text_, step.load.row(layer));
-    }
-    out_ << text_ << "],\"p2l_map\":[" << map_ << "]}\n";
+    append_rows(text_, step.load);
+    out_ << text_ << ",\"p2l_map\":[" << map_ << "]}\n";
   }
 
  private:

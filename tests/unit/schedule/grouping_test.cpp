@@ -79,6 +79,20 @@ TEST_CASE("layers are joined up to the batch size, buffers numbered jointly") {
   REQUIRE(plan.staging_slots[RankId(0)] == 4);
 }
 
+TEST_CASE("a finished plan is joined while a rank stages less than so many bytes") {
+  const TransferPlan plan = plan_of(swap_everything(5, 2), {});  // two experts per rank and layer
+  REQUIRE(join_layers(plan, Bytes(0)).hash == plan.hash);
+  REQUIRE(join_layers(plan, 4_MiB).batches.size() == 5);
+  const TransferPlan joined = join_layers(plan, Bytes((4_MiB).count() + 1));
+  REQUIRE(joined.batches.size() == 3);
+  REQUIRE(joined.batches[1].first == 2);
+  REQUIRE(joined.batches[1].count == 2);
+  REQUIRE(joined.staging_slots[RankId(0)] == 4);
+  REQUIRE(joined.hash == content_hash(joined));
+  REQUIRE(joined.hash != plan.hash);
+  REQUIRE(join_layers(joined, 100_MiB).batches.size() == 3);  // what was joined stays as it is
+}
+
 TEST_CASE("a staging budget bounds a batch as well") {
   ScheduleOptions options;
   options.inter_round_per_intra_round = 1;
