@@ -246,10 +246,9 @@ void RankShuffle::stage_front() {
 
 /// Agrees on how many units are staged on every rank.
 std::size_t RankShuffle::vote() {
-  const std::size_t mine = machine_.layers_filled();
   const Unit& unit = front();
   where_ = topic(unit, Phase::kStaged, "vote");
-  while (announced_ < mine) drill(program().units[announced_++], Phase::kStaged);
+  const std::size_t mine = announce();
   const SteadyClock::time_point begin = SteadyClock::now();
   // A vote is awaited a little longer than experts are, so that who starves speaks up first.
   const std::vector<std::string> said =

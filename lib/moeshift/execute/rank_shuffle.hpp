@@ -64,6 +64,8 @@ class RankShuffle {
   /// Rank 0 speaks for all.
   void tell(std::string_view what, std::size_t done, std::size_t total) const;
   void drill(const Unit& unit, Phase phase);
+  [[nodiscard]] bool is_drilled(const Unit& unit, Phase phase) const;
+  [[nodiscard]] std::size_t announce();
   [[nodiscard]] const FaultDrill* drill_of(FaultDrill::Kind kind, const Unit& unit) const;
   void span(const char* track, const std::string& name, SteadyClock::time_point start,
             SteadyClock::time_point end);

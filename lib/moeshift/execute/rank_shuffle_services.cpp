@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small services of RankShuffle: agreement, journal, drills, failures, spans.
+#include <algorithm>
 #include <csignal>
 #include <thread>
 
@@ -85,6 +86,24 @@ const FaultDrill* RankShuffle::drill_of(FaultDrill::Kind kind, const Unit& unit)
     if (label(layer.layer) == drill->layer) return drill;
   }
   return nullptr;
+}
+
+/// A drill at the vote waits until its unit is the next to be committed, although later ones may be
+/// staged by then: what the others miss is then the vote on that unit, whoever is how fast.
+std::size_t RankShuffle::announce() {
+  const std::vector<Unit>& units = program().units;
+  while (announced_ < machine_.layers_filled()) {
+    const bool next = announced_ == machine_.layers_committed();
+    if (!next && is_drilled(units[announced_], Phase::kStaged)) break;
+    drill(units[announced_++], Phase::kStaged);
+  }
+  return announced_;
+}
+
+bool RankShuffle::is_drilled(const Unit& unit, Phase phase) const {
+  return std::ranges::any_of(options_.drills, [&](const FaultDrill& drill) {
+    return drill.phase == phase && drill_of(drill.kind, unit) == &drill;
+  });
 }
 
 void RankShuffle::drill(const Unit& unit, Phase phase) {
