@@ -28,16 +28,7 @@ void ExecuteOptions::declare(Options& options) {
   options.option("--backend", backend, "transport; see `moeshift backends`");
   options.option("--layers", layers, "only these layers: n (the first n) or first:last");
   options.option("--scale", scale, "share of every expert's bytes, as 1/16 or 0.0625");
-  options.option("--buffers", buffers,
-                 "sets of staging buffers: batches in flight per rank; default 2");
-  options.choice("--schedule", schedule, {"best", "vllm", "vllm-batched", "sglang"},
-                 "whose order and messages to use");
-  options.option("--join-below", join_below,
-                 "exchange layers together while a rank stages less; default: the transport's");
-  options.option("--staging-bytes", staging, "staging memory per rank; default: as needed");
-  options.flag("--direct", direct,
-               "sync: receive into the final slot where its old content is not needed; a failure "
-               "then leaves layers neither old nor new");
+  schedule.declare(options);
   options.flag("--lockstep", lockstep,
                "no rank begins a layer before all have committed the last: times stages apart");
   options.option("--repeat", repeat, "rearrangements in a row, there and back, each verified");
@@ -94,37 +85,22 @@ LayerRange ExecuteOptions::layer_range(std::size_t layers_of_model) const {
                                    std::to_string(layers_of_model) + ", found '" + layers + "'");
 }
 
-/// The peers wait for a layer before they begin the next one.
 std::size_t ExecuteOptions::buffer_sets() const {
-  if (lockstep) return 1;
-  return buffers.value_or(peer_schedule() ? 1 : 2);
+  return lockstep ? 1 : schedule.buffer_sets();
 }
 
-std::optional<PeerSchedule> ExecuteOptions::peer_schedule() const {
-  if (schedule == "vllm") return PeerSchedule::kVllm;
-  if (schedule == "vllm-batched") return PeerSchedule::kVllmBatched;
-  if (schedule == "sglang") return PeerSchedule::kSglang;
-  return std::nullopt;
-}
-
-ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster) const {
-  if (direct && mode != "sync") {
+ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster, Bytes join_below) const {
+  if (schedule.direct && mode != "sync") {
     throw InputError("--direct", "overwrites what the model reads: expected --mode sync");
   }
-  if (direct && journal) {
+  if (schedule.direct && journal) {
     throw InputError("--direct", "what was begun cannot be resumed: not with --journal");
   }
-  if ((direct || staging) && peer_schedule()) {
-    throw InputError("--schedule", "peers stage everything: neither --direct nor --staging-bytes");
-  }
-  ScheduleOptions options = options_for(cluster);
-  options.staging_bytes = staging;
-  options.direct = direct;
-  return options;
+  return schedule.options_for_ours(cluster, join_below);
 }
 
 ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {
-  if (buffer_sets() == 0) throw InputError("--buffers", "expected at least 1");
+  static_cast<void>(schedule.buffer_sets());
   if (!(foreground_step > 0)) throw InputError("--foreground-step", "expected more than 0 seconds");
   if (lockstep && mode != "sync") throw InputError("--lockstep", "expected --mode sync");
   if (repeat == 0) throw InputError("--repeat", "expected at least 1");

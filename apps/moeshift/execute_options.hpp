@@ -10,11 +10,11 @@
 
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/shuffle.hpp"
-#include "moeshift/schedule/peer_schedules.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
 #include "apps/moeshift/cli.hpp"
 #include "apps/moeshift/rearrangement.hpp"
+#include "apps/moeshift/schedule_options.hpp"
 
 namespace moeshift::cli {
 
@@ -33,11 +33,7 @@ struct ExecuteOptions {
   std::string foreground = "none";
   std::size_t foreground_steps = 50;
   double foreground_step = 0.02;
-  std::optional<std::size_t> buffers;
-  std::string schedule = "best";
-  std::optional<Bytes> staging;
-  bool direct = false;
-  std::optional<Bytes> join_below;
+  ScheduleChoice schedule;
   bool lockstep = false;
   std::size_t repeat = 1;
   bool baseline = false;
@@ -62,10 +58,9 @@ struct ExecuteOptions {
   [[nodiscard]] double scale_share() const;
   [[nodiscard]] LayerRange layer_range(std::size_t layers_of_model) const;
   [[nodiscard]] std::size_t buffer_sets() const;
-  /// Whose order to move experts in; nothing = ours.
-  [[nodiscard]] std::optional<PeerSchedule> peer_schedule() const;
   /// How our own schedule is made. @throws InputError for options that do not go together.
-  [[nodiscard]] ScheduleOptions schedule_options(const Cluster& cluster) const;
+  /// @param join_below what suits the transport.
+  [[nodiscard]] ScheduleOptions schedule_options(const Cluster& cluster, Bytes join_below) const;
   [[nodiscard]] ShuffleOptions shuffle(std::uint64_t seed, Seconds predicted) const;
   /// What only one transport knows, as it expects it.
   [[nodiscard]] std::map<std::string, std::string> settings() const;

@@ -161,6 +161,7 @@ void LaneOptions::declare(Options& options) {
   options.option("--dispatch", dispatch, "replica of a token: even, nearest, random or lp");
   options.option("--replica-bias", replica_bias,
                  "0: replicas share evenly, 1: the first one takes all");
+  limits.declare(options);
 }
 
 LaneSettings LaneOptions::settings(std::uint64_t seed) const {
@@ -192,6 +193,10 @@ LaneSettings LaneOptions::settings(std::uint64_t seed) const {
   if (replica_bias)
     settings.dispatch.replica_bias = in_range("--replica-bias", *replica_bias, 0, 1);
   return settings;
+}
+
+ScheduleOptions LaneOptions::schedule(const Cluster& cluster) const {
+  return limits.apply_to(options_for(cluster), cluster);
 }
 
 void WorldOptions::declare(Options& options) {

@@ -18,6 +18,7 @@
 
 #include "apps/moeshift/cli.hpp"
 #include "apps/moeshift/planning.hpp"
+#include "apps/moeshift/schedule_options.hpp"
 
 namespace moeshift::cli {
 
@@ -71,10 +72,12 @@ struct LaneOptions {
   std::optional<double> background_share;
   std::optional<std::string> dispatch;
   std::optional<double> replica_bias;
+  ScheduleLimits limits;
 
   void declare(Options& options);
-  /// Everything but the planner. @throws InputError naming the option.
+  /// Everything but the planner and the schedule. @throws InputError naming the option.
   [[nodiscard]] LaneSettings settings(std::uint64_t seed) const;
+  [[nodiscard]] ScheduleOptions schedule(const Cluster& cluster) const;
 };
 
 /// Ranks that fail, join or leave.

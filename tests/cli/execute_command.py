@@ -100,6 +100,38 @@ class ExecuteCommand(execution.ExecutionTest):
         for schedule in ("vllm", "vllm-batched", "sglang"):
             self.assertTrue(self.performed("--schedule", schedule)["verified"], schedule)
 
+    def test_moves_and_execute_predict_the_same_with_the_same_options(self):
+        self.plan_of_two_replicas("spare.json")
+        for placements, words in (
+                (("old.json", "new.json"), ()),
+                (("old.json", "new.json"), ("--schedule", "vllm")),
+                (("old.json", "new.json"), ("--schedule", "vllm-batched", "--buffers", 3)),
+                (("old.json", "new.json"), ("--schedule", "sglang")),
+                (("old.json", "new.json"), ("--buffers", 3, "--batch")),
+                (("old.json", "new.json"), ("--batch-bytes", 200000, "--staging-bytes", 262144)),
+                (("old.json", "new.json"), ("--join-below", 300000)),
+                (("old.json", "new.json"), ("--staging-bytes", 65536)),
+                (("old.json", "new.json"), ("--chunk-bytes", 8192)),
+                (("old.json", "new.json"), ("--chunk-bytes", 32768, "--channels", 64, "--join-below", "1MiB")),
+                (("old.json", "new.json"), ("--direct",)),
+                (("spare.json", "new.json"), ("--dead", 3))):
+            machine = ("--cluster", "host", "--model", "model.json", "--format", "json")
+            moves = self.good("moves", *placements, *machine, *words).json()["result"]
+            done = self.good("execute", *placements, *machine, *words).json()["result"]
+            self.assertTrue(done["verified"], words)
+            self.assertEqual(done["plan_hash"], moves["plan_hash"], words)
+            predicted = moves["totals"]["predicted_seconds"]
+            for key in ("connection", "stage", "commit", "total", "exposed"):
+                self.assertEqual(done["predicted_seconds"][key], predicted[key], (words, key))
+
+    def test_what_peers_cannot_do_is_refused(self):
+        for words in (("--staging-bytes", 65536), ("--direct",), ("--channels", 8), ("--dead", 1), ("--batch",),
+                      ("--join-below", 65536)):
+            self.failed("--schedule", "vllm", *words, code=2, says=(words[0],))
+
+    def plan_of_two_replicas(self, name):
+        self.good("plan", "old.json.jsonl", "--ranks", 4, "--slots", 32, "--policy", "static", "-o", name, "-q")
+
     def test_joined_layers_are_all_new_at_the_end(self):
         result = self.performed("--join-below", "1GiB", "--pack-below", "1MiB")
         self.assertTrue(result["verified"])

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift execute: performs a rearrangement with real buffers and compares every byte.
+#include <algorithm>
 #include <memory>
 #include <ostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -13,7 +15,6 @@
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/report/chrome_trace.hpp"
-#include "moeshift/schedule/grouping.hpp"
 #include "moeshift/schedule/peer_schedules.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
@@ -37,6 +38,18 @@ Placement some_layers(const Placement& placement, LayerRange range) {
   return Placement(placement.experts(), placement.ranks(), std::move(slots));
 }
 
+/// What is left of a placement when these ranks have lost their memory.
+Placement without(const Placement& placement, const std::vector<RankId>& dead) {
+  IdMatrix<LayerId, SlotId, ExpertId> slots = placement.physical_to_logical();
+  for (const LayerId layer : slots.row_ids()) {
+    for (const SlotId slot : slots.column_ids()) {
+      const bool lost = std::ranges::count(dead, placement.rank_of(slot)) > 0;
+      if (lost) slots(layer, slot) = ExpertId::none();
+    }
+  }
+  return Placement(placement.experts(), placement.ranks(), std::move(slots));
+}
+
 class Execute final : public Command {
  public:
   void declare(Options& options) override { options_.declare(options); }
@@ -55,16 +68,19 @@ class Execute final : public Command {
       refuse_standard_input();
       return run_rank_processes(session, backend, world);
     }
-    Placement old = some_layers(task.old, range);
+    const std::vector<RankId> dead = options_.schedule.dead_ranks();
+    Placement old = without(some_layers(task.old, range), dead);
     const Placement next = some_layers(task.next, range);
     ShuffleJob job{nullptr, &old, &next, slot_layout(task.model, options_.scale_share())};
 
-    TransferPlan plan = make_plan(session, task, job, range, backend.join_below);
+    ScheduleOptions schedule = options_.schedule_options(task.cluster, backend.join_below);
+    TransferPlan plan = make_plan(session, task, job, range, schedule);
+    schedule.dead_ranks.clear();  // from here on they hold what they were sent
     const bool leader = !place || place->rank == RankId(0);
     const std::unique_ptr<JournalFile> journal = open_journal(leader);
     if (options_.resume) {
       old = placement_after(journal->read(), old, next, plan);
-      plan = make_plan(session, task, job, range, backend.join_below);
+      plan = make_plan(session, task, job, range, schedule);
     }
     if (journal && leader) {
       journal->start({content_hash(old), content_hash(next), plan.hash, plan.ranks});
@@ -73,7 +89,7 @@ class Execute final : public Command {
     ShuffleJob back{nullptr, &next, &old, job.layout};
     TransferPlan way_back;
     if (options_.repeat > 1) {
-      way_back = make_plan(session, task, back, range, backend.join_below);
+      way_back = make_plan(session, task, back, range, schedule);
       back.plan = &way_back;
       job.back = &back;
     }
@@ -108,16 +124,15 @@ class Execute final : public Command {
   /// The plan of the chosen layers, which keep the numbers they have in the whole model.
   [[nodiscard]] TransferPlan make_plan(Session& session, const Rearrangement& task,
                                        const ShuffleJob& job, LayerRange range,
-                                       Bytes join_below) const {
+                                       const ScheduleOptions& schedule) const {
     const auto tensors = static_cast<std::uint32_t>(job.layout.tensors.size());
-    const std::optional<PeerSchedule> peer = options_.peer_schedule();
+    const std::optional<PeerSchedule> peer = options_.schedule.peer();
+    if (peer) options_.schedule.refuse_for_peers();
     TransferPlan plan =
         peer ? make_peer_plan(*peer, *job.old, *job.next, task.topology, job.layout.slot_bytes,
                               tensors, session.threads())
-             : join_layers(
-                   make_transfer_plan(*job.old, *job.next, task.topology, job.layout.slot_bytes,
-                                      options_.schedule_options(task.cluster), session.threads()),
-                   options_.join_below.value_or(join_below));
+             : make_transfer_plan(*job.old, *job.next, task.topology, job.layout.slot_bytes,
+                                  schedule, session.threads());
     for (LayerMoves& moves : plan.layers) {
       moves.layer = LayerId(moves.layer.index() + range.first);
     }

@@ -26,7 +26,6 @@ class Moves final : public Command {
  public:
   void declare(Options& options) override {
     rearrangement_.declare(options);
-    options.option("--buffers", cost_.buffers, "layers in flight per rank");
     options.choice("--mode", mode_, {"sync", "async"}, "whether inference stands still meanwhile");
     options.option("--link-share", cost_.background_share,
                    "share of every link that the model leaves to the rearrangement");
@@ -44,6 +43,7 @@ class Moves final : public Command {
     check_options();
     const Rearrangement task = rearrangement_.load(session);
     const TransferPlan plan = schedule_.make_plan(task, session.threads());
+    cost_.buffers = schedule_.buffer_sets();
     cost_.synchronous = mode_ == "sync";
     const TransferCost cost = price(plan, task.topology, task.cluster, cost_);
     if (matrix_) {
@@ -63,7 +63,7 @@ class Moves final : public Command {
 
  private:
   void check_options() const {
-    if (cost_.buffers == 0) throw InputError("--buffers", "expected at least 1");
+    static_cast<void>(schedule_.buffer_sets());
     if (against_ != "none" && schedule_.schedule != "best") {
       throw InputError("--against", "expected --schedule best with it");
     }

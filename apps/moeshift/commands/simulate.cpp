@@ -51,7 +51,7 @@ class Simulate final : public Command {
     const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");
     TimelineRecorder recorder(shown.first, shown.last.value_or(shown.first + kStepsShown));
     std::vector<Lane> lanes;
-    for (LaneSettings& settings : lane_settings(session, deployment->expert_bytes)) {
+    for (LaneSettings& settings : lane_settings(session, *deployment)) {
       lanes.emplace_back(std::move(settings), *deployment, initial);
     }
     if (timeline_) lanes.front().observe_with(&recorder);
@@ -79,9 +79,10 @@ class Simulate final : public Command {
 
   /// The policy as asked for, then what it is measured by.
   [[nodiscard]] std::vector<LaneSettings> lane_settings(Session& session,
-                                                        Bytes expert_bytes) const {
+                                                        const Deployment& deployment) const {
     const std::string policy = policy_name();
     LaneSettings asked = lane_.settings(session.seed());
+    asked.schedule = lane_.schedule(deployment.cluster);
     world_.apply(asked);
     if (policy == "robust" && lane_.like == "moeshift" && !lane_.forecaster) {
       // It plans on several windows, and sixteen as long as a plan lives serve it best.
@@ -89,7 +90,7 @@ class Simulate final : public Command {
     }
     asked.name = policy;
     if (policy == "static") return {asked};  // what it would be compared with is the same
-    asked.planner = lane_planner(policy, policy_options_, asked.mode, expert_bytes);
+    asked.planner = lane_planner(policy, policy_options_, asked.mode, deployment.expert_bytes);
     LaneSettings still = asked;
     still.name = "static";
     still.planner = nullptr;
@@ -99,7 +100,7 @@ class Simulate final : public Command {
     LaneSettings oracle = free;
     oracle.name = "oracle";
     oracle.oracle = true;
-    oracle.planner = lane_planner(policy, policy_options_, {}, expert_bytes);
+    oracle.planner = lane_planner(policy, policy_options_, {}, deployment.expert_bytes);
     return {asked, still, free, oracle};
   }
 

@@ -177,6 +177,7 @@ class Sweep final : public Command {
     settings.name = point.name();
     if (point.interval != 0) settings.planner = planners_.at(point.policy);
     const Deployment& deployment = *deployments_.at(point.ranks);
+    settings.schedule = lane.schedule(deployment.cluster);
     return {std::move(settings), deployment,
             initial_placement(session, shape_of(point.ranks, point.slots), header, std::nullopt)};
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -20,6 +21,7 @@ struct Piece {
   const Transfer* transfer = nullptr;
   const TensorRange* range = nullptr;
   std::size_t step = 0;
+  std::size_t message = 0;  ///< of its pair in this group; gathered pieces share one
 };
 
 struct UnitWave {
@@ -33,12 +35,24 @@ using PairKey = std::pair<RankId, RankId>;
 
 /// What decides whether experts may be gathered.
 struct Shape {
-  bool split = false;   ///< an expert takes several messages
-  bool direct = false;  ///< some land in their slot at once, where nothing lies side by side
+  bool split = false;      ///< an expert takes several messages
+  bool direct = false;     ///< some land in their slot at once, where nothing lies side by side
+  std::int64_t chunk = 0;  ///< bytes that a message may have; 0: any number
 };
 
+/// An expert in one message, or in pieces of a chunk each.
+std::vector<TensorRange> chunks_of(Bytes slot, std::int64_t chunk) {
+  if (chunk == 0 || chunk >= slot.count()) return {{"", {}, slot}};
+  const std::int64_t step = std::max(chunk / kTensorAlignment * kTensorAlignment, kTensorAlignment);
+  std::vector<TensorRange> ranges;
+  for (std::int64_t at = 0; at < slot.count(); at += step) {
+    ranges.push_back({"", Bytes(at), Bytes(std::min(step, slot.count() - at))});
+  }
+  return ranges;
+}
+
 Shape shape_of(const TransferPlan& plan) {
-  Shape shape{.split = plan.messages_per_expert > 0};
+  Shape shape{.split = plan.messages_per_expert > 0, .chunk = plan.chunk_bytes.count()};
   for (const LayerMoves& layer : plan.layers) {
     for (const Wave& wave : layer.waves) {
       shape.direct |= std::ranges::any_of(wave.transfers, [](const Transfer& transfer) {
@@ -58,10 +72,13 @@ class UnitBuilder {
         self_(self),
         slot_(layout.slot_bytes.count()),
         direct_(shape.direct),
-        pack_(!shape.split && !shape.direct && layout.slot_bytes < rules.pack_below),
+        pack_(!shape.split && !shape.direct && layout.slot_bytes < rules.pack_below &&
+              (shape.chunk == 0 || slot_ <= shape.chunk)),
         rules_(rules),
-        ranges_(shape.split ? layout.tensors
-                            : std::vector<TensorRange>{{"", {}, layout.slot_bytes}}) {}
+        experts_per_message_(pack_ && shape.chunk > 0
+                                 ? static_cast<std::size_t>(shape.chunk / slot_)
+                                 : std::numeric_limits<std::size_t>::max()),
+        ranges_(shape.split ? layout.tensors : chunks_of(layout.slot_bytes, shape.chunk)) {}
 
   Unit build(const std::vector<UnitWave>& waves) {
     assign_steps(waves);
@@ -105,8 +122,9 @@ class UnitBuilder {
         group_start = steps_;
         next_of_pair.clear();
       }
-      std::size_t& next = next_of_pair[{transfer.source, transfer.destination}];
-      piece.step = group_start + (pack_ ? 0 : next++ / rules_.messages_per_pair);
+      const std::size_t next = next_of_pair[{transfer.source, transfer.destination}]++;
+      piece.message = pack_ ? next / experts_per_message_ : next;
+      piece.step = group_start + piece.message / rules_.messages_per_pair;
       steps_ = std::max(steps_, piece.step + 1);
     }
   }
@@ -203,19 +221,20 @@ class UnitBuilder {
     }
   }
 
-  /// All that a pair exchanges in one step is one message.
+  /// All that a pair exchanges in one step is one message, or one per chunk.
   void add_gathered(Unit& unit) {
-    std::map<std::tuple<std::size_t, RankId, Direction>, std::vector<const Piece*>> messages;
+    using Key = std::tuple<std::size_t, RankId, Direction, std::size_t>;
+    std::map<Key, std::vector<const Piece*>> messages;
     for (const Piece& p : pieces_) {
       if (p.transfer->source == self_) {
-        messages[{p.step, p.transfer->destination, Direction::kSend}].push_back(&p);
+        messages[{p.step, p.transfer->destination, Direction::kSend, p.message}].push_back(&p);
       }
       if (p.transfer->destination == self_) {
-        messages[{p.step, p.transfer->source, Direction::kReceive}].push_back(&p);
+        messages[{p.step, p.transfer->source, Direction::kReceive, p.message}].push_back(&p);
       }
     }
     for (const auto& [key, parts] : messages) {
-      const auto& [step, peer, direction] = key;
+      const auto& [step, peer, direction, message] = key;
       const Bytes bytes(static_cast<std::int64_t>(parts.size()) * slot_);
       const Address at = direction == Direction::kSend
                              ? departure(unit.steps[step], parts)
@@ -244,6 +263,7 @@ class UnitBuilder {
   bool direct_;
   bool pack_;
   const MessageRules& rules_;
+  std::size_t experts_per_message_;  ///< that are gathered
   std::vector<TensorRange> ranges_;  ///< of an expert: one message each
   std::vector<Piece> pieces_;
   std::size_t steps_ = 0;

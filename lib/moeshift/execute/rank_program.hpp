@@ -84,7 +84,8 @@ struct RankProgram {
   void reserve_for(const RankProgram& other);
 };
 
-/// How experts become messages; the same on every rank.
+/// How experts become messages of at most plan.chunk_bytes (if any), cut at multiples of
+/// kTensorAlignment; the same on every rank.
 struct MessageRules {
   /// Experts smaller than this, going from one rank to the same other one in one group, become a
   /// single message: gathered at the source, staged side by side. Never in a plan that says how

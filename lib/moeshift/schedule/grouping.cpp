@@ -64,19 +64,6 @@ void renumber(LayerMoves& layer, const Buffers& used) {
   }
 }
 
-/// Staging buffers that the layer uses on each rank.
-Buffers buffers_of(const LayerMoves& layer, std::size_t ranks) {
-  Buffers used(ranks, 0);
-  const auto see = [&](RankId rank, const Place& place) {
-    if (place.kind == Place::Kind::kStaging) used[rank] = std::max(used[rank], place.index + 1);
-  };
-  for (const Wave& wave : layer.waves) {
-    for (const LocalCopy& copy : wave.stage_copies) see(copy.rank, copy.to);
-    for (const Transfer& transfer : wave.transfers) see(transfer.destination, transfer.to);
-  }
-  return used;
-}
-
 /// Grows batches from the first one on; one of several layers or waves stays as it is.
 class Joiner {
  public:
@@ -213,22 +200,6 @@ std::size_t messages_per_pair(std::size_t channels) {
 void join_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
                  const JoinLimits& limits) {
   Joiner(plan, buffers, limits).run();
-}
-
-TransferPlan join_layers(TransferPlan plan, Bytes bytes) {
-  if (bytes.count() == 0) return plan;
-  std::vector<Buffers> buffers;
-  for (const LayerMoves& layer : plan.layers) buffers.push_back(buffers_of(layer, plan.ranks));
-  JoinLimits limits;
-  limits.rounds = std::numeric_limits<double>::infinity();
-  if (plan.expert_bytes.count() > 0) {
-    limits.buffers = static_cast<std::uint32_t>(
-        std::min<std::int64_t>((bytes.count() - 1) / plan.expert_bytes.count(),
-                               std::numeric_limits<std::uint32_t>::max()));
-  }
-  join_layers(plan, buffers, limits);
-  plan.hash = content_hash(plan);
-  return plan;
 }
 
 void cut_groups(TransferPlan& plan, std::size_t experts) {

@@ -29,19 +29,13 @@ struct JoinLimits {
 };
 
 /// Sets `plan.batches` and `plan.staging_slots`: consecutive layers of one wave each are exchanged
-/// together as long as that keeps the limits; every other layer is a batch of its own. The buffers
-/// of a batch are numbered jointly.
+/// together as long as that keeps the limits; every other layer is a batch of its own, and batches
+/// of several layers stay as they are. The buffers of a batch are numbered jointly.
+///
+/// The layers of a batch are voted for together: fewer and larger steps are all or nothing.
 /// @param buffers per layer and rank: what the layer uses on its own.
 void join_layers(TransferPlan& plan, const std::vector<IdVector<RankId, std::uint32_t>>& buffers,
                  const JoinLimits& limits);
-
-/// The same for a finished plan: joins batches while the rank that receives or copies most stages
-/// less than `bytes` in one, so that what starting a group costs is paid once for many small
-/// layers. Batches of several layers stay as they are; 0 leaves the plan as it is.
-///
-/// The layers of a batch are voted for together: fewer and larger steps are all or nothing.
-/// O(moves + layers * ranks).
-[[nodiscard]] TransferPlan join_layers(TransferPlan plan, Bytes bytes);
 
 /// Cuts groups so that no pair exchanges more than `experts` in one; a group stays a run of rounds,
 /// and what came in a later group still does.

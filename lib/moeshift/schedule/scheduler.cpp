@@ -2,6 +2,7 @@
 #include "moeshift/schedule/scheduler.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -22,6 +23,15 @@ std::optional<std::uint32_t> buffer_budget(const ScheduleOptions& options, Bytes
   if (!options.staging_bytes || expert_bytes.count() == 0) return std::nullopt;
   const std::int64_t count = options.staging_bytes->count() / expert_bytes.count();
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 0, 1 << 20));
+}
+
+constexpr std::uint32_t kAnyNumber = std::numeric_limits<std::uint32_t>::max();
+
+/// The most buffers that take less than `bytes`.
+std::uint32_t buffers_below(Bytes bytes, Bytes expert_bytes) {
+  if (expert_bytes.count() == 0) return kAnyNumber;
+  return static_cast<std::uint32_t>(
+      std::min<std::int64_t>((bytes.count() - 1) / expert_bytes.count(), kAnyNumber));
 }
 
 /// Schedules the layers of one problem, each on its own.
@@ -107,6 +117,12 @@ void group_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
   limits.layers = per_pair.value_or(0);
   if (plan.expert_bytes.count() > 0) limits.rounds = ratio(options.batch_bytes, plan.expert_bytes);
   join_layers(plan, buffers, limits);
+  if (options.join_below.count() > 0) {
+    limits.rounds = std::numeric_limits<double>::infinity();
+    limits.buffers = std::min(limits.buffers.value_or(kAnyNumber),
+                              buffers_below(options.join_below, plan.expert_bytes));
+    join_layers(plan, buffers, limits);
+  }
   if (per_pair) cut_groups(plan, *per_pair);
 }
 

@@ -23,6 +23,9 @@ struct ScheduleOptions {
   /// Layers are exchanged together while no rank sends or receives more than this between nodes;
   /// bytes inside a node count inter_round_per_intra_round times less. 0 = each layer on its own.
   Bytes batch_bytes;
+  /// Layers are exchanged together while the rank that receives or copies most stages less than
+  /// this in one batch: what starting a group costs is paid once for many small layers. 0 = not.
+  Bytes join_below;
   /// Messages are cut into pieces of at most this. 0 = one message per pair and group.
   Bytes chunk_bytes;
   /// NCCL's p2p channels: no pair exchanges more than messages_per_pair(channels) messages in one

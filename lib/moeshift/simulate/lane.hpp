@@ -42,6 +42,8 @@ struct LaneSettings {
   DecisionRule rule = {};
   ModeOptions mode = {};
   DispatchOptions dispatch = {};
+  /// How experts travel; none: as suits the cluster. Who is dead the lane knows itself.
+  std::optional<ScheduleOptions> schedule = {};
   TransferPrice price = TransferPrice::kFull;
   /// Decisions are made only by `rearrange_for`, on a load that the caller knows to come.
   bool oracle = false;

@@ -73,7 +73,7 @@ PlanProblem Lane::problem_of(const Forecast& forecast) const {
 }
 
 ScheduleOptions Lane::schedule() const {
-  ScheduleOptions options;
+  ScheduleOptions options = settings_.schedule.value_or(options_for(deployment_.cluster));
   options.dead_ranks = failed_;
   return options;
 }

@@ -33,6 +33,8 @@ ScheduleOptions any_schedule(Rng& rng) {
   options.direct = rng.below(2) == 0;
   if (rng.below(2) == 0) options.batch_bytes = Bytes(rng.below(20'000));
   if (rng.below(3) == 0) options.staging_bytes = Bytes(6000 + rng.below(6000));
+  if (rng.below(3) == 0) options.chunk_bytes = Bytes(1 + rng.below(8000));
+  if (rng.below(4) == 0) options.join_below = Bytes(rng.below(40'000));
   return options;
 }
 

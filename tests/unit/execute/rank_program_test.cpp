@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute/rank_program.hpp"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -63,6 +64,34 @@ TEST_CASE("groups hold as many messages of a pair as the transport takes, alike 
     }
     CHECK(most <= bound);
     CHECK(most > (bound > 1 ? 1 : 0));
+  }
+}
+
+TEST_CASE("no message is longer than a chunk, gathered or not, and all bytes arrive") {
+  ScheduleOptions schedule;
+  test::Rearrangement work = test::random_rearrangement(5, 2, 24, 4, 8, 1, Bytes(96));
+  for (const std::int64_t chunk : {40, 96, 250, 4096}) {
+    schedule.chunk_bytes = Bytes(chunk);
+    const TransferPlan plan = make_transfer_plan(work.old, work.next, Topology(work.plan.ranks, 1),
+                                                 work.layout.slot_bytes, schedule);
+    for (const std::int64_t pack_below : {0, 1 << 20}) {
+      Bytes longest;
+      std::int64_t sent = 0;
+      for (const RankId self : all_ids<RankId>(plan.ranks)) {
+        const RankProgram program =
+            make_rank_program(plan, self, work.layout, {.pack_below = Bytes(pack_below)});
+        for (const Unit& unit : program.units) {
+          for (const ExchangeStep& step : unit.steps) {
+            for (const PlannedMessage& message : step.messages) {
+              longest = std::max(longest, message.bytes);
+              if (message.direction == Direction::kSend) sent += message.bytes.count();
+            }
+          }
+        }
+      }
+      CHECK(longest <= Bytes(chunk));
+      CHECK(sent == 96 * static_cast<std::int64_t>(totals_of(plan).transfers));
+    }
   }
 }
 

@@ -79,18 +79,33 @@ TEST_CASE("layers are joined up to the batch size, buffers numbered jointly") {
   REQUIRE(plan.staging_slots[RankId(0)] == 4);
 }
 
-TEST_CASE("a finished plan is joined while a rank stages less than so many bytes") {
-  const TransferPlan plan = plan_of(swap_everything(5, 2), {});  // two experts per rank and layer
-  REQUIRE(join_layers(plan, Bytes(0)).hash == plan.hash);
-  REQUIRE(join_layers(plan, 4_MiB).batches.size() == 5);
-  const TransferPlan joined = join_layers(plan, Bytes((4_MiB).count() + 1));
+TEST_CASE("layers are joined while a rank stages less than so many bytes") {
+  const auto joined_below = [](Bytes bytes, Bytes batch = Bytes(0)) {
+    ScheduleOptions options;
+    options.inter_round_per_intra_round = 1;
+    options.join_below = bytes;
+    options.batch_bytes = batch;
+    return plan_of(swap_everything(5, 2), options);  // two experts per rank and layer
+  };
+  REQUIRE(joined_below(4_MiB).batches.size() == 5);
+  const TransferPlan joined = joined_below(Bytes((4_MiB).count() + 1));
   REQUIRE(joined.batches.size() == 3);
   REQUIRE(joined.batches[1].first == 2);
   REQUIRE(joined.batches[1].count == 2);
   REQUIRE(joined.staging_slots[RankId(0)] == 4);
-  REQUIRE(joined.hash == content_hash(joined));
-  REQUIRE(joined.hash != plan.hash);
-  REQUIRE(join_layers(joined, 100_MiB).batches.size() == 3);  // what was joined stays as it is
+  REQUIRE(joined.hash != joined_below(Bytes(0)).hash);
+  REQUIRE(joined_below(100_MiB).batches.size() == 1);
+  REQUIRE(joined_below(100_MiB, 4_MiB).batches.size() == 3);  // what was joined stays as it is
+}
+
+TEST_CASE("layers are not joined beyond what channels and chunks allow a pair") {
+  ScheduleOptions options;
+  options.join_below = 100_MiB;
+  options.chunk_bytes = 1_MiB;
+  options.channels = 64;  // two messages per pair and group
+  const TransferPlan plan = plan_of(swap_everything(5, 2), options);
+  REQUIRE(plan.batches.size() == 3);
+  REQUIRE(plan.batches[0].count == 2);
 }
 
 TEST_CASE("a staging budget bounds a batch as well") {
