@@ -15,7 +15,8 @@ namespace moeshift {
 /// physical_to_logical [layers, slots]; everything else is derived from it, never stored twice.
 ///
 /// Invariants: slots divide evenly over ranks (slot s lives on rank s / slots_per_rank); every
-/// entry is a logical expert or ExpertId::none() (a slot that holds nothing, on an inactive rank).
+/// entry is a logical expert or ExpertId::none() (a slot that holds nothing, on an inactive rank or
+/// where a layer does without).
 /// That every expert has a holder is asked by `uncovered()`, since a placement that lost a rank is
 /// still a placement.
 class Placement {

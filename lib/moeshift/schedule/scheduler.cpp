@@ -65,24 +65,55 @@ class LayerScheduler {
                       buffers);
   }
 
+  /// A layer in waves.
+  struct Cut {
+    std::vector<Wave> waves;
+    Buffers most;
+    double length = 0;  ///< in crossings
+  };
+
   std::vector<Wave> cut(LayerId layer, Buffers& most) const {
-    if (*budget_ == 0) {
+    std::optional<Cut> best = cut(layer, options_.direct);
+    if (!best) {
       throw InfeasibleError(
           fmt::format("a staging budget of {} bytes per rank holds no expert; {} bytes would do",
                       options_.staging_bytes->count(), expert_bytes_.count()));
     }
-    most.assign(topology_.ranks(), 0);
-    std::vector<Wave> waves;
-    LayerSlots before = problem_.before(layer);
-    for (LayerSlots& after :
-         split_into_waves(before, problem_.after(layer), problem_.experts(), *budget_)) {
-      Buffers used(topology_.ranks(), 0);
-      waves.push_back(build(find_needs(before, after, problem_.experts()), used));
-      for (const RankId rank : most.ids()) most[rank] = std::max(most[rank], used[rank]);
-      before = std::move(after);
+    if (options_.direct && *budget_ > 0) {
+      // Slots that are overwritten at once are no sources: ports may wait for the others.
+      std::optional<Cut> other = cut(layer, false);
+      if (other->length < best->length) best = std::move(other);
     }
+    most = std::move(best->most);
     MOESHIFT_CHECK(*std::max_element(most.begin(), most.end()) <= *budget_);
-    return waves;
+    return std::move(best->waves);
+  }
+
+  /// @return nothing when there is no buffer and one is needed.
+  std::optional<Cut> cut(LayerId layer, bool overwrite) const {
+    const auto steps = split_into_waves(problem_.before(layer), problem_.after(layer),
+                                        problem_.experts(), {*budget_, overwrite});
+    if (!steps) return std::nullopt;
+    Cut cut;
+    cut.most.assign(topology_.ranks(), 0);
+    for (const auto& [before, after] : *steps) {
+      Buffers used(topology_.ranks(), 0);
+      cut.waves.push_back(build(find_needs(before, after, problem_.experts()), used));
+      cut.length += length_of(cut.waves.back());
+      for (const RankId rank : used.ids()) cut.most[rank] = std::max(cut.most[rank], used[rank]);
+    }
+    return cut;
+  }
+
+  /// Rounds between nodes, or those inside if they take longer; a vote and a commit take about one.
+  double length_of(const Wave& wave) const {
+    double inside = 0;
+    double between = 0;
+    for (const Transfer& t : wave.transfers) {
+      double& rounds = t.link == LinkClass::kIntraNode ? inside : between;
+      rounds = std::max(rounds, t.round + 1.0);
+    }
+    return 1 + std::max(between, inside / options_.inter_round_per_intra_round);
   }
 
   const Problem& problem_;

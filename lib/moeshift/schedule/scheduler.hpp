@@ -57,8 +57,8 @@ struct ScheduleOptions {
 ///         before its last reader is done; without `direct` nothing live before the commit.
 /// @throws InputError when layers, experts or ranks disagree or `old` lacks experts of `next` (all
 ///         are listed); InfeasibleError when only dead ranks hold experts (all are listed), when
-///         the staging budget holds no expert, or when chunks are too small for the channels: the
-///         last two name what would do.
+///         the staging budget holds no expert where one is needed, or when chunks are too small for
+///         the channels: the last two name what would do.
 [[nodiscard]] TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
                                               const Topology& topology, Bytes expert_bytes,
                                               const ScheduleOptions& options = {},

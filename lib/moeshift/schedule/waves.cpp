@@ -24,10 +24,11 @@ bool contains(std::span<const ExpertId> slots, ExpertId expert) {
 class Splitter {
  public:
   Splitter(const LayerSlots& old, const LayerSlots& next, std::size_t experts,
-           std::uint32_t buffers)
+           const WaveLimits& limits)
       : now_(old),
         next_(next),
-        buffers_(buffers),
+        limits_(limits),
+        readable_(old),
         copies_(experts, 0),
         wanted_by_(experts),
         wanted_(old.rows()) {
@@ -42,27 +43,61 @@ class Splitter {
     }
   }
 
-  std::vector<LayerSlots> split() {
-    std::vector<LayerSlots> steps;
-    while (step()) steps.push_back(now_);
+  std::optional<std::vector<WaveStep>> split() {
+    std::vector<WaveStep> steps;
+    while (step()) steps.push_back({readable_, now_});
+    if (!arrived()) return std::nullopt;
     return steps;
   }
 
  private:
   /// @return whether anything moved.
   bool step() {
-    budget_.assign(now_.rows(), buffers_);
-    bool moved = false;
+    budget_.assign(now_.rows(), limits_.buffers);
+    receives_.assign(now_.rows(), false);
+    readable_ = now_;
+    bool moved = limits_.direct && receive_directly();
     for (const RankId rank : now_.row_ids()) {
       while (budget_[rank] > 0 && !wanted_[rank].empty() && follow_chain(rank)) moved = true;
     }
     for (const RankId rank : now_.row_ids()) {
-      const bool undisturbed = budget_[rank] == buffers_;
-      if (undisturbed && wanted_[rank].empty() && nobody_needs_what_goes(rank)) {
+      if (!receives_[rank] && wanted_[rank].empty() && nobody_needs_what_goes(rank)) {
         moved |= settle(rank);
       }
     }
     return moved;
+  }
+
+  /// Takes in whatever fits into slots that nobody reads in this step: copies of what they held are
+  /// left, or nobody wants it.
+  bool receive_directly() {
+    bool moved = false;
+    readable_copies_ = copies_;
+    wanted_now_.assign(copies_.size(), false);
+    for (const ExpertId expert : wanted_by_.ids()) {
+      wanted_now_[expert] = !wanted_by_[expert].empty();
+    }
+    for (const RankId rank : now_.row_ids()) {
+      // What the rank waits for shrinks as it is taken in.
+      for (const ExpertId expert : std::vector<ExpertId>(wanted_[rank])) {
+        const std::optional<std::uint32_t> slot = slot_nobody_reads(rank, expert);
+        if (!slot) break;
+        const ExpertId dropped = now_(rank, SlotId(*slot));
+        if (!dropped.is_none()) --readable_copies_[dropped];
+        readable_(rank, SlotId(*slot)) = ExpertId::none();
+        take_in({rank, expert, *slot});
+        moved = true;
+      }
+    }
+    return moved;
+  }
+
+  /// A slot to overwrite while the step is staged; the expert's final slot if that is one of them.
+  std::optional<std::uint32_t> slot_nobody_reads(RankId rank, ExpertId expert) const {
+    return best_slot(rank, expert, [&](ExpertId held) {
+      if (held.is_none()) return true;
+      return may_go(rank, held) && (readable_copies_[held] > 1 || !wanted_now_[held]);
+    });
   }
 
   /// Takes in something at `start`, then what that drops at a rank that waits for it, and so on
@@ -106,9 +141,15 @@ class Splitter {
 
   /// A slot of the rank whose content may go; the expert's final slot if that is one of them.
   std::optional<std::uint32_t> slot_to_spare(RankId rank, ExpertId expert) const {
+    return best_slot(rank, expert, [&](ExpertId held) { return may_go(rank, held); });
+  }
+
+  /// The expert's final slot if its content passes, else the first one that does.
+  template <class Passes>
+  std::optional<std::uint32_t> best_slot(RankId rank, ExpertId expert, Passes passes) const {
     std::optional<std::uint32_t> spare;
     for (std::uint32_t slot = 0; slot < now_.columns(); ++slot) {
-      if (!may_go(rank, now_(rank, SlotId(slot)))) continue;
+      if (!passes(now_(rank, SlotId(slot)))) continue;
       if (next_(rank, SlotId(slot)) == expert) return slot;
       if (!spare) spare = slot;
     }
@@ -126,15 +167,28 @@ class Splitter {
   /// Makes the chain from its link `first` on happen.
   void apply(std::size_t first) {
     for (std::size_t i = first; i < chain_.size(); ++i) {
-      const auto& [rank, expert, slot] = chain_[i];
-      ExpertId& content = now_(rank, SlotId(slot));
-      if (!content.is_none()) --copies_[content];
-      content = expert;
-      ++copies_[expert];
-      --budget_[rank];
-      std::erase(wanted_[rank], expert);
-      std::erase(wanted_by_[expert], rank);
+      take_in(chain_[i]);
+      --budget_[chain_[i].rank];
     }
+  }
+
+  void take_in(const Intake& intake) {
+    ExpertId& content = now_(intake.rank, SlotId(intake.slot));
+    if (!content.is_none()) --copies_[content];
+    content = intake.expert;
+    ++copies_[intake.expert];
+    receives_[intake.rank] = true;
+    std::erase(wanted_[intake.rank], intake.expert);
+    std::erase(wanted_by_[intake.expert], intake.rank);
+  }
+
+  /// True when every slot that `next` fills holds its expert.
+  bool arrived() const {
+    const auto& now = now_.items();
+    const auto& next = next_.items();
+    return std::equal(next.begin(), next.end(), now.begin(), [](ExpertId wanted, ExpertId held) {
+      return wanted.is_none() || wanted == held;
+    });
   }
 
   /// True when all that the rank shall not keep is held elsewhere or unwanted.
@@ -157,7 +211,7 @@ class Splitter {
       if (source[slot] == slot) continue;
       const std::optional<std::uint32_t> cycle = cycle_behind(source, slot);
       if (cycle && !std::count(opened.begin(), opened.end(), *cycle)) {
-        if (opened.size() == buffers_) continue;
+        if (opened.size() == limits_.buffers) continue;
         opened.push_back(*cycle);
       }
       slots[slot] = before[source[slot]];
@@ -202,20 +256,26 @@ class Splitter {
 
   LayerSlots now_;
   const LayerSlots& next_;
-  std::uint32_t buffers_;
+  WaveLimits limits_;
+  LayerSlots readable_;  ///< what this step may read
   IdVector<ExpertId, std::uint32_t> copies_;
   IdVector<ExpertId, std::vector<RankId>> wanted_by_;
   IdVector<RankId, std::vector<ExpertId>> wanted_;  ///< arrivals still to come
   IdVector<RankId, std::uint32_t> budget_;          ///< buffers left in this step
+  IdVector<RankId, bool> receives_;                 ///< in this step
+  IdVector<ExpertId, std::uint32_t> readable_copies_;
+  IdVector<ExpertId, bool> wanted_now_;  ///< when this step began
   std::vector<Intake> chain_;
 };
 
 }  // namespace
 
-std::vector<LayerSlots> split_into_waves(const LayerSlots& old, const LayerSlots& next,
-                                         std::size_t experts, std::uint32_t buffers) {
-  MOESHIFT_CHECK(buffers > 0);
-  return Splitter(old, next, experts, buffers).split();
+std::optional<std::vector<WaveStep>> split_into_waves(const LayerSlots& old, const LayerSlots& next,
+                                                      std::size_t experts,
+                                                      const WaveLimits& limits) {
+  auto steps = Splitter(old, next, experts, limits).split();
+  MOESHIFT_CHECK(steps || limits.buffers == 0);
+  return steps;
 }
 
 }  // namespace moeshift

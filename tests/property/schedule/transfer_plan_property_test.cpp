@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string>
 #include <tuple>
 
 #include "moeshift/core/error.hpp"
@@ -193,6 +194,47 @@ TEST_CASE("a direct plan never needs more staging memory than one through buffer
     }
   }
   REQUIRE(saved > 0);
+}
+
+TEST_CASE("direct receives make a tight budget do with fewer waves, or with no buffer at all") {
+  const auto waves_of = [](const TransferPlan& plan) {
+    std::size_t waves = 0;
+    for (const LayerMoves& layer : plan.layers) waves += layer.waves.size();
+    return waves;
+  };
+  std::size_t staged_waves = 0;
+  std::size_t direct_waves = 0;
+  std::size_t without_buffers = 0;
+  for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+    INFO("seed " << seed);
+    Rng rng = Rng::stream(5, seed);
+    const Case c = random_case(rng);
+    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
+    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
+    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    ScheduleOptions options;
+    options.staging_bytes = 1_MiB * static_cast<std::int64_t>(1 + rng.below(2));
+    const auto staged = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
+    options.direct = true;
+    const auto direct = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
+    prove(old, next, direct);
+    for (const RankId rank : direct.staging_slots.ids()) {
+      REQUIRE(direct.staging_bytes(rank) <= *options.staging_bytes);
+    }
+    staged_waves += waves_of(staged);
+    direct_waves += waves_of(direct);
+    options.staging_bytes = Bytes(0);
+    try {
+      const auto bare = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
+      prove(old, next, bare);
+      for (const RankId rank : bare.staging_slots.ids()) REQUIRE(bare.staging_slots[rank] == 0);
+      if (waves_of(bare) > 0) ++without_buffers;
+    } catch (const InfeasibleError& error) {
+      REQUIRE(std::string(error.what()).find("1048576 bytes would do") != std::string::npos);
+    }
+  }
+  REQUIRE(direct_waves < staged_waves);
+  REQUIRE(without_buffers > 0);
 }
 
 TEST_CASE("peers' schedules deliver the same weights") {
