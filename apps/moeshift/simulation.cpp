@@ -139,8 +139,8 @@ void LaneOptions::declare(Options& options) {
       "sync, layered:N (N layers per stop), async (buffers fill beside serving), async:N "
       "(at most N commits per step), trickle:BYTES (no events: at most so many bytes per step)");
   options.option("--forecaster", forecaster,
-                 "last, mean:H, ewma:A, samples:HxN or recentred:HxN:A over past steps; "
-                 "default: mean:1000, for robust recentred:16xINTERVAL");
+                 "last, mean:H, ewma:A, samples:HxN or recentred:HxN:A over past steps, A may be "
+                 "auto; default: mean:1000, for robust recentred:16xINTERVAL:auto");
   options.option("--interval", interval,
                  "steps between decisions (trickle: in which every layer is looked at once)");
   options.option("--first", first,

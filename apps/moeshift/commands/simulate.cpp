@@ -86,7 +86,7 @@ class Simulate final : public Command {
     world_.apply(asked);
     if (policy == "robust" && lane_.like == "moeshift" && !lane_.forecaster) {
       // It plans on several windows, and sixteen as long as a plan lives serve it best.
-      asked.forecaster = fmt::format("recentred:16x{}", asked.rule.interval);
+      asked.forecaster = fmt::format("recentred:16x{}:auto", asked.rule.interval);
     }
     asked.name = policy;
     if (policy == "static") return {asked};  // what it would be compared with is the same

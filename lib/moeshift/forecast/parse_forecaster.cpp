@@ -19,7 +19,9 @@ constexpr std::array<ForecasterEntry, 5> kForecasters = {{
     {"mean:H", "the mean of the last H steps"},
     {"ewma:A", "exponentially weighted moving average, weight A for the newest step"},
     {"samples:HxN", "H windows of N steps each, for policies that hedge (N = 1 unless given)"},
-    {"recentred:HxN:A", "the same, rescaled around their EWMA (A = 0.5 unless given)"},
+    {"recentred:HxN:A",
+     "the same, rescaled around their EWMA (A = 0.5 unless given; auto: around the newest window "
+     "where that has forecast better)"},
 }};
 
 constexpr std::size_t kLargestWindow = 1'000'000;
@@ -69,7 +71,10 @@ std::unique_ptr<Forecaster> parse_samples(const std::vector<std::string_view>& p
   WindowSamples::Options options;
   options.samples = parse_window(shape[0], spec);
   if (shape.size() == 2) options.steps_per_sample = parse_window(shape[1], spec);
-  if (recentred) options.recentre = parts.size() == 3 ? parse_alpha(parts[2], spec) : 0.5;
+  options.backtest = parts.size() == 3 && parts[2] == "auto";
+  if (recentred && !options.backtest) {
+    options.recentre = parts.size() == 3 ? parse_alpha(parts[2], spec) : 0.5;
+  }
   return std::make_unique<WindowSamples>(options);
 }
 

@@ -24,6 +24,7 @@ struct IncrementalOptions {
   LinkPrices links;           ///< cost of a received replica
   double price = 0;           ///< risk that one intra-node transfer must buy
   double target_gap = 0.01;   ///< stop at (1 + target_gap) x the lower bound
+  double doubt = 0;           ///< relative error of loads beside the windows' (window_search.hpp)
   double min_gain = 0;        ///< leave a layer alone unless its risk falls by this share
   std::size_t max_steps = 400;
   std::optional<double> budget_transfers;  ///< over all layers; spread where it buys most

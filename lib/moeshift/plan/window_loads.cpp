@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/plan/window_loads.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -47,6 +48,26 @@ WindowLoads windows_of(const LayerProblem& problem, bool use_samples) {
     }
   }
   return loads;
+}
+
+double risk_of(const WindowLoads& loads, std::size_t ranks, std::span<const std::uint32_t> experts,
+               const Risk& risk) {
+  const std::size_t k = experts.size() / ranks;
+  std::vector<std::uint32_t> count(loads.experts, 0);
+  for (const std::uint32_t e : experts) ++count[e];
+  std::vector<double> peaks(loads.windows, 0);
+  std::vector<double> load(loads.windows);
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    std::fill(load.begin(), load.end(), 0.0);
+    for (const std::uint32_t e : experts.subspan(rank * k, k)) {
+      for (std::size_t t = 0; t < load.size(); ++t) {
+        load[t] += static_cast<double>(loads.of(e)[t]) / count[e];
+      }
+    }
+    for (std::size_t t = 0; t < load.size(); ++t) peaks[t] = std::max(peaks[t], load[t]);
+  }
+  const std::vector<double> weights = risk_weights(risk, peaks);
+  return std::inner_product(weights.begin(), weights.end(), peaks.begin(), 0.0);
 }
 
 }  // namespace moeshift

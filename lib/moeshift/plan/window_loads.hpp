@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
 #include "moeshift/plan/layered_planner.hpp"
+#include "moeshift/plan/risk.hpp"
 
 namespace moeshift {
 
@@ -25,5 +27,9 @@ struct WindowLoads {
 /// The windows of a layer, or its load alone. Windows without load are left out; when none has any,
 /// one window of equal loads.
 [[nodiscard]] WindowLoads windows_of(const LayerProblem& problem, bool use_samples);
+
+/// The risk of a placement over the windows: `experts` [ranks * k], the expert in every slot.
+[[nodiscard]] double risk_of(const WindowLoads& loads, std::size_t ranks,
+                             std::span<const std::uint32_t> experts, const Risk& risk);
 
 }  // namespace moeshift

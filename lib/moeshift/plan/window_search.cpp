@@ -31,6 +31,7 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
       peak_(loads.windows),
       pull_(loads.experts),
       relief_(loads.experts),
+      variance_(loads.experts, 0),
       at_rank_(k_),
       cost_at_rank_(k_),
       price_at_hot_(k_),
@@ -96,10 +97,23 @@ void WindowSearch::pass(double cut) {
 /// Cold ranks come first: they offer the best exchanges, and a good one soon prunes the rest.
 void WindowSearch::aim(double cut) {
   state_.aim(cut, weights_);
+  if (options_.doubt > 0) measure_doubt();
   std::vector<float> load(state_.ranks());
   for (std::size_t rank = 0; rank < load.size(); ++rank) load[rank] = state_.mean_load(rank);
   std::stable_sort(coldest_first_.begin(), coldest_first_.end(),
                    [&](std::uint32_t a, std::uint32_t b) { return load[a] < load[b]; });
+}
+
+/// Even after replicas were added and dropped, share x count is the expert's load.
+void WindowSearch::measure_doubt() {
+  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+    double squares = 0;
+    for (std::size_t t = 0; t < weights_.size(); ++t) {
+      const double load = static_cast<double>(state_.share(e)[t]) * state_.count(e);
+      squares += weights_[t] * load * load;
+    }
+    variance_[e] = static_cast<float>(options_.doubt * options_.doubt * squares);
+  }
 }
 
 bool WindowSearch::step() {
@@ -211,12 +225,12 @@ void WindowSearch::try_swap(std::size_t slot, std::size_t other, float cost, Can
 }
 
 /// What Phi loses at most when a slot's replica goes: its rank is spared it, the other holders
-/// share what it carried. None for an expert's only replica.
+/// share what it carried. @pre the expert has another replica.
 float WindowSearch::value_of_dropping(std::size_t slot) const {
   const std::uint32_t dropped = state_.expert(slot);
   const auto count = static_cast<float>(state_.count(dropped));
   const float others = relief_[dropped] * (count + 1) - state_.pull(slot);
-  return state_.pull(slot) - others / (count - 1);
+  return state_.pull(slot) - others / (count - 1) - steadied(dropped, state_.count(dropped) - 1);
 }
 
 /// Another replica of one of the hot rank's experts, in the place of a spare one elsewhere.
@@ -227,7 +241,8 @@ void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& b
     for (std::size_t i = 0; i < k_; ++i) {
       const std::uint32_t e = state_.expert(hot * k_ + i);
       const auto copies = static_cast<float>(state_.count(e));
-      const float ceiling = value + relief_[e] - at_rank_[i] * copies / (copies + 1);
+      const float ceiling =
+          value + relief_[e] + steadied(e, state_.count(e)) - at_rank_[i] * copies / (copies + 1);
       if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
     }
   }
@@ -240,7 +255,8 @@ void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
     const float value = value_of_dropping(slot);
     for (std::uint32_t e = 0; e < state_.experts(); ++e) {
       const auto copies = static_cast<float>(state_.count(e));
-      const float ceiling = value + relief_[e] - pull_[e] * copies / (copies + 1);
+      const float ceiling =
+          value + relief_[e] + steadied(e, state_.count(e)) - pull_[e] * copies / (copies + 1);
       if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
     }
   }
@@ -278,6 +294,7 @@ void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, float
     if (g == rank || state_.holds(g, expert)) continue;
     gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) { return out[t] * thicker; });
   }
+  gain += steadied(expert, state_.count(expert)) - steadied(dropped, state_.count(dropped) - 1);
   consider(gain, cost, slot, WindowState::kNoSlot, expert, best);
 }
 

@@ -33,6 +33,8 @@ struct WindowSearchOptions {
   std::vector<double> cuts = {0.0, 0.6};
   /// [ranks] who is near whom, where more than 32 ranks are too many to try; may be empty.
   std::span<const std::uint32_t> node_of = {};
+  /// Relative error that every expert's load has beside what the windows show.
+  double doubt = 0;
   /// Costs count per unit of load (a replica costs price x its share) instead of per replica.
   bool cost_by_load = false;
   HolderRule holders;
@@ -53,6 +55,10 @@ struct SearchStep {
 /// lies between the mean and the window's peak. Each step takes, for the rank with the largest part
 /// of Phi, the swap or replacement with the best gain per cost. The gain of a removal is bounded by
 /// its first-order value (Phi is convex), which prunes most candidates unseen.
+///
+/// With `doubt` c it descends on the expectation of Phi when every expert's load is off by an
+/// independent relative error of deviation c: to Phi comes c^2 x the sum of squares of all replica
+/// loads, so that hot experts are spread thinner than today's loads alone ask for.
 ///
 /// `prices` [ranks, experts] is what a rank pays to hold an expert; a move's cost is the difference
 /// it makes, so that undoing one earns its cost back. Deterministic. O(ranks k^2 windows) per step.
@@ -90,12 +96,17 @@ class WindowSearch {
   void pass(double cut);
   void aim(double cut);
   bool step();
+  void measure_doubt();
   void prepare(std::size_t hot);
   void look_from(std::size_t hot, std::size_t rank);
   void try_swaps(std::size_t hot, std::size_t rank, Candidate& best);
   void try_swap(std::size_t slot, std::size_t other, float cost, Candidate& best);
   void try_spreading(std::size_t hot, std::size_t rank, Candidate& best);
   void try_cooling(std::size_t hot, Candidate& best);
+  /// What the expectation of Phi loses to one replica more than `count`.
+  [[nodiscard]] float steadied(std::uint32_t expert, std::uint32_t count) const {
+    return variance_[expert] / static_cast<float>(count * (count + 1));
+  }
   [[nodiscard]] float value_of_dropping(std::size_t slot) const;
   void try_replacement(std::size_t slot, std::uint32_t expert, float ceiling, Candidate& best);
   [[nodiscard]] static bool worth(float ceiling, float cost, const Candidate& best);
@@ -123,6 +134,7 @@ class WindowSearch {
   std::vector<double> weights_;    ///< [windows]
   std::vector<float> pull_;        ///< [experts] first-order value of its load at the hot rank
   std::vector<float> relief_;      ///< [experts] most that one more replica takes off all holders
+  std::vector<float> variance_;    ///< [experts] of its load, undivided, by the doubt
   std::vector<float> at_rank_;     ///< [k] first-order burden of the hot rank's replicas elsewhere
   std::vector<float> cost_at_rank_;           ///< [k] price there less price at the hot rank
   std::vector<float> price_at_hot_;           ///< [k]

@@ -39,7 +39,7 @@ void many_slots(const Shape& shape, double phi, bool judged) {
     line(contender, replan(run, contender));
     std::printf("\n");
   }
-  for (const char* forecaster : {"ewma:0.5", "samples:8", "recentred:8", "recentred:16"}) {
+  for (const char* forecaster : {"ewma:0.5", "samples:8", "recentred:8", "recentred:16:auto"}) {
     const bool samples = forecaster[0] != 'e';
     const Contender ours{.name = std::string(samples ? "robust, " : "incremental, ") + forecaster,
                          .policy = samples ? "robust" : "incremental",
@@ -90,7 +90,6 @@ void two_slots() {
 void drift() {
   std::printf("\n== drift: synthetic, re-planned every window\n");
   many_slots({256, 32, 9, 4}, 0.9, true);
-  if (getenv("SHORT")) return;
   many_slots({256, 64, 5, 8}, 0.9, false);
   many_slots({256, 32, 9, 4}, 0.99, false);
   two_slots();

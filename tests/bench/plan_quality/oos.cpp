@@ -70,7 +70,8 @@ std::vector<Contender> contenders() {
       {.name = "EPLB, ewma:0.5", .policy = "deepseek", .options = global},
   };
   all.push_back({.name = "incremental, ewma:0.5", .policy = "incremental"});
-  for (const char* forecaster : {"mean:8", "samples:8", "recentred:8", "recentred:16"}) {
+  for (const char* forecaster :
+       {"mean:8", "samples:8", "recentred:8", "recentred:16", "recentred:16:auto"}) {
     all.push_back({.name = std::string("robust, ") + forecaster,
                    .policy = "robust",
                    .forecaster = forecaster});

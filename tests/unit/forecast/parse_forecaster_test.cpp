@@ -9,7 +9,7 @@ using namespace moeshift;
 TEST_CASE("every documented form of a forecaster is read") {
   for (const char* spec :
        {"last", "mean:1", "mean:1000", "ewma:0.5", "ewma:1", "samples:8", "samples:8x100",
-        "recentred:8", "recentred:8x100", "recentred:8x2:0.3"}) {
+        "recentred:8", "recentred:8x100", "recentred:8x2:0.3", "recentred:8:auto"}) {
     INFO(spec);
     REQUIRE(make_forecaster(spec) != nullptr);
     REQUIRE_FALSE(make_forecaster(spec)->ready());
@@ -35,7 +35,9 @@ TEST_CASE("a malformed forecaster is refused with the forms that exist") {
                            "samples:2x0",
                            "samples:2x2x2",
                            "samples:2x2:0.5",
+                           "samples:2:auto",
                            "recentred:2:0",
+                           "recentred:2:best",
                            "recentred:2:0.5:1"}) {
     INFO(spec);
     REQUIRE_THROWS_AS(make_forecaster(spec), InputError);

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <vector>
+
+#include "moeshift/cost/balance.hpp"
+#include "moeshift/plan/registry.hpp"
+#include "moeshift/plan/window_search.hpp"
+
+#include "tests/support/catch.hpp"
+#include "tests/unit/plan/problems.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::size_t kExperts = 64;
+constexpr std::size_t kRanks = 16;
+constexpr std::size_t kSlotsPerRank = 5;
+constexpr std::size_t kLayers = 4;
+
+/// Windows around one load, every expert off by a quarter of its own.
+std::vector<LoadMatrix> noisy_windows(std::size_t count) {
+  const LoadMatrix base = test::lognormal_load(kLayers, kExperts, 0.9, 5);
+  Rng rng(6);
+  std::vector<LoadMatrix> windows(count, base);
+  for (LoadMatrix& window : windows) {
+    for (double& tokens : window.items()) tokens *= std::max(0.1, 1 + 0.25 * rng.normal());
+  }
+  return windows;
+}
+
+PlanProblem noisy_problem(const std::vector<LoadMatrix>& windows) {
+  PlanProblem problem{.load = windows.back(),
+                      .samples = windows,
+                      .topology = Topology(kRanks, 2),
+                      .slots = kRanks * kSlotsPerRank};
+  return problem;
+}
+
+Placement planned(const char* policy, const PlanProblem& problem,
+                  const PolicyOptions& options = {}) {
+  NoProgress quiet;
+  return make_planner(policy, options)->plan(problem, Threads{1}, quiet).placement;
+}
+
+double balancedness(const LoadMatrix& load, const Placement& placement) {
+  std::vector<double> totals;
+  for (const LayerId layer : load.row_ids()) totals.push_back(layer_total(load, layer));
+  return balance_of(rank_loads(load, placement), totals).balancedness;
+}
+
+TEST_CASE("from a map that does not know the load robust balances what comes as a fresh plan") {
+  std::vector<LoadMatrix> windows = noisy_windows(5);
+  const LoadMatrix next = windows.back();
+  windows.pop_back();
+  PlanProblem problem = noisy_problem(windows);
+  PolicyOptions afresh;
+  afresh.from_scratch = true;
+  const double fresh = balancedness(next, planned("robust", problem, afresh));
+  const Placement initial = planned("static", problem);
+  problem.old = &initial;
+  CHECK(balancedness(next, planned("robust", problem)) == Approx(fresh).epsilon(1e-9));
+}
+
+TEST_CASE("a placement that knows the load is kept but for a few replicas") {
+  const std::vector<LoadMatrix> windows = noisy_windows(5);
+  PlanProblem problem = noisy_problem({windows.begin(), windows.end() - 1});
+  const Placement before = planned("robust", problem);
+  problem.old = &before;
+  problem.samples = windows;
+  const Placement after = planned("robust", problem);
+  std::size_t moved = 0;
+  for (const LayerId layer : all_ids<LayerId>(kLayers)) {
+    for (const RankId rank : all_ids<RankId>(kRanks)) {
+      const auto held = before.rank_slots(layer, rank);
+      for (const ExpertId e : after.rank_slots(layer, rank)) {
+        moved += std::find(held.begin(), held.end(), e) == held.end() ? 1U : 0U;
+      }
+    }
+  }
+  CHECK(moved < kLayers * kRanks * kSlotsPerRank / 5);
+}
+
+TEST_CASE("under a budget not even a map that does not know the load is rebuilt") {
+  PlanProblem problem = noisy_problem(noisy_windows(1));
+  const Placement initial = planned("static", problem);
+  problem.old = &initial;
+  PolicyOptions options;
+  options.budget = Bytes(6);
+  options.expert_bytes = Bytes(1);
+  NoProgress quiet;
+  const PlanResult plan = make_planner("incremental", options)->plan(problem, Threads{1}, quiet);
+  CHECK(plan.reasons.size() <= 6);
+  CHECK(!plan.reasons.empty());
+}
+
+/// Sum of squares of all replica loads.
+double squares(const WindowLoads& loads, const std::vector<std::uint32_t>& experts) {
+  std::vector<double> count(loads.experts, 0);
+  for (const std::uint32_t e : experts) ++count[e];
+  double sum = 0;
+  for (std::size_t e = 0; e < loads.experts; ++e) {
+    const auto load = static_cast<double>(loads.of(e)[0]);
+    sum += load * load / count[e];
+  }
+  return sum;
+}
+
+TEST_CASE("a search that doubts its loads spreads hot experts thinner") {
+  const LoadMatrix load = test::lognormal_load(1, kExperts, 0.9, 7);
+  LayerProblem problem;
+  problem.load = load.row(LayerId(0));
+  problem.node_of.assign(kRanks, 0);
+  problem.slots_per_rank = kSlotsPerRank;
+  const WindowLoads loads = windows_of(problem, false);
+  std::vector<std::uint32_t> start(kRanks * kSlotsPerRank);
+  for (std::uint32_t s = 0; s < start.size(); ++s) start[s] = s % kExperts;
+  const auto found = [&](double doubt) {
+    WindowSearchOptions options;
+    options.target = 1.02;
+    options.doubt = doubt;
+    WindowSearch search(loads, kRanks, start, {}, options);
+    search.run();
+    REQUIRE(search.risk() <= 1.02);
+    return squares(loads, search.placement_after(search.steps().size()));
+  };
+  CHECK(found(0.4) < 0.97 * found(0));
+}
+
+}  // namespace
+}  // namespace moeshift
