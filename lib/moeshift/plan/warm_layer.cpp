@@ -58,8 +58,12 @@ WindowSearchOptions WarmLayer::search_options() const {
   search.max_steps = options_.max_steps;
   search.holders = holder_rule(problem_);
   search.node_of = problem_.node_of;
-  // Under a budget what counts is what it buys now.
-  search.doubt = options_.budget_transfers ? 0 : options_.doubt;
+  search.doubt = options_.doubt;
+  if (options_.budget_transfers) {
+    // What counts is what the budget buys now, and few transfers buy most near the peaks.
+    search.doubt = 0;
+    search.cuts = {0.2, 0.6};
+  }
   if (!options_.use_samples) search.target = bound() * (1 + options_.target_gap);
   return search;
 }

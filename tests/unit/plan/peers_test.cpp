@@ -69,6 +69,9 @@ TEST_CASE("vllm keeps an expert that stays on its rank in its first old slot") {
         std::vector<int>{0, 1, 5, 4, 2, 3, 6, 7});
   CHECK(preserved({{0, 1, 0, 2, 3}, {4, 5, 6, 1, 2}}, {0, 5, 4, 0, 1, 6, 2, 3, 2, 1}, 7) ==
         std::vector<int>{0, 1, 0, 5, 4, 3, 2, 6, 1, 2});
+  // All ranks held the same: what stays on the last one keeps its slots although it was rotated.
+  CHECK(preserved({{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}}, {0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 0},
+                  4) == std::vector<int>{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3});
 }
 
 TEST_CASE("sglang_vec without windows replicates like greedy") {
