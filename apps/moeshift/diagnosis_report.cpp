@@ -189,8 +189,7 @@ Table imbalance_table(const Findings& findings) {
 
 Table lag_table(const TrafficDrift& drift) {
   Table table{"how persistent",
-              {"steps apart", "hot experts that stay", "by chance", "tokens that change expert",
-               "of that sampling"},
+              {"steps apart", "hot that stay", "by chance", "tokens changing", "of that sampling"},
               {}};
   for (const LagDrift& lag : drift.lags) {
     table.rows.push_back({Cell::count(lag.lag), Cell::percent(lag.hot_overlap, 0),
@@ -261,6 +260,7 @@ Table backtest_table(const Findings& findings) {
                           findings.warm_up, findings.policy, findings.mode),
               {"plan", "step mean", "p99", "saves [95 %]", "moves", "bytes", "lost per move"},
               {}};
+  table.keys = 1;
   const double never = findings.lanes.front().blocks.mean().count();
   for (std::size_t i = 0; i < findings.lanes.size(); ++i) {
     const BacktestLane& lane = findings.lanes[i];

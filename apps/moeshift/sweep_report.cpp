@@ -112,6 +112,7 @@ Table sweep_table(const std::vector<SweepRow>& rows, const SweepVerdict& verdict
               {"policy", "ranks", "slots", "every", "weights", "tokens/s", "gain", "p99", "exposed",
                "moved", "behind best [95 %]", "*"},
               {}};
+  table.keys = 4;
   const double whole = best_seconds(rows, verdict, goal);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const SweepRow& row = rows[i];

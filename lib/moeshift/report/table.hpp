@@ -2,6 +2,7 @@
 // Tables as values: what every command answers with, before anybody chose a format.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ struct Table {
   std::string title;
   std::vector<std::string> columns;
   std::vector<std::vector<Cell>> rows;  ///< each as long as `columns`
+  /// Leading columns that say what a row is about: a terminal too narrow for the table repeats them
+  /// beside each part of it. 0 = none do.
+  std::size_t keys = 0;
 };
 
 /// Figures for people: three or four significant digits and a unit.

@@ -131,6 +131,35 @@ void write_records(std::ostream& out, const Table& table) {
   }
 }
 
+/// Columns `first` .. `last`-1 beside the keys.
+Table part_of(const Table& table, std::size_t first, std::size_t last) {
+  const auto cut = [&](const auto& row) {
+    auto part = std::vector(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(table.keys));
+    part.insert(part.end(), row.begin() + static_cast<std::ptrdiff_t>(first),
+                row.begin() + static_cast<std::ptrdiff_t>(last));
+    return part;
+  };
+  Table part{"", cut(table.columns), {}};
+  for (const auto& row : table.rows) part.rows.push_back(cut(row));
+  return part;
+}
+
+/// As many columns at a time as fit beside the keys; none when not even one does.
+std::vector<Table> parts_of(const Table& table, std::size_t width) {
+  std::vector<Table> parts;
+  if (table.keys == 0) return parts;
+  for (std::size_t first = table.keys; first < table.columns.size();) {
+    std::size_t last = first;
+    while (last < table.columns.size() && fitted_widths(part_of(table, first, last + 1), width)) {
+      ++last;
+    }
+    if (last == first) return {};
+    parts.push_back(part_of(table, first, last));
+    first = last;
+  }
+  return parts;
+}
+
 }  // namespace
 
 /// Right-aligned when every cell of the column is a number.
@@ -171,8 +200,13 @@ void write_table(std::ostream& out, const Table& table, const Style& style) {
   if (!table.title.empty()) out << table.title << '\n';
   if (const auto widths = fitted_widths(table, style.width)) {
     write_aligned(out, table, *widths, style);
-  } else {
-    write_records(out, table);
+    return;
+  }
+  const std::vector<Table> parts = parts_of(table, style.width);
+  if (parts.empty()) write_records(out, table);
+  for (const Table& part : parts) {
+    if (&part != parts.data()) out << '\n';
+    write_aligned(out, part, *fitted_widths(part, style.width), style);
   }
 }
 

@@ -19,7 +19,8 @@ namespace moeshift {
 [[nodiscard]] std::string wrapped(const std::string& text, std::size_t width);
 
 /// Writes the table aligned. Where it is wider than the terminal its columns of prose wrap, none
-/// below its longest word; where that does not suffice it becomes one record per row.
+/// below its longest word; where that does not suffice its columns are shown part after part, each
+/// beside the keys, or without keys it becomes one record per row.
 void write_table(std::ostream& out, const Table& table, const Style& style);
 
 }  // namespace moeshift

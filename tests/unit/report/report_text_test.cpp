@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "moeshift/report/terminal_table.hpp"
+
 #include "tests/support/catch.hpp"
 
 using namespace moeshift;
@@ -40,6 +42,28 @@ TEST_CASE("A table that is too wide becomes one record per row") {
   CHECK(written(Format::kTable, 12) ==
         "two policies\non one trace\n\npolicy  deep,seek\nbytes   1.50 MB\n\npolicy  "
         "static\nbytes   0 B\n");
+}
+
+TEST_CASE("A table with keys that is too wide is shown in parts, its keys beside each") {
+  Table wide{"", {"who", "first", "second", "third"}, {}};
+  wide.keys = 1;
+  for (const char* who : {"a", "b"}) {
+    wide.rows.push_back({Cell::text(who), Cell::count(std::size_t{1}), Cell::count(std::size_t{22}),
+                         Cell::count(std::size_t{333})});
+  }
+  const auto shown = [&](std::size_t width) {
+    std::ostringstream out;
+    Style style;
+    style.width = width;
+    write_table(out, wide, style);
+    return out.str();
+  };
+  CHECK(shown(80) ==
+        "who  first  second  third\na        1      22    333\nb        1      22    333\n");
+  CHECK(shown(18) ==
+        "who  first  second\na        1      22\nb        1      22\n"
+        "\nwho  third\na      333\nb      333\n");
+  CHECK(shown(5).find("first") != std::string::npos);
 }
 
 TEST_CASE("A column of prose wraps before its table becomes records") {
