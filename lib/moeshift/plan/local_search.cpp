@@ -140,16 +140,17 @@ void LocalSearch::try_replacement(std::size_t slot, std::uint32_t expert, double
   best = {gain, slot, expert};
 }
 
-void LocalSearch::kick(Rng& rng) {
+void LocalSearch::kick(Rng& rng, Kick size) {
   const auto slots = static_cast<std::uint32_t>(packing_.slots());
   const auto experts = static_cast<std::uint32_t>(packing_.experts());
   const std::size_t k = packing_.slots_per_rank();
-  const std::uint32_t exchanges = 2 + rng.below(3);
+  const bool large = size == Kick::kLarge;
+  const std::uint32_t exchanges = large ? 4 + rng.below(4) : 2 + rng.below(3);
   for (std::uint32_t done = 0, tries = 0; done < exchanges && tries < 64; ++tries) {
     const std::size_t slot = done == 0
                                  ? packing_.busiest() * k + rng.below(static_cast<std::uint32_t>(k))
                                  : rng.below(slots);
-    if (rng.below(4) == 0 && packing_.count(packing_.expert(slot)) > 1) {
+    if (rng.below(large ? 2 : 4) == 0 && packing_.count(packing_.expert(slot)) > 1) {
       const std::uint32_t expert = rng.below(experts);
       if (packing_.holds(slot / k, expert)) continue;
       packing_.replace(slot, expert);

@@ -11,6 +11,12 @@
 
 namespace moeshift {
 
+/// How far from a local optimum a kick leads.
+enum class Kick {
+  kSmall,  ///< 2 to 4 exchanges, a quarter of them re-targeted replicas
+  kLarge,  ///< 4 to 7, half of them: other replica counts
+};
+
 /// How a refinement ended.
 enum class Refined {
   kReached,  ///< the busiest rank is within the target
@@ -32,8 +38,8 @@ class LocalSearch {
   void retarget(double target) { target_ = target; }
   /// At most `max_steps` steps.
   Refined refine(std::size_t max_steps);
-  /// A few random exchanges, the first on the busiest rank: leaves a local optimum.
-  void kick(Rng& rng);
+  /// Random exchanges, the first on the busiest rank: leaves a local optimum.
+  void kick(Rng& rng, Kick size = Kick::kSmall);
   /// Swaps and replacements tried so far.
   [[nodiscard]] std::uint64_t moves_tried() const { return moves_tried_; }
 

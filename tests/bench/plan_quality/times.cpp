@@ -42,7 +42,11 @@ void fresh_rows(const char* name, const LoadMatrix& load) {
   const struct {
     Shape shape;
     double goal;
-  } rows[] = {{{256, 32, 9}, 8}, {{256, 64, 5}, 20}, {{256, 72, 4}, 20}, {{256, 144, 2}, 28}};
+  } rows[] = {{{256, 32, 9}, 8},
+              {{256, 64, 5}, 20},
+              {{256, 72, 4}, 20},
+              {{256, 96, 3}, 0},
+              {{256, 144, 2}, 28}};
   for (const auto& [shape, goal] : rows) {
     const PlanProblem problem = problem_of(load, shape);
     row(name, "balanced", options, problem, goal);
