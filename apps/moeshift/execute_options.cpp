@@ -33,8 +33,10 @@ void ExecuteOptions::declare(Options& options) {
                "no rank begins a layer before all have committed the last: times stages apart");
   options.option("--repeat", repeat, "rearrangements in a row, there and back, each verified");
   options.flag("--baseline", baseline,
-               "then time a plain ring and a plain all-to-all of as many bytes");
+               "then time a plain ring and a plain all-to-all of as many bytes, and copies");
   options.option("--mode", mode, "sync, layered:N (N layers per step) or async");
+  options.option("--commits-per-step", commits_per_step,
+                 "async: batches that go live between two steps of the load; 0 = all there are");
   options.choice("--foreground", foreground, {"none", "compute", "hbm", "collective"},
                  "load that runs beside the shuffle and is timed");
   options.option("--foreground-steps", foreground_steps, "its undisturbed steps measured first");
@@ -117,6 +119,7 @@ ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) co
   options.foreground = foreground_kind(foreground).value_or(ForegroundKind::kNone);
   options.undisturbed_steps = foreground_steps;
   options.foreground_step = Seconds(foreground_step);
+  options.commits_per_step = commits_per_step;
   options.pack_below = pack_below;
   if (max_rate) options.max_rate = BytesPerSecond(static_cast<double>(max_rate->count()));
   options.verify = !no_verify;

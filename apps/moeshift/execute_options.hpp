@@ -31,6 +31,7 @@ struct ExecuteOptions {
   std::string scale = "1";
   std::string mode = "sync";
   std::string foreground = "none";
+  std::size_t commits_per_step = 1;
   std::size_t foreground_steps = 50;
   double foreground_step = 0.02;
   ScheduleChoice schedule;

@@ -120,7 +120,8 @@ Json baseline_json(const BaselineTimes& baseline, std::size_t ranks) {
   return {{"bytes_per_rank", baseline.bytes.count()},
           {"ring_seconds", baseline.ring.count()},
           {"all_to_all_seconds", baseline.all_to_all.count()},
-          {"best_bytes_per_second", best_of(baseline, ranks)}};
+          {"best_bytes_per_second", best_of(baseline, ranks)},
+          {"copy_bytes_per_second", copying_rate(baseline, ranks)}};
 }
 
 Table repetitions_table(const Execution& execution) {
@@ -231,6 +232,11 @@ Report execution_report(const Execution& execution) {
         "sent at {} over all ranks; plain exchanges of as much: ring {}, all-to-all {} ({:.0f} %)",
         human(ours), human(baseline->ring), human(baseline->all_to_all),
         best.count() > 0 ? 100 * ours.count() / best.count() : 0.0));
+    const BytesPerSecond copies(copying_rate(*baseline, plan.ranks));
+    const BytesPerSecond written = median.count() > 0 ? moved(plan).written / median : copies * 0.0;
+    report.note(fmt::format(
+        "written at {}; plain copies of an expert each, all ranks: {} ({:.0f} %)", human(written),
+        human(copies), copies.count() > 0 ? 100 * written.count() / copies.count() : 0.0));
   }
   if (const std::string facts = facts_line(execution); !facts.empty()) report.note(facts);
   std::uint64_t slots = 0;

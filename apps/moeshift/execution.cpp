@@ -122,6 +122,11 @@ double best_of(const BaselineTimes& baseline, std::size_t ranks) {
   return best.count() > 0 ? (all / best).count() : 0.0;
 }
 
+double copying_rate(const BaselineTimes& baseline, std::size_t ranks) {
+  const Bytes all = baseline.copied * static_cast<std::int64_t>(ranks);
+  return baseline.copy.count() > 0 ? (all / baseline.copy).count() : 0.0;
+}
+
 std::vector<std::string> fault_lines(const Execution& execution, std::size_t most) {
   std::vector<std::string> lines;
   std::size_t all = 0;

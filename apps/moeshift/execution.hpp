@@ -69,6 +69,8 @@ struct Moved {
 [[nodiscard]] std::optional<BaselineTimes> baseline_of(const Execution& execution);
 /// Bytes that all ranks send per second, in the better of the two plain exchanges.
 [[nodiscard]] double best_of(const BaselineTimes& baseline, std::size_t ranks);
+/// Bytes per second that all ranks together copy inside their memory, an expert at a time.
+[[nodiscard]] double copying_rate(const BaselineTimes& baseline, std::size_t ranks);
 
 /// "layer 1, rank 2, slot 3 (expert 17): 1 wrong byte, the first at offset 0", a line each.
 [[nodiscard]] std::vector<std::string> fault_lines(const Execution& execution, std::size_t most);

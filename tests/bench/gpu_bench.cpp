@@ -65,6 +65,8 @@ void plain_copy(benchmark::State& state) {
   report(state, total);
 }
 
+constexpr unsigned kKernelBlocks = 512;
+
 /// What a copy lane does: batched, over several streams, by the path asked for.
 void lane_copy(benchmark::State& state, CopyPath path) {
   if (no_gpu(state)) return;
@@ -72,7 +74,7 @@ void lane_copy(benchmark::State& state, CopyPath path) {
   const std::int64_t total = std::min(kWorkingSet / 2, chunk * 256) / chunk * chunk;
   const DeviceBuffer block = allocate_device(Bytes(kWorkingSet));
   const auto copies = chunked_copies(static_cast<std::byte*>(block.get()), chunk, total);
-  CopyStreams streams(static_cast<std::size_t>(state.range(1)), path, false);
+  CopyStreams streams(static_cast<std::size_t>(state.range(1)), path, false, kKernelBlocks);
   for (auto _ : state) finish(*streams.start(copies));
   report(state, total);
 }
@@ -82,6 +84,9 @@ void lane_copy_driver(benchmark::State& state) {
 }
 void lane_copy_engine(benchmark::State& state) {
   lane_copy(state, CopyPath::kCopyEngine);
+}
+void lane_copy_kernel(benchmark::State& state) {
+  lane_copy(state, CopyPath::kKernel);
 }
 
 std::vector<PatternTask> tasks_over(std::byte* start, const SlotLayout& layout) {
@@ -170,6 +175,9 @@ void chunks_and_streams(benchmark::internal::Benchmark* benchmark) {
     for (const std::int64_t streams : {1, 2, 4, 8}) benchmark->Args({chunk, streams});
   }
 }
+void chunks_and_one_stream(benchmark::internal::Benchmark* benchmark) {
+  for (const std::int64_t chunk : kChunks) benchmark->Args({chunk, 1});
+}
 void chunks_and_ranks(benchmark::internal::Benchmark* benchmark) {
   for (const std::int64_t chunk : kChunks) {
     for (const std::int64_t ranks : {2, 8}) benchmark->Args({chunk, ranks});
@@ -179,6 +187,7 @@ void chunks_and_ranks(benchmark::internal::Benchmark* benchmark) {
 BENCHMARK(plain_copy)->Apply(chunk_sizes)->UseRealTime();
 BENCHMARK(lane_copy_driver)->Apply(chunks_and_streams)->UseRealTime();
 BENCHMARK(lane_copy_engine)->Apply(chunks_and_streams)->UseRealTime();
+BENCHMARK(lane_copy_kernel)->Apply(chunks_and_one_stream)->UseRealTime();
 BENCHMARK(fill_pattern)->Apply(chunk_sizes)->UseRealTime();
 BENCHMARK(verify_pattern)->Apply(chunk_sizes)->UseRealTime();
 BENCHMARK(ce_ring)->Apply(chunks_and_ranks)->UseRealTime()->Iterations(20);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute_cuda/copy_streams.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <vector>
 
 #include "moeshift/execute_cuda/cuda_check.hpp"
 #include "moeshift/execute_cuda/handles.hpp"
@@ -33,6 +35,46 @@ TEST_CASE("copies that continue each other on both sides become one", "[ce]") {
 
 TEST_CASE("no copies are joined out of none", "[ce]") {
   REQUIRE(joined({}).empty());
+}
+
+/// Copies that a kernel has to cut, join in one launch or take byte by byte.
+std::vector<CopyRequest> uneven_copies(std::byte* from, std::byte* to, std::size_t count) {
+  std::vector<CopyRequest> copies;
+  std::int64_t offset = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Bytes bytes(i % 50 == 7 ? 1000000 : static_cast<std::int64_t>(1 + i * 37 % 9000));
+    copies.push_back({from + offset, to + offset, bytes});
+    offset += bytes.count() + (i % 3 == 0 ? 0 : 16);
+  }
+  return copies;
+}
+
+TEST_CASE("a kernel copies every byte of many uneven copies and no other", "[ce][gpu]") {
+  test::require_gpu();
+  const Bytes bytes(std::int64_t{16} << 20U);
+  const auto size = static_cast<std::size_t>(bytes.count());
+  const DeviceBuffer from = allocate_device(bytes);
+  const DeviceBuffer to = allocate_device(bytes);
+  std::vector<std::byte> source(size);
+  for (std::size_t i = 0; i < size; ++i) source[i] = static_cast<std::byte>(i * 2654435761U >> 11U);
+  std::vector<std::byte> expected(size, std::byte{0xEE});
+  check(cudaMemcpy(from.get(), source.data(), size, cudaMemcpyHostToDevice));
+  check(cudaMemcpy(to.get(), expected.data(), size, cudaMemcpyHostToDevice));
+
+  auto* const start = static_cast<std::byte*>(to.get());
+  const auto copies = uneven_copies(static_cast<std::byte*>(from.get()), start, 500);
+  CopyStreams lane(1, CopyPath::kKernel, false, 32);
+  const auto pending = lane.start(copies);
+  while (!pending->poll()) {
+  }
+
+  std::vector<std::byte> found(size);
+  check(cudaMemcpy(found.data(), to.get(), size, cudaMemcpyDeviceToHost));
+  for (const CopyRequest& copy : copies) {
+    const std::ptrdiff_t offset = copy.to - start;
+    std::copy_n(source.begin() + offset, copy.bytes.count(), expected.begin() + offset);
+  }
+  REQUIRE(found == expected);
 }
 
 using Copy = std::function<void(std::byte* to, const std::byte* from, Bytes, cudaStream_t)>;
@@ -83,8 +125,8 @@ Copy by(CopyPath path) {
   };
 }
 
-// What the ce transport is for. Hidden, to be asked for by its tag: it did not hold on the machine
-// it was tried on (docs/gpu.md), and cannot hold under the sanitizers, which run one after another.
+// What the ce transport is for. Hidden, to be asked for by its tag: it cannot hold under the
+// sanitizers, which run one thing after another.
 TEST_CASE("copies from another GPU finish while a kernel holds every multiprocessor",
           "[.][side-by-side]") {
   test::require_gpu();

@@ -51,15 +51,34 @@ class Yardstick {
     return messages;
   }
 
-  /// The first run only warms up.
-  [[nodiscard]] Seconds time(const std::vector<Message>& messages, std::size_t groups) const {
-    std::vector<Seconds> times;
-    for (std::size_t run = 0; run <= kRuns; ++run) {
-      const Seconds slowest = run_once(messages, groups);
-      if (run > 0) times.push_back(slowest);
+  /// From one half to the other, where they lie in the opposite order: no two can be joined.
+  [[nodiscard]] std::vector<CopyRequest> copies(Bytes bytes, Bytes piece) const {
+    const std::int64_t most = room() / piece.count();
+    const std::int64_t count = std::min(bytes.count() / piece.count() + 1, most);
+    std::vector<CopyRequest> requests;
+    for (std::int64_t i = 0; i < count; ++i) {
+      requests.push_back(
+          {area_.data() + i * piece.count(), half() + (count - 1 - i) * piece.count(), piece});
     }
-    std::ranges::sort(times);
-    return times[times.size() / 2];
+    return requests;
+  }
+
+  [[nodiscard]] Seconds time(const std::vector<Message>& messages, std::size_t groups) const {
+    return median([&] {
+      std::vector<std::unique_ptr<Pending>> pending;
+      for (std::size_t i = 0; i < groups; ++i) {
+        pending.push_back(member_.transport->exchange(messages));
+      }
+      return pending;
+    });
+  }
+
+  [[nodiscard]] Seconds time(const std::vector<CopyRequest>& requests) const {
+    return median([&] {
+      std::vector<std::unique_ptr<Pending>> pending;
+      pending.push_back(member_.memory->copy(requests, CopyLane::kStage));
+      return pending;
+    });
   }
 
   [[nodiscard]] std::int64_t room() const { return static_cast<std::int64_t>(area_.size()) / 2; }
@@ -67,15 +86,24 @@ class Yardstick {
  private:
   [[nodiscard]] std::byte* half() const { return area_.data() + room() / kAlignment * kAlignment; }
 
-  [[nodiscard]] Seconds run_once(const std::vector<Message>& messages, std::size_t groups) const {
+  /// The first run only warms up.
+  template <class Start>
+  [[nodiscard]] Seconds median(const Start& start) const {
+    std::vector<Seconds> times;
+    for (std::size_t run = 0; run <= kRuns; ++run) {
+      const Seconds slowest = run_once(start);
+      if (run > 0) times.push_back(slowest);
+    }
+    std::ranges::sort(times);
+    return times[times.size() / 2];
+  }
+
+  template <class Start>
+  [[nodiscard]] Seconds run_once(const Start& start) const {
     static_cast<void>(gather(""));
     const SteadyClock::time_point begin = SteadyClock::now();
-    std::vector<std::unique_ptr<Pending>> pending;
-    for (std::size_t i = 0; i < groups; ++i) {
-      pending.push_back(member_.transport->exchange(messages));
-    }
-    for (const std::unique_ptr<Pending>& group : pending) {
-      waiter_.until(*group, {.phase = Phase::kVerified, .wanted = "baseline"},
+    for (const std::unique_ptr<Pending>& work : start()) {
+      waiter_.until(*work, {.phase = Phase::kVerified, .wanted = "baseline"},
                     Deadline::in(allowance_));
     }
     double slowest = 0;
@@ -101,7 +129,7 @@ class Yardstick {
 }  // namespace
 
 BaselineTimes measure_baseline(Member& member, const Waiter& waiter, std::span<std::byte> area,
-                               Bytes bytes, std::size_t groups, Seconds allowance) {
+                               Bytes bytes, std::size_t groups, Bytes piece, Seconds allowance) {
   const std::size_t ranks = member.control->size();
   const Yardstick yardstick(member, waiter, area, allowance);
   const std::int64_t peers = static_cast<std::int64_t>(ranks) - 1;
@@ -110,8 +138,10 @@ BaselineTimes measure_baseline(Member& member, const Waiter& waiter, std::span<s
   const std::int64_t most = yardstick.room() - 2 * peers * kAlignment;
   groups = std::max<std::size_t>(groups, static_cast<std::size_t>(bytes.count() / most + 1));
   const Bytes group(aligned(bytes.count() / static_cast<std::int64_t>(groups)));
+  const std::vector<CopyRequest> copies = yardstick.copies(bytes, piece);
   return {group * static_cast<std::int64_t>(groups), yardstick.time(yardstick.ring(group), groups),
-          yardstick.time(yardstick.all_to_all(group), groups)};
+          yardstick.time(yardstick.all_to_all(group), groups),
+          piece * static_cast<std::int64_t>(copies.size()), yardstick.time(copies)};
 }
 
 }  // namespace moeshift

@@ -123,7 +123,8 @@ std::string to_text(const RankOutcome& outcome) {
             {"facts", facts}};
   if (outcome.baseline) {
     json["baseline"] = {outcome.baseline->bytes.count(), outcome.baseline->ring.count(),
-                        outcome.baseline->all_to_all.count()};
+                        outcome.baseline->all_to_all.count(), outcome.baseline->copied.count(),
+                        outcome.baseline->copy.count()};
   }
   return json.dump();
 }
@@ -144,7 +145,8 @@ RankOutcome outcome_from_text(const std::string& text) {
   outcome.totals = times_of(json.at("totals"));
   if (const auto baseline = json.find("baseline")) {
     outcome.baseline = {Bytes(baseline->at(0).whole()), Seconds(baseline->at(1).number()),
-                        Seconds(baseline->at(2).number())};
+                        Seconds(baseline->at(2).number()), Bytes(baseline->at(3).whole()),
+                        Seconds(baseline->at(4).number())};
   }
   outcome.memory = Bytes(json.at("memory").whole());
   outcome.undisturbed = times_of(json.at("undisturbed"));

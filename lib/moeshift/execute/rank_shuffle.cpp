@@ -30,6 +30,13 @@ MessageRules rules_of(const Member& member, const ShuffleOptions& options) {
           .messages_per_pair = traits.messages_per_pair};
 }
 
+/// 0 = as many as are ready.
+std::size_t commits_at_once(const ShuffleOptions& options) {
+  const bool beside_steps =
+      options.mode == ShuffleMode::kAsync && options.foreground != ForegroundKind::kNone;
+  return beside_steps ? options.commits_per_step : 0;
+}
+
 }  // namespace
 
 RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOptions& options)
@@ -38,7 +45,9 @@ RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOpt
       options_(options),
       waiter_(member, options.interrupted),
       rules_(rules_of(member, options)),
-      machine_({.buffers = options.buffers, .fills = options.buffers, .commits_per_step = 0}),
+      machine_({.buffers = options.buffers,
+                .fills = options.buffers,
+                .commits_per_step = commits_at_once(options)}),
       start_(SteadyClock::now()) {
   if (job.back != nullptr) jobs_.push_back(job.back);
   for (const ShuffleJob* each : jobs_) {
@@ -196,14 +205,15 @@ void RankShuffle::perform() {
                               : layered         ? share_end(done)
                                                 : program().units.size();
     machine_.allow(share);
+    Ballot ballot;
     if (options_.mode == ShuffleMode::kAsync && foreground_) {
-      foreground_step(stalled);
-      pipeline_->advance();
+      ballot = voting_step(stalled);
     } else {
       stage_front();
+      ballot = cast_vote();
     }
     const SteadyClock::time_point boundary = SteadyClock::now();
-    commit_until(vote());
+    commit_until(count_votes(ballot));
     if (options_.lockstep) {
       meet({.phase = Phase::kCommitted, .wanted = "commit"}, options_.timeout);
     }
@@ -244,18 +254,23 @@ void RankShuffle::stage_front() {
   if (options_.mode == ShuffleMode::kLayered) outcome_.times.exposed += since(begin);
 }
 
-/// Agrees on how many units are staged on every rank.
-std::size_t RankShuffle::vote() {
-  const Unit& unit = front();
-  where_ = topic(unit, Phase::kStaged, "vote");
+/// Says how many units are staged here.
+RankShuffle::Ballot RankShuffle::cast_vote() {
+  where_ = topic(front(), Phase::kStaged, "vote");
   const std::size_t mine = announce();
-  const SteadyClock::time_point begin = SteadyClock::now();
+  const SteadyClock::time_point now = SteadyClock::now();
+  return {member_.control->all_gather(std::to_string(mine)), now};
+}
+
+/// How many units were staged on every rank when each cast its vote.
+std::size_t RankShuffle::count_votes(const Ballot& ballot) {
   // A vote is awaited a little longer than experts are, so that who starves speaks up first.
-  const std::vector<std::string> said =
-      gather(std::to_string(mine), where_, options_.timeout * 1.1);
-  std::size_t everywhere = mine;
-  for (const std::string& value : said) everywhere = std::min(everywhere, number_of(value));
-  span("vote", name_of_unit(unit), begin, SteadyClock::now());
+  finish_gathering(*ballot.said, where_, options_.timeout * 1.1);
+  std::size_t everywhere = program().units.size();
+  for (const std::string& value : ballot.said->values()) {
+    everywhere = std::min(everywhere, number_of(value));
+  }
+  span("vote", name_of_unit(front()), ballot.cast, SteadyClock::now());
   return everywhere;
 }
 
@@ -292,7 +307,7 @@ void RankShuffle::commit_layer(const LayerCommit& commit, std::size_t set) {
   for (const std::vector<ExpertCopy>& pass : commit.passes) {
     const auto work = member_.memory->copy(memory().copies(pass, set), CopyLane::kCommit);
     drill(front(), Phase::kVoted);
-    waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
+    finish_commit(*work);
     outcome_.layers[commit.layer].commit_device += work->device_time().value_or(Seconds(0.0));
   }
   range_end(range);
@@ -307,13 +322,44 @@ void RankShuffle::commit_layer(const LayerCommit& commit, std::size_t set) {
     member_.memory->corrupt(memory().live_slot(commit.layer, corrupt->slot));
   }
   span("commit", name, begin, SteadyClock::now());
+  if (trouble_) std::rethrow_exception(std::exchange(trouble_, nullptr));
 }
 
-void RankShuffle::foreground_step(Seconds stalled) {
+/// Later units go on meanwhile; should they fail, this layer is brought to its end first.
+void RankShuffle::finish_commit(Pending& work) {
+  const auto advance = [&] {
+    try {
+      pipeline_->advance();
+    } catch (...) {
+      trouble_ = std::current_exception();
+    }
+  };
+  waiter_.to_the_end(
+      [&] {
+        if (!trouble_) advance();
+        return work.poll();
+      },
+      where_, Deadline::in(options_.timeout));
+}
+
+/// A step beside which units are staged. The vote is cast in it, as soon as there is something to
+/// vote for: when the step ends everybody's is here, and the model does not wait for it.
+RankShuffle::Ballot RankShuffle::voting_step(Seconds stalled) {
+  const SteadyClock::time_point begin = SteadyClock::now();
+  std::optional<Ballot> ballot;
+  foreground_step(stalled, [&] {
+    pipeline_->advance();
+    const bool late = since(begin) > options_.foreground_step * 0.5;
+    if (!ballot && (machine_.ready() > 0 || late)) ballot = cast_vote();
+  });
+  return ballot ? std::move(*ballot) : cast_vote();
+}
+
+void RankShuffle::foreground_step(Seconds stalled, const std::function<void()>& beside) {
   const auto step = foreground_->start_step();
   waiter_.until(
       [&] {
-        if (options_.mode == ShuffleMode::kAsync) pipeline_->advance();
+        if (beside) beside();
         return step->poll();
       },
       {.layer = where_.layer, .phase = Phase::kStaging, .wanted = "foreground step"},
@@ -356,9 +402,9 @@ void RankShuffle::compare_with_baseline() {
                      totals.bytes_by_link[static_cast<std::size_t>(LinkClass::kInterRack)];
   const auto ranks = static_cast<std::int64_t>(member_.control->size());
   where_ = {.phase = Phase::kVerified, .wanted = "baseline"};
-  outcome_.baseline =
-      measure_baseline(member_, waiter_, memory().live(), Bytes(sent.count() / ranks),
-                       std::max<std::size_t>(program().units.size(), 1), options_.timeout);
+  outcome_.baseline = measure_baseline(
+      member_, waiter_, memory().live(), Bytes(sent.count() / ranks),
+      std::max<std::size_t>(program().units.size(), 1), job().layout.slot_bytes, options_.timeout);
 }
 
 }  // namespace moeshift

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,12 +42,19 @@ class RankShuffle {
   void perform();
   [[nodiscard]] const Unit& front() const { return program().units[machine_.layers_committed()]; }
   void stage_front();
-  [[nodiscard]] std::size_t vote();
+  struct Ballot {
+    std::unique_ptr<Gathering> said;
+    SteadyClock::time_point cast;
+  };
+  [[nodiscard]] Ballot cast_vote();
+  [[nodiscard]] std::size_t count_votes(const Ballot& ballot);
   void commit_until(std::size_t units);
   void commit(const Flight& flight);
   void commit_layer(const LayerCommit& commit, std::size_t set);
+  void finish_commit(Pending& work);
   void keep_unchanged_layers();
-  void foreground_step(Seconds stalled);
+  [[nodiscard]] Ballot voting_step(Seconds stalled);
+  void foreground_step(Seconds stalled, const std::function<void()>& beside = {});
   [[nodiscard]] std::size_t share_end(std::size_t unit) const;
 
   // After it.
@@ -58,6 +67,7 @@ class RankShuffle {
   // Small services.
   [[nodiscard]] std::vector<std::string> gather(const std::string& mine, const WaitTopic& topic,
                                                 Seconds allowance);
+  void finish_gathering(Gathering& gathering, const WaitTopic& topic, Seconds allowance);
   /// A gather whose values say nothing: all ranks are here.
   void meet(const WaitTopic& topic, Seconds allowance);
   void reach(std::size_t layer, std::size_t wave, Phase phase);
@@ -91,9 +101,10 @@ class RankShuffle {
   std::optional<Pipeline> pipeline_;
   std::unique_ptr<Foreground> foreground_;
   RankOutcome outcome_;
-  Rearrangement machine_;      ///< counts units of the program
-  WaitTopic where_;            ///< what this rank is at, for failures that do not know
-  std::size_t announced_ = 0;  ///< units that this rank has voted for
+  Rearrangement machine_;       ///< counts units of the program
+  WaitTopic where_;             ///< what this rank is at, for failures that do not know
+  std::size_t announced_ = 0;   ///< units that this rank has voted for
+  std::exception_ptr trouble_;  ///< of the units staged beside a commit, until that has ended
   SteadyClock::time_point start_;
   std::map<std::size_t, std::uint64_t> staging_ranges_;  ///< of the profiler, by unit
 };

@@ -21,13 +21,18 @@ constexpr Seconds kGrace{0.1};
 std::vector<std::string> RankShuffle::gather(const std::string& mine, const WaitTopic& topic,
                                              Seconds allowance) {
   const auto gathering = member_.control->all_gather(mine);
+  finish_gathering(*gathering, topic, allowance);
+  return gathering->values();
+}
+
+void RankShuffle::finish_gathering(Gathering& gathering, const WaitTopic& topic,
+                                   Seconds allowance) {
   waiter_.until(
       [&] {
         if (pipeline_) pipeline_->advance();
-        return gathering->poll();
+        return gathering.poll();
       },
-      topic, Deadline::in(allowance), [&] { return gathering->waiting_for(); });
-  return gathering->values();
+      topic, Deadline::in(allowance), [&] { return gathering.waiting_for(); });
 }
 
 void RankShuffle::meet(const WaitTopic& topic, Seconds allowance) {

@@ -40,7 +40,8 @@ struct ShuffleJob {
 struct ShuffleOptions {
   std::size_t buffers = 2;  ///< sets of staging buffers: how many batches are in flight
   ShuffleMode mode = ShuffleMode::kSync;
-  std::size_t layers_per_step = 1;  ///< kLayered
+  std::size_t layers_per_step = 1;   ///< kLayered
+  std::size_t commits_per_step = 1;  ///< kAsync: units live between two steps; 0 = all that can be
   ForegroundKind foreground = ForegroundKind::kNone;
   Seconds foreground_step{20e-3};          ///< how long one of its steps takes when undisturbed
   std::size_t undisturbed_steps = 0;       ///< foreground steps measured before the shuffle starts
@@ -51,7 +52,7 @@ struct ShuffleOptions {
   /// stage can be told.
   bool lockstep = false;
   std::size_t repeat = 1;  ///< rearrangements, there and back
-  bool baseline = false;   ///< afterwards, time a plain ring and a plain all-to-all as well
+  bool baseline = false;   ///< afterwards, time a plain ring, all-to-all and copies as well
   std::uint64_t seed = 0;  ///< of the weights
   bool verify = true;
   std::vector<FaultDrill> drills;
@@ -95,11 +96,14 @@ struct RankTimes {
   Seconds verify;
 };
 
-/// What the transport does without a plan: as many bytes, in as many groups.
+/// What the transport does without a plan: as many bytes, in as many groups; and the memory: copies
+/// of an expert's size, on all ranks at once.
 struct BaselineTimes {
   Bytes bytes;  ///< that every rank sends and receives
   Seconds ring{0.0};
   Seconds all_to_all{0.0};
+  Bytes copied;  ///< by every rank
+  Seconds copy{0.0};
 };
 
 /// What one rank did and found.

@@ -55,6 +55,10 @@ void Waiter::to_the_end(Pending& pending, const WaitTopic& topic, Deadline deadl
        false);
 }
 
+void Waiter::to_the_end(const Ready& ready, const WaitTopic& topic, Deadline deadline) const {
+  wait(ready, topic, deadline, [] { return std::vector<RankId>(); }, false);
+}
+
 void Waiter::wait(const Ready& ready, const WaitTopic& topic, Deadline deadline,
                   const Missing& missing, bool stoppable) const {
   SteadyClock::time_point idle_since = SteadyClock::now();

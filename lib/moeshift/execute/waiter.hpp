@@ -38,6 +38,7 @@ class Waiter {
   /// As until(), but only its own deadline can end it: what has begun is brought to its end
   /// although a peer failed or the user wants to stop.
   void to_the_end(Pending& pending, const WaitTopic& topic, Deadline deadline) const;
+  void to_the_end(const Ready& ready, const WaitTopic& topic, Deadline deadline) const;
 
  private:
   void wait(const Ready& ready, const WaitTopic& topic, Deadline deadline, const Missing& missing,

@@ -62,7 +62,7 @@ Escort escort_ce(const WorldOptions& options) {
 
 Backend ce_backend() {
   return {.name = "ce",
-          .summary = "copies over CUDA peer access and IPC; launches no kernel",
+          .summary = "copies over CUDA peer access and IPC; no kernel runs while experts travel",
           .unavailable_reason = &cuda_unavailable_reason,
           .launch = &launch_ce,
           .open = &open_ce,

@@ -94,7 +94,7 @@ CeTransport::CeTransport(ControlPlane& control, CudaMemory& memory,
     : control_(control),
       memory_(memory),
       mailbox_(control, deadline),
-      streams_(options.streams_per_lane, options.path, /*high_priority=*/false),
+      streams_(options.streams_per_lane, CopyPath::kCopyEngine, /*high_priority=*/false),
       peers_(std::vector<PeerBlocks>(control.size())),
       sent_(control.size(), 0),
       received_(control.size(), 0) {}

@@ -4,39 +4,49 @@
 #include <algorithm>
 #include <utility>
 
+#include "moeshift/execute_cuda/copy_kernel.hpp"
 #include "moeshift/execute_cuda/cuda_check.hpp"
 
 namespace moeshift {
 
-void EventsPending::add(cudaStream_t stream) {
-  Event end = make_event();
-  check(cudaEventRecord(end.get(), stream));
-  spans_.push_back({{}, std::move(end)});
+StreamPending::StreamPending(cudaStream_t stream) : end_(make_event()) {
+  check(cudaEventRecord(end_.get(), stream));
 }
 
-void EventsPending::add(Event begin, cudaStream_t stream) {
-  Event end = make_timing_event();
-  check(cudaEventRecord(end.get(), stream));
-  spans_.push_back({std::move(begin), std::move(end)});
-}
-
-bool EventsPending::poll() {
-  while (!spans_.empty() && finished(spans_.back().end.get())) {
-    const Span& span = spans_.back();
-    if (span.begin) {
-      time_ = std::max(time_.value_or(Seconds(0.0)), elapsed(span.begin.get(), span.end.get()));
-    }
-    spans_.pop_back();
+/// Copies dealt over streams; outlives the lane if it must.
+class CopyStreams::PendingCopies final : public Pending {
+ public:
+  void add(std::shared_ptr<WatchedStream> stream, WatchedStream::Work work) {
+    shares_.push_back({std::move(stream), std::move(work)});
   }
-  return spans_.empty();
-}
+  [[nodiscard]] bool poll() override {
+    while (!shares_.empty() && shares_.back().stream->done(shares_.back().work)) {
+      Share& share = shares_.back();
+      time_ = std::max(time_.value_or(Seconds(0.0)), share.stream->retire(std::move(share.work)));
+      shares_.pop_back();
+    }
+    return shares_.empty();
+  }
+  /// Of the stream that took longest.
+  [[nodiscard]] std::optional<Seconds> device_time() const override { return time_; }
 
-CopyStreams::CopyStreams(std::size_t streams, CopyPath path, bool high_priority) : path_(path) {
-  for (std::size_t i = 0; i < streams; ++i) streams_.push_back(make_stream(high_priority));
+ private:
+  struct Share {
+    std::shared_ptr<WatchedStream> stream;
+    WatchedStream::Work work;
+  };
+  std::vector<Share> shares_;
+  std::optional<Seconds> time_;
+};
+
+CopyStreams::CopyStreams(std::size_t streams, CopyPath path, bool high_priority, unsigned blocks)
+    : path_(path), blocks_(blocks) {
+  for (std::size_t i = 0; i < streams; ++i)
+    streams_.push_back(std::make_shared<WatchedStream>(high_priority));
 }
 
 std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies) {
-  auto pending = std::make_unique<EventsPending>();
+  auto pending = std::make_unique<PendingCopies>();
   const std::vector<CopyRequest> runs = joined(copies);
   std::vector<std::vector<CopyRequest>> shares(streams_.size());
   std::vector<std::int64_t> bytes(streams_.size(), 0);
@@ -52,10 +62,15 @@ std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies)
   next_ = (next_ + runs.size()) % streams_.size();
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     if (shares[i].empty()) continue;
-    Event begin = make_timing_event();
-    check(cudaEventRecord(begin.get(), streams_[i].get()));
-    enqueue_copies(shares[i], path_, streams_[i].get());
-    pending->add(std::move(begin), streams_[i].get());
+    WatchedStream& stream = *streams_[i];
+    WatchedStream::Work work = stream.begin();
+    if (path_ == CopyPath::kKernel) {
+      launch_copies(shares[i], blocks_, stream.get());
+    } else {
+      enqueue_copies(shares[i], path_, stream.get());
+    }
+    stream.end(work);
+    pending->add(streams_[i], std::move(work));
   }
   return pending;
 }

@@ -39,9 +39,7 @@ std::unique_ptr<Pending> CudaForeground::start_step() {
   check(cudaEventRecord(begin_.get(), stream_.get()));
   enqueue_(stream_.get());
   check(cudaEventRecord(end_.get(), stream_.get()));
-  auto step = std::make_unique<EventsPending>();
-  step->add(stream_.get());
-  return step;
+  return std::make_unique<StreamPending>(stream_.get());
 }
 
 Seconds CudaForeground::last_step() const {

@@ -14,6 +14,10 @@ namespace moeshift {
 namespace {
 
 constexpr int kPoison = 0xEE;
+/// Blocks of a copying kernel. The model runs beside staging, and few multiprocessors keep up with
+/// any link; it waits for commits.
+constexpr unsigned kStageBlocks = 32;
+constexpr unsigned kCommitBlocks = 512;
 /// A block is a whole number of these, so that none shares a mapping with another (CUDA IPC shares
 /// mappings, not ranges).
 constexpr std::int64_t kGranularity = std::int64_t{2} << 20U;
@@ -50,12 +54,6 @@ void upload(const std::vector<T>& items, void* to, cudaStream_t stream) {
       cudaMemcpyAsync(to, items.data(), items.size() * sizeof(T), cudaMemcpyHostToDevice, stream));
 }
 
-std::unique_ptr<EventsPending> pending_on(cudaStream_t stream) {
-  auto pending = std::make_unique<EventsPending>();
-  pending->add(stream);
-  return pending;
-}
-
 class CudaVerification final : public Verification {
  public:
   CudaVerification(std::span<const PatternTask> tasks, const SlotLayout& layout,
@@ -70,7 +68,7 @@ class CudaVerification final : public Verification {
     launch_verify({static_cast<const PatternRegion*>(table.get()), regions.size()},
                   {static_cast<PatternMismatch*>(results_->get()), found_.size()},
                   largest_of(layout), stream);
-    pending_ = pending_on(stream);
+    pending_.emplace(stream);
   }
 
   [[nodiscard]] bool poll() override {
@@ -103,13 +101,18 @@ class CudaVerification final : public Verification {
   std::vector<PatternMismatch> found_;
   cudaStream_t stream_;
   std::optional<StreamBuffer> results_;
-  std::unique_ptr<EventsPending> pending_;
+  std::optional<StreamPending> pending_;
   bool done_ = false;
 };
 
 DeviceId bound(DeviceId device) {
   check(cudaSetDevice(device.ordinal));
   return device;
+}
+
+/// A kernel fills the memory system by itself.
+std::size_t streams_of(const CudaMemoryOptions& options, CopyPath path) {
+  return path == CopyPath::kKernel ? 1 : options.streams_per_lane;
 }
 
 Bytes share_of_free_memory(std::size_t ranks_on_device) {
@@ -137,8 +140,10 @@ CudaMemory::CudaMemory(DeviceId device, const CudaMemoryOptions& options)
     : device_(bound(device)),
       options_(options),
       budget_(share_of_free_memory(options.ranks_on_device)),
-      stage_(options.streams_per_lane, options.path, /*high_priority=*/false),
-      commit_(options.streams_per_lane, options.path, /*high_priority=*/true),
+      stage_(streams_of(options, options.stage_path), options.stage_path, /*high_priority=*/false,
+             kStageBlocks),
+      commit_(streams_of(options, options.commit_path), options.commit_path,
+              /*high_priority=*/true, kCommitBlocks),
       kernels_(make_stream()) {}
 
 CudaMemory::~CudaMemory() {
@@ -166,12 +171,12 @@ std::unique_ptr<Pending> CudaMemory::copy(std::span<const CopyRequest> copies, C
 std::unique_ptr<Pending> CudaMemory::fill(std::span<const PatternTask> tasks,
                                           const SlotLayout& layout) {
   const std::vector<PatternRegion> regions = regions_of(tasks, layout);
-  if (regions.empty()) return std::make_unique<EventsPending>();
+  if (regions.empty()) return std::make_unique<StreamPending>(kernels_.get());
   const StreamBuffer table(regions.size() * sizeof(PatternRegion), kernels_.get());
   upload(regions, table.get(), kernels_.get());
   launch_fill({static_cast<const PatternRegion*>(table.get()), regions.size()}, largest_of(layout),
               kernels_.get());
-  return pending_on(kernels_.get());
+  return std::make_unique<StreamPending>(kernels_.get());
 }
 
 std::unique_ptr<Verification> CudaMemory::verify(std::span<const PatternTask> tasks,
@@ -181,7 +186,7 @@ std::unique_ptr<Verification> CudaMemory::verify(std::span<const PatternTask> ta
 
 std::unique_ptr<Pending> CudaMemory::poison(std::byte* start, Bytes bytes) {
   check(cudaMemsetAsync(start, kPoison, static_cast<std::size_t>(bytes.count()), kernels_.get()));
-  return pending_on(kernels_.get());
+  return std::make_unique<StreamPending>(kernels_.get());
 }
 
 void CudaMemory::corrupt(std::byte* byte) {

@@ -32,7 +32,10 @@ struct CudaMemoryOptions {
   /// Ranks on this device; each may take its share of what is free when it joins.
   std::size_t ranks_on_device = 1;
   std::size_t streams_per_lane = 4;
-  CopyPath path = CopyPath::kCopyEngine;
+  /// Staging must not wait for a model that computes.
+  CopyPath stage_path = CopyPath::kCopyEngine;
+  /// A commit happens between two steps of the model, which waits for it: the fastest way.
+  CopyPath commit_path = CopyPath::kKernel;
 };
 
 class CudaMemory final : public DeviceMemory {

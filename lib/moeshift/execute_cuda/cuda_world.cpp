@@ -18,6 +18,8 @@
 namespace moeshift {
 namespace {
 
+constexpr const char* kConnections = "CUDA_DEVICE_MAX_CONNECTIONS";
+
 std::size_t read_count(const std::string& name, const std::string& text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -97,6 +99,11 @@ Escort escort_of(const CudaSettings& settings) {
   Escort escort{.companion = daemon, .environment = {}};
   for (const auto& [name, value] : daemon->environment()) {
     escort.environment.push_back(name + "=" + value);
+  }
+  // A client of the daemon has two hardware queues unless it asks for more: commits would wait for
+  // the exchange that happens to share theirs. More than eight take memory from every rank.
+  if (std::getenv(kConnections) == nullptr) {
+    escort.environment.push_back(std::string(kConnections) + "=8");
   }
   return escort;
 }

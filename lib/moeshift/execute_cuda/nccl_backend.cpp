@@ -19,10 +19,11 @@ namespace {
 /// The first NCCL that lets ranks share a GPU by itself (NCCL_MULTI_RANK_GPU_ENABLE).
 constexpr int kSharesGpus = NCCL_VERSION(2, 30, 3);
 
-/// Messages below this are gathered: each costs NCCL about 10 us and a share of a kernel.
-constexpr Bytes kPackBelow(std::int64_t{4} << 20U);
+/// Messages below this are gathered: a group has few messages per pair, and between two groups the
+/// wires are idle. Gathering runs at memory speed, beside the exchange before.
+constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
 /// Groups below this cost more to start than to send.
-constexpr Bytes kJoinBelow(std::int64_t{16} << 20U);
+constexpr Bytes kJoinBelow(std::int64_t{64} << 20U);
 
 CudaSettings settings_of(const WorldOptions& options) {
   return read_cuda_settings(
@@ -62,6 +63,8 @@ class NcclWorld final : public CudaWorld {
  private:
   CudaMemoryOptions memory_options() const override {
     CudaMemoryOptions options = CudaWorld::memory_options();
+    // Its exchanges are kernels anyway.
+    options.stage_path = CopyPath::kKernel;
     if (settings().register_blocks) {
       options.source = {.allocate = &allocate_nccl_block, .release = &release_nccl_block};
     }
