@@ -57,7 +57,7 @@ AgainstPeer compare_with_peer(const std::string& peer, const Rearrangement& task
   const double ratio = options_for(task.cluster).inter_round_per_intra_round;
   const auto plan_at = [&](ScheduleStep step) {
     return make_step_plan(peer_schedule(peer), step, task.old, task.next, task.topology,
-                          task.model.expert_bytes(), tensors_per_expert(task.model), ratio,
+                          task.model.expert_sizes(), tensors_per_expert(task.model), ratio,
                           threads);
   };
   const TransferCost theirs =

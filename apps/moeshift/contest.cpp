@@ -69,7 +69,7 @@ Placement previous_of(const Contest& contest, const Planner& planner, Threads th
 void add_move(const Contest& contest, const Placement& before, const Placement& after,
               Threads threads, ContestRow& row) {
   const TransferPlan plan = make_transfer_plan(
-      before, after, contest.train.topology, contest.expert_bytes.value_or(Bytes(1)), {}, threads);
+      before, after, contest.train.topology, contest.expert_sizes.value_or(Bytes(1)), {}, threads);
   const TransferTotals totals = totals_of(plan);
   row.transfers += static_cast<double>(totals.transfers);
   for (const LinkClass link : {LinkClass::kInterNode, LinkClass::kInterRack}) {
@@ -79,7 +79,7 @@ void add_move(const Contest& contest, const Placement& before, const Placement& 
   for (std::size_t link = 0; link < kLinkClasses; ++link) {
     row.bytes_by_link[link] += static_cast<double>(totals.bytes_by_link[link].count());
   }
-  if (!contest.cluster || !contest.expert_bytes) return;
+  if (!contest.cluster || !contest.expert_sizes) return;
   row.predicted = row.predicted.value_or(Seconds()) +
                   price(plan, contest.train.topology, *contest.cluster).total;
 }

@@ -29,8 +29,8 @@ struct Contest {
   std::vector<LoadMatrix> test;  ///< held-out windows that judge them, in the order of time
   std::optional<LoadMatrix> before;
   std::optional<Placement> from;
-  std::optional<Cluster> cluster;     ///< with `expert_bytes`: the move is priced
-  std::optional<Bytes> expert_bytes;  ///< absent: transfers are counted, bytes are not
+  std::optional<Cluster> cluster;           ///< with `expert_sizes`: the move is priced
+  std::optional<ExpertSizes> expert_sizes;  ///< absent: transfers are counted, bytes are not
   DispatchOptions dispatch = {};
 };
 
@@ -48,7 +48,7 @@ struct ContestRow {
   std::size_t rearrangements = 1;  ///< that the figures below are means of
   double transfers = 0;            ///< all layers together
   double transfers_beyond_node = 0;
-  std::array<double, kLinkClasses> bytes_by_link{};  ///< only with Contest::expert_bytes
+  std::array<double, kLinkClasses> bytes_by_link{};  ///< only with Contest::expert_sizes
   std::optional<Seconds> predicted;
   Seconds planning;
 

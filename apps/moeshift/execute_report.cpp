@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "apps/moeshift/moves_report.hpp"
+
 namespace moeshift::cli {
 namespace {
 
@@ -21,7 +23,7 @@ Json layers_json(const Execution& execution) {
     rows.push_back({{"layer", plan.layers[i].layer.value()},
                     {"phase", name_of(figures.phase)},
                     {"epoch", figures.epoch_low},
-                    {"transfers", totals_of(plan.layers[i], plan.expert_bytes).transfers},
+                    {"transfers", totals_of(plan, i).transfers},
                     {"measured_seconds",
                      {{"stage", figures.stage.count()},
                       {"vote", figures.vote.count()},
@@ -215,7 +217,7 @@ Report execution_report(const Execution& execution) {
   const Seconds total = execution.longest(&RankTimes::total);
   report.note(fmt::format("{}, {}: {} ranks, {} layers, {} per expert, {} transfers, {} copies",
                           execution.transport, execution.mode, plan.ranks, plan.layers.size(),
-                          human(plan.expert_bytes), totals.transfers, totals.local_copies));
+                          human_sizes(plan.sizes), totals.transfers, totals.local_copies));
   report.table(times_table(execution));
   if (!execution.failure()) report.note(error_line(error_of(execution)));
   if (!steps_of(execution, &RankOutcome::disturbed).empty()) report.table(steps_table(execution));

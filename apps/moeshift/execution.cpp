@@ -98,18 +98,17 @@ std::vector<Seconds> repetitions_of(const Execution& execution) {
 }
 
 Moved moved(const TransferPlan& plan) {
-  std::size_t sent = 0;
-  std::size_t copied = 0;
-  for (const LayerMoves& layer : plan.layers) {
-    for (const Wave& wave : layer.waves) {
-      sent += wave.transfers.size();
-      copied += wave.stage_copies.size() + wave.commit_copies.size();
+  Moved moved;
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+    for (const Wave& wave : plan.layers[i].waves) {
+      for (const Transfer& t : wave.transfers) moved.sent += plan.size_of(i, t.expert);
+      for (const auto* copies : {&wave.stage_copies, &wave.commit_copies}) {
+        for (const LocalCopy& copy : *copies) moved.written += plan.size_of(i, copy.expert);
+      }
     }
   }
-  const auto bytes = [&](std::size_t experts) {
-    return plan.expert_bytes * static_cast<std::int64_t>(experts);
-  };
-  return {bytes(sent), bytes(sent + copied)};
+  moved.written += moved.sent;
+  return moved;
 }
 
 std::optional<BaselineTimes> baseline_of(const Execution& execution) {

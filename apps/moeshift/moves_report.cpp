@@ -24,11 +24,8 @@ std::size_t index_of(LinkClass link) {
 }
 
 Bytes most_staging(const TransferPlan& plan) {
-  Bytes most;
-  for (const RankId rank : plan.staging_slots.ids()) {
-    most = std::max(most, plan.staging_bytes(rank));
-  }
-  return most;
+  const IdVector<RankId, Bytes> bytes = staging_bytes(plan);
+  return *std::max_element(bytes.begin(), bytes.end());
 }
 
 std::size_t groups_of(const LayerMoves& layer) {
@@ -86,10 +83,10 @@ void add_round_tables(std::vector<Table>& tables, const Wave& wave, bool inside,
 
 IdMatrix<RankId, RankId, Bytes> traffic_of(const TransferPlan& plan) {
   IdMatrix<RankId, RankId, Bytes> traffic(plan.ranks, plan.ranks);
-  for (const LayerMoves& layer : plan.layers) {
-    for (const Wave& wave : layer.waves) {
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+    for (const Wave& wave : plan.layers[i].waves) {
       for (const Transfer& t : wave.transfers) {
-        traffic(t.source, t.destination) += plan.expert_bytes;
+        traffic(t.source, t.destination) += plan.size_of(i, t.expert);
       }
     }
   }
@@ -97,6 +94,11 @@ IdMatrix<RankId, RankId, Bytes> traffic_of(const TransferPlan& plan) {
 }
 
 }  // namespace
+
+std::string human_sizes(const ExpertSizes& sizes) {
+  if (sizes.uniform()) return human(sizes.largest());
+  return fmt::format("{} (at most {})", human(sizes.mean()), human(sizes.largest()));
+}
 
 Json transfers_json(const TransferTotals& totals) {
   Json json;
@@ -133,13 +135,14 @@ Json totals_json(const TransferPlan& plan, const TransferCost& cost) {
 Json layers_json(const TransferPlan& plan, const TransferCost& cost) {
   Json rows = Json::array();
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
-    const TransferTotals totals = totals_of(plan.layers[i], plan.expert_bytes);
+    const TransferTotals totals = totals_of(plan, i);
     rows.push_back({{"layer", plan.layers[i].layer.value()},
                     {"local_copies", totals.local_copies},
                     {"transfers", totals.transfers},
                     {"transfers_by_link", transfers_json(totals)},
                     {"bytes_by_link", bytes_json(totals)},
                     {"rounds", totals.rounds},
+                    {"round_bytes", totals.round_bytes.count()},
                     {"groups", groups_of(plan.layers[i])},
                     {"waves", plan.layers[i].waves.size()},
                     {"predicted_seconds",
@@ -177,7 +180,7 @@ Table layers_table(const TransferPlan& plan, const TransferCost& cost) {
               {"layer", "local", "intra_node", "inter_node", "rounds", "groups", "stage", "commit"},
               {}};
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
-    const TransferTotals totals = totals_of(plan.layers[i], plan.expert_bytes);
+    const TransferTotals totals = totals_of(plan, i);
     const auto& by_link = totals.transfers_by_link;
     table.rows.push_back(
         {Cell::count(std::int64_t{plan.layers[i].layer.value()}), Cell::count(totals.local_copies),

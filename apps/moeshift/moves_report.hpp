@@ -12,6 +12,9 @@
 
 namespace moeshift::cli {
 
+/// "44.1 MB", or "30.2 MB (at most 44.1 MB)" where experts differ.
+[[nodiscard]] std::string human_sizes(const ExpertSizes& sizes);
+
 /// {"intra_node", "inter_node", "inter_rack"} transfers.
 [[nodiscard]] nlohmann::ordered_json transfers_json(const TransferTotals& totals);
 /// The same keys, bytes.

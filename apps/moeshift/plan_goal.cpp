@@ -90,7 +90,7 @@ void PlanGoal::resolve_price(Session& session, const PlanShape& shape, const Tra
   const double horizon = horizon_of(*policy.price, kSeconds.size());
   const ServingParameters serves = serving_of(session, shape, serving, "--price");
   const Cluster cluster = session.load_cluster(*shape.cluster);
-  const Bytes bytes = session.load_model(*shape.model).expert_bytes();
+  const Bytes bytes = session.load_model(*shape.model).expert_sizes().mean();
   double pairs = 0;
   for (const LayerId layer : load.row_ids()) pairs += layer_total(load, layer);
   pairs /= static_cast<double>(load.rows() * steps);

@@ -163,13 +163,14 @@ void explain_moves(const PlanAnswer& answer, Report& report) {
   Json rows = Json::array();
   for (const MoveReason& move : answer.plan.reasons) {
     const bool fills_hole = move.replaced.is_none();
+    std::optional<Bytes> bytes;
+    if (answer.expert_sizes) bytes = (*answer.expert_sizes)(move.layer, move.expert);
     const double gain = move.imbalance_before - move.imbalance_after;
     table.rows.push_back(
         {Cell::count(id_of(answer, move.layer.index())),
          Cell::count(std::size_t{move.expert.value()}), Cell::count(std::size_t{move.rank.value()}),
          fills_hole ? Cell::empty() : Cell::count(std::size_t{move.replaced.value()}),
-         Cell::text(std::string(name_of(move.link))),
-         answer.expert_bytes ? Cell::bytes(*answer.expert_bytes) : Cell::empty(),
+         Cell::text(std::string(name_of(move.link))), bytes ? Cell::bytes(*bytes) : Cell::empty(),
          Cell::decimal(move.imbalance_before, 4), Cell::decimal(move.imbalance_after, 4),
          Cell::decimal(gain, 4)});
     rows.push_back({{"layer", move.layer.index()},
@@ -177,7 +178,7 @@ void explain_moves(const PlanAnswer& answer, Report& report) {
                     {"rank", move.rank.value()},
                     {"replaced", fills_hole ? std::int64_t{-1} : move.replaced.value()},
                     {"link", name_of(move.link)},
-                    {"bytes", answer.expert_bytes ? Json(answer.expert_bytes->count()) : Json()},
+                    {"bytes", bytes ? Json(bytes->count()) : Json()},
                     {"imbalance_before", move.imbalance_before},
                     {"imbalance_after", move.imbalance_after},
                     {"gain", gain}});

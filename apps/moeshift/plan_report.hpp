@@ -9,6 +9,7 @@
 #include "moeshift/core/units.hpp"
 #include "moeshift/cost/dispatch.hpp"
 #include "moeshift/cost/objective.hpp"
+#include "moeshift/model/expert_sizes.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/report/report.hpp"
 #include "moeshift/trace/window.hpp"
@@ -26,7 +27,7 @@ struct PlanAnswer {
   Objective goal;
   std::string dispatch;
   DispatchOptions rule;
-  std::optional<Bytes> expert_bytes;
+  std::optional<ExpertSizes> expert_sizes;
   std::optional<std::size_t> slots_budget;
   std::optional<PlanResult> uniform;  ///< under a budget of slots: the same for all layers
 };

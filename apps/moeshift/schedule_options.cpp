@@ -72,13 +72,13 @@ std::vector<RankId> ScheduleChoice::dead_ranks() const {
 }
 
 TransferPlan ScheduleChoice::make_plan(const Rearrangement& task, Threads threads) const {
-  const Bytes bytes = task.model.expert_bytes();
+  const ExpertSizes sizes = task.model.expert_sizes();
   if (!peer()) {
-    return make_transfer_plan(task.old, task.next, task.topology, bytes,
+    return make_transfer_plan(task.old, task.next, task.topology, sizes,
                               options_for_ours(task.cluster), threads);
   }
   refuse_for_peers();
-  return make_peer_plan(*peer(), task.old, task.next, task.topology, bytes,
+  return make_peer_plan(*peer(), task.old, task.next, task.topology, sizes,
                         tensors_per_expert(task.model), threads);
 }
 

@@ -115,7 +115,7 @@ std::unique_ptr<Deployment> ServingOptions::deployment(Session& session, const P
   return std::make_unique<Deployment>(Deployment{
       .model = ServingModel(parameters, cluster, cluster.topology(shape.ranks, shape.nodes), top_k),
       .cluster = cluster,
-      .expert_bytes = model.expert_bytes(),
+      .expert_sizes = model.expert_sizes(),
       .expert_groups = shape.groups.value_or(model.num_expert_groups)});
 }
 

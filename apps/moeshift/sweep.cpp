@@ -46,8 +46,10 @@ std::vector<SweepPoint> SweepGrid::points() const {
 
 Bytes expert_memory(const MoeModel& model, const SweepPoint& point, std::size_t buffers) {
   const std::size_t of_a_layer = (point.slots + point.ranks - 1) / point.ranks;
-  const std::size_t layers = model.num_layers + (point.interval == 0 ? 0 : buffers);
-  return model.expert_bytes() * static_cast<std::int64_t>(of_a_layer * layers);
+  const ExpertSizes sizes = model.expert_sizes();
+  Bytes slot = sizes.largest() * static_cast<std::int64_t>(point.interval == 0 ? 0 : buffers);
+  for (const LayerId layer : all_ids<LayerId>(model.num_layers)) slot += sizes.largest(layer);
+  return slot * static_cast<std::int64_t>(of_a_layer);
 }
 
 std::optional<std::string> shape_refusal(const SweepPoint& point, const MoeModel& model,

@@ -129,6 +129,29 @@ class ExecuteCommand(execution.ExecutionTest):
                       ("--join-below", 65536)):
             self.failed("--schedule", "vllm", *words, code=2, says=(words[0],))
 
+    def test_experts_of_mixed_sizes_arrive_byte_for_byte_as_moves_predicts(self):
+        model = json.loads((self.folder / "model.json").read_text())
+        experts = execution.EXPERTS
+        model["bytes_per_expert"] = [65536] + [16384] * 3 + [[16384, 49152] * (experts // 2)] * 2
+        self.write("model.json", json.dumps(model))
+        machine = ("--cluster", "host", "--model", "model.json", "--format", "json")
+        for words in ((), ("--direct",), ("--staging-bytes", 131072), ("--schedule", "vllm"),
+                      ("--chunk-bytes", 16384), ("--join-below", "1MiB")):
+            moves = self.good("moves", "old.json", "new.json", *machine, *words).json()["result"]
+            done = self.good("execute", "old.json", "new.json", *machine, *words, "--pack-below", 0).json()["result"]
+            packed = self.good("execute", "old.json", "new.json", *machine, *words, "--pack-below", "1MiB").json()["result"]
+            self.assertTrue(done["verified"] and packed["verified"], words)
+            self.assertEqual(done["plan_hash"], moves["plan_hash"], words)
+            self.assertEqual(done["predicted_seconds"]["total"], moves["totals"]["predicted_seconds"]["total"])
+            for link, sent in moves["totals"]["bytes_by_link"].items():
+                self.assertEqual(done["bytes_by_link"][link], sent, words)
+            first, second = moves["layers"][0], moves["layers"][1]
+            for layer, size in ((first, 65536), (second, 16384)):
+                self.assertEqual(sum(layer["bytes_by_link"].values()), size * layer["transfers"])
+        part = self.good("execute", "old.json", "new.json", *machine, "--layers", "3:6", "--scale", 0.5).json()["result"]
+        self.assertTrue(part["verified"])
+        self.failed("--inject", "corrupt:5,1,2", code=1, says=("layer 5, rank 1, slot 2",))
+
     def plan_of_two_replicas(self, name):
         self.good("plan", "old.json.jsonl", "--ranks", 4, "--slots", 32, "--policy", "static", "-o", name, "-q")
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moeshift/core/rng.hpp"
+#include "moeshift/model/expert_sizes.hpp"
 #include "moeshift/model/placement.hpp"
 
 namespace moeshift::test {
@@ -52,6 +53,19 @@ inline Placement with_swaps(const Placement& old, std::size_t swaps, Rng& rng) {
     }
   }
   return Placement(old.experts(), old.ranks(), std::move(table));
+}
+
+/// Sizes of experts: one, one per layer, or any, all multiples of `unit` and at most 8 of them.
+inline ExpertSizes random_sizes(const PlacementShape& shape, Bytes unit, Rng& rng) {
+  const std::uint32_t kind = rng.below(3);
+  const auto any = [&] { return unit * static_cast<std::int64_t>(1 + rng.below(8)); };
+  if (kind == 0) return any();
+  IdMatrix<LayerId, ExpertId, Bytes> sizes(shape.layers, shape.experts);
+  for (const LayerId layer : sizes.row_ids()) {
+    const Bytes of_layer = any();
+    for (Bytes& size : sizes.row(layer)) size = kind == 1 ? of_layer : any();
+  }
+  return ExpertSizes(std::move(sizes));
 }
 
 }  // namespace moeshift::test

@@ -20,17 +20,17 @@ struct Rearrangement {
   Placement old;
   Placement next;
   TransferPlan plan;
-  SlotLayout layout;
+  ExpertLayouts layout;
 
   [[nodiscard]] ShuffleJob job() const { return {&plan, &old, &next, layout}; }
 };
 
 inline Rearrangement rearrangement(Placement old, Placement next, std::size_t nodes,
-                                   SlotLayout layout, const ScheduleOptions& options = {}) {
+                                   ExpertLayouts layout, const ScheduleOptions& options = {}) {
   const std::size_t ranks = std::max(old.ranks(), next.ranks());
   // One thread: the thread sanitizer cannot see how oneTBB, built without it, hands work over.
   TransferPlan plan =
-      make_transfer_plan(old, next, Topology(ranks, nodes), layout.slot_bytes, options, Threads{1});
+      make_transfer_plan(old, next, Topology(ranks, nodes), layout.sizes(), options, Threads{1});
   return {std::move(old), std::move(next), std::move(plan), std::move(layout)};
 }
 

@@ -71,7 +71,7 @@ ExchangeSample exchange_of(const TransferPlan& plan) {
   ExchangeSample sample;
   sample.pattern = "random plan";
   for (const auto& [pair, count] : experts) {
-    sample.messages.push_back({pair.first, pair.second, plan.expert_bytes * count});
+    sample.messages.push_back({pair.first, pair.second, plan.sizes.largest() * count});
   }
   return sample;
 }

@@ -106,7 +106,8 @@ class Compare final : public Command {
   /// What a budget in bytes means to the policies.
   void prepare(Session& session) {
     if (shape_.model) {
-      policy_options_.expert_bytes = session.load_model(*shape_.model).expert_bytes();
+      sizes_ = session.load_model(*shape_.model).expert_sizes();
+      policy_options_.expert_bytes = sizes_->largest();
     } else if (policy_options_.budget) {
       throw InputError("--budget-bytes", "needs --model, which says how many bytes an expert has");
     }
@@ -148,11 +149,11 @@ class Compare final : public Command {
                     .before = {},
                     .from = {},
                     .cluster = {},
-                    .expert_bytes = {},
+                    .expert_sizes = {},
                     .dispatch = {.rule = parse_dispatch_rule(dispatch_), .seed = session.seed()}};
     if (windows.previous) contest.before = sum_of(windows.previous->loads);
     if (shape_.cluster) contest.cluster = session.load_cluster(*shape_.cluster);
-    if (shape_.model) contest.expert_bytes = policy_options_.expert_bytes;
+    contest.expert_sizes = sizes_;
     if (from_) contest.from = read_from(session, header);
     return contest;
   }
@@ -336,6 +337,7 @@ class Compare final : public Command {
   std::string dispatch_ = "even";
   std::optional<std::string> reference_;
   PolicyOptions policy_options_;
+  std::optional<ExpertSizes> sizes_;  ///< with --model
 };
 
 }  // namespace

@@ -136,7 +136,7 @@ class Diagnose final : public Command {
                     Findings& findings) const {
     BacktestOptions options;
     PolicyOptions policy;
-    policy.expert_bytes = deployment.expert_bytes;
+    policy.expert_bytes = deployment.expert_sizes.largest();
     options.planner = make_planner(policy_, policy);
     options.mode.plan = Seconds(0.01);
     if (mode_) parse_mode(*mode_, options.mode);

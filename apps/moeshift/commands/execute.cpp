@@ -71,7 +71,8 @@ class Execute final : public Command {
     const std::vector<RankId> dead = options_.schedule.dead_ranks();
     Placement old = without(some_layers(task.old, range), dead);
     const Placement next = some_layers(task.next, range);
-    ShuffleJob job{nullptr, &old, &next, slot_layout(task.model, options_.scale_share())};
+    ShuffleJob job{nullptr, &old, &next,
+                   expert_layouts(task.model, range.first, range.last, options_.scale_share())};
 
     ScheduleOptions schedule = options_.schedule_options(task.cluster, backend.join_below);
     TransferPlan plan = make_plan(session, task, job, range, schedule);
@@ -125,14 +126,13 @@ class Execute final : public Command {
   [[nodiscard]] TransferPlan make_plan(Session& session, const Rearrangement& task,
                                        const ShuffleJob& job, LayerRange range,
                                        const ScheduleOptions& schedule) const {
-    const auto tensors = static_cast<std::uint32_t>(job.layout.tensors.size());
+    const auto tensors = static_cast<std::uint32_t>(job.layout.tensors());
     const std::optional<PeerSchedule> peer = options_.schedule.peer();
     if (peer) options_.schedule.refuse_for_peers();
-    TransferPlan plan =
-        peer ? make_peer_plan(*peer, *job.old, *job.next, task.topology, job.layout.slot_bytes,
-                              tensors, session.threads())
-             : make_transfer_plan(*job.old, *job.next, task.topology, job.layout.slot_bytes,
-                                  schedule, session.threads());
+    TransferPlan plan = peer ? make_peer_plan(*peer, *job.old, *job.next, task.topology,
+                                              job.layout.sizes(), tensors, session.threads())
+                             : make_transfer_plan(*job.old, *job.next, task.topology,
+                                                  job.layout.sizes(), schedule, session.threads());
     for (LayerMoves& moves : plan.layers) {
       moves.layer = LayerId(moves.layer.index() + range.first);
     }

@@ -20,10 +20,18 @@ using Json = nlohmann::ordered_json;
 
 /// One physical slot: one expert in every layer. What a redundant expert costs a rank.
 Bytes slot_bytes(const MoeModel& model) {
-  return model.expert_bytes() * static_cast<std::int64_t>(model.num_layers);
+  const ExpertSizes sizes = model.expert_sizes();
+  Bytes slot;
+  for (const LayerId layer : all_ids<LayerId>(model.num_layers)) slot += sizes.largest(layer);
+  return slot;
 }
 Bytes total_bytes(const MoeModel& model) {
-  return slot_bytes(model) * static_cast<std::int64_t>(model.num_experts);
+  const ExpertSizes sizes = model.expert_sizes();
+  Bytes all;
+  for (const LayerId layer : all_ids<LayerId>(model.num_layers)) {
+    for (const ExpertId expert : all_ids<ExpertId>(model.num_experts)) all += sizes(layer, expert);
+  }
+  return all;
 }
 
 Json to_json(const MoeModel& model) {
@@ -43,7 +51,7 @@ Json to_json(const MoeModel& model) {
           {"num_expert_groups", model.num_expert_groups},
           {"hidden_size", model.hidden_size},
           {"layer_ids", model.layer_ids},
-          {"expert_bytes", model.expert_bytes().count()},
+          {"expert_bytes", model.expert_sizes().mean().count()},
           {"slot_bytes", slot_bytes(model).count()},
           {"total_expert_bytes", total_bytes(model).count()},
           {"expert_tensors", std::move(tensors)}};
@@ -55,8 +63,9 @@ Table overview(const std::vector<MoeModel>& models) {
   for (const MoeModel& model : models) {
     table.rows.push_back({Cell::text(model.name), Cell::count(model.num_layers),
                           Cell::count(model.num_experts), Cell::count(model.top_k),
-                          Cell::count(model.num_expert_groups), Cell::bytes(model.expert_bytes()),
-                          Cell::bytes(slot_bytes(model)), Cell::bytes(total_bytes(model))});
+                          Cell::count(model.num_expert_groups),
+                          Cell::bytes(model.expert_sizes().mean()), Cell::bytes(slot_bytes(model)),
+                          Cell::bytes(total_bytes(model))});
   }
   return table;
 }

@@ -85,7 +85,7 @@ class Moves final : public Command {
     if (plan.ranks <= kMostRanksShown) report.result()["traffic_bytes"] = traffic_json(plan);
     report.note(fmt::format("{} on {}: {} layers, {} -> {} ranks, {} nodes, {} per expert",
                             task.model.name, task.cluster.name, plan.layers.size(), plan.old_ranks,
-                            plan.new_ranks, task.topology.nodes(), human(plan.expert_bytes)));
+                            plan.new_ranks, task.topology.nodes(), human_sizes(plan.sizes)));
     if (explain_) {
       add_rounds(report, plan);
     } else {

@@ -106,7 +106,8 @@ class Plan final : public Command {
   /// Fills in what only cluster and model can say.
   void prepare(Session& session, const LoadWindow& window, const LoadMatrix& load) {
     if (shape_.model) {
-      policy_options_.expert_bytes = session.load_model(*shape_.model).expert_bytes();
+      sizes_ = session.load_model(*shape_.model).expert_sizes();
+      policy_options_.expert_bytes = sizes_->largest();
     } else if (policy_options_.budget) {
       throw InputError("", "--budget-bytes needs --model, which says how many bytes an expert has");
     }
@@ -137,8 +138,6 @@ class Plan final : public Command {
 
   void report(Session& session, const LoadWindow& window, const PlanProblem& problem,
               const PlanResult& plan, double plan_seconds) const {
-    std::optional<Bytes> expert_bytes;
-    if (shape_.model) expert_bytes = policy_options_.expert_bytes;
     const PlanAnswer answer{.policy = policy_,
                             .window = window,
                             .problem = problem,
@@ -148,7 +147,7 @@ class Plan final : public Command {
                             .goal = policy_options_.objective,
                             .dispatch = goal_.dispatch,
                             .rule = goal_.dispatch_options(session),
-                            .expert_bytes = expert_bytes,
+                            .expert_sizes = sizes_,
                             .slots_budget = policy_options_.slots_budget,
                             .uniform = uniform_plan(session, problem)};
     Report report = report_plan(answer);
@@ -162,6 +161,7 @@ class Plan final : public Command {
   std::string policy_ = "deepseek";
   std::string windows_ = ":";
   PolicyOptions policy_options_;
+  std::optional<ExpertSizes> sizes_;  ///< with --model
   std::optional<std::string> from_;
   std::optional<std::size_t> from_ranks_;
   std::vector<std::string> inactive_;

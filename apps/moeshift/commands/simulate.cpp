@@ -90,7 +90,8 @@ class Simulate final : public Command {
     }
     asked.name = policy;
     if (policy == "static") return {asked};  // what it would be compared with is the same
-    asked.planner = lane_planner(policy, policy_options_, asked.mode, deployment.expert_bytes);
+    asked.planner =
+        lane_planner(policy, policy_options_, asked.mode, deployment.expert_sizes.largest());
     LaneSettings still = asked;
     still.name = "static";
     still.planner = nullptr;
@@ -100,7 +101,7 @@ class Simulate final : public Command {
     LaneSettings oracle = free;
     oracle.name = "oracle";
     oracle.oracle = true;
-    oracle.planner = lane_planner(policy, policy_options_, {}, deployment.expert_bytes);
+    oracle.planner = lane_planner(policy, policy_options_, {}, deployment.expert_sizes.largest());
     return {asked, still, free, oracle};
   }
 

@@ -12,6 +12,7 @@ constexpr std::array kPortClasses = {LinkClass::kIntraNode, LinkClass::kInterNod
 Traffic& operator+=(Traffic& sum, const Traffic& more) {
   sum.messages += more.messages;
   sum.experts += more.experts;
+  sum.bytes += more.bytes;
   return sum;
 }
 
@@ -19,7 +20,7 @@ Traffic& operator+=(Traffic& sum, const Traffic& more) {
 
 GroupPricer::GroupPricer(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
                          double share, Seconds per_operation)
-    : expert_bytes_(plan.expert_bytes),
+    : sizes_(plan.sizes),
       messages_per_expert_(plan.messages_per_expert),
       chunk_bytes_(plan.chunk_bytes),
       topology_(topology),
@@ -37,18 +38,19 @@ GroupPricer::GroupPricer(const TransferPlan& plan, const Topology& topology, con
   }
 }
 
-void GroupPricer::add(std::span<const Transfer> transfers) {
+void GroupPricer::add(std::size_t layer, std::span<const Transfer> transfers) {
   for (const Transfer& transfer : transfers) {
     Traffic& pair =
         pairs_[transfer.source.index() * topology_.ranks() + transfer.destination.index()];
     if (pair.experts++ == 0) touched_.emplace_back(transfer.source, transfer.destination);
+    pair.bytes += sizes_(LayerId(layer), transfer.expert);
   }
 }
 
-std::int64_t GroupPricer::messages_of(std::int64_t experts) const {
-  if (messages_per_expert_ > 0) return experts * std::int64_t{messages_per_expert_};
+std::int64_t GroupPricer::messages_of(const Traffic& traffic) const {
+  if (messages_per_expert_ > 0) return traffic.experts * std::int64_t{messages_per_expert_};
   if (chunk_bytes_.count() == 0) return 1;
-  return (experts * expert_bytes_.count() + chunk_bytes_.count() - 1) / chunk_bytes_.count();
+  return (traffic.bytes.count() + chunk_bytes_.count() - 1) / chunk_bytes_.count();
 }
 
 void GroupPricer::add_message(LinkClass link, RankId source, RankId destination, Traffic traffic) {
@@ -62,7 +64,8 @@ void GroupPricer::add_message(LinkClass link, RankId source, RankId destination,
   ports.node_egress[from.index()] += traffic;
   ports.node_ingress[to.index()] += traffic;
   Traffic& most = busiest_pair_[index];
-  most = {std::max(most.messages, traffic.messages), std::max(most.experts, traffic.experts)};
+  most = {std::max(most.messages, traffic.messages), std::max(most.experts, traffic.experts),
+          std::max(most.bytes, traffic.bytes)};
   fabric_[from.index()] += traffic;
   if (to != from) fabric_[to.index()] += traffic;
 }
@@ -72,8 +75,8 @@ Seconds GroupPricer::busiest(std::span<const Traffic> traffic, Seconds per_messa
   Seconds longest;
   for (const Traffic& t : traffic) {
     const BytesPerSecond available = capacity * share_;
-    longest = std::max(longest, per_message * static_cast<double>(t.messages) +
-                                    expert_bytes_ * t.experts / available);
+    longest =
+        std::max(longest, per_message * static_cast<double>(t.messages) + t.bytes / available);
   }
   return longest;
 }
@@ -100,7 +103,7 @@ Seconds GroupPricer::finish() {
   if (touched_.empty()) return {};
   for (const auto& [source, destination] : touched_) {
     Traffic& pair = pairs_[source.index() * topology_.ranks() + destination.index()];
-    pair.messages = messages_of(pair.experts);
+    pair.messages = messages_of(pair);
     add_message(topology_.link(source, destination), source, destination, pair);
     operations_[source.index()] += pair.messages;
     operations_[destination.index()] += pair.messages;

@@ -19,6 +19,7 @@ namespace moeshift {
 struct Traffic {
   std::int64_t messages = 0;
   std::int64_t experts = 0;
+  Bytes bytes;
 };
 
 /// Adds up the transfers of one group per resource, then prices the slowest.
@@ -32,7 +33,8 @@ class GroupPricer {
   GroupPricer(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
               double share, Seconds per_operation = {});
 
-  void add(std::span<const Transfer> transfers);
+  /// @param layer index into the plan's layers.
+  void add(std::size_t layer, std::span<const Transfer> transfers);
   /// The time of all that was added since the last call; nothing costs nothing.
   [[nodiscard]] Seconds finish();
 
@@ -46,13 +48,13 @@ class GroupPricer {
   };
 
   void add_message(LinkClass link, RankId source, RankId destination, Traffic traffic);
-  /// Messages that carry so many experts of one pair.
-  [[nodiscard]] std::int64_t messages_of(std::int64_t experts) const;
+  /// Messages that carry so much from one rank to another.
+  [[nodiscard]] std::int64_t messages_of(const Traffic& traffic) const;
   [[nodiscard]] Seconds class_time(LinkClass link) const;
   [[nodiscard]] Seconds busiest(std::span<const Traffic> traffic, Seconds per_message,
                                 BytesPerSecond capacity) const;
 
-  Bytes expert_bytes_;
+  const ExpertSizes& sizes_;
   std::uint32_t messages_per_expert_;  ///< 0: one packed message per pair, cut into chunks
   Bytes chunk_bytes_;                  ///< 0: not cut
   const Topology& topology_;

@@ -13,20 +13,24 @@ namespace moeshift {
 namespace {
 
 /// Copies of one rank follow each other; ranks work side by side, unless they share something.
-Seconds price_copies(std::span<const LocalCopy> copies, const TransferPlan& plan,
+Seconds price_copies(std::span<const LocalCopy> copies, const TransferPlan& plan, std::size_t layer,
                      const Topology& topology, const Cluster& cluster) {
-  IdVector<RankId, std::int64_t> per_rank(plan.ranks, 0);
-  IdVector<NodeId, std::int64_t> per_node(topology.nodes(), 0);
-  std::int64_t most = 0;
-  std::int64_t most_of_node = 0;
+  IdVector<RankId, Traffic> per_rank(plan.ranks);
+  IdVector<NodeId, Bytes> per_node(topology.nodes());
   for (const LocalCopy& copy : copies) {
-    most = std::max(most, ++per_rank[copy.rank]);
-    most_of_node = std::max(most_of_node, ++per_node[topology.node_of(copy.rank)]);
+    const Bytes bytes = plan.size_of(layer, copy.expert);
+    ++per_rank[copy.rank].experts;
+    per_rank[copy.rank].bytes += bytes;
+    per_node[topology.node_of(copy.rank)] += bytes;
   }
-  const Seconds one = cluster.local_copy_latency + plan.expert_bytes / cluster.local_copy;
-  const Seconds busiest = one * static_cast<double>(most);
+  Seconds busiest;
+  for (const Traffic& rank : per_rank) {
+    busiest = std::max(busiest, cluster.local_copy_latency * static_cast<double>(rank.experts) +
+                                    rank.bytes / cluster.local_copy);
+  }
   if (!cluster.node_copy) return busiest;
-  return std::max(busiest, plan.expert_bytes * most_of_node / *cluster.node_copy);
+  const Bytes most = *std::max_element(per_node.begin(), per_node.end());
+  return std::max(busiest, most / *cluster.node_copy);
 }
 
 /// Group g of a wave: a run of its transfers.
@@ -50,6 +54,7 @@ class BatchCost {
         pricer_(pricer) {}
 
   std::vector<LayerCost> price(const LayerBatch& batch) {
+    first_ = batch.first;
     const std::span<const LayerMoves> layers =
         std::span(plan_.layers).subspan(batch.first, batch.count);
     std::vector<LayerCost> costs(batch.count);
@@ -60,35 +65,44 @@ class BatchCost {
   }
 
  private:
+  [[nodiscard]] Seconds copies(std::span<const LocalCopy> copies, std::size_t i) const {
+    return price_copies(copies, plan_, first_ + i, topology_, cluster_);
+  }
+
+  [[nodiscard]] Bytes bytes_of(const Wave& wave, std::size_t i) const {
+    Bytes sum;
+    for (const Transfer& t : wave.transfers) sum += plan_.size_of(first_ + i, t.expert);
+    return sum;
+  }
+
   void add_wave(std::span<const LayerMoves> layers, std::size_t wave,
                 std::vector<LayerCost>& costs) {
     std::size_t groups = 0;
-    std::size_t transfers = 0;
+    Bytes sent;
     bool voted = false;  // once for the batch
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (wave >= layers[i].waves.size()) continue;
       const Wave& moves = layers[i].waves[wave];
       groups = std::max(groups, moves.groups());
-      transfers += moves.transfers.size();
+      sent += bytes_of(moves, i);
       if (wave == 0) costs[i].stage += per_layer_;
-      costs[i].stage += price_copies(moves.stage_copies, plan_, topology_, cluster_);
+      costs[i].stage += copies(moves.stage_copies, i);
       if (!voted) costs[i].vote += cluster_.fixed.vote;
       voted = true;
-      costs[i].commit +=
-          cluster_.fixed.commit + price_copies(moves.commit_copies, plan_, topology_, cluster_);
+      costs[i].commit += cluster_.fixed.commit + copies(moves.commit_copies, i);
     }
     Seconds exchange;
     for (std::uint32_t group = 0; group < groups; ++group) {
-      for (const LayerMoves& layer : layers) {
-        if (wave < layer.waves.size()) pricer_.add(group_of(layer.waves[wave], group));
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        if (wave >= layers[i].waves.size()) continue;
+        pricer_.add(first_ + i, group_of(layers[i].waves[wave], group));
       }
       exchange += pricer_.finish();
     }
-    if (transfers == 0) return;
+    if (sent.count() == 0) return;
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (wave >= layers[i].waves.size()) continue;
-      const auto own = static_cast<double>(layers[i].waves[wave].transfers.size());
-      costs[i].stage += exchange * (own / static_cast<double>(transfers));
+      costs[i].stage += exchange * ratio(bytes_of(layers[i].waves[wave], i), sent);
     }
   }
 
@@ -97,6 +111,7 @@ class BatchCost {
   const Cluster& cluster_;
   Seconds per_layer_;
   GroupPricer& pricer_;
+  std::size_t first_ = 0;  ///< layer of the batch
 };
 
 /// Every rank connects its pairs one after another; ranks work side by side.

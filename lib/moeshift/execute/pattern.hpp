@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "moeshift/core/ids.hpp"
+#include "moeshift/core/matrix.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/model/expert_sizes.hpp"
 
 namespace moeshift {
 
@@ -30,6 +32,32 @@ struct SlotLayout {
   std::vector<TensorRange> tensors;
   Bytes slot_bytes;  ///< of one expert, padding (< 16 bytes per tensor) included
 };
+
+/// The layouts of all experts: one as a rule, several in models of mixed precision.
+class ExpertLayouts {
+ public:
+  /// All experts of all layers are alike. Implicit: the usual case reads as before.
+  ExpertLayouts(SlotLayout layout = {});
+  /// @param which [layers, experts] index into `layouts`, which have equally many tensors.
+  ExpertLayouts(std::vector<SlotLayout> layouts, IdMatrix<LayerId, ExpertId, std::uint32_t> which);
+
+  [[nodiscard]] const SlotLayout& of(std::size_t layer, ExpertId expert) const {
+    return layouts_[which_.rows() == 0 ? 0 : which_(LayerId(layer), expert)];
+  }
+  [[nodiscard]] std::size_t tensors() const { return layouts_.front().tensors.size(); }
+  /// What a plan must say about the experts.
+  [[nodiscard]] ExpertSizes sizes() const;
+
+ private:
+  std::vector<SlotLayout> layouts_;
+  IdMatrix<LayerId, ExpertId, std::uint32_t> which_;  ///< empty: all have the first one
+};
+
+/// The layouts of layers first .. last-1 of `model`: an expert of other bytes than its tensors add
+/// up to has each of them larger or smaller in proportion.
+/// @throws InputError unless 0 < scale <= 1.
+[[nodiscard]] ExpertLayouts expert_layouts(const MoeModel& model, std::size_t first,
+                                           std::size_t last, double scale = 1.0);
 
 /// The layout of `model`'s experts, each tensor shrunk to `scale` of its bytes (at least 16).
 /// @throws InputError unless 0 < scale <= 1.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute/rank_memory.hpp"
 
+#include <algorithm>
+
 namespace moeshift {
 
 RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job,
@@ -10,7 +12,6 @@ RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const S
       job_(job),
       self_(self),
       seed_(seed),
-      slot_bytes_(job.layout.slot_bytes.count()),
       staging_(buffers, nullptr),
       send_(buffers, nullptr) {
   const auto take = [&](Bytes bytes) {
@@ -29,7 +30,6 @@ RankMemory::RankMemory(const RankMemory& same, const RankProgram& program, const
       job_(job),
       self_(same.self_),
       seed_(same.seed_),
-      slot_bytes_(same.slot_bytes_),
       live_(same.live_),
       staging_(same.staging_),
       send_(same.send_) {}
@@ -47,9 +47,12 @@ std::byte* RankMemory::at(const Address& address, std::size_t set) const {
 }
 
 std::byte* RankMemory::live_slot(std::size_t layer, std::size_t slot) const {
-  const auto index =
-      static_cast<std::int64_t>(layer) * program_.slots_per_rank + static_cast<std::int64_t>(slot);
-  return live_ + index * slot_bytes_;
+  return live_ + program_.live_offset(layer, static_cast<std::uint32_t>(slot));
+}
+
+std::size_t RankMemory::slot_at(std::size_t layer, const std::byte* start) const {
+  const std::ptrdiff_t offset = start - live_slot(layer, 0);
+  return static_cast<std::size_t>(offset / program_.slot_bytes[layer]);
 }
 
 std::span<std::byte> RankMemory::live() const {
@@ -61,7 +64,7 @@ std::vector<CopyRequest> RankMemory::copies(const std::vector<ExpertCopy>& copie
   std::vector<CopyRequest> requests;
   requests.reserve(copies.size());
   for (const ExpertCopy& copy : copies) {
-    requests.push_back({at(copy.from, set), at(copy.to, set), Bytes(slot_bytes_)});
+    requests.push_back({at(copy.from, set), at(copy.to, set), copy.bytes});
   }
   return requests;
 }
@@ -97,14 +100,18 @@ std::vector<ExpertId> RankMemory::contents(std::size_t layer, std::size_t waves)
   return slots;
 }
 
-std::vector<PatternTask> RankMemory::tasks(std::size_t layer, std::size_t waves) const {
-  std::vector<PatternTask> tasks;
+std::vector<RankMemory::Tasks> RankMemory::tasks(std::size_t layer, std::size_t waves) const {
+  std::vector<Tasks> groups;
   const std::vector<ExpertId> slots = contents(layer, waves);
   for (std::size_t slot = 0; slot < slots.size(); ++slot) {
     if (slots[slot].is_none()) continue;
-    tasks.push_back({live_slot(layer, slot), {seed_, job_.plan->layers[layer].layer, slots[slot]}});
+    const SlotLayout* layout = &job_.layout.of(layer, slots[slot]);
+    auto group = std::ranges::find(groups, layout, &Tasks::layout);
+    if (group == groups.end()) group = groups.insert(group, {layout, {}});
+    group->tasks.push_back(
+        {live_slot(layer, slot), {seed_, job_.plan->layers[layer].layer, slots[slot]}});
   }
-  return tasks;
+  return groups;
 }
 
 std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
@@ -120,9 +127,11 @@ std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
   return work;
 }
 
-std::unique_ptr<Pending> RankMemory::start_fill(std::size_t layer) const {
+std::vector<std::unique_ptr<Pending>> RankMemory::start_fill(std::size_t layer) const {
   // A layer without moves holds the same experts before and after.
-  return memory_.fill(tasks(layer, 0), job_.layout);
+  std::vector<std::unique_ptr<Pending>> work;
+  for (const auto& [layout, tasks] : tasks(layer, 0)) work.push_back(memory_.fill(tasks, *layout));
+  return work;
 }
 
 }  // namespace moeshift

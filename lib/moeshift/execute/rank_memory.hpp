@@ -23,6 +23,8 @@ class RankMemory {
 
   [[nodiscard]] std::byte* at(const Address& address, std::size_t set) const;
   [[nodiscard]] std::byte* live_slot(std::size_t layer, std::size_t slot) const;
+  /// The rank's own number of the slot that begins there.
+  [[nodiscard]] std::size_t slot_at(std::size_t layer, const std::byte* start) const;
   /// The whole live area.
   [[nodiscard]] std::span<std::byte> live() const;
 
@@ -35,12 +37,16 @@ class RankMemory {
   /// What this rank's slots of a layer hold after so many committed waves, [slots_per_rank];
   /// none() = nothing that matters.
   [[nodiscard]] std::vector<ExpertId> contents(std::size_t layer, std::size_t waves) const;
-  /// The same as patterns to fill or verify.
-  [[nodiscard]] std::vector<PatternTask> tasks(std::size_t layer, std::size_t waves) const;
+  /// The same as patterns to fill or verify, those of one layout together.
+  struct Tasks {
+    const SlotLayout* layout = nullptr;
+    std::vector<PatternTask> tasks;
+  };
+  [[nodiscard]] std::vector<Tasks> tasks(std::size_t layer, std::size_t waves) const;
 
   /// Poisons everything. Then start_fill() writes the experts that a layer holds before it begins.
   [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_poison() const;
-  [[nodiscard]] std::unique_ptr<Pending> start_fill(std::size_t layer) const;
+  [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_fill(std::size_t layer) const;
 
  private:
   DeviceMemory& memory_;
@@ -48,7 +54,6 @@ class RankMemory {
   const ShuffleJob& job_;
   RankId self_;
   std::uint64_t seed_;
-  std::int64_t slot_bytes_;
   std::byte* live_ = nullptr;
   std::vector<std::byte*> staging_;  ///< by set
   std::vector<std::byte*> send_;     ///< by set

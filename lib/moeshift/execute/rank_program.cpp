@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -20,6 +19,7 @@ struct Piece {
   std::size_t layer = 0;
   const Transfer* transfer = nullptr;
   const TensorRange* range = nullptr;
+  bool first = true;  ///< of the transfer, and stands for all of it
   std::size_t step = 0;
   std::size_t message = 0;  ///< of its pair in this group; gathered pieces share one
 };
@@ -66,19 +66,16 @@ Shape shape_of(const TransferPlan& plan) {
 /// Builds one unit of one rank's program.
 class UnitBuilder {
  public:
-  UnitBuilder(RankProgram& program, RankId self, const SlotLayout& layout,
-              const MessageRules& rules, const Shape& shape)
+  UnitBuilder(RankProgram& program, const TransferPlan& plan, RankId self,
+              const ExpertLayouts& layout, const MessageRules& rules, const Shape& shape)
       : program_(program),
+        plan_(plan),
         self_(self),
-        slot_(layout.slot_bytes.count()),
-        direct_(shape.direct),
-        pack_(!shape.split && !shape.direct && layout.slot_bytes < rules.pack_below &&
-              (shape.chunk == 0 || slot_ <= shape.chunk)),
-        rules_(rules),
-        experts_per_message_(pack_ && shape.chunk > 0
-                                 ? static_cast<std::size_t>(shape.chunk / slot_)
-                                 : std::numeric_limits<std::size_t>::max()),
-        ranges_(shape.split ? layout.tensors : chunks_of(layout.slot_bytes, shape.chunk)) {}
+        layout_(layout),
+        shape_(shape),
+        pack_(!shape.split && !shape.direct && plan.sizes.largest() < rules.pack_below &&
+              (shape.chunk == 0 || plan.sizes.largest().count() <= shape.chunk)),
+        rules_(rules) {}
 
   Unit build(const std::vector<UnitWave>& waves) {
     assign_steps(waves);
@@ -100,19 +97,45 @@ class UnitBuilder {
   }
 
  private:
-  void grow(Bytes& area, std::int64_t slots) const { area = std::max(area, Bytes(slots * slot_)); }
+  static void grow(Bytes& area, std::int64_t bytes) { area = std::max(area, Bytes(bytes)); }
+
+  /// The messages that carry one expert.
+  const std::vector<TensorRange>& ranges_of(std::size_t layer, ExpertId expert) {
+    if (shape_.split) return layout_.of(layer, expert).tensors;
+    const Bytes bytes = plan_.size_of(layer, expert);
+    std::vector<TensorRange>& ranges = chunks_[bytes];
+    if (ranges.empty()) ranges = chunks_of(bytes, shape_.chunk);
+    return ranges;
+  }
+
+  /// What a pair has sent of a group so far.
+  struct PairState {
+    std::size_t messages = 0;
+    std::int64_t open = 0;  ///< bytes of the message that further experts may join
+  };
+
+  /// The message of its pair that the piece travels in.
+  std::size_t message_of(const Piece& piece, PairState& pair) const {
+    if (!pack_) return pair.messages++;
+    const std::int64_t bytes = piece.range->bytes.count();
+    const bool full = shape_.chunk > 0 && pair.open > 0 && pair.open + bytes > shape_.chunk;
+    pair.messages += full ? 1 : 0;
+    pair.open = (full ? 0 : pair.open) + bytes;
+    return pair.messages;
+  }
 
   /// Orders the unit's transfers by group and decides which exchange each piece travels in.
   void assign_steps(const std::vector<UnitWave>& waves) {
     for (const UnitWave& wave : waves) {
       for (const Transfer& transfer : wave.wave->transfers) {
-        for (const TensorRange& range : ranges_) {
-          pieces_.push_back({wave.layer, &transfer, &range, 0});
+        const auto& ranges = ranges_of(wave.layer, transfer.expert);
+        for (const TensorRange& range : ranges) {
+          pieces_.push_back({wave.layer, &transfer, &range, &range == ranges.data()});
         }
       }
     }
     std::ranges::stable_sort(pieces_, {}, [](const Piece& p) { return p.transfer->group; });
-    std::map<PairKey, std::size_t> next_of_pair;
+    std::map<PairKey, PairState> pairs;
     std::size_t group_start = 0;
     std::uint32_t group = 0;
     for (Piece& piece : pieces_) {
@@ -120,10 +143,9 @@ class UnitBuilder {
       if (transfer.group != group) {
         group = transfer.group;
         group_start = steps_;
-        next_of_pair.clear();
+        pairs.clear();
       }
-      const std::size_t next = next_of_pair[{transfer.source, transfer.destination}]++;
-      piece.message = pack_ ? next / experts_per_message_ : next;
+      piece.message = message_of(piece, pairs[{transfer.source, transfer.destination}]);
       piece.step = group_start + piece.message / rules_.messages_per_pair;
       steps_ = std::max(steps_, piece.step + 1);
     }
@@ -133,43 +155,39 @@ class UnitBuilder {
   void number_staging(const std::vector<UnitWave>& waves) {
     std::vector<const Piece*> arrivals;
     for (const Piece& piece : pieces_) {
-      // The first piece of a transfer stands for all of it.
-      if (piece.transfer->destination == self_ && piece.range == ranges_.data()) {
-        arrivals.push_back(&piece);
-      }
+      if (piece.transfer->destination == self_ && piece.first) arrivals.push_back(&piece);
     }
     std::ranges::stable_sort(
         arrivals, {}, [](const Piece* p) { return std::tuple(p->step, p->transfer->source); });
     for (const Piece* piece : arrivals) {
       // Others land in their slot at once.
       if (piece->transfer->to.kind == Place::Kind::kStaging) {
-        number(piece->layer, piece->transfer->to);
+        number(piece->layer, piece->transfer->to, piece->transfer->expert);
       }
     }
     for (const UnitWave& wave : waves) {
       for (const LocalCopy& copy : wave.wave->stage_copies) {
-        if (copy.rank == self_) number(wave.layer, copy.to);
+        if (copy.rank == self_) number(wave.layer, copy.to, copy.expert);
       }
     }
   }
 
-  void number(std::size_t layer, Place place) {
+  void number(std::size_t layer, Place place, ExpertId expert) {
     MOESHIFT_CHECK(place.kind == Place::Kind::kStaging);
     const bool is_new = staging_.emplace(std::pair(layer, place.index), staged_).second;
     MOESHIFT_CHECK(is_new);
-    ++staged_;
+    staged_ += plan_.size_of(layer, expert).count();
   }
 
   Address address(std::size_t layer, Place place) const {
     if (place.kind == Place::Kind::kStaging) {
-      return {Area::kStaging, staging_.at({layer, place.index}) * slot_};
+      return {Area::kStaging, staging_.at({layer, place.index})};
     }
-    const auto row = static_cast<std::int64_t>(layer) * program_.slots_per_rank;
-    return {Area::kLive, (row + place.index) * slot_};
+    return {Area::kLive, program_.live_offset(layer, place.index)};
   }
 
   ExpertCopy resolve(std::size_t layer, const LocalCopy& copy) const {
-    return {address(layer, copy.from), address(layer, copy.to)};
+    return {address(layer, copy.from), address(layer, copy.to), plan_.size_of(layer, copy.expert)};
   }
 
   /// Splits the commit into passes: a copy comes after every earlier one that it must not overtake.
@@ -212,7 +230,7 @@ class UnitBuilder {
       if (transfer.source == self_) {
         // What landed in its slot at once is sent on from there.
         step.relays |=
-            transfer.from.kind == Place::Kind::kStaging || (direct_ && transfer.group > 0);
+            transfer.from.kind == Place::Kind::kStaging || (shape_.direct && transfer.group > 0);
         add(transfer.destination, Direction::kSend, transfer.from);
       }
       if (transfer.destination != self_) continue;
@@ -235,7 +253,8 @@ class UnitBuilder {
     }
     for (const auto& [key, parts] : messages) {
       const auto& [step, peer, direction, message] = key;
-      const Bytes bytes(static_cast<std::int64_t>(parts.size()) * slot_);
+      Bytes bytes;
+      for (const Piece* part : parts) bytes += part->range->bytes;
       const Address at = direction == Direction::kSend
                              ? departure(unit.steps[step], parts)
                              : address(parts[0]->layer, parts[0]->transfer->to);
@@ -249,27 +268,28 @@ class UnitBuilder {
       step.relays |= part->transfer->from.kind == Place::Kind::kStaging;
     }
     if (parts.size() == 1) return address(parts[0]->layer, parts[0]->transfer->from);
-    const Address start{Area::kSend, gathered_ * slot_};
+    const Address start{Area::kSend, gathered_};
     for (const Piece* part : parts) {
-      const Address to{Area::kSend, gathered_++ * slot_};
-      step.gather.push_back({address(part->layer, part->transfer->from), to});
+      const Address to{Area::kSend, gathered_};
+      gathered_ += part->range->bytes.count();
+      step.gather.push_back({address(part->layer, part->transfer->from), to, part->range->bytes});
     }
     return start;
   }
 
   RankProgram& program_;
+  const TransferPlan& plan_;
   RankId self_;
-  std::int64_t slot_;
-  bool direct_;
+  const ExpertLayouts& layout_;
+  const Shape& shape_;
   bool pack_;
   const MessageRules& rules_;
-  std::size_t experts_per_message_;  ///< that are gathered
-  std::vector<TensorRange> ranges_;  ///< of an expert: one message each
+  std::map<Bytes, std::vector<TensorRange>> chunks_;  ///< of an expert of so many bytes
   std::vector<Piece> pieces_;
   std::size_t steps_ = 0;
-  std::map<std::pair<std::size_t, std::uint32_t>, std::int64_t> staging_;
-  std::int64_t staged_ = 0;
-  std::int64_t gathered_ = 0;
+  std::map<std::pair<std::size_t, std::uint32_t>, std::int64_t> staging_;  ///< offsets
+  std::int64_t staged_ = 0;                                                ///< bytes
+  std::int64_t gathered_ = 0;                                              ///< bytes
 };
 
 void add_peers(RankProgram& program) {
@@ -313,19 +333,22 @@ void RankProgram::reserve_for(const RankProgram& other) {
   join(receive_from, other.receive_from);
 }
 
-RankProgram make_rank_program(const TransferPlan& plan, RankId self, const SlotLayout& layout,
+RankProgram make_rank_program(const TransferPlan& plan, RankId self, const ExpertLayouts& layout,
                               const MessageRules& rules) {
   RankProgram program;
   program.slots_per_rank =
       static_cast<std::int64_t>(std::max(plan.old_slots_per_rank, plan.new_slots_per_rank));
-  program.live =
-      layout.slot_bytes * (static_cast<std::int64_t>(plan.layers.size()) * program.slots_per_rank);
+  for (const LayerId layer : all_ids<LayerId>(plan.layers.size())) {
+    program.slot_bytes.push_back(plan.sizes.largest(layer).count());
+    program.first_offset.push_back(program.live.count());
+    program.live += plan.sizes.largest(layer) * program.slots_per_rank;
+  }
   const Shape shape = shape_of(plan);
   for (const LayerBatch& batch : plan.batches) {
     for (std::size_t wave = 0;; ++wave) {
       const std::vector<UnitWave> waves = waves_of(plan, batch, wave);
       if (waves.empty()) break;
-      program.units.push_back(UnitBuilder(program, self, layout, rules, shape).build(waves));
+      program.units.push_back(UnitBuilder(program, plan, self, layout, rules, shape).build(waves));
     }
   }
   add_peers(program);

@@ -16,7 +16,7 @@ namespace moeshift {
 
 /// The three blocks of memory a rank has. Staging and send exist once per buffer set.
 enum class Area : std::uint8_t {
-  kLive,     ///< [layers][slots per rank] experts: what the model reads
+  kLive,     ///< [layers][slots per rank] slots: what the model reads
   kStaging,  ///< experts on their way in
   kSend,     ///< gathered outgoing experts
 };
@@ -33,6 +33,7 @@ struct Address {
 struct ExpertCopy {
   Address from;
   Address to;
+  Bytes bytes;
 };
 
 struct PlannedMessage {
@@ -69,13 +70,18 @@ struct Unit {
 
 struct RankProgram {
   std::vector<Unit> units;  ///< as many on every rank; layers that stay as they are have none
-  std::int64_t slots_per_rank = 0;  ///< of the live area: the larger of old and new
-  Bytes live;                       ///< size of the live area
-  Bytes staging_set;                ///< size of one set of staging buffers
-  Bytes send_set;                   ///< size of one set of send buffers
-  std::vector<RankId> send_to;      ///< peers, ascending
+  std::int64_t slots_per_rank = 0;         ///< of the live area: the larger of old and new
+  std::vector<std::int64_t> slot_bytes;    ///< [layers] a slot takes its layer's largest expert
+  std::vector<std::int64_t> first_offset;  ///< [layers] where its slots begin in the live area
+  Bytes live;                              ///< size of the live area
+  Bytes staging_set;                       ///< size of one set of staging buffers
+  Bytes send_set;                          ///< size of one set of send buffers
+  std::vector<RankId> send_to;             ///< peers, ascending
   std::vector<RankId> receive_from;
 
+  [[nodiscard]] std::int64_t live_offset(std::size_t layer, std::uint32_t slot) const {
+    return first_offset[layer] + slot * slot_bytes[layer];
+  }
   /// All the memory this rank takes with `buffers` sets.
   [[nodiscard]] Bytes memory(std::size_t buffers) const {
     return live + (staging_set + send_set) * static_cast<std::int64_t>(buffers);
@@ -99,10 +105,10 @@ struct MessageRules {
 };
 
 /// Works out `self`'s part of `plan`.
-/// @param layout plan.expert_bytes is layout.slot_bytes; its tensors are messages of their own when
+/// @param layout plan.sizes is layout.sizes(); an expert's tensors are messages of their own when
 ///        plan.messages_per_expert > 0.
 /// Complexity: O(moves of the plan * log).
 [[nodiscard]] RankProgram make_rank_program(const TransferPlan& plan, RankId self,
-                                            const SlotLayout& layout, const MessageRules& rules);
+                                            const ExpertLayouts& layout, const MessageRules& rules);
 
 }  // namespace moeshift

@@ -111,8 +111,8 @@ void RankShuffle::agree_on_plan() {
   const bool lie = find_drill(options_.drills, FaultDrill::Kind::kHash, self()) != nullptr;
   const std::string mine =
       fmt::format("plan {} slot {} buffers {} pack {} per pair {} mode {} seed {} repeat {}",
-                  lie ? "0" : job().plan->hash, job().layout.slot_bytes.count(), options_.buffers,
-                  rules_.pack_below.count(), rules_.messages_per_pair,
+                  lie ? "0" : job().plan->hash, job().plan->sizes.largest().count(),
+                  options_.buffers, rules_.pack_below.count(), rules_.messages_per_pair,
                   static_cast<int>(options_.mode), options_.seed, options_.repeat);
   const std::vector<std::string> said = gather(mine, {.wanted = "plan hash"}, options_.timeout);
   const auto agreeing = [&](const std::string& value) { return std::ranges::count(said, value); };
@@ -146,7 +146,9 @@ void RankShuffle::fill() {
   }
   const std::size_t layers = job().plan->layers.size();
   for (std::size_t layer = 0; layer < layers; ++layer) {
-    waiter_.until(*memory().start_fill(layer), {.wanted = "weights"}, deadline);
+    for (const std::unique_ptr<Pending>& work : memory().start_fill(layer)) {
+      waiter_.until(*work, {.wanted = "weights"}, deadline);
+    }
     tell("writing weights (layers)", layer + 1, layers);
   }
 }
@@ -375,18 +377,17 @@ void RankShuffle::verify() {
     where_ = {.layer = label(layer), .phase = Phase::kCommitted, .wanted = "verification"};
     const std::uint64_t range = range_begin(fmt::format("verify layer {}", where_.layer->value()));
     const std::size_t waves = outcome_.layers[layer].waves_committed;
-    const std::vector<PatternTask> tasks = memory().tasks(layer, waves);
-    const auto work = member_.memory->verify(tasks, job().layout);
-    waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
-    outcome_.slots_verified += tasks.size();
-    tell("comparing every byte (layers)", layer + 1, job().plan->layers.size());
-    for (const Mismatch& mismatch : work->mismatches()) {
-      const PatternTask& task = tasks[mismatch.task];
-      const std::ptrdiff_t offset = task.slot - memory().live_slot(layer, 0);
-      outcome_.faults.push_back({self(), label(layer),
-                                 static_cast<std::size_t>(offset / job().layout.slot_bytes.count()),
-                                 task.key.expert, mismatch.wrong_bytes, mismatch.first_offset});
+    for (const auto& [layout, tasks] : memory().tasks(layer, waves)) {
+      const auto work = member_.memory->verify(tasks, *layout);
+      waiter_.to_the_end(*work, where_, Deadline::in(options_.timeout));
+      outcome_.slots_verified += tasks.size();
+      for (const Mismatch& mismatch : work->mismatches()) {
+        const PatternTask& task = tasks[mismatch.task];
+        outcome_.faults.push_back({self(), label(layer), memory().slot_at(layer, task.slot),
+                                   task.key.expert, mismatch.wrong_bytes, mismatch.first_offset});
+      }
     }
+    tell("comparing every byte (layers)", layer + 1, job().plan->layers.size());
     range_end(range);
     if (!outcome_.failure) reach(layer, std::max<std::size_t>(waves, 1) - 1, Phase::kVerified);
     span("verify", fmt::format("layer {}", label(layer).value()), started, SteadyClock::now());

@@ -68,7 +68,7 @@ RankOutcome run_rank(Member& member, const ShuffleJob& job, const ShuffleOptions
 std::vector<RankOutcome> run_world(World& world, const ShuffleJob& job,
                                    const ShuffleOptions& options) {
   MOESHIFT_CHECK(job.plan->ranks == world.size());
-  MOESHIFT_CHECK(job.plan->expert_bytes == job.layout.slot_bytes);
+  MOESHIFT_CHECK(job.plan->sizes == job.layout.sizes());
   std::vector<RankThread> ranks;
   for (const RankId rank : world.local_ranks()) ranks.emplace_back(world, rank, job, options);
   {

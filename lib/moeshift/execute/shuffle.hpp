@@ -32,7 +32,7 @@ struct ShuffleJob {
   const TransferPlan* plan = nullptr;
   const Placement* old = nullptr;   ///< [plan->layers.size(), ...] what the slots hold before
   const Placement* next = nullptr;  ///< and after
-  SlotLayout layout;                ///< plan->expert_bytes is layout.slot_bytes
+  ExpertLayouts layout;             ///< plan->sizes is layout.sizes()
   /// From `next` to `old` again, for every second repetition; may be null when there is one.
   const ShuffleJob* back = nullptr;
 };

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/model/moe_model.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <numeric>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -47,6 +49,26 @@ std::vector<std::int64_t> read_layer_ids(const JsonReader& json, std::size_t num
   return ids;
 }
 
+/// Per layer a figure for all its experts, or one for each.
+ExpertSizes read_bytes_per_expert(const JsonReader& json, std::size_t layers, std::size_t experts) {
+  IdMatrix<LayerId, ExpertId, Bytes> sizes(layers, experts);
+  const std::vector<JsonReader> rows = json.items();
+  if (rows.size() != layers) json.fail(fmt::format("expected {} layers", layers));
+  const auto bytes = [](const JsonReader& item) { return Bytes(item.whole(1, kMaxElements)); };
+  for (const LayerId layer : sizes.row_ids()) {
+    const JsonReader& row = rows[layer.index()];
+    const auto own = sizes.row(layer);
+    if (!row.is_array()) {
+      std::fill(own.begin(), own.end(), bytes(row));
+      continue;
+    }
+    const std::vector<JsonReader> items = row.items();
+    if (items.size() != experts) row.fail(fmt::format("expected {} experts", experts));
+    std::transform(items.begin(), items.end(), own.begin(), bytes);
+  }
+  return ExpertSizes(std::move(sizes));
+}
+
 }  // namespace
 
 int bits_of_dtype(const std::string& dtype) {
@@ -64,9 +86,17 @@ Bytes MoeModel::expert_bytes() const {
 }
 
 MoeModel read_moe_model(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 10> kKeys = {
-      "name",  "description",       "source",      "num_layers", "num_experts",
-      "top_k", "num_expert_groups", "hidden_size", "layer_ids",  "expert_tensors"};
+  static constexpr std::array<std::string_view, 11> kKeys = {"name",
+                                                             "description",
+                                                             "source",
+                                                             "num_layers",
+                                                             "num_experts",
+                                                             "top_k",
+                                                             "num_expert_groups",
+                                                             "hidden_size",
+                                                             "layer_ids",
+                                                             "expert_tensors",
+                                                             "bytes_per_expert"};
   json.allow_only(kKeys);
   MoeModel model;
   model.name = json.at("name").string();
@@ -89,6 +119,10 @@ MoeModel read_moe_model(const JsonReader& json) {
     model.expert_tensors.push_back(read_tensor(tensor));
   }
   if (model.expert_tensors.empty()) json.at("expert_tensors").fail("expected at least one tensor");
+  if (json.has("bytes_per_expert")) {
+    model.bytes_per_expert =
+        read_bytes_per_expert(json.at("bytes_per_expert"), model.num_layers, model.num_experts);
+  }
   return model;
 }
 

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "moeshift/core/ids.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/model/expert_sizes.hpp"
 
 namespace moeshift {
 
@@ -33,14 +35,20 @@ struct MoeModel {
   std::size_t hidden_size = 0;
   std::vector<std::int64_t> layer_ids;  ///< the model's numbers of its MoE layers, [num_layers]
   std::vector<ExpertTensor> expert_tensors;
+  /// In models of mixed precision: of every expert, where that is not the sum of its tensors.
+  std::optional<ExpertSizes> bytes_per_expert;
 
-  /// Bytes that move when one expert of any layer moves: the sum over its tensors.
+  /// Bytes of the tensors as they are listed.
   [[nodiscard]] Bytes expert_bytes() const;
+  /// Bytes that move when one expert of one layer moves.
+  [[nodiscard]] ExpertSizes expert_sizes() const {
+    return bytes_per_expert.value_or(ExpertSizes(expert_bytes()));
+  }
 };
 
 /// Reads a file of configs/models.
 /// @throws InputError naming the JSON pointer: missing or unknown keys, bytes that disagree with
-///         shape and dtype, layer_ids of another length.
+///         shape and dtype, layer_ids or bytes_per_expert of another length.
 [[nodiscard]] MoeModel read_moe_model(const JsonReader& json);
 
 /// Bits of one element of `dtype`; 0 for an unknown name.

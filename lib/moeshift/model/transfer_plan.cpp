@@ -2,6 +2,8 @@
 #include "moeshift/model/transfer_plan.hpp"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -46,6 +48,21 @@ class NumberHash {
   std::vector<std::uint32_t> words_;
 };
 
+/// The largest expert of each round, added up; of the two classes of ports the longer.
+Bytes round_bytes(const TransferPlan& plan, std::size_t layer, const Wave& wave) {
+  std::array<std::vector<Bytes>, 2> rounds;  // inside nodes, between them
+  for (const Transfer& t : wave.transfers) {
+    std::vector<Bytes>& lengths = rounds[t.link == LinkClass::kIntraNode ? 0 : 1];
+    lengths.resize(std::max(lengths.size(), t.round + std::size_t{1}));
+    lengths[t.round] = std::max(lengths[t.round], plan.size_of(layer, t.expert));
+  }
+  Bytes most;
+  for (const std::vector<Bytes>& lengths : rounds) {
+    most = std::max(most, std::accumulate(lengths.begin(), lengths.end(), Bytes(0)));
+  }
+  return most;
+}
+
 }  // namespace
 
 std::size_t Wave::groups() const {
@@ -62,6 +79,7 @@ TransferTotals& TransferTotals::operator+=(const TransferTotals& other) {
   local_copies += other.local_copies;
   transfers += other.transfers;
   rounds += other.rounds;
+  round_bytes += other.round_bytes;
   for (std::size_t i = 0; i < kLinkClasses; ++i) {
     transfers_by_link[i] += other.transfers_by_link[i];
     bytes_by_link[i] += other.bytes_by_link[i];
@@ -69,38 +87,74 @@ TransferTotals& TransferTotals::operator+=(const TransferTotals& other) {
   return *this;
 }
 
-TransferTotals totals_of(const LayerMoves& layer, Bytes expert_bytes) {
+TransferTotals totals_of(const TransferPlan& plan, std::size_t layer) {
   TransferTotals totals;
   const auto local = static_cast<std::size_t>(LinkClass::kLocal);
-  for (const Wave& wave : layer.waves) {
+  const auto copy = [&](const LocalCopy& c) {
+    ++totals.local_copies;
+    totals.bytes_by_link[local] += plan.size_of(layer, c.expert);
+  };
+  for (const Wave& wave : plan.layers[layer].waves) {
     for (const Transfer& transfer : wave.transfers) {
       const auto link = static_cast<std::size_t>(transfer.link);
       ++totals.transfers;
       ++totals.transfers_by_link[link];
-      totals.bytes_by_link[link] += expert_bytes;
+      totals.bytes_by_link[link] += plan.size_of(layer, transfer.expert);
     }
     totals.rounds += wave.rounds();
-    totals.local_copies += wave.stage_copies.size();
-    totals.local_copies += static_cast<std::size_t>(
-        std::count_if(wave.commit_copies.begin(), wave.commit_copies.end(),
-                      [](const LocalCopy& c) { return c.from.kind == Place::Kind::kLive; }));
+    totals.round_bytes += round_bytes(plan, layer, wave);
+    for (const LocalCopy& c : wave.stage_copies) copy(c);
+    for (const LocalCopy& c : wave.commit_copies) {
+      if (c.from.kind == Place::Kind::kLive) copy(c);
+    }
   }
   totals.transfers_by_link[local] = totals.local_copies;
-  totals.bytes_by_link[local] = expert_bytes * static_cast<std::int64_t>(totals.local_copies);
   return totals;
+}
+
+void add_staging_bytes(const Wave& wave, const ExpertSizes& sizes, LayerId layer,
+                       IdVector<RankId, Bytes>& used) {
+  for (const LocalCopy& copy : wave.stage_copies) used[copy.rank] += sizes(layer, copy.expert);
+  for (const Transfer& t : wave.transfers) {
+    if (t.to.kind == Place::Kind::kStaging) used[t.destination] += sizes(layer, t.expert);
+  }
+}
+
+IdVector<RankId, Bytes> staging_bytes(const TransferPlan& plan) {
+  IdVector<RankId, Bytes> most(plan.ranks);
+  for (const LayerBatch& batch : plan.batches) {
+    bool any = true;
+    for (std::size_t number = 0; any; ++number) {
+      any = false;
+      IdVector<RankId, Bytes> used(plan.ranks);
+      for (std::size_t i = batch.first; i < batch.first + batch.count; ++i) {
+        if (number >= plan.layers[i].waves.size()) continue;
+        any = true;
+        add_staging_bytes(plan.layers[i].waves[number], plan.sizes, LayerId(i), used);
+      }
+      for (const RankId rank : most.ids()) most[rank] = std::max(most[rank], used[rank]);
+    }
+  }
+  return most;
 }
 
 TransferTotals totals_of(const TransferPlan& plan) {
   TransferTotals totals;
-  for (const LayerMoves& layer : plan.layers) totals += totals_of(layer, plan.expert_bytes);
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) totals += totals_of(plan, i);
   return totals;
 }
 
 std::string content_hash(const TransferPlan& plan) {
   NumberHash hash;
   hash << plan.ranks << plan.experts << plan.old_slots_per_rank << plan.new_slots_per_rank
-       << plan.old_ranks << plan.new_ranks << static_cast<std::uint64_t>(plan.expert_bytes.count())
-       << plan.messages_per_expert << static_cast<std::uint64_t>(plan.chunk_bytes.count());
+       << plan.old_ranks << plan.new_ranks
+       << static_cast<std::uint64_t>(plan.sizes.largest().count()) << plan.messages_per_expert
+       << static_cast<std::uint64_t>(plan.chunk_bytes.count());
+  for (std::size_t i = 0; !plan.sizes.uniform() && i < plan.layers.size(); ++i) {
+    for (const ExpertId expert : all_ids<ExpertId>(plan.experts)) {
+      hash << static_cast<std::uint64_t>(plan.size_of(i, expert).count());
+    }
+  }
   for (const LayerMoves& layer : plan.layers) {
     hash << layer.layer.value() << layer.waves.size();
     for (const Wave& wave : layer.waves) {

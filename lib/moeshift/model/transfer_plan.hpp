@@ -11,6 +11,7 @@
 
 #include "moeshift/core/id_vector.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/model/expert_sizes.hpp"
 #include "moeshift/model/topology.hpp"
 
 namespace moeshift {
@@ -87,7 +88,7 @@ struct TransferPlan {
   std::size_t new_slots_per_rank = 0;
   std::size_t old_ranks = 0;
   std::size_t new_ranks = 0;
-  Bytes expert_bytes;
+  ExpertSizes sizes;  ///< of plan.layers[i] under LayerId(i)
   /// Messages that carry one expert; 0 = all that a pair exchanges in a group is one message.
   std::uint32_t messages_per_expert = 0;
   /// With messages_per_expert 0: such a message is cut into pieces of at most this; 0 = it is not.
@@ -97,10 +98,18 @@ struct TransferPlan {
   IdVector<RankId, std::uint32_t> staging_slots;  ///< buffers per rank for one batch in flight
   std::string hash;                               ///< SHA-256 over all of the above
 
-  [[nodiscard]] Bytes staging_bytes(RankId rank) const {
-    return expert_bytes * static_cast<std::int64_t>(staging_slots[rank]);
+  [[nodiscard]] Bytes size_of(std::size_t layer, ExpertId expert) const {
+    return sizes(LayerId(layer), expert);
   }
 };
+
+/// Adds what lands in staging buffers in one wave of `layer` to `used`.
+void add_staging_bytes(const Wave& wave, const ExpertSizes& sizes, LayerId layer,
+                       IdVector<RankId, Bytes>& used);
+
+/// What every rank needs in staging buffers for one batch in flight: a buffer is as large as what
+/// lands in it. O(moves).
+[[nodiscard]] IdVector<RankId, Bytes> staging_bytes(const TransferPlan& plan);
 
 /// Counts over a plan, or over one layer of it.
 struct TransferTotals {
@@ -109,11 +118,15 @@ struct TransferTotals {
   std::array<std::size_t, kLinkClasses> transfers_by_link{};
   std::array<Bytes, kLinkClasses> bytes_by_link{};
   std::size_t rounds = 0;  ///< summed over waves
+  /// Summed over rounds and waves: the largest expert of each round, of the port class in which
+  /// that is most. What a port moves that is busy in every round.
+  Bytes round_bytes;
 
   TransferTotals& operator+=(const TransferTotals& other);
 };
 
-[[nodiscard]] TransferTotals totals_of(const LayerMoves& layer, Bytes expert_bytes);
+/// @param layer index into plan.layers.
+[[nodiscard]] TransferTotals totals_of(const TransferPlan& plan, std::size_t layer);
 [[nodiscard]] TransferTotals totals_of(const TransferPlan& plan);
 
 /// Hash over everything in the plan but the hash itself.

@@ -2,7 +2,9 @@
 #include "moeshift/schedule/balanced_assignment.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <set>
 
 namespace moeshift {
 namespace {
@@ -113,6 +115,36 @@ class SemiMatching {
 std::vector<std::uint32_t> assign_balanced(const Candidates& candidates,
                                            std::vector<std::uint32_t>& loads) {
   return SemiMatching(candidates, loads).solve();
+}
+
+std::vector<std::uint32_t> assign_balanced_by_size(const Candidates& candidates,
+                                                   const std::vector<std::int64_t>& sizes,
+                                                   std::size_t ports) {
+  std::vector<std::uint32_t> chosen(candidates.jobs(), 0);
+  std::vector<std::int64_t> bytes(ports, 0);
+  for (const std::int64_t size :
+       std::set<std::int64_t, std::greater<>>(sizes.begin(), sizes.end())) {
+    Candidates part;
+    std::vector<std::uint32_t> jobs;
+    for (std::uint32_t job = 0; job < candidates.jobs(); ++job) {
+      if (sizes[job] != size) continue;
+      jobs.push_back(job);
+      for (std::uint32_t i = candidates.first[job]; i < candidates.first[job + 1]; ++i) {
+        part.add_port(candidates.ports[i]);
+      }
+      part.end_job();
+    }
+    std::vector<std::uint32_t> loads;
+    for (const std::int64_t done : bytes) {
+      loads.push_back(static_cast<std::uint32_t>((done + size - 1) / size));
+    }
+    const std::vector<std::uint32_t> places = assign_balanced(part, loads);
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      chosen[jobs[i]] = candidates.first[jobs[i]] + places[i] - part.first[i];
+      bytes[part.ports[places[i]]] += size;
+    }
+  }
+  return chosen;
 }
 
 }  // namespace moeshift

@@ -33,4 +33,11 @@ struct Candidates {
 [[nodiscard]] std::vector<std::uint32_t> assign_balanced(const Candidates& candidates,
                                                          std::vector<std::uint32_t>& loads);
 
+/// The same for jobs of different sizes: size after size, the largest first, each balanced exactly
+/// on top of what the larger ones put there (counted in its own size, rounded up). The problem is
+/// NP-hard; with one size this is assign_balanced.
+/// @param sizes of the jobs, > 0.
+[[nodiscard]] std::vector<std::uint32_t> assign_balanced_by_size(
+    const Candidates& candidates, const std::vector<std::int64_t>& sizes, std::size_t ports);
+
 }  // namespace moeshift

@@ -2,7 +2,6 @@
 #include "moeshift/schedule/grouping.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <span>
 #include <tuple>
@@ -15,16 +14,17 @@ namespace {
 
 using Buffers = IdVector<RankId, std::uint32_t>;
 
-/// What every port sends and receives, in rounds between nodes; the larger of the two classes.
+/// What every port sends and receives, in bytes between nodes; the larger of the two classes.
 class PortLoad {
  public:
   PortLoad(std::size_t ranks, double ratio) : ratio_(ratio), loads_(4 * ranks, 0) {}
 
-  void add(const LayerMoves& layer) {
-    for (const Wave& wave : layer.waves) {
+  void add(const TransferPlan& plan, std::size_t layer) {
+    for (const Wave& wave : plan.layers[layer].waves) {
       for (const Transfer& t : wave.transfers) {
         const bool inside = t.link == LinkClass::kIntraNode;
-        const double round = inside ? 1 / ratio_ : 1;
+        const auto bytes = static_cast<double>(plan.size_of(layer, t.expert).count());
+        const double round = inside ? bytes / ratio_ : bytes;
         const std::size_t ports = inside ? 0 : loads_.size() / 2;
         for (const std::size_t port :
              {ports + 2 * t.source.index(), ports + 2 * t.destination.index() + 1}) {
@@ -41,8 +41,20 @@ class PortLoad {
   double most_ = 0;
 };
 
-void add(Buffers& sum, const Buffers& more) {
+using Staging = IdVector<RankId, Bytes>;
+
+template <class Figures>
+void add(Figures& sum, const Figures& more) {
   for (const RankId rank : sum.ids()) sum[rank] += more[rank];
+}
+
+/// What a layer of one wave stages on its own.
+Staging staging_of(const TransferPlan& plan, std::size_t layer) {
+  Staging used(plan.ranks);
+  for (const Wave& wave : plan.layers[layer].waves) {
+    add_staging_bytes(wave, plan.sizes, LayerId(layer), used);
+  }
+  return used;
 }
 
 /// Moves the buffers of a layer behind those that its batch uses already.
@@ -72,7 +84,8 @@ class Joiner {
         buffers_(buffers),
         limits_(limits),
         load_(plan.ranks, limits.inter_round_per_intra_round),
-        used_(plan.ranks, 0) {}
+        used_(plan.ranks, 0),
+        staged_(plan.ranks) {}
 
   void run() {
     const std::vector<LayerBatch> before = std::exchange(plan_.batches, {});
@@ -89,27 +102,29 @@ class Joiner {
     const std::size_t layer = batch.first;
     plan_.batches.push_back(batch);
     load_ = PortLoad(plan_.ranks, limits_.inter_round_per_intra_round);
-    load_.add(plan_.layers[layer]);
+    load_.add(plan_, layer);
     used_ = buffers_[layer];
+    staged_ = staging_of(plan_, layer);
     changed_ = plan_.layers[layer].waves.size();
     closed_ = batch.count > 1 || plan_.layers[layer].waves.size() > 1;
   }
 
   bool join(std::size_t layer) {
     const std::size_t waves = plan_.layers[layer].waves.size();
-    if (limits_.rounds <= 0 || closed_ || waves > 1) return false;
+    if (limits_.port.count() <= 0 || closed_ || waves > 1) return false;
     if (limits_.layers > 0 && changed_ + waves > limits_.layers) return false;
     PortLoad load = load_;
-    load.add(plan_.layers[layer]);
-    Buffers used = used_;
-    add(used, buffers_[layer]);
-    if (load.most() > limits_.rounds) return false;
-    if (limits_.buffers && *std::max_element(used.begin(), used.end()) > *limits_.buffers) {
+    load.add(plan_, layer);
+    Staging staged = staged_;
+    add(staged, staging_of(plan_, layer));
+    if (load.most() > static_cast<double>(limits_.port.count())) return false;
+    if (limits_.staging && *std::max_element(staged.begin(), staged.end()) > *limits_.staging) {
       return false;
     }
     renumber(plan_.layers[layer], used_);
     load_ = std::move(load);
-    used_ = std::move(used);
+    add(used_, buffers_[layer]);
+    staged_ = std::move(staged);
     changed_ += waves;
     ++plan_.batches.back().count;
     return true;
@@ -120,6 +135,7 @@ class Joiner {
   const JoinLimits& limits_;
   PortLoad load_;
   Buffers used_;
+  Staging staged_;
   std::size_t changed_ = 0;
   bool closed_ = false;  ///< several layers that were joined before, or one in several waves
 };

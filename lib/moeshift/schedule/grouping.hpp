@@ -21,11 +21,11 @@ namespace moeshift {
 [[nodiscard]] std::size_t messages_per_pair(std::size_t channels);
 
 struct JoinLimits {
-  /// Most experts that a port may send or receive in a batch, in units of rounds between nodes.
-  double rounds = 0;
+  /// The most that a port may send or receive in a batch, as if all went between nodes.
+  Bytes port;
   double inter_round_per_intra_round = 8;
-  std::optional<std::uint32_t> buffers;  ///< per rank; none: as many as it takes
-  std::size_t layers = 0;                ///< changed layers of a batch; 0 = any number
+  std::optional<Bytes> staging;  ///< per rank; none: as much as it takes
+  std::size_t layers = 0;        ///< changed layers of a batch; 0 = any number
 };
 
 /// Sets `plan.batches` and `plan.staging_slots`: consecutive layers of one wave each are exchanged
@@ -33,7 +33,7 @@ struct JoinLimits {
 /// of several layers stay as they are. The buffers of a batch are numbered jointly.
 ///
 /// The layers of a batch are voted for together: fewer and larger steps are all or nothing.
-/// @param buffers per layer and rank: what the layer uses on its own.
+/// @param buffers per layer and rank: how many the layer uses on its own.
 void join_layers(TransferPlan& plan, const std::vector<IdVector<RankId, std::uint32_t>>& buffers,
                  const JoinLimits& limits);
 

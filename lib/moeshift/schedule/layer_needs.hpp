@@ -59,7 +59,12 @@ struct LayerNeeds {
         first_holder[expert.index() + 1] - first_holder[expert.index()]);
   }
   [[nodiscard]] bool unchanged() const { return local.empty() && arrivals.empty(); }
+  /// How long an expert keeps a port busy, in units of its own for each layer.
+  [[nodiscard]] std::int64_t weight(ExpertId expert) const {
+    return weights.empty() ? 1 : weights[expert.index()];
+  }
 
+  std::vector<std::int64_t> weights;        ///< [experts] bytes; empty: all are alike
   std::vector<Holder> holders;              ///< by expert, then rank
   std::vector<std::uint32_t> first_holder;  ///< [experts + 1] into `holders`
 };

@@ -151,10 +151,10 @@ void stage_everything(Wave& wave, const LayerNeeds& needs,
 }
 
 TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old, const Placement& next,
-                            const Topology& topology, Bytes expert_bytes,
+                            const Topology& topology, const ExpertSizes& sizes,
                             std::uint32_t tensors_per_expert, Threads threads) {
-  const Problem problem(old, next, topology, {}, threads);
-  TransferPlan plan = problem.empty_plan(expert_bytes);
+  const Problem problem(old, next, topology, sizes, {}, threads);
+  TransferPlan plan = problem.empty_plan();
   plan.messages_per_expert = tensors_per_expert;
   std::vector<IdVector<RankId, std::uint32_t>> buffers(problem.layers());
   parallel_for(problem.layers(), threads, [&](std::size_t i) {

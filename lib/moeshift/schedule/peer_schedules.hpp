@@ -33,8 +33,8 @@ enum class PeerSchedule {
 /// #30829 (chunks of 32). Theirs are Python and per rank; ours sees all ranks at once.
 [[nodiscard]] TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old,
                                           const Placement& next, const Topology& topology,
-                                          Bytes expert_bytes, std::uint32_t tensors_per_expert,
-                                          Threads threads = {});
+                                          const ExpertSizes& sizes,
+                                          std::uint32_t tensors_per_expert, Threads threads = {});
 
 /// The peer's transfers of one layer, in its groups, without a place to land.
 [[nodiscard]] Wave peer_exchange(PeerSchedule peer, const LayerNeeds& needs,

@@ -12,9 +12,10 @@
 namespace moeshift {
 
 Problem::Problem(const Placement& old, const Placement& next, const Topology& topology,
-                 const std::vector<RankId>& dead_ranks, Threads threads)
+                 const ExpertSizes& sizes, const std::vector<RankId>& dead_ranks, Threads threads)
     : old_(old),
       next_(next),
+      sizes_(sizes),
       ranks_(topology.ranks()),
       dead_(ranks_, false),
       no_rank_(ranks_, false),
@@ -28,12 +29,21 @@ Problem::Problem(const Placement& old, const Placement& next, const Topology& to
   }
   parallel_for(layers(), threads, [&](std::size_t i) {
     const LayerId layer(i);
-    needs_[layer] = find_needs(before(layer), after(layer), experts());
+    needs_[layer] = needs_between(layer, before(layer), after(layer));
   });
   check_reachable();
 }
 
-TransferPlan Problem::empty_plan(Bytes expert_bytes) const {
+LayerNeeds Problem::needs_between(LayerId layer, const LayerSlots& before,
+                                  const LayerSlots& after) const {
+  LayerNeeds needs = find_needs(before, after, experts());
+  for (std::size_t i = 0; !sizes_.uniform(layer) && i < experts(); ++i) {
+    needs.weights.push_back(sizes_(layer, ExpertId(i)).count());
+  }
+  return needs;
+}
+
+TransferPlan Problem::empty_plan() const {
   TransferPlan plan;
   plan.ranks = ranks_;
   plan.experts = experts();
@@ -41,7 +51,7 @@ TransferPlan Problem::empty_plan(Bytes expert_bytes) const {
   plan.new_slots_per_rank = next_.slots_per_rank();
   plan.old_ranks = old_.ranks();
   plan.new_ranks = next_.ranks();
-  plan.expert_bytes = expert_bytes;
+  plan.sizes = sizes_;
   plan.staging_slots.assign(ranks_, 0);
   for (std::size_t i = 0; i < layers(); ++i) {
     plan.layers.push_back({LayerId(i), {}});
@@ -62,6 +72,10 @@ void Problem::check_shapes() const {
   };
   if (old_.layers() != next_.layers()) disagree("layers", old_.layers(), next_.layers());
   if (old_.experts() != next_.experts()) disagree("experts", old_.experts(), next_.experts());
+  if (!sizes_.fits(layers(), experts())) {
+    throw InputError(
+        "", fmt::format("expected bytes of {} layers and {} experts", layers(), experts()));
+  }
   const std::size_t ranks = std::max(old_.ranks(), next_.ranks());
   if (ranks_ == ranks) return;
   throw InputError("", fmt::format("placements have {} ranks, cluster has {}", ranks, ranks_));

@@ -19,7 +19,7 @@ class Problem {
   ///         listing them, when nobody holds experts of `next`; InfeasibleError when only dead
   ///         ranks do.
   Problem(const Placement& old, const Placement& next, const Topology& topology,
-          const std::vector<RankId>& dead_ranks, Threads threads);
+          const ExpertSizes& sizes, const std::vector<RankId>& dead_ranks, Threads threads);
 
   [[nodiscard]] std::size_t layers() const { return next_.layers(); }
   [[nodiscard]] std::size_t experts() const { return next_.experts(); }
@@ -28,8 +28,13 @@ class Problem {
   /// Everything that a layer needs at once.
   [[nodiscard]] const LayerNeeds& needs(LayerId layer) const { return needs_[layer]; }
 
+  /// What a part of a layer needs: from one state of it to another.
+  [[nodiscard]] LayerNeeds needs_between(LayerId layer, const LayerSlots& before,
+                                         const LayerSlots& after) const;
+  [[nodiscard]] const ExpertSizes& sizes() const { return sizes_; }
+
   /// A plan of the right shape whose layers all stay as they are.
-  [[nodiscard]] TransferPlan empty_plan(Bytes expert_bytes) const;
+  [[nodiscard]] TransferPlan empty_plan() const;
 
  private:
   [[nodiscard]] LayerSlots slots(const Placement& placement, LayerId layer,
@@ -39,6 +44,7 @@ class Problem {
 
   const Placement& old_;
   const Placement& next_;
+  const ExpertSizes& sizes_;
   std::size_t ranks_;
   IdVector<RankId, bool> dead_;
   IdVector<RankId, bool> no_rank_;

@@ -17,7 +17,8 @@ struct HopTime {
 /// Orders the hops of one layer.
 ///
 /// Rounds are counted per port class, since intra-node and inter-node ports work side by side, each
-/// full duplex: a class has as many rounds as its busiest port has hops, which nothing can beat.
+/// full duplex: a class has as many rounds as its busiest port has hops, which nothing can beat;
+/// where experts differ in size, rounds are weighted (weighted_rounds.hpp).
 /// A layer in which nothing is handed on is one group. Otherwise there are two: first the crossings
 /// that others wait for, then what is handed on, beside one last round of other crossings where
 /// such a round exists, so that both port classes stay busy. Crossings that follow a tree keep its

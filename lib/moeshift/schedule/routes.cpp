@@ -97,9 +97,29 @@ class Router {
     hop.link = topology_.link(holder.rank, arrival(index).rank);
   }
 
+  /// Of the experts that arrive; none when all are alike.
+  std::vector<std::int64_t> weights_of(const std::vector<std::uint32_t>& arrivals) const {
+    std::vector<std::int64_t> weights;
+    if (needs_.weights.empty()) return weights;
+    for (const std::uint32_t index : arrivals) {
+      weights.push_back(needs_.weight(arrival(index).expert));
+    }
+    return weights;
+  }
+
+  /// @param loads jobs of each port; counted on.
+  static std::vector<std::uint32_t> assign(const Candidates& candidates,
+                                           const std::vector<std::int64_t>& weights,
+                                           std::vector<std::uint32_t>& loads) {
+    if (weights.empty()) return assign_balanced(candidates, loads);
+    std::vector<std::uint32_t> chosen = assign_balanced_by_size(candidates, weights, loads.size());
+    for (const std::uint32_t candidate : chosen) ++loads[candidates.ports[candidate]];
+    return chosen;
+  }
+
   void serve_inside_nodes() {
     std::vector<std::uint32_t> egress(topology_.ranks(), 0);
-    const auto chosen = assign_balanced(near_.ranks, egress);
+    const auto chosen = assign(near_.ranks, weights_of(inside_), egress);
     for (std::size_t job = 0; job < inside_.size(); ++job) {
       set_source(inside_[job], near_.at(chosen[job]));
     }
@@ -138,7 +158,10 @@ class Router {
     Senders senders;
     for (const Entry& crossing : crossings_) add_far_holders(crossing, senders);
     std::vector<std::uint32_t> egress(topology_.ranks(), 0);
-    const auto source = assign_balanced(senders.ranks, egress);
+    std::vector<std::uint32_t> firsts;  // an arrival of each crossing
+    for (const Entry& crossing : crossings_) firsts.push_back(arrivals_of(crossing).front());
+    const std::vector<std::int64_t> weights = weights_of(firsts);
+    const auto source = assign(senders.ranks, weights, egress);
 
     Candidates roots;
     for (std::size_t i = 0; i < crossings_.size(); ++i) {
@@ -151,7 +174,7 @@ class Router {
       roots.end_job();
     }
     std::vector<std::uint32_t> ingress(topology_.ranks(), 0);
-    const auto root = assign_balanced(roots, ingress);
+    const auto root = assign(roots, weights, ingress);
     for (std::size_t i = 0; i < crossings_.size(); ++i) {
       hand_on(crossings_[i], senders.at(source[i]), crossing_arrivals_[root[i]]);
     }

@@ -18,32 +18,11 @@ namespace {
 
 using Buffers = IdVector<RankId, std::uint32_t>;
 
-/// Buffers that the budget allows; nothing when there is none.
-std::optional<std::uint32_t> buffer_budget(const ScheduleOptions& options, Bytes expert_bytes) {
-  if (!options.staging_bytes || expert_bytes.count() == 0) return std::nullopt;
-  const std::int64_t count = options.staging_bytes->count() / expert_bytes.count();
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 0, 1 << 20));
-}
-
-constexpr std::uint32_t kAnyNumber = std::numeric_limits<std::uint32_t>::max();
-
-/// The most buffers that take less than `bytes`.
-std::uint32_t buffers_below(Bytes bytes, Bytes expert_bytes) {
-  if (expert_bytes.count() == 0) return kAnyNumber;
-  return static_cast<std::uint32_t>(
-      std::min<std::int64_t>((bytes.count() - 1) / expert_bytes.count(), kAnyNumber));
-}
-
 /// Schedules the layers of one problem, each on its own.
 class LayerScheduler {
  public:
-  LayerScheduler(const Problem& problem, const Topology& topology, const ScheduleOptions& options,
-                 Bytes expert_bytes)
-      : problem_(problem),
-        topology_(topology),
-        options_(options),
-        budget_(buffer_budget(options, expert_bytes)),
-        expert_bytes_(expert_bytes) {}
+  LayerScheduler(const Problem& problem, const Topology& topology, const ScheduleOptions& options)
+      : problem_(problem), topology_(topology), options_(options) {}
 
   /// The waves of a layer; `buffers` becomes the most that any of them needs per rank.
   std::vector<Wave> schedule(LayerId layer, Buffers& buffers) const {
@@ -51,13 +30,25 @@ class LayerScheduler {
     buffers.assign(topology_.ranks(), 0);
     if (needs.unchanged()) return {};
     std::vector<Wave> waves = {build(needs, buffers)};
-    if (budget_ && *std::max_element(buffers.begin(), buffers.end()) > *budget_) {
-      waves = cut(layer, buffers);
-    }
+    if (exceeds_budget(waves.front(), layer)) waves = cut(layer, buffers);
     return waves;
   }
 
  private:
+  bool exceeds_budget(const Wave& wave, LayerId layer) const {
+    if (!options_.staging_bytes) return false;
+    IdVector<RankId, Bytes> used(topology_.ranks());
+    add_staging_bytes(wave, problem_.sizes(), layer, used);
+    return *std::max_element(used.begin(), used.end()) > *options_.staging_bytes;
+  }
+
+  /// Of its largest experts.
+  std::uint32_t buffers_in_budget(LayerId layer) const {
+    const std::int64_t count =
+        options_.staging_bytes->count() / problem_.sizes().largest(layer).count();
+    return static_cast<std::uint32_t>(std::min<std::int64_t>(count, 1 << 20));
+  }
+
   Wave build(const LayerNeeds& needs, Buffers& buffers) const {
     return build_wave(needs, topology_,
                       {.inter_round_per_intra_round = options_.inter_round_per_intra_round,
@@ -65,7 +56,7 @@ class LayerScheduler {
                       buffers);
   }
 
-  /// A layer in waves.
+  /// A layer in waves; none when there is no buffer and one is needed.
   struct Cut {
     std::vector<Wave> waves;
     Buffers most;
@@ -73,32 +64,31 @@ class LayerScheduler {
   };
 
   std::vector<Wave> cut(LayerId layer, Buffers& most) const {
-    std::optional<Cut> best = cut(layer, options_.direct);
-    if (!best) {
+    Cut best = cut(layer, options_.direct);
+    if (best.waves.empty()) {
       throw InfeasibleError(
           fmt::format("a staging budget of {} bytes per rank holds no expert; {} bytes would do",
-                      options_.staging_bytes->count(), expert_bytes_.count()));
+                      options_.staging_bytes->count(), problem_.sizes().largest(layer).count()));
     }
-    if (options_.direct && *budget_ > 0) {
+    if (options_.direct && buffers_in_budget(layer) > 0) {
       // Slots that are overwritten at once are no sources: ports may wait for the others.
-      std::optional<Cut> other = cut(layer, false);
-      if (other->length < best->length) best = std::move(other);
+      Cut other = cut(layer, false);
+      if (other.length < best.length) best = std::move(other);
     }
-    most = std::move(best->most);
-    MOESHIFT_CHECK(*std::max_element(most.begin(), most.end()) <= *budget_);
-    return std::move(best->waves);
+    most = std::move(best.most);
+    MOESHIFT_CHECK(*std::max_element(most.begin(), most.end()) <= buffers_in_budget(layer));
+    return std::move(best.waves);
   }
 
-  /// @return nothing when there is no buffer and one is needed.
-  std::optional<Cut> cut(LayerId layer, bool overwrite) const {
+  Cut cut(LayerId layer, bool overwrite) const {
     const auto steps = split_into_waves(problem_.before(layer), problem_.after(layer),
-                                        problem_.experts(), {*budget_, overwrite});
-    if (!steps) return std::nullopt;
+                                        problem_.experts(), {buffers_in_budget(layer), overwrite});
     Cut cut;
+    if (!steps) return cut;
     cut.most.assign(topology_.ranks(), 0);
     for (const auto& [before, after] : *steps) {
       Buffers used(topology_.ranks(), 0);
-      cut.waves.push_back(build(find_needs(before, after, problem_.experts()), used));
+      cut.waves.push_back(build(problem_.needs_between(layer, before, after), used));
       cut.length += length_of(cut.waves.back());
       for (const RankId rank : used.ids()) cut.most[rank] = std::max(cut.most[rank], used[rank]);
     }
@@ -119,39 +109,36 @@ class LayerScheduler {
   const Problem& problem_;
   const Topology& topology_;
   const ScheduleOptions& options_;
-  std::optional<std::uint32_t> budget_;
-  Bytes expert_bytes_;
 };
 
-/// Experts that a pair may exchange in one group; nothing when any number.
-std::optional<std::size_t> experts_per_pair(const ScheduleOptions& options, Bytes expert_bytes) {
-  if (!options.channels || options.chunk_bytes.count() == 0 || expert_bytes.count() == 0) {
+/// Experts of any size that a pair may exchange in one group; nothing when any number.
+std::optional<std::size_t> experts_per_pair(const ScheduleOptions& options, Bytes largest) {
+  if (!options.channels || options.chunk_bytes.count() == 0 || largest.count() == 0) {
     return std::nullopt;
   }
   const auto messages = static_cast<std::int64_t>(messages_per_pair(*options.channels));
-  const std::int64_t experts = options.chunk_bytes.count() * messages / expert_bytes.count();
+  const std::int64_t experts = options.chunk_bytes.count() * messages / largest.count();
   if (experts > 0) return static_cast<std::size_t>(experts);
   throw InfeasibleError(
       fmt::format("{} channels leave {} messages per pair and group: too few for an expert of {} "
-                  "bytes in chunks "
-                  "of {}; chunks of {} bytes would do",
-                  *options.channels, messages, expert_bytes.count(), options.chunk_bytes.count(),
-                  (expert_bytes.count() + messages - 1) / messages));
+                  "bytes in chunks of {}; chunks of {} bytes would do",
+                  *options.channels, messages, largest.count(), options.chunk_bytes.count(),
+                  (largest.count() + messages - 1) / messages));
 }
 
 void group_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
                   const ScheduleOptions& options) {
-  const std::optional<std::size_t> per_pair = experts_per_pair(options, plan.expert_bytes);
+  const std::optional<std::size_t> per_pair = experts_per_pair(options, plan.sizes.largest());
   JoinLimits limits;
+  limits.port = options.batch_bytes;
   limits.inter_round_per_intra_round = options.inter_round_per_intra_round;
-  limits.buffers = buffer_budget(options, plan.expert_bytes);
+  limits.staging = options.staging_bytes;
   limits.layers = per_pair.value_or(0);
-  if (plan.expert_bytes.count() > 0) limits.rounds = ratio(options.batch_bytes, plan.expert_bytes);
   join_layers(plan, buffers, limits);
   if (options.join_below.count() > 0) {
-    limits.rounds = std::numeric_limits<double>::infinity();
-    limits.buffers = std::min(limits.buffers.value_or(kAnyNumber),
-                              buffers_below(options.join_below, plan.expert_bytes));
+    limits.port = Bytes(std::numeric_limits<std::int64_t>::max());
+    const Bytes most = options.join_below - Bytes(1);
+    limits.staging = std::min(limits.staging.value_or(most), most);
     join_layers(plan, buffers, limits);
   }
   if (per_pair) cut_groups(plan, *per_pair);
@@ -175,12 +162,12 @@ Bytes batch_bytes_for(const Cluster& cluster) {
 }
 
 TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
-                                const Topology& topology, Bytes expert_bytes,
+                                const Topology& topology, const ExpertSizes& sizes,
                                 const ScheduleOptions& options, Threads threads) {
-  const Problem problem(old, next, topology, options.dead_ranks, threads);
-  TransferPlan plan = problem.empty_plan(expert_bytes);
+  const Problem problem(old, next, topology, sizes, options.dead_ranks, threads);
+  TransferPlan plan = problem.empty_plan();
   plan.chunk_bytes = options.chunk_bytes;
-  const LayerScheduler scheduler(problem, topology, options, expert_bytes);
+  const LayerScheduler scheduler(problem, topology, options);
   std::vector<Buffers> buffers(problem.layers());
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     plan.layers[i].waves = scheduler.schedule(LayerId(i), buffers[i]);

@@ -48,10 +48,11 @@ struct ScheduleOptions {
 
 /// Works out the rearrangement from `old` to `next`.
 ///
-/// All experts of a model have one size (MoeModel), so rounds of equal length are the best there
-/// are (Koenig) and need no weights.
+/// Where all experts of a layer have one size, rounds are as few as the busiest port has messages
+/// (Koenig); else they are weighted by bytes (weighted_rounds.hpp), and so is the choice of
+/// sources.
 /// @param topology of the larger of the two worlds.
-/// @param expert_bytes all tensors of one expert, scales included.
+/// @param sizes all tensors of each expert, scales included, > 0 bytes.
 /// @return a plan in which every changed slot receives its expert exactly once, every round has
 ///         at most one send and one receive per rank and port class, and nothing is overwritten
 ///         before its last reader is done; without `direct` nothing live before the commit.
@@ -60,7 +61,7 @@ struct ScheduleOptions {
 ///         the staging budget holds no expert where one is needed, or when chunks are too small for
 ///         the channels: the last two name what would do.
 [[nodiscard]] TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
-                                              const Topology& topology, Bytes expert_bytes,
+                                              const Topology& topology, const ExpertSizes& sizes,
                                               const ScheduleOptions& options = {},
                                               Threads threads = {});
 

@@ -55,20 +55,20 @@ Wave wave_of(PeerSchedule peer, ScheduleStep step, const LayerNeeds& needs,
 }  // namespace
 
 TransferPlan make_step_plan(PeerSchedule peer, ScheduleStep step, const Placement& old,
-                            const Placement& next, const Topology& topology, Bytes expert_bytes,
-                            std::uint32_t tensors_per_expert, double inter_round_per_intra_round,
-                            Threads threads) {
+                            const Placement& next, const Topology& topology,
+                            const ExpertSizes& sizes, std::uint32_t tensors_per_expert,
+                            double inter_round_per_intra_round, Threads threads) {
   if (step <= ScheduleStep::kPacking) {
     const std::uint32_t messages = step == ScheduleStep::kPeer ? tensors_per_expert : 0;
-    return make_peer_plan(peer, old, next, topology, expert_bytes, messages, threads);
+    return make_peer_plan(peer, old, next, topology, sizes, messages, threads);
   }
   if (step == ScheduleStep::kFanOut) {
     ScheduleOptions options;
     options.inter_round_per_intra_round = inter_round_per_intra_round;
-    return make_transfer_plan(old, next, topology, expert_bytes, options, threads);
+    return make_transfer_plan(old, next, topology, sizes, options, threads);
   }
-  const Problem problem(old, next, topology, {}, threads);
-  TransferPlan plan = problem.empty_plan(expert_bytes);
+  const Problem problem(old, next, topology, sizes, {}, threads);
+  TransferPlan plan = problem.empty_plan();
   std::vector<Buffers> buffers(problem.layers());
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     const LayerNeeds& needs = problem.needs(LayerId(i));

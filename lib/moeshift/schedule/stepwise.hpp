@@ -23,7 +23,7 @@ enum class ScheduleStep : std::uint8_t {
 /// @throws as those two.
 [[nodiscard]] TransferPlan make_step_plan(PeerSchedule peer, ScheduleStep step,
                                           const Placement& old, const Placement& next,
-                                          const Topology& topology, Bytes expert_bytes,
+                                          const Topology& topology, const ExpertSizes& sizes,
                                           std::uint32_t tensors_per_expert,
                                           double inter_round_per_intra_round, Threads threads = {});
 

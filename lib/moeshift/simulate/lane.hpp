@@ -59,7 +59,7 @@ struct LaneSettings {
 struct Deployment {
   ServingModel model;
   Cluster cluster;
-  Bytes expert_bytes;
+  ExpertSizes expert_sizes;
   std::size_t expert_groups = 1;
 
   [[nodiscard]] const Topology& topology() const { return model.topology(); }
@@ -117,6 +117,7 @@ class Lane {
                                    const BytesByLink& bytes) const;
   // lane_trickle.cpp
   void trickle();
+  [[nodiscard]] ExpertSizes sizes_of(LayerId layer) const;
   [[nodiscard]] std::optional<TrickleMove> find_move(const Forecast& forecast, LayerId layer);
   [[nodiscard]] bool pays(const TrickleMove& move) const;
   void begin_trickle(std::vector<TrickleMove> moves);

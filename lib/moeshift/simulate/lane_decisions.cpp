@@ -92,7 +92,7 @@ void Lane::rearrange(const Forecast& forecast, const Outlook& now) {
   const bool beside = settings_.mode.kind == ModeKind::kAsync;
   const double share = beside ? settings_.mode.background_share : 1.0;
   const TransferPlan plan = make_transfer_plan(placement_, target_, deployment_.topology(),
-                                               deployment_.expert_bytes, schedule(), Threads{1});
+                                               deployment_.expert_sizes, schedule(), Threads{1});
   const TransferCost cost =
       price(plan, deployment_.topology(), deployment_.cluster,
             {.buffers = settings_.mode.buffers, .synchronous = !beside, .background_share = share});

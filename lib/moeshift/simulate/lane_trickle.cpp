@@ -37,6 +37,10 @@ void Lane::trickle() {
   if (!moves.empty()) begin_trickle(std::move(moves));
 }
 
+ExpertSizes Lane::sizes_of(LayerId layer) const {
+  return deployment_.expert_sizes.layers(layer.index(), layer.index() + 1);
+}
+
 /// What the policy would change in one layer, if that is worth what serving feels of it.
 std::optional<TrickleMove> Lane::find_move(const Forecast& forecast, LayerId layer) {
   const Placement old = one_layer(placement_, placement_.layer(layer));
@@ -57,8 +61,8 @@ std::optional<TrickleMove> Lane::find_move(const Forecast& forecast, LayerId lay
     ++result_.decisions.unchanged;
     return std::nullopt;
   }
-  const TransferPlan plan = make_transfer_plan(old, next, deployment_.topology(),
-                                               deployment_.expert_bytes, schedule(), Threads{1});
+  const TransferPlan plan = make_transfer_plan(old, next, deployment_.topology(), sizes_of(layer),
+                                               schedule(), Threads{1});
   const TransferCost cost =
       price(plan, deployment_.topology(), deployment_.cluster,
             {.synchronous = false, .background_share = settings_.mode.background_share});

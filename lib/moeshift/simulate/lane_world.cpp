@@ -86,14 +86,14 @@ void Lane::reload_lost(WorldEventRecord& record) {
                                  record.event.step, record.event.rank.value(), describe(reloads)));
   }
   IdMatrix<LayerId, SlotId, ExpertId> slots = placement_.physical_to_logical();
-  std::vector<std::int64_t> reads(placement_.ranks());
+  std::vector<Bytes> reads(placement_.ranks());
   for (const Reload& reload : reloads) {
     slots(reload.layer, reload.slot) = reload.expert;
-    ++reads[placement_.rank_of(reload.slot).index()];
+    reads[placement_.rank_of(reload.slot).index()] +=
+        deployment_.expert_sizes(reload.layer, reload.expert);
   }
   if (!reloads.empty()) {
-    const std::int64_t most = *std::max_element(reads.begin(), reads.end());
-    record.reload = deployment_.expert_bytes * most / *settings_.reload;
+    record.reload = *std::max_element(reads.begin(), reads.end()) / *settings_.reload;
   }
   replace_placement(Placement(placement_.experts(), placement_.ranks(), std::move(slots)));
 }
@@ -120,7 +120,7 @@ void Lane::resize(std::size_t ranks, WorldEventRecord& record) {
   NoProgress progress;
   Placement next = planner->plan(problem, Threads{1}, progress).placement;
   const TransferPlan plan = make_transfer_plan(placement_, next, deployment_.topology(),
-                                               deployment_.expert_bytes, schedule(), Threads{1});
+                                               deployment_.expert_sizes, schedule(), Threads{1});
   const TransferCost cost =
       price(plan, deployment_.topology(), deployment_.cluster, {.buffers = settings_.mode.buffers});
   const TransferTotals totals = totals_of(plan);

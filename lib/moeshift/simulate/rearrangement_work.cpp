@@ -36,7 +36,7 @@ RearrangementWork work_of(const TransferPlan& plan, const TransferCost& cost, bo
       layer.layer = plan.layers[i].layer;
       layer.batch = batch;
       if (!plan.layers[i].waves.empty()) {
-        const TransferTotals totals = totals_of(plan.layers[i], plan.expert_bytes);
+        const TransferTotals totals = totals_of(plan, i);
         layer.stage = cost.layers[i].stage;
         layer.vote = cost.layers[i].vote;
         layer.commit = cost.layers[i].commit;

@@ -90,7 +90,7 @@ ServingParameters serving_parameters(const ServingMachine& machine, const MoeMod
   parameters.dense_per_token = Seconds(2 * dense_weights / rate->second);
   parameters.dense_floor = Seconds(dense_weights * bytes_per_weight / machine.memory.count());
   parameters.expert_per_token = Seconds(2 * expert_weights / rate->second);
-  parameters.expert_floor = model.expert_bytes() / machine.memory;
+  parameters.expert_floor = model.expert_sizes().mean() / machine.memory;
   parameters.dispatch_bytes = hidden * machine.dispatch_bytes;
   parameters.combine_bytes = hidden * machine.combine_bytes;
   parameters.once_per_node = machine.once_per_node;

@@ -7,6 +7,15 @@ using namespace moeshift;
 namespace {
 
 /// A rearrangement of any shape: worlds that grow or shrink, empty slots, several nodes.
+/// Experts that are all alike, or of three sizes.
+ExpertLayouts any_layouts(std::size_t layers, std::size_t experts, Rng& rng) {
+  const auto any = [&] { return single_tensor_layout(Bytes(16 + rng.below(3000))); };
+  if (rng.below(2) == 0) return any();
+  IdMatrix<LayerId, ExpertId, std::uint32_t> which(layers, experts);
+  for (std::uint32_t& layout : which.items()) layout = rng.below(3);
+  return {{any(), any(), any()}, std::move(which)};
+}
+
 test::Rearrangement any_rearrangement(Rng& rng, const ScheduleOptions& schedule = {}) {
   const std::size_t experts = 4 + rng.below(20);
   const auto shape_of_world = [&](std::size_t ranks) {
@@ -24,7 +33,7 @@ test::Rearrangement any_rearrangement(Rng& rng, const ScheduleOptions& schedule 
   const std::size_t nodes =
       1 + rng.below(static_cast<std::uint32_t>(std::max(old.ranks(), next.ranks())));
   return test::rearrangement(std::move(old), std::move(next), nodes,
-                             single_tensor_layout(Bytes(16 + rng.below(3000))), schedule);
+                             any_layouts(before.layers, before.experts, rng), schedule);
 }
 
 /// Buffers of any size, layers together or alone, in place or not.

@@ -122,7 +122,7 @@ TEST_CASE("any staging budget that holds an expert is kept and still ends in the
     options.staging_bytes = 1_MiB * static_cast<std::int64_t>(1 + rng.below(3));
     const TransferPlan plan = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
     for (const RankId rank : plan.staging_slots.ids()) {
-      REQUIRE(plan.staging_bytes(rank) <= *options.staging_bytes);
+      REQUIRE(staging_bytes(plan)[rank] <= *options.staging_bytes);
     }
     prove(old, next, plan);
   }
@@ -160,7 +160,7 @@ TEST_CASE(
     try {
       const TransferPlan plan = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
       for (const RankId rank : plan.staging_slots.ids()) {
-        if (options.staging_bytes) REQUIRE(plan.staging_bytes(rank) <= *options.staging_bytes);
+        if (options.staging_bytes) REQUIRE(staging_bytes(plan)[rank] <= *options.staging_bytes);
       }
       if (options.channels) {
         const std::size_t messages = messages_per_pair(*options.channels);
@@ -219,7 +219,7 @@ TEST_CASE("direct receives make a tight budget do with fewer waves, or with no b
     const auto direct = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
     prove(old, next, direct);
     for (const RankId rank : direct.staging_slots.ids()) {
-      REQUIRE(direct.staging_bytes(rank) <= *options.staging_bytes);
+      REQUIRE(staging_bytes(direct)[rank] <= *options.staging_bytes);
     }
     staged_waves += waves_of(staged);
     direct_waves += waves_of(direct);
@@ -235,6 +235,59 @@ TEST_CASE("direct receives make a tight budget do with fewer waves, or with no b
   }
   REQUIRE(direct_waves < staged_waves);
   REQUIRE(without_buffers > 0);
+}
+
+/// The bytes of the experts that `next` has on ranks whose `old` slots lack them.
+Bytes bytes_that_arrive(const Placement& old, const Placement& next, const ExpertSizes& sizes) {
+  Bytes sum;
+  for (const LayerId layer : all_ids<LayerId>(next.layers())) {
+    for (const RankId rank : all_ids<RankId>(next.ranks())) {
+      std::set<ExpertId> held;
+      if (rank.index() < old.ranks()) {
+        const auto slots = old.rank_slots(layer, rank);
+        held.insert(slots.begin(), slots.end());
+      }
+      for (const ExpertId expert : next.rank_slots(layer, rank)) {
+        if (!expert.is_none() && held.insert(expert).second) sum += sizes(layer, expert);
+      }
+    }
+  }
+  return sum;
+}
+
+TEST_CASE("experts of any sizes arrive within any budget, and every byte is counted") {
+  std::size_t mixed = 0;
+  for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+    INFO("seed " << seed);
+    Rng rng = Rng::stream(6, seed);
+    const Case c = random_case(rng);
+    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
+    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
+    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    const ExpertSizes sizes = random_sizes(c.new_shape, 1_KiB, rng);
+    ScheduleOptions options;
+    options.direct = rng.below(2) == 0;
+    options.batch_bytes = 8_KiB * static_cast<std::int64_t>(rng.below(5));
+    options.join_below = 8_KiB * static_cast<std::int64_t>(rng.below(5));
+    if (rng.below(2) == 0) {
+      options.staging_bytes = sizes.largest() + 1_KiB * static_cast<std::int64_t>(rng.below(16));
+    }
+    const TransferPlan plan = make_transfer_plan(old, next, topology, sizes, options, Threads{1});
+    prove(old, next, plan);
+    const auto staged = staging_bytes(plan);
+    if (options.staging_bytes) {
+      for (const Bytes bytes : staged) REQUIRE(bytes <= *options.staging_bytes);
+    }
+    const TransferTotals totals = totals_of(plan);
+    Bytes sent;
+    for (const LinkClass link :
+         {LinkClass::kIntraNode, LinkClass::kInterNode, LinkClass::kInterRack}) {
+      sent += totals.bytes_by_link[static_cast<std::size_t>(link)];
+    }
+    if (!options.staging_bytes) REQUIRE(sent == bytes_that_arrive(old, next, sizes));
+    mixed += sizes.uniform() ? 0U : 1U;
+  }
+  REQUIRE(mixed > 1000);
 }
 
 TEST_CASE("peers' schedules deliver the same weights") {

@@ -39,7 +39,7 @@ Transfer transfer(int expert, int source, int destination, LinkClass link_class,
 TransferPlan plan_of(std::vector<std::vector<Transfer>> layers) {
   TransferPlan plan;
   plan.ranks = 4;
-  plan.expert_bytes = Bytes(1'000'000);
+  plan.sizes = Bytes(1'000'000);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     plan.layers.push_back({LayerId(i), {}});
     if (!layers[i].empty()) plan.layers.back().waves.push_back({{}, std::move(layers[i]), {}});
@@ -74,6 +74,18 @@ TEST_CASE("a rank that sends to two peers needs twice the time of its port") {
 TEST_CASE("experts of one pair and group travel as one message") {
   const auto cost = price_of(plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 2, kInter)}}));
   REQUIRE(cost.layers[0].stage.count() == Approx(5e-6 + 20e-6 + 1e-6 + 200e-6));
+}
+
+TEST_CASE("experts of different sizes cost their own bytes, messages and copies alike") {
+  TransferPlan plan = plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 3, kInter)}});
+  IdMatrix<LayerId, ExpertId, Bytes> sizes(1, 2, Bytes(1'000'000));
+  sizes(LayerId(0), ExpertId(1)) = Bytes(4'000'000);
+  plan.sizes = ExpertSizes(std::move(sizes));
+  plan.layers[0].waves[0].commit_copies = {
+      {RankId(3), ExpertId(1), {Place::Kind::kStaging, 0}, {Place::Kind::kLive, 0}}};
+  const auto cost = price_of(plan);
+  REQUIRE(cost.layers[0].stage.count() == Approx(5e-6 + 20e-6 + 2 * 1e-6 + 500e-6));
+  REQUIRE(cost.layers[0].commit.count() == Approx(40e-6 + 2e-6 + 4e-6));
 }
 
 TEST_CASE("a node with fewer wires than ranks is limited by its wires") {

@@ -126,7 +126,7 @@ TEST_CASE("a rank takes the staging memory that its plan says, to the byte") {
     require_all_new(outcomes, 6);
     for (const RankOutcome& outcome : outcomes) {
       const Bytes live = Bytes(4096) * std::int64_t{3 * 5};
-      CHECK(outcome.memory == live + work.plan.staging_bytes(outcome.rank) * 3);
+      CHECK(outcome.memory == live + staging_bytes(work.plan)[outcome.rank] * 3);
     }
   }
 }

@@ -23,14 +23,14 @@ SlotLayout layout_of_three_tensors() {
 
 TransferPlan vllm_plan(const test::Rearrangement& work) {
   return make_peer_plan(PeerSchedule::kVllm, work.old, work.next, Topology(work.plan.ranks, 1),
-                        work.layout.slot_bytes, 3, Threads{1});
+                        work.layout.sizes(), 3, Threads{1});
 }
 
 using Pair = std::tuple<RankId, RankId, std::size_t, std::size_t>;  // from, to, unit, step
 
 /// Messages of every pair in every exchange, as both sides see them.
 std::map<Pair, std::pair<std::size_t, std::size_t>> messages_of(const TransferPlan& plan,
-                                                                const SlotLayout& layout,
+                                                                const ExpertLayouts& layout,
                                                                 const MessageRules& rules) {
   std::map<Pair, std::pair<std::size_t, std::size_t>> counts;
   for (const RankId self : all_ids<RankId>(plan.ranks)) {
@@ -73,7 +73,7 @@ TEST_CASE("no message is longer than a chunk, gathered or not, and all bytes arr
   for (const std::int64_t chunk : {40, 96, 250, 4096}) {
     schedule.chunk_bytes = Bytes(chunk);
     const TransferPlan plan = make_transfer_plan(work.old, work.next, Topology(work.plan.ranks, 1),
-                                                 work.layout.slot_bytes, schedule);
+                                                 work.layout.sizes(), schedule);
     for (const std::int64_t pack_below : {0, 1 << 20}) {
       Bytes longest;
       std::int64_t sent = 0;

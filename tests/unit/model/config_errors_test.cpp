@@ -125,6 +125,31 @@ TEST_CASE("Bytes that disagree with shape and dtype are refused with the right n
         "f#/expert_tensors/0/dtype: unknown dtype 'fp7'");
 }
 
+TEST_CASE("Bytes per expert are read per layer or per expert, and refused where they do not fit") {
+  using namespace moeshift;
+  const auto read = [](const char* sizes) {
+    const Json json = with(model(), "/bytes_per_expert", Json::parse(sizes));
+    return read_moe_model({json, "f"}).expert_sizes();
+  };
+  CHECK(read_moe_model({model(), "f"}).expert_sizes() == ExpertSizes(Bytes(64)));
+  CHECK(read("[64, 64]") == ExpertSizes(Bytes(64)));
+  const ExpertSizes sizes = read("[64, [32, 32, 32, 32, 32, 32, 32, 48]]");
+  CHECK(sizes(LayerId(0), ExpertId(7)) == Bytes(64));
+  CHECK(sizes(LayerId(1), ExpertId(7)) == Bytes(48));
+  CHECK(sizes.largest(LayerId(1)) == Bytes(48));
+  CHECK(sizes.uniform(LayerId(0)));
+  CHECK_FALSE(sizes.uniform(LayerId(1)));
+  CHECK(sizes.layers(0, 1) == ExpertSizes(Bytes(64)));
+  CHECK(sizes.mean() == Bytes((8 * 64 + 7 * 32 + 48) / 16));
+  const auto error = [](const char* text) {
+    return model_error(with(model(), "/bytes_per_expert", Json::parse(text)));
+  };
+  CHECK(error("[64]").find("f#/bytes_per_expert: expected 2 layers") != std::string::npos);
+  CHECK(error("[64, 0]").find("f#/bytes_per_expert/1") != std::string::npos);
+  CHECK(error("[64, [1, 2]]").find("/1: expected 8 experts") != std::string::npos);
+  CHECK(error("5").find("f#/bytes_per_expert") != std::string::npos);
+}
+
 TEST_CASE("Model figures that contradict each other are refused") {
   CHECK(model_error(with(model(), "/top_k", 9)).rfind("f#/top_k: ", 0) == 0);
   CHECK(model_error(with(model(), "/num_expert_groups", 3)).rfind("f#/num_expert_groups: ", 0) ==

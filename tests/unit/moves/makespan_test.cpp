@@ -145,7 +145,7 @@ void require_near_the_bound(const std::vector<Placement>& plans) {
     const TransferCost cost = v3.cost(plan, 2);
     for (const LayerId layer : all_ids<LayerId>(plan.layers.size())) {
       const Seconds bound = LayerBound(plans[step - 1], plans[step], layer, v3.topology)
-                                .seconds(plan.expert_bytes, v3.cluster);
+                                .seconds(plan.sizes.largest(), v3.cluster);
       all += cost.layers[layer.index()].stage;
       bounds += bound;
     }

@@ -33,7 +33,7 @@ TEST_CASE("a placement onto itself moves nothing") {
   const TransferPlan plan = schedule(p, p, 1);
   REQUIRE(plan.layers.size() == 1);
   REQUIRE(plan.layers[0].waves.empty());
-  REQUIRE(plan.staging_bytes(RankId(0)) == 0_B);
+  REQUIRE(staging_bytes(plan)[RankId(0)] == 0_B);
 }
 
 TEST_CASE("an expert that its rank holds already is a local copy") {

@@ -73,7 +73,7 @@ TEST_CASE("a synchronous move stalls one step by the cost model's time and then 
   const LaneResult result = serve(lane, load_of(1, {300, 200, 10, 20}), 40);
 
   const TransferPlan plan =
-      make_transfer_plan(old, next, deployment.topology(), deployment.expert_bytes);
+      make_transfer_plan(old, next, deployment.topology(), deployment.expert_sizes);
   const double stall = 0.25 + price(plan, deployment.topology(), deployment.cluster).total.count();
   const double before = step_seconds(500, 30, 1);
   const double after = step_seconds(310, 220, 1);
@@ -102,7 +102,7 @@ TEST_CASE("an asynchronous move overlaps its fill and exposes votes and commits 
   const LaneResult result = serve(lane, load_of(1, {300, 200, 10, 20}), 40);
 
   const TransferPlan plan =
-      make_transfer_plan(old, next, deployment.topology(), deployment.expert_bytes);
+      make_transfer_plan(old, next, deployment.topology(), deployment.expert_sizes);
   const TransferCost cost = price(plan, deployment.topology(), deployment.cluster,
                                   {.buffers = 2, .synchronous = false, .background_share = 0.5});
   const double fill = (cost.connection + cost.stage).count();

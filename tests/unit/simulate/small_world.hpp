@@ -57,7 +57,7 @@ inline Deployment small_deployment(std::size_t ranks, std::size_t nodes,
   const Cluster cluster = small_cluster();
   return {.model = ServingModel(parameters, cluster, Topology(ranks, nodes), 2),
           .cluster = cluster,
-          .expert_bytes = expert_bytes,
+          .expert_sizes = expert_bytes,
           .expert_groups = 1};
 }
 
