@@ -82,27 +82,45 @@ Json validation_json(const Validation& validation) {
           {"plans", validation.relative_errors.size()}};
 }
 
-Table terms_table(const Calibration& fit, const CopyCalibration& copies,
+Table terms_table(const std::vector<LinkFitReport>& links, const CopyCalibration& copies,
                   const CopyCalibration& together) {
   Table table{"", {"term", "value", "95 % from", "to", "exchanges", ""}, {}};
-  for (const FittedTerm& term : fit.terms) add_term(table, "", term);
+  for (const LinkFitReport& link : links) {
+    const std::string prefix = links.size() == 1 ? "" : std::string(name_of(link.link)) + " ";
+    for (const FittedTerm& term : link.fit.terms) add_term(table, prefix, term);
+  }
   for (const FittedTerm& term : copies.terms) add_term(table, "local copy ", term);
   for (const FittedTerm& term : together.terms) add_term(table, "copy on all ranks ", term);
   return table;
 }
 
-Table residuals_table(const std::vector<ExchangeSample>& samples, const Calibration& fit) {
-  std::map<std::string, std::vector<double>> errors;
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    errors[samples[i].pattern].push_back(std::abs(fit.relative_errors[i]));
-  }
-  Table table{"residuals", {"pattern", "exchanges", "median error", "worst"}, {}};
-  for (auto& [pattern, sizes] : errors) {
-    std::sort(sizes.begin(), sizes.end());
-    table.rows.push_back({Cell::text(pattern), Cell::count(sizes.size()),
-                          Cell::percent(at_share(sizes, 50)), Cell::percent(sizes.back())});
+Table residuals_table(const std::vector<LinkFitReport>& links) {
+  Table table{"residuals", {"link", "pattern", "exchanges", "median error", "worst"}, {}};
+  for (const LinkFitReport& link : links) {
+    std::map<std::string, std::vector<double>> errors;
+    for (std::size_t i = 0; i < link.samples.size(); ++i) {
+      errors[link.samples[i].pattern].push_back(std::abs(link.fit.relative_errors[i]));
+    }
+    for (auto& [pattern, sizes] : errors) {
+      std::sort(sizes.begin(), sizes.end());
+      table.rows.push_back({Cell::text(std::string(name_of(link.link))), Cell::text(pattern),
+                            Cell::count(sizes.size()), Cell::percent(at_share(sizes, 50)),
+                            Cell::percent(sizes.back())});
+    }
   }
   return table;
+}
+
+Json links_json(const std::vector<LinkFitReport>& links) {
+  Json json = Json::object();
+  for (const LinkFitReport& link : links) {
+    json[std::string(name_of(link.link))] = {{"terms", terms_json(link.fit.terms)},
+                                             {"exchanges", link.samples.size()},
+                                             {"median_relative_error", link.fit.median_error},
+                                             {"p95_relative_error", link.fit.p95_error},
+                                             {"misfits", link.fit.misfits}};
+  }
+  return json;
 }
 
 }  // namespace moeshift::cli

@@ -29,11 +29,19 @@ struct Validation {
 /// {"pattern", "messages": [[source, destination, bytes], ...], "seconds": [...]} per exchange.
 [[nodiscard]] nlohmann::ordered_json exchanges_json(const std::vector<ExchangeSample>& samples);
 
+/// The exchanges of one class of link, and what was fitted to them.
+struct LinkFitReport {
+  LinkClass link = LinkClass::kIntraNode;
+  std::vector<ExchangeSample> samples;
+  Calibration fit;
+};
+
 /// Every term with its interval and the number of exchanges it comes from.
-[[nodiscard]] Table terms_table(const Calibration& fit, const CopyCalibration& copies,
-                                const CopyCalibration& together);
-/// Errors of the fit by pattern.
-[[nodiscard]] Table residuals_table(const std::vector<ExchangeSample>& samples,
-                                    const Calibration& fit);
+[[nodiscard]] Table terms_table(const std::vector<LinkFitReport>& links,
+                                const CopyCalibration& copies, const CopyCalibration& together);
+/// Errors of the fit by class of link and pattern.
+[[nodiscard]] Table residuals_table(const std::vector<LinkFitReport>& links);
+/// {"terms", "median_relative_error", "p95_relative_error", "misfits"} per class of link.
+[[nodiscard]] nlohmann::ordered_json links_json(const std::vector<LinkFitReport>& links);
 
 }  // namespace moeshift::cli

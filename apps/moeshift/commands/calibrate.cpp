@@ -36,7 +36,9 @@ constexpr double kTogether = 0.8;  // copies on all ranks at once this much slow
 
 /// Random rearrangements, some small and some of everything, of experts of any size. Only what goes
 /// from rank to rank counts: copies are measured on their own.
-std::vector<TransferPlan> random_plans(std::size_t ranks, Bytes largest, std::uint64_t seed) {
+std::vector<TransferPlan> random_plans(const Topology& topology, Bytes largest,
+                                       std::uint64_t seed) {
+  const std::size_t ranks = topology.ranks();
   Rng rng(seed);
   std::vector<TransferPlan> plans;
   while (plans.size() < kHeldOut) {
@@ -54,7 +56,7 @@ std::vector<TransferPlan> random_plans(std::size_t ranks, Bytes largest, std::ui
     const Bytes expert(static_cast<std::int64_t>(kSmallest * std::exp(span * rng.uniform())));
     TransferPlan plan =
         make_transfer_plan(Placement(slots, ranks, std::move(before)),
-                           Placement(slots, ranks, std::move(after)), Topology(ranks, 1), expert);
+                           Placement(slots, ranks, std::move(after)), topology, expert);
     if (totals_of(plan).transfers == 0) continue;
     Wave& wave = plan.layers[0].waves[0];
     wave.stage_copies.clear();
@@ -81,6 +83,8 @@ class Calibrate final : public Command {
   void declare(Options& options) override {
     options.option("--backend", backend_, "transport; see `moeshift backends`");
     options.option("--ranks", ranks_, "ranks that take part, at least 2");
+    options.option("--nodes", nodes_,
+                   "nodes that the ranks sit in, also virtual ones; default: as the launcher says");
     options.option("--largest", largest_, "largest message; default 16MiB");
     options.option("--repetitions", repetitions_, "times that each exchange is run");
     options.option("--cluster", base_, "machine whose other figures are kept; default: host");
@@ -96,13 +100,11 @@ class Calibrate final : public Command {
     if (repetitions_ < 3) throw InputError("--repetitions", "expected at least 3");
     const Bytes largest = largest_.value_or(Bytes(std::int64_t{16} << 20));
     if (largest < Bytes(1 << 16)) throw InputError("--largest", "expected at least 64KiB");
-    samples_ = designed_exchanges(ranks_, largest);
-    plans_ = random_plans(ranks_, largest, session.seed());
-    for (const TransferPlan& plan : plans_) held_out_.push_back(exchange_of(plan));
     for (Bytes bytes(1 << 12); bytes <= largest; bytes = bytes * 4) copies_.push_back({bytes, {}});
     const Backend& backend = usable_backend();
     const auto place =
         backend.spans_processes || processes_ ? process_place(process_environment()) : std::nullopt;
+    design(place ? place->local_world : ranks_, largest, session.seed());
     const WorldOptions world{.ranks = ranks_, .place = place, .settings = settings()};
     if (backend.launch(world) == Launch::kSpawn) {
       return run_rank_processes(session, backend, world);
@@ -113,6 +115,22 @@ class Calibrate final : public Command {
   }
 
  private:
+  /// What to measure: the links of one node, and those between nodes where there are several.
+  /// @param together ranks that sit on this machine.
+  void design(std::size_t together, Bytes largest, std::uint64_t seed) {
+    const std::size_t local = std::max<std::size_t>(together, 1);
+    topology_ = Topology(ranks_, nodes_.value_or((ranks_ + local - 1) / local));
+    const std::size_t inside = topology_.ranks_of(NodeId(0)).size();
+    if (inside > 1) {
+      links_.push_back({LinkClass::kIntraNode, designed_exchanges(inside, largest), {}});
+    }
+    if (topology_.nodes() > 1) {
+      links_.push_back({LinkClass::kInterNode, designed_crossings(topology_, largest), {}});
+    }
+    plans_ = random_plans(topology_, largest, seed);
+    for (const TransferPlan& plan : plans_) held_out_.push_back(exchange_of(plan));
+  }
+
   [[nodiscard]] const Backend& usable_backend() const {
     const Backend& backend = find_backend(backend_);
     const std::string reason = backend.unavailable_reason();
@@ -133,8 +151,10 @@ class Calibrate final : public Command {
     ProbeJob job;
     job.repetitions = repetitions_;
     job.interrupted = [&session] { return session.progress().interrupted(); };
-    for (const auto* set : {&samples_, &held_out_}) {
-      if (set == &held_out_ && !validate_) continue;
+    std::vector<const std::vector<ExchangeSample>*> sets;
+    for (const LinkFitReport& link : links_) sets.push_back(&link.samples);
+    if (validate_) sets.push_back(&held_out_);
+    for (const auto* set : sets) {
       for (const ExchangeSample& sample : *set) {
         auto& exchange = job.exchanges.emplace_back();
         for (const ProbeMessage& m : sample.messages) {
@@ -147,37 +167,68 @@ class Calibrate final : public Command {
   }
 
   ExitCode conclude(Session& session) {
-    for (std::size_t i = 0; i < samples_.size(); ++i) samples_[i].times = times_.exchanges.at(i);
+    fit_links();
     for (std::size_t i = 0; i < copies_.size(); ++i) copies_[i].times = times_.copies.at(i);
-    const Calibration fit = fit_link(samples_, ranks_);
     const CopyCalibration copies = fit_copy(copies_);
     const CopyCalibration together = fit_copies_together();
-    const Cluster cluster = calibrated(session, fit, copies, together);
+    const Cluster cluster = calibrated(session, copies, together);
+    const Calibration& fit = links_.front().fit;
+    std::vector<std::string> misfits;
+    std::vector<ExchangeSample> exchanges;
+    for (const LinkFitReport& link : links_) {
+      exchanges.insert(exchanges.end(), link.samples.begin(), link.samples.end());
+      for (const std::string& misfit : link.fit.misfits) {
+        misfits.push_back(fmt::format("{}: {}", name_of(link.link), misfit));
+      }
+    }
     Report report("calibrate");
     report.result() = {{"backend", backend_},
                        {"ranks", ranks_},
+                       {"nodes", topology_.nodes()},
+                       {"links", links_json(links_)},
                        {"terms", terms_json(fit.terms)},
                        {"local_copy", terms_json(copies.terms)},
                        {"copy_on_all_ranks", terms_json(together.terms)},
                        {"median_relative_error", fit.median_error},
                        {"p95_relative_error", fit.p95_error},
-                       {"misfits", fit.misfits}};
-    report.note(fmt::format(
-        "{}, {} ranks: {} exchanges, median error {:.1f} %, 95th percentile {:.1f} %", backend_,
-        ranks_, samples_.size(), fit.median_error * 100, fit.p95_error * 100));
-    report.table(terms_table(fit, copies, together));
-    report.table(residuals_table(samples_, fit));
+                       {"misfits", misfits}};
+    for (const LinkFitReport& link : links_) report.note(summary_of(link));
+    report.table(terms_table(links_, copies, together));
+    report.table(residuals_table(links_));
     if (validate_) add_validation(report, cluster);
-    for (const std::string& misfit : fit.misfits) report.note("misfit: " + misfit);
-    if (fit.misfits.empty()) report.result()["cluster"] = cluster_json(cluster);
-    report.result()["exchanges"] = exchanges_json(samples_);
+    for (const std::string& misfit : misfits) report.note("misfit: " + misfit);
+    if (misfits.empty()) report.result()["cluster"] = cluster_json(cluster);
+    report.result()["exchanges"] = exchanges_json(exchanges);
     session.emit(report);
-    if (!fit.misfits.empty()) return ExitCode::kNegative;
+    if (!misfits.empty()) return ExitCode::kNegative;
     if (cluster_file_) {
       session.write_file(*cluster_file_,
                          [&](std::ostream& out) { out << cluster_json(cluster).dump(2) << '\n'; });
     }
     return ExitCode::kGood;
+  }
+
+  [[nodiscard]] std::size_t designed() const {
+    std::size_t count = 0;
+    for (const LinkFitReport& link : links_) count += link.samples.size();
+    return count;
+  }
+
+  void fit_links() {
+    std::size_t next = 0;
+    for (LinkFitReport& link : links_) {
+      for (ExchangeSample& sample : link.samples) sample.times = times_.exchanges.at(next++);
+      link.fit = link.link == LinkClass::kIntraNode
+                     ? fit_link(link.samples, topology_.ranks_of(NodeId(0)).size())
+                     : fit_crossings(link.samples, topology_);
+    }
+  }
+
+  [[nodiscard]] std::string summary_of(const LinkFitReport& link) const {
+    return fmt::format(
+        "{}, {} ranks, {} nodes, {}: {} exchanges, median error {:.1f} %, 95th percentile {:.1f} %",
+        backend_, ranks_, topology_.nodes(), name_of(link.link), link.samples.size(),
+        link.fit.median_error * 100, link.fit.p95_error * 100);
   }
 
   /// Of the sizes that take longer than agreeing on the start.
@@ -195,9 +246,9 @@ class Calibrate final : public Command {
     std::vector<Seconds> predicted;
     std::vector<Seconds> measured;
     for (std::size_t i = 0; i < plans_.size(); ++i) {
-      held_out_[i].times = times_.exchanges.at(samples_.size() + i);
+      held_out_[i].times = times_.exchanges.at(designed() + i);
       measured.push_back(undisturbed(held_out_[i].times));
-      predicted.push_back(price(plans_[i], Topology(ranks_, 1), cluster).stage);
+      predicted.push_back(price(plans_[i], topology_, cluster).stage);
     }
     const Validation validation = judge(predicted, measured);
     report.result()["validation"] = validation_json(validation);
@@ -207,27 +258,43 @@ class Calibrate final : public Command {
                     plans_.size(), validation.median_error * 100, validation.p95_error * 100));
   }
 
-  [[nodiscard]] Cluster calibrated(Session& session, const Calibration& fit,
-                                   const CopyCalibration& copies,
+  /// What one class of link alone cannot tell apart, two can: both begin with the launch, and what
+  /// a message between nodes takes beyond it is its latency.
+  void set_links(Cluster& cluster) const {
+    const LinkFitReport& near = links_.front();
+    cluster.fixed.launch = near.fit.launch;
+    cluster.node_fabric.reset();
+    cluster.node_fabric_per_message = Seconds();
+    for (const LinkFitReport& link : links_) {
+      const bool inside = link.link == LinkClass::kIntraNode;
+      LinkParameters& target = inside ? cluster.intra_node : cluster.inter_node;
+      target = link.fit.link;
+      target.latency = std::max(link.fit.launch - near.fit.launch, Seconds());
+      if (link.fit.wires) target.node_egress = target.node_ingress = link.fit.wires;
+      target.source = summary_of(link);
+      // One fabric carries what stays in the node and what leaves it: the slower figure is safe.
+      if (!link.fit.fabric) continue;
+      if (cluster.node_fabric && *cluster.node_fabric < *link.fit.fabric) continue;
+      cluster.node_fabric = link.fit.fabric;
+      cluster.node_fabric_per_message = link.fit.fabric_per_message;
+    }
+  }
+
+  [[nodiscard]] Cluster calibrated(Session& session, const CopyCalibration& copies,
                                    const CopyCalibration& together) const {
     Cluster cluster = session.load_cluster(base_);
-    const std::string source = fmt::format(
-        "moeshift calibrate --backend {} --ranks {}: {} exchanges, median error {:.1f} %", backend_,
-        ranks_, samples_.size(), fit.median_error * 100);
+    const std::size_t inside = topology_.ranks_of(NodeId(0)).size();
+    set_links(cluster);
     cluster.name = "calibrated_" + backend_;
-    cluster.source = source;
-    cluster.ranks_per_node = std::max(cluster.ranks_per_node, ranks_);
+    cluster.source = "moeshift calibrate: " + summary_of(links_.front());
+    cluster.ranks_per_node =
+        topology_.nodes() > 1 ? inside : std::max(cluster.ranks_per_node, ranks_);
     cluster.local_copy = copies.rate;
     cluster.local_copy_latency = copies.latency;
-    cluster.intra_node = fit.link;
-    cluster.intra_node.source = source;
-    cluster.node_fabric = fit.fabric;
-    cluster.node_fabric_per_message = fit.fabric_per_message;
     cluster.node_copy.reset();
     if (together.rate < copies.rate * kTogether) {
-      cluster.node_copy = together.rate * static_cast<double>(ranks_);
+      cluster.node_copy = together.rate * static_cast<double>(inside);
     }
-    cluster.fixed.launch = fit.launch;
     cluster.fixed.connection = times_.connect / static_cast<double>(ranks_ - 1);
     cluster.fixed.vote = median(times_.agreements);
     return cluster;
@@ -243,7 +310,9 @@ class Calibrate final : public Command {
   bool processes_ = false;
   bool mps_ = false;
   std::optional<std::size_t> max_ctas_;
-  std::vector<ExchangeSample> samples_;
+  std::optional<std::size_t> nodes_;
+  Topology topology_{1, 1};
+  std::vector<LinkFitReport> links_;      ///< from near to far
   std::vector<TransferPlan> plans_;       ///< held out
   std::vector<ExchangeSample> held_out_;  ///< their exchanges
   std::vector<CopySample> copies_;

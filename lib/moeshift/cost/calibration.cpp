@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <utility>
 
@@ -15,16 +16,16 @@
 namespace moeshift {
 namespace {
 
-constexpr std::array<const char*, 4> kResources = {"pair", "egress", "ingress", "fabric"};
-constexpr std::size_t kFabric = 3;
+constexpr std::size_t kResources = 4;  // pair, egress, ingress, and what ranks of a node share
+constexpr std::size_t kShared = 3;
 constexpr std::size_t kLaunch = 0;
 constexpr std::size_t kPerMessage = 1;
 constexpr std::size_t kFirstRate = 2;
-constexpr std::size_t kFabricMessage = kFirstRate + kResources.size();
-constexpr std::size_t kTerms = kFabricMessage + 1;
+constexpr std::size_t kSharedMessage = kFirstRate + kResources;
+constexpr std::size_t kTerms = kSharedMessage + 1;
 constexpr int kPasses = 20;
 constexpr double kMargin = 0.03;
-constexpr double kSimpler = 0.9;    // a fabric must lower the error to this share
+constexpr double kSimpler = 0.9;    // what is shared must lower the error to this share
 constexpr double kUnlikely = 0.01;  // of the seconds per byte of what shall not limit at first
 
 constexpr double kNoisySpread = 0.3;  // median / undisturbed - 1
@@ -37,9 +38,10 @@ struct Load {
   double bytes = 0;
 };
 
-/// The loads of one exchange, per resource.
-std::array<std::vector<Load>, kResources.size()> loads_of(const std::vector<ProbeMessage>& messages,
-                                                          std::size_t ranks) {
+using Loads = std::array<std::vector<Load>, kResources>;
+
+/// The loads of one exchange, per resource; what is shared is the fabric of the node.
+Loads loads_of(const std::vector<ProbeMessage>& messages, std::size_t ranks) {
   std::map<std::pair<RankId, RankId>, Load> pairs;
   std::vector<Load> egress(ranks);
   std::vector<Load> ingress(ranks);
@@ -56,12 +58,28 @@ std::array<std::vector<Load>, kResources.size()> loads_of(const std::vector<Prob
   return {std::move(each_pair), std::move(egress), std::move(ingress), {fabric}};
 }
 
-/// launch, per message of a port, seconds per byte of each resource, per message of the fabric.
-using Terms = std::array<double, kTerms>;
+/// What ranks of a node share: nothing, the node's wires (out and in apart), or its fabric.
+enum class Shared : std::uint8_t { kNothing, kWires, kFabric };
 
-std::size_t message_term(std::size_t resource) {
-  return resource == kFabric ? kFabricMessage : kPerMessage;
+/// The same between nodes.
+Loads crossing_loads(const std::vector<ProbeMessage>& messages, const Topology& topology,
+                     Shared shared) {
+  Loads loads = loads_of(messages, topology.ranks());
+  loads[kShared].assign(2 * topology.nodes(), {});
+  for (const ProbeMessage& m : messages) {
+    const std::size_t out = 2 * topology.node_of(m.source).index();
+    const std::size_t in =
+        2 * topology.node_of(m.destination).index() + (shared == Shared::kWires ? 1 : 0);
+    for (const std::size_t wire : {out, in}) {
+      loads[kShared][wire].messages += 1;
+      loads[kShared][wire].bytes += static_cast<double>(m.bytes.count());
+    }
+  }
+  return loads;
 }
+
+/// launch, per message of a port, seconds per byte of each resource, per message of what is shared.
+using Terms = std::array<double, kTerms>;
 
 struct Limit {
   std::size_t resource = 0;
@@ -71,15 +89,14 @@ struct Limit {
 
 /// The resource that takes longest; a later one must take longer by `margin` (a share) to count, so
 /// that the nearer of two equal explanations is chosen.
-Limit limit_of(const std::array<std::vector<Load>, kResources.size()>& loads, const Terms& terms,
-               double margin = 0) {
+Limit limit_of(const Loads& loads, const Terms& terms, double margin = 0) {
   Limit limit;
   for (std::size_t r = 0; r < loads.size(); ++r) {
     if (terms[kFirstRate + r] == 0) continue;  // this resource does not exist
     Limit slowest{r, {}, -1};
     for (const Load& load : loads[r]) {
-      const double seconds =
-          load.messages * terms[message_term(r)] + load.bytes * terms[kFirstRate + r];
+      const double seconds = load.messages * terms[r == kShared ? kSharedMessage : kPerMessage] +
+                             load.bytes * terms[kFirstRate + r];
       if (seconds > slowest.seconds) slowest = {r, load, seconds};
     }
     if (r == 0 || slowest.seconds > limit.seconds * (1 + margin)) limit = slowest;
@@ -89,7 +106,8 @@ Limit limit_of(const std::array<std::vector<Load>, kResources.size()>& loads, co
 
 class LinkFit {
  public:
-  LinkFit(const std::vector<ExchangeSample>& samples, std::size_t ranks) : samples_(samples) {
+  LinkFit(const std::vector<ExchangeSample>& samples, const Topology* nodes, std::size_t ranks)
+      : samples_(samples), nodes_(nodes) {
     for (const ExchangeSample& sample : samples) {
       if (sample.times.empty() || sample.messages.empty()) {
         throw InputError("", "expected messages and times in every sample of a calibration");
@@ -99,33 +117,43 @@ class LinkFit {
     }
   }
 
-  /// From several starts, since an assignment can get stuck; with a shared fabric only when that
+  /// From several starts, since an assignment can get stuck; with a shared resource only when that
   /// explains more than the ports alone.
   Calibration solve() {
-    Calibration best[2];
-    for (const bool fabric : {false, true}) {
-      fabric_allowed_ = fabric;
-      double least = 0;
-      for (std::size_t first = 0; first <= kResources.size(); ++first) {
-        if (first == kFabric && !fabric) continue;
-        Calibration fit = fit_from(first);
-        const double error = mean_error(fit);
-        if (best[fabric].terms.empty() || error < least) {
-          best[fabric] = std::move(fit);
-          least = error;
-        }
-      }
+    Calibration best = best_with(Shared::kNothing);
+    for (const Shared shared : {Shared::kWires, Shared::kFabric}) {
+      if (shared == Shared::kWires && nodes_ == nullptr) continue;
+      Calibration fit = best_with(shared);
+      if (mean_error(fit) < kSimpler * mean_error(best)) best = std::move(fit);
     }
-    return mean_error(best[1]) < kSimpler * mean_error(best[0]) ? best[1] : best[0];
+    return best;
   }
 
  private:
+  Calibration best_with(Shared shared) {
+    shared_ = shared;
+    for (std::size_t i = 0; nodes_ && i < samples_.size(); ++i) {
+      loads_[i] = crossing_loads(samples_[i].messages, *nodes_, shared);
+    }
+    Calibration best;
+    double least = 0;
+    for (std::size_t first = 0; first <= kResources; ++first) {
+      if (first == kShared && shared == Shared::kNothing) continue;
+      Calibration fit = fit_from(first);
+      const double error = mean_error(fit);
+      if (!best.terms.empty() && error >= least) continue;
+      best = std::move(fit);
+      least = error;
+    }
+    return best;
+  }
+
   /// @param favoured the resource that is taken to limit everything at first; one too many = each
   ///        as fast as it was ever seen.
   Calibration fit_from(std::size_t favoured) {
     start();
-    if (favoured < kResources.size()) {
-      for (std::size_t r = 0; r < kResources.size(); ++r) {
+    if (favoured < kResources) {
+      for (std::size_t r = 0; r < kResources; ++r) {
         if (r != favoured) terms_[kFirstRate + r] *= kUnlikely;
       }
     }
@@ -148,10 +176,10 @@ class LinkFit {
   void start() {
     terms_.fill(0);
     terms_[kLaunch] = *std::min_element(measured_.begin(), measured_.end());
-    for (std::size_t r = 0; r < kResources.size(); ++r) {
+    for (std::size_t r = 0; r < kResources; ++r) {
       terms_[kFirstRate + r] = fastest(r, 0);
     }
-    if (!fabric_allowed_) terms_[kFirstRate + kFabric] = 0;
+    if (shared_ == Shared::kNothing) terms_[kFirstRate + kShared] = 0;
   }
 
   /// The fewest seconds per byte that any exchange showed for the resource.
@@ -181,18 +209,25 @@ class LinkFit {
     }
     fitted_ = fit_non_negative(equations, kTerms);
     for (std::size_t t = 0; t < kTerms; ++t) terms_[t] = fitted_[t].value;
-    for (std::size_t r = 0; r < kResources.size(); ++r) {
+    if (shared_ == Shared::kWires) terms_[kSharedMessage] = terms_[kPerMessage];
+    for (std::size_t r = 0; r < kResources; ++r) {
       if (fitted_[kFirstRate + r].value > 0) continue;
       terms_[kFirstRate + r] = fastest(r, terms_[kLaunch]);
     }
-    if (!fabric_allowed_) terms_[kFirstRate + kFabric] = 0;
+    if (shared_ == Shared::kNothing) terms_[kFirstRate + kShared] = 0;
     return limits;
+  }
+
+  [[nodiscard]] const char* name_of_resource(std::size_t resource) const {
+    constexpr std::array kPorts = {"pair", "egress", "ingress"};
+    if (resource < kPorts.size()) return kPorts[resource];
+    return shared_ == Shared::kWires ? "wires" : "fabric";
   }
 
   [[nodiscard]] FittedTerm rate_term(std::size_t resource) const {
     const Coefficient& c = fitted_[kFirstRate + resource];
     FittedTerm term;
-    term.name = kResources[resource];
+    term.name = name_of_resource(resource);
     term.rows = c.rows;
     term.reached = c.value > 0;
     const double per_byte = term.reached ? c.value : fastest(resource, terms_[kLaunch]);
@@ -212,17 +247,18 @@ class LinkFit {
     Calibration fit;
     fit.launch = Seconds(terms_[kLaunch]);
     fit.terms = {time_term("launch", kLaunch), time_term("per_message", kPerMessage)};
-    for (std::size_t r = 0; r < kResources.size(); ++r) fit.terms.push_back(rate_term(r));
-    if (fitted_[kFirstRate + kFabric].value > 0) {
-      fit.terms.push_back(time_term("fabric_per_message", kFabricMessage));
-      fit.fabric_per_message = Seconds(terms_[kFabricMessage]);
+    for (std::size_t r = 0; r < kResources; ++r) fit.terms.push_back(rate_term(r));
+    if (shared_ == Shared::kFabric && fitted_[kFirstRate + kShared].value > 0) {
+      fit.terms.push_back(time_term("fabric_per_message", kSharedMessage));
+      fit.fabric_per_message = Seconds(terms_[kSharedMessage]);
     }
     const auto rate = [&](std::size_t r) { return BytesPerSecond(1 / terms_[kFirstRate + r]); };
     fit.link.per_message = Seconds(terms_[kPerMessage]);
     fit.link.pair = rate(0);
     fit.link.egress = rate(1);
     fit.link.ingress = rate(2);
-    if (fit.terms[kFirstRate + kFabric].reached) fit.fabric = rate(kFabric);
+    if (fit.terms[kFirstRate + kShared].reached)
+      (shared_ == Shared::kWires ? fit.wires : fit.fabric) = rate(kShared);
     for (std::size_t i = 0; i < samples_.size(); ++i) {
       const double predicted = terms_[kLaunch] + limit_of(loads_[i], terms_).seconds;
       fit.relative_errors.push_back(predicted / measured_[i] - 1);
@@ -258,64 +294,19 @@ class LinkFit {
     return ratio(median(sample.times), undisturbed(sample.times)) - 1;
   }
 
+  /// Messages of a wire cost what those of a port do, as in GroupPricer.
+  [[nodiscard]] std::size_t message_term(std::size_t resource) const {
+    return resource == kShared && shared_ != Shared::kWires ? kSharedMessage : kPerMessage;
+  }
+
   const std::vector<ExchangeSample>& samples_;
-  std::vector<std::array<std::vector<Load>, kResources.size()>> loads_;
+  const Topology* nodes_;  ///< of exchanges between nodes; null inside one
+  std::vector<Loads> loads_;
   std::vector<double> measured_;
   Terms terms_{};
-  bool fabric_allowed_ = true;
+  Shared shared_ = Shared::kNothing;
   std::vector<Coefficient> fitted_;
 };
-
-using Pairs = std::vector<std::pair<std::size_t, std::size_t>>;
-
-/// The largest size of a pattern: no rank sends or receives more than a few of the largest
-/// messages.
-bool fits(const Pairs& pairs, std::size_t ranks, Bytes bytes, Bytes largest) {
-  constexpr std::int64_t kMost = 4;
-  std::vector<std::int64_t> out(ranks, 0);
-  std::vector<std::int64_t> in(ranks, 0);
-  std::int64_t busiest = 0;
-  for (const auto& [source, destination] : pairs) {
-    busiest = std::max({busiest, ++out[source], ++in[destination]});
-  }
-  return bytes * busiest <= largest * kMost;
-}
-
-/// Every rank sends to the next `degree` ones.
-Pairs shifts(std::size_t ranks, std::size_t degree) {
-  Pairs pairs;
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    for (std::size_t shift = 1; shift <= degree; ++shift) {
-      pairs.emplace_back(rank, (rank + shift) % ranks);
-    }
-  }
-  return pairs;
-}
-
-/// Name and pairs of every pattern for so many ranks.
-std::vector<std::pair<std::string, Pairs>> patterns(std::size_t ranks) {
-  std::vector<std::pair<std::string, Pairs>> all = {{"pair", {{0, 1}}}};
-  for (std::size_t degree = 2; degree < ranks; degree *= 2) {
-    Pairs out;
-    Pairs in;
-    for (std::size_t peer = 1; peer <= degree; ++peer) {
-      out.emplace_back(0, peer);
-      in.emplace_back(peer, 0);
-    }
-    all.emplace_back(fmt::format("fan-out {}", degree), out);
-    all.emplace_back(fmt::format("fan-in {}", degree), in);
-  }
-  for (std::size_t count = 2; 2 * count <= ranks; count *= 2) {
-    Pairs disjoint;
-    for (std::size_t i = 0; i < count; ++i) disjoint.emplace_back(2 * i, 2 * i + 1);
-    all.emplace_back(fmt::format("disjoint {}", count), disjoint);
-  }
-  for (std::size_t degree = 1; degree < ranks; degree *= 2) {
-    all.emplace_back(fmt::format("ring {}", degree), shifts(ranks, degree));
-  }
-  if (ranks > 2) all.emplace_back("all to all", shifts(ranks, ranks - 1));
-  return all;
-}
 
 }  // namespace
 
@@ -331,25 +322,14 @@ Seconds undisturbed(std::vector<Seconds> times) {
   return *quarter;
 }
 
-std::vector<ExchangeSample> designed_exchanges(std::size_t ranks, Bytes largest) {
-  std::vector<ExchangeSample> samples;
-  for (const auto& [name, pairs] : patterns(ranks)) {
-    for (Bytes bytes(4096); bytes <= largest; bytes = bytes * 4) {
-      if (!fits(pairs, ranks, bytes, largest)) continue;
-      ExchangeSample sample;
-      sample.pattern = name;
-      for (const auto& [source, destination] : pairs) {
-        sample.messages.push_back({RankId(source), RankId(destination), bytes});
-      }
-      samples.push_back(std::move(sample));
-    }
-  }
-  return samples;
-}
-
 Calibration fit_link(const std::vector<ExchangeSample>& samples, std::size_t ranks) {
   if (samples.empty()) throw InputError("", "expected samples to calibrate with");
-  return LinkFit(samples, ranks).solve();
+  return LinkFit(samples, nullptr, ranks).solve();
+}
+
+Calibration fit_crossings(const std::vector<ExchangeSample>& samples, const Topology& topology) {
+  if (samples.empty()) throw InputError("", "expected samples to calibrate with");
+  return LinkFit(samples, &topology, topology.ranks()).solve();
 }
 
 CopyCalibration fit_copy(const std::vector<CopySample>& samples) {

@@ -29,7 +29,8 @@ struct ExchangeSample {
 
 /// One term of the model after the fit.
 struct FittedTerm {
-  /// "launch", "per_message", "pair", "egress", "ingress", "fabric", "fabric_per_message"
+  /// "launch", "per_message", "pair", "egress", "ingress"; "fabric" and
+  /// "fabric_per_message", or between nodes "wires"
   std::string name;
   double value = 0;  ///< seconds, or bytes per second
   double low = 0;    ///< of the 95 % confidence interval
@@ -44,6 +45,8 @@ struct Calibration {
   LinkParameters link;
   std::optional<BytesPerSecond> fabric;  ///< shared by all ranks, where it limits anything
   Seconds fabric_per_message;            ///< what each message of any rank costs the fabric
+  /// Between nodes: what all ranks of a node send, or receive, together, where it limits anything.
+  std::optional<BytesPerSecond> wires;
   std::vector<FittedTerm> terms;
   std::vector<double> relative_errors;  ///< predicted / undisturbed() - 1, as the samples
   double median_error = 0;              ///< of their absolute values
@@ -56,6 +59,12 @@ struct Calibration {
 /// concurrency (a pair, disjoint pairs, rings of growing degree, all to all), without times.
 [[nodiscard]] std::vector<ExchangeSample> designed_exchanges(std::size_t ranks, Bytes largest);
 
+/// The same for messages between nodes: a pair, fan-out, fan-in, ranks of one node to those of
+/// another, both ways, rings of nodes, all to all.
+/// @param topology of at least two nodes.
+[[nodiscard]] std::vector<ExchangeSample> designed_crossings(const Topology& topology,
+                                                             Bytes largest);
+
 /// Fits launch, per-message cost and the rates of pair, egress, ingress and fabric.
 ///
 /// T = launch + max over resources (messages * per_message + bytes / rate), as GroupPricer. Which
@@ -64,6 +73,11 @@ struct Calibration {
 /// @param samples of at least two ranks.
 /// @throws InputError for samples without times or messages.
 [[nodiscard]] Calibration fit_link(const std::vector<ExchangeSample>& samples, std::size_t ranks);
+
+/// The same for exchanges between nodes: what ranks of a node share are its wires, each direction
+/// on its own, or its fabric, whichever explains more.
+[[nodiscard]] Calibration fit_crossings(const std::vector<ExchangeSample>& samples,
+                                        const Topology& topology);
 
 /// Copies on one rank: T = latency + bytes / rate. `terms` are "latency" and "rate".
 struct CopySample {

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/rng.hpp"
 #include "moeshift/cost/least_squares.hpp"
+#include "moeshift/cost/transfer_cost.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -62,6 +65,45 @@ TEST_CASE("a fit finds the parameters of a machine that follows the model") {
   REQUIRE(fit.link.egress.count() == Approx(truth.link.egress.count()).epsilon(0.05));
   REQUIRE(fit.fabric->count() == Approx(truth.fabric->count()).epsilon(0.05));
   REQUIRE(fit.launch.count() == Approx(truth.launch.count()).epsilon(0.1));
+}
+
+TEST_CASE("what ranks of a node share on the way to other nodes is found") {
+  const Topology topology(8, 2);
+  Cluster truth;
+  truth.fixed.launch = 30.0_us;
+  truth.inter_node.per_message = 3.0_us;
+  truth.inter_node.pair = truth.inter_node.egress = truth.inter_node.ingress = 4.0_GBps;
+  truth.inter_node.node_egress = truth.inter_node.node_ingress = 10.0_GBps;
+  std::vector<ExchangeSample> samples = designed_crossings(topology, 16_MiB);
+  for (ExchangeSample& sample : samples) {
+    std::map<std::pair<RankId, RankId>, Bytes> seen;
+    TransferPlan plan;
+    plan.ranks = topology.ranks();
+    plan.sizes = sample.messages.front().bytes;
+    Wave wave;
+    for (const ProbeMessage& m : sample.messages) {
+      REQUIRE(topology.link(m.source, m.destination) == LinkClass::kInterNode);
+      REQUIRE(seen.emplace(std::pair(m.source, m.destination), m.bytes).second);
+      Transfer t;
+      t.expert = ExpertId(0);
+      t.source = m.source;
+      t.destination = m.destination;
+      t.link = LinkClass::kInterNode;
+      wave.transfers.push_back(t);
+    }
+    plan.layers.push_back({LayerId(0), {wave}});
+    plan.batches.push_back({0, 1});
+    sample.times.assign(3, price(plan, topology, truth).stage);
+  }
+  const Calibration fit = fit_crossings(samples, topology);
+  REQUIRE(fit.misfits.empty());
+  REQUIRE(fit.median_error < 0.01);
+  REQUIRE(fit.launch.count() == Approx(30e-6).epsilon(0.02));
+  REQUIRE(fit.link.per_message.count() == Approx(3e-6).epsilon(0.02));
+  REQUIRE(fit.link.pair.count() == Approx(4e9).epsilon(0.02));
+  REQUIRE(fit.wires);
+  REQUIRE(fit.wires->count() == Approx(10e9).epsilon(0.02));
+  REQUIRE_FALSE(fit.fabric);
 }
 
 TEST_CASE("intervals hold the truth") {
