@@ -41,7 +41,8 @@ struct TightRound {
 ///
 /// With equal weights color_edges. Else the shortest of three: tight rounds while there are any,
 /// the edge colouring as if the weights were equal, and the largest messages first, each into the
-/// first round that is free at both ends (Graham's list rule; never twice as long as the best).
+/// first round that is free at both ends (at most twice the best: Kesselman, Kogan, "Nonpreemptive
+/// scheduling of optical switches", 2007).
 /// Messages are never cut: where that would be needed to reach the degree, the sum stays above it.
 [[nodiscard]] std::vector<std::uint32_t> color_weighted_edges(
     const std::vector<PortPair>& edges, const std::vector<std::int64_t>& weights,
