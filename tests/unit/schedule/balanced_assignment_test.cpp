@@ -24,6 +24,20 @@ std::uint32_t best_maximum(const std::vector<std::vector<std::uint32_t>>& candid
   return best;
 }
 
+/// The same for jobs of different sizes.
+std::int64_t best_bytes(const std::vector<std::vector<std::uint32_t>>& candidates,
+                        const std::vector<std::int64_t>& sizes, std::vector<std::int64_t>& bytes,
+                        std::size_t job = 0) {
+  if (job == candidates.size()) return *std::max_element(bytes.begin(), bytes.end());
+  std::int64_t best = 1000;
+  for (const std::uint32_t port : candidates[job]) {
+    bytes[port] += sizes[job];
+    best = std::min(best, best_bytes(candidates, sizes, bytes, job + 1));
+    bytes[port] -= sizes[job];
+  }
+  return best;
+}
+
 }  // namespace
 
 TEST_CASE("the busiest port has no more to do than in the best of all assignments") {
@@ -56,4 +70,41 @@ TEST_CASE("the busiest port has no more to do than in the best of all assignment
 TEST_CASE("among equal ports the first candidate is taken") {
   std::vector<std::uint32_t> loads(3, 0);
   REQUIRE(assign_balanced({{2, 0, 0, 1}, {0, 2, 4}}, loads) == std::vector<std::uint32_t>{0, 2});
+}
+
+TEST_CASE("jobs of different sizes leave the busiest port close to the best of all assignments") {
+  double sum = 0;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    INFO("seed " << seed);
+    Rng rng = Rng::stream(1, seed);
+    const std::uint32_t ports = 1 + rng.below(4);
+    std::vector<std::vector<std::uint32_t>> candidates(1 + rng.below(7));
+    std::vector<std::int64_t> sizes;
+    Candidates list;
+    for (auto& job : candidates) {
+      for (std::uint32_t port = 0; port < ports; ++port) {
+        if (rng.below(2) == 0) job.push_back(port);
+      }
+      if (job.empty()) job.push_back(rng.below(ports));
+      for (const std::uint32_t port : job) list.add_port(port);
+      list.end_job();
+      sizes.push_back(1 + rng.below(3));
+    }
+    std::vector<std::int64_t> none(ports, 0);
+    const std::int64_t best = best_bytes(candidates, sizes, none);
+    std::vector<std::int64_t> bytes(ports, 0);
+    const auto chosen = assign_balanced_by_size(list, sizes, ports);
+    for (std::uint32_t job = 0; job < chosen.size(); ++job) {
+      REQUIRE(chosen[job] >= list.first[job]);
+      REQUIRE(chosen[job] < list.first[job + 1]);
+      bytes[list.ports[chosen[job]]] += sizes[job];
+    }
+    const std::int64_t most = *std::max_element(bytes.begin(), bytes.end());
+    REQUIRE(most <= 2 * best);
+    sum += static_cast<double>(most) / static_cast<double>(best);
+    std::vector<std::uint32_t> loads(ports, 0);
+    const std::vector<std::int64_t> alike(sizes.size(), 5);
+    REQUIRE(assign_balanced_by_size(list, alike, ports) == assign_balanced(list, loads));
+  }
+  CHECK(sum < 1000 * 1.05);
 }
