@@ -403,9 +403,10 @@ void RankShuffle::compare_with_baseline() {
                      totals.bytes_by_link[static_cast<std::size_t>(LinkClass::kInterRack)];
   const auto ranks = static_cast<std::int64_t>(member_.control->size());
   where_ = {.phase = Phase::kVerified, .wanted = "baseline"};
-  outcome_.baseline = measure_baseline(
-      member_, waiter_, memory().live(), Bytes(sent.count() / ranks),
-      std::max<std::size_t>(program().units.size(), 1), job().layout.slot_bytes, options_.timeout);
+  outcome_.baseline =
+      measure_baseline(member_, waiter_, memory().live(), Bytes(sent.count() / ranks),
+                       std::max<std::size_t>(program().units.size(), 1),
+                       job().plan->sizes.largest(), options_.timeout);
 }
 
 }  // namespace moeshift
