@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 HEAD = ["run", "bytes", "GB sent", "runs", "p50 ms", "sent GB/s", "best plain GB/s", "of plain",
-        "written GB/s", "exposed ms", "step p50 / p99 ms alone", "step p50 / p99 ms beside"]
+        "written GB/s", "plain copies GB/s", "of copies", "exposed ms", "step p50 / p99 ms alone", "step p50 / p99 ms beside"]
 
 
 def steps(result, which):
@@ -18,6 +18,8 @@ def row(path):
     result = json.loads(path.read_text())["result"]
     sent = result["sent_bytes_per_second"]
     plain = result.get("baseline", {}).get("best_bytes_per_second", 0)
+    written = result["written_bytes_per_second"]
+    copies = result.get("baseline", {}).get("copy_bytes_per_second", 0)
     return [
         path.stem.removeprefix("shuffle_").replace("_", " "),
         "all right" if result["verified"] else f"{result['mismatched_bytes']} wrong",
@@ -27,7 +29,9 @@ def row(path):
         f"{sent / 1e9:.2f}",
         f"{plain / 1e9:.2f}" if plain else "",
         f"{sent / plain * 100:.0f} %" if plain else "",
-        f"{result['written_bytes_per_second'] / 1e9:.1f}",
+        f"{written / 1e9:.1f}",
+        f"{copies / 1e9:.0f}" if copies else "",
+        f"{written / copies * 100:.0f} %" if copies else "",
         f"{result['measured_seconds']['exposed'] * 1e3:.2f}",
         steps(result, "undisturbed"),
         steps(result, "beside_shuffle"),
