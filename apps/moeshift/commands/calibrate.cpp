@@ -16,6 +16,7 @@
 #include "moeshift/cost/calibration.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/pattern.hpp"
 #include "moeshift/execute/probe.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
@@ -33,6 +34,12 @@ constexpr std::size_t kHeldOut = 50;
 constexpr double kSmallest = 16384;  // bytes of an expert of a random plan
 constexpr Bytes kLargeCopy{std::int64_t{1} << 20};
 constexpr double kTogether = 0.8;  // copies on all ranks at once this much slower share something
+
+/// Rounded down to what slots are multiples of: devices copy odd sizes another way, and no expert
+/// has one.
+Bytes slot_of(double bytes) {
+  return Bytes(static_cast<std::int64_t>(bytes) / kTensorAlignment * kTensorAlignment);
+}
 
 /// Random rearrangements, some small and some of everything, of experts of any size. Only what goes
 /// from rank to rank counts: copies are measured on their own.
@@ -53,7 +60,7 @@ std::vector<TransferPlan> random_plans(const Topology& topology, Bytes largest,
       std::swap(after(LayerId(0), a), after(LayerId(0), b));
     }
     const double span = std::log(static_cast<double>(largest.count()) / kSmallest);
-    const Bytes expert(static_cast<std::int64_t>(kSmallest * std::exp(span * rng.uniform())));
+    const Bytes expert = slot_of(kSmallest * std::exp(span * rng.uniform()));
     TransferPlan plan =
         make_transfer_plan(Placement(slots, ranks, std::move(before)),
                            Placement(slots, ranks, std::move(after)), topology, expert);
