@@ -73,7 +73,7 @@ TEST_CASE("no message is longer than a chunk, gathered or not, and all bytes arr
   for (const std::int64_t chunk : {40, 96, 250, 4096}) {
     schedule.chunk_bytes = Bytes(chunk);
     const TransferPlan plan = make_transfer_plan(work.old, work.next, Topology(work.plan.ranks, 1),
-                                                 work.layout.sizes(), schedule);
+                                                 work.layout.sizes(), schedule, Threads{1});
     for (const std::int64_t pack_below : {0, 1 << 20}) {
       Bytes longest;
       std::int64_t sent = 0;
