@@ -90,8 +90,8 @@ std::unique_ptr<World> open_host(const WorldOptions& options) {
   if (!wants_processes(options)) return std::make_unique<HostWorld>(options.ranks);
   MOESHIFT_CHECK(options.place.has_value());
   if (options.place->world != options.ranks) {
-    throw InputError("--ranks", "the placements have " + std::to_string(options.ranks) +
-                                    " ranks, " + options.place->started_by + " started " +
+    throw InputError("--ranks", std::to_string(options.ranks) + " ranks are wanted, " +
+                                    options.place->started_by + " started " +
                                     std::to_string(options.place->world));
   }
   return std::make_unique<HostProcess>(*options.place);

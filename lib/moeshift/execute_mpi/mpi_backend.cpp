@@ -63,8 +63,8 @@ class MpiWorld final : public World {
     size_ = static_cast<std::size_t>(size);
     if (size_ != options.ranks) {
       leave();
-      throw InputError("--ranks", fmt::format("the placements have {} ranks, MPI started {}",
-                                              options.ranks, size));
+      throw InputError("--ranks",
+                       fmt::format("{} ranks are wanted, MPI started {}", options.ranks, size));
     }
   }
 
