@@ -32,10 +32,6 @@ SlotLayout scaled_layout(const MoeModel& model, double factor) {
   return layout;
 }
 
-void check_scale(double scale) {
-  if (!(scale > 0.0 && scale <= 1.0)) throw InputError("--scale", "expected a share in (0, 1]");
-}
-
 }  // namespace
 
 ExpertLayouts::ExpertLayouts(SlotLayout layout) {
@@ -61,7 +57,7 @@ ExpertSizes ExpertLayouts::sizes() const {
 
 ExpertLayouts expert_layouts(const MoeModel& model, std::size_t first, std::size_t last,
                              double scale) {
-  check_scale(scale);
+  if (!(scale > 0.0 && scale <= 1.0)) throw InputError("--scale", "expected a share in (0, 1]");
   const ExpertSizes sizes = model.expert_sizes().layers(first, last);
   if (sizes.uniform())
     return scaled_layout(model, scale * ratio(sizes.largest(), model.expert_bytes()));
@@ -79,11 +75,6 @@ ExpertLayouts expert_layouts(const MoeModel& model, std::size_t first, std::size
     }
   }
   return {std::move(layouts), std::move(which)};
-}
-
-SlotLayout slot_layout(const MoeModel& model, double scale) {
-  check_scale(scale);
-  return scaled_layout(model, scale);
 }
 
 SlotLayout single_tensor_layout(Bytes bytes) {

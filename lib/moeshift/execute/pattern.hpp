@@ -54,14 +54,12 @@ class ExpertLayouts {
 };
 
 /// The layouts of layers first .. last-1 of `model`: an expert of other bytes than its tensors add
-/// up to has each of them larger or smaller in proportion.
+/// up to has each of them larger or smaller in proportion; all are shrunk to `scale` of their bytes
+/// (at least 16).
 /// @throws InputError unless 0 < scale <= 1.
 [[nodiscard]] ExpertLayouts expert_layouts(const MoeModel& model, std::size_t first,
                                            std::size_t last, double scale = 1.0);
 
-/// The layout of `model`'s experts, each tensor shrunk to `scale` of its bytes (at least 16).
-/// @throws InputError unless 0 < scale <= 1.
-[[nodiscard]] SlotLayout slot_layout(const MoeModel& model, double scale = 1.0);
 /// One nameless tensor of `bytes` (rounded up), for tests and benchmarks.
 [[nodiscard]] SlotLayout single_tensor_layout(Bytes bytes);
 
