@@ -252,8 +252,9 @@ class Calibrate final : public Command {
   void add_validation(Report& report, const Cluster& cluster) {
     std::vector<Seconds> predicted;
     std::vector<Seconds> measured;
+    const std::size_t first = designed();
     for (std::size_t i = 0; i < plans_.size(); ++i) {
-      held_out_[i].times = times_.exchanges.at(designed() + i);
+      held_out_[i].times = times_.exchanges.at(first + i);
       measured.push_back(undisturbed(held_out_[i].times));
       predicted.push_back(price(plans_[i], topology_, cluster).stage);
     }

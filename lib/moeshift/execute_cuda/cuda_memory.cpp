@@ -111,8 +111,8 @@ DeviceId bound(DeviceId device) {
 }
 
 /// A kernel fills the memory system by itself.
-std::size_t streams_of(const CudaMemoryOptions& options, CopyPath path) {
-  return path == CopyPath::kKernel ? 1 : options.streams_per_lane;
+std::size_t stage_streams(const CudaMemoryOptions& options) {
+  return options.stage_path == CopyPath::kKernel ? 1 : options.streams_per_lane;
 }
 
 Bytes share_of_free_memory(std::size_t ranks_on_device) {
@@ -140,10 +140,9 @@ CudaMemory::CudaMemory(DeviceId device, const CudaMemoryOptions& options)
     : device_(bound(device)),
       options_(options),
       budget_(share_of_free_memory(options.ranks_on_device)),
-      stage_(streams_of(options, options.stage_path), options.stage_path, /*high_priority=*/false,
-             kStageBlocks),
-      commit_(streams_of(options, options.commit_path), options.commit_path,
-              /*high_priority=*/true, kCommitBlocks),
+      stage_(stage_streams(options), options.stage_path, /*high_priority=*/false, kStageBlocks),
+      // The model waits for commits, which happen between two of its steps: the fastest way.
+      commit_(1, CopyPath::kKernel, /*high_priority=*/true, kCommitBlocks),
       kernels_(make_stream()) {}
 
 CudaMemory::~CudaMemory() {

@@ -34,8 +34,6 @@ struct CudaMemoryOptions {
   std::size_t streams_per_lane = 4;
   /// Staging must not wait for a model that computes.
   CopyPath stage_path = CopyPath::kCopyEngine;
-  /// A commit happens between two steps of the model, which waits for it: the fastest way.
-  CopyPath commit_path = CopyPath::kKernel;
 };
 
 class CudaMemory final : public DeviceMemory {

@@ -46,6 +46,21 @@ Case random_case(Rng& rng) {
   return c;
 }
 
+/// A world and what it holds before and after.
+struct Move {
+  Placement old;
+  Placement next;
+  Topology topology;
+};
+
+Move random_move(Rng& rng) {
+  const Case c = random_case(rng);
+  Placement old = random_placement(c.old_shape, rng, c.empty_share);
+  Placement next = random_placement(c.new_shape, rng, c.empty_share);
+  const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+  return {std::move(old), std::move(next), topology};
+}
+
 void prove(const Placement& old, const Placement& next, const TransferPlan& plan,
            const std::set<RankId>& dead = {}) {
   SymbolicMemory memory(old, plan, dead);
@@ -102,10 +117,7 @@ TEST_CASE("executing any schedule on a model of memory ends in the new placement
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
     INFO("seed " << seed);
     Rng rng(seed);
-    const Case c = random_case(rng);
-    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
-    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
-    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    const auto [old, next, topology] = random_move(rng);
     prove(old, next, make_transfer_plan(old, next, topology, 1_MiB, {}, Threads{1}));
   }
 }
@@ -114,10 +126,7 @@ TEST_CASE("any staging budget that holds an expert is kept and still ends in the
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
     INFO("seed " << seed);
     Rng rng(seed);
-    const Case c = random_case(rng);
-    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
-    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
-    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    const auto [old, next, topology] = random_move(rng);
     ScheduleOptions options;
     options.staging_bytes = 1_MiB * static_cast<std::int64_t>(1 + rng.below(3));
     const TransferPlan plan = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
@@ -152,10 +161,7 @@ TEST_CASE(
   for (std::uint64_t seed = 0; seed < 4000; ++seed) {
     INFO("seed " << seed);
     Rng rng = Rng::stream(2, seed);
-    const Case c = random_case(rng);
-    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
-    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
-    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    const auto [old, next, topology] = random_move(rng);
     const ScheduleOptions options = any_options(rng);
     try {
       const TransferPlan plan = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
@@ -180,10 +186,7 @@ TEST_CASE("a direct plan never needs more staging memory than one through buffer
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     INFO("seed " << seed);
     Rng rng = Rng::stream(3, seed);
-    const Case c = random_case(rng);
-    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
-    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
-    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    const auto [old, next, topology] = random_move(rng);
     const auto staged = make_transfer_plan(old, next, topology, 1_MiB, {}, Threads{1});
     ScheduleOptions in_place;
     in_place.direct = true;
@@ -208,19 +211,14 @@ TEST_CASE("direct receives make a tight budget do with fewer waves, or with no b
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
     INFO("seed " << seed);
     Rng rng = Rng::stream(5, seed);
-    const Case c = random_case(rng);
-    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
-    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
-    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    const auto [old, next, topology] = random_move(rng);
     ScheduleOptions options;
     options.staging_bytes = 1_MiB * static_cast<std::int64_t>(1 + rng.below(2));
     const auto staged = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
     options.direct = true;
     const auto direct = make_transfer_plan(old, next, topology, 1_MiB, options, Threads{1});
     prove(old, next, direct);
-    for (const RankId rank : direct.staging_slots.ids()) {
-      REQUIRE(staging_bytes(direct)[rank] <= *options.staging_bytes);
-    }
+    for (const Bytes bytes : staging_bytes(direct)) REQUIRE(bytes <= *options.staging_bytes);
     staged_waves += waves_of(staged);
     direct_waves += waves_of(direct);
     options.staging_bytes = Bytes(0);
@@ -260,11 +258,9 @@ TEST_CASE("experts of any sizes arrive within any budget, and every byte is coun
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
     INFO("seed " << seed);
     Rng rng = Rng::stream(6, seed);
-    const Case c = random_case(rng);
-    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
-    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
-    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
-    const ExpertSizes sizes = random_sizes(c.new_shape, 1_KiB, rng);
+    const auto [old, next, topology] = random_move(rng);
+    const ExpertSizes sizes =
+        random_sizes({.layers = next.layers(), .experts = next.experts()}, 1_KiB, rng);
     ScheduleOptions options;
     options.direct = rng.below(2) == 0;
     options.batch_bytes = 8_KiB * static_cast<std::int64_t>(rng.below(5));
@@ -294,10 +290,7 @@ TEST_CASE("peers' schedules deliver the same weights") {
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
     INFO("seed " << seed);
     Rng rng = Rng::stream(4, seed);
-    const Case c = random_case(rng);
-    const Placement old = random_placement(c.old_shape, rng, c.empty_share);
-    const Placement next = random_placement(c.new_shape, rng, c.empty_share);
-    const Topology topology(std::max(old.ranks(), next.ranks()), c.nodes, c.racks);
+    const auto [old, next, topology] = random_move(rng);
     for (const PeerSchedule peer :
          {PeerSchedule::kVllm, PeerSchedule::kVllmBatched, PeerSchedule::kSglang}) {
       const auto plan = make_peer_plan(peer, old, next, topology, 1_MiB, 3, Threads{1});
