@@ -9,79 +9,23 @@
 #include <utility>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/execute/exchange_order.hpp"
 
 namespace moeshift {
 namespace {
 
-/// A message's worth of a transfer of one unit, the layer of the plan it belongs to, and the
-/// exchange it travels in.
-struct Piece {
-  std::size_t layer = 0;
-  const Transfer* transfer = nullptr;
-  const TensorRange* range = nullptr;
-  bool first = true;  ///< of the transfer, and stands for all of it
-  std::size_t step = 0;
-  std::size_t message = 0;  ///< of its pair in this group; gathered pieces share one
-};
-
-struct UnitWave {
-  std::size_t layer = 0;
-  std::size_t index = 0;
-  const Wave* wave = nullptr;
-  bool last = true;
-};
-
-using PairKey = std::pair<RankId, RankId>;
-
-/// What decides whether experts may be gathered.
-struct Shape {
-  bool split = false;      ///< an expert takes several messages
-  bool direct = false;     ///< some land in their slot at once, where nothing lies side by side
-  std::int64_t chunk = 0;  ///< bytes that a message may have; 0: any number
-};
-
-/// An expert in one message, or in pieces of a chunk each.
-std::vector<TensorRange> chunks_of(Bytes slot, std::int64_t chunk) {
-  if (chunk == 0 || chunk >= slot.count()) return {{"", {}, slot}};
-  const std::int64_t step = std::max(chunk / kTensorAlignment * kTensorAlignment, kTensorAlignment);
-  std::vector<TensorRange> ranges;
-  for (std::int64_t at = 0; at < slot.count(); at += step) {
-    ranges.push_back({"", Bytes(at), Bytes(std::min(step, slot.count() - at))});
-  }
-  return ranges;
-}
-
-Shape shape_of(const TransferPlan& plan) {
-  Shape shape{.split = plan.messages_per_expert > 0, .chunk = plan.chunk_bytes.count()};
-  for (const LayerMoves& layer : plan.layers) {
-    for (const Wave& wave : layer.waves) {
-      shape.direct |= std::ranges::any_of(wave.transfers, [](const Transfer& transfer) {
-        return transfer.to.kind == Place::Kind::kLive;
-      });
-    }
-  }
-  return shape;
-}
-
 /// Builds one unit of one rank's program.
 class UnitBuilder {
  public:
-  UnitBuilder(RankProgram& program, const TransferPlan& plan, RankId self,
-              const ExpertLayouts& layout, const MessageRules& rules, const Shape& shape)
-      : program_(program),
-        plan_(plan),
-        self_(self),
-        layout_(layout),
-        shape_(shape),
-        pack_(!shape.split && !shape.direct && plan.sizes.largest() < rules.pack_below &&
-              (shape.chunk == 0 || plan.sizes.largest().count() <= shape.chunk)),
-        rules_(rules) {}
+  UnitBuilder(RankProgram& program, const TransferPlan& plan, RankId self, MessageCutter& cutter)
+      : program_(program), plan_(plan), self_(self), cutter_(cutter) {}
 
   Unit build(const std::vector<UnitWave>& waves) {
-    assign_steps(waves);
+    ExchangeOrder order = cutter_.order(waves);
+    pieces_ = std::move(order.pieces);
     number_staging(waves);
     Unit unit;
-    unit.steps.resize(steps_);
+    unit.steps.resize(order.steps);
     for (const UnitWave& wave : waves) {
       for (const LocalCopy& copy : wave.wave->stage_copies) {
         if (copy.rank == self_) unit.stage.push_back(resolve(wave.layer, copy));
@@ -98,58 +42,6 @@ class UnitBuilder {
 
  private:
   static void grow(Bytes& area, std::int64_t bytes) { area = std::max(area, Bytes(bytes)); }
-
-  /// The messages that carry one expert.
-  const std::vector<TensorRange>& ranges_of(std::size_t layer, ExpertId expert) {
-    if (shape_.split) return layout_.of(layer, expert).tensors;
-    const Bytes bytes = plan_.size_of(layer, expert);
-    std::vector<TensorRange>& ranges = chunks_[bytes];
-    if (ranges.empty()) ranges = chunks_of(bytes, shape_.chunk);
-    return ranges;
-  }
-
-  /// What a pair has sent of a group so far.
-  struct PairState {
-    std::size_t messages = 0;
-    std::int64_t open = 0;  ///< bytes of the message that further experts may join
-  };
-
-  /// The message of its pair that the piece travels in.
-  std::size_t message_of(const Piece& piece, PairState& pair) const {
-    if (!pack_) return pair.messages++;
-    const std::int64_t bytes = piece.range->bytes.count();
-    const bool full = shape_.chunk > 0 && pair.open > 0 && pair.open + bytes > shape_.chunk;
-    pair.messages += full ? 1 : 0;
-    pair.open = (full ? 0 : pair.open) + bytes;
-    return pair.messages;
-  }
-
-  /// Orders the unit's transfers by group and decides which exchange each piece travels in.
-  void assign_steps(const std::vector<UnitWave>& waves) {
-    for (const UnitWave& wave : waves) {
-      for (const Transfer& transfer : wave.wave->transfers) {
-        const auto& ranges = ranges_of(wave.layer, transfer.expert);
-        for (const TensorRange& range : ranges) {
-          pieces_.push_back({wave.layer, &transfer, &range, &range == ranges.data()});
-        }
-      }
-    }
-    std::ranges::stable_sort(pieces_, {}, [](const Piece& p) { return p.transfer->group; });
-    std::map<PairKey, PairState> pairs;
-    std::size_t group_start = 0;
-    std::uint32_t group = 0;
-    for (Piece& piece : pieces_) {
-      const Transfer& transfer = *piece.transfer;
-      if (transfer.group != group) {
-        group = transfer.group;
-        group_start = steps_;
-        pairs.clear();
-      }
-      piece.message = message_of(piece, pairs[{transfer.source, transfer.destination}]);
-      piece.step = group_start + piece.message / rules_.messages_per_pair;
-      steps_ = std::max(steps_, piece.step + 1);
-    }
-  }
 
   /// Numbers this rank's staging buffers in the order in which messages fill them.
   void number_staging(const std::vector<UnitWave>& waves) {
@@ -215,7 +107,7 @@ class UnitBuilder {
   }
 
   void add_messages(Unit& unit) {
-    if (pack_) {
+    if (cutter_.gathers()) {
       add_gathered(unit);
       return;
     }
@@ -229,8 +121,8 @@ class UnitBuilder {
       };
       if (transfer.source == self_) {
         // What landed in its slot at once is sent on from there.
-        step.relays |=
-            transfer.from.kind == Place::Kind::kStaging || (shape_.direct && transfer.group > 0);
+        step.relays |= transfer.from.kind == Place::Kind::kStaging ||
+                       (cutter_.lands_direct() && transfer.group > 0);
         add(transfer.destination, Direction::kSend, transfer.from);
       }
       if (transfer.destination != self_) continue;
@@ -280,13 +172,8 @@ class UnitBuilder {
   RankProgram& program_;
   const TransferPlan& plan_;
   RankId self_;
-  const ExpertLayouts& layout_;
-  const Shape& shape_;
-  bool pack_;
-  const MessageRules& rules_;
-  std::map<Bytes, std::vector<TensorRange>> chunks_;  ///< of an expert of so many bytes
+  MessageCutter& cutter_;
   std::vector<Piece> pieces_;
-  std::size_t steps_ = 0;
   std::map<std::pair<std::size_t, std::uint32_t>, std::int64_t> staging_;  ///< offsets
   std::int64_t staged_ = 0;                                                ///< bytes
   std::int64_t gathered_ = 0;                                              ///< bytes
@@ -343,12 +230,12 @@ RankProgram make_rank_program(const TransferPlan& plan, RankId self, const Exper
     program.first_offset.push_back(program.live.count());
     program.live += plan.sizes.largest(layer) * program.slots_per_rank;
   }
-  const Shape shape = shape_of(plan);
+  MessageCutter cutter(plan, layout, rules);
   for (const LayerBatch& batch : plan.batches) {
     for (std::size_t wave = 0;; ++wave) {
       const std::vector<UnitWave> waves = waves_of(plan, batch, wave);
       if (waves.empty()) break;
-      program.units.push_back(UnitBuilder(program, plan, self, layout, rules, shape).build(waves));
+      program.units.push_back(UnitBuilder(program, plan, self, cutter).build(waves));
     }
   }
   add_peers(program);
