@@ -44,13 +44,23 @@ __device__ bool is_aligned(const DeviceCopy& copy) {
   return address % sizeof(uint4) == 0;
 }
 
+/// Several words are on their way at once, and none stays in a cache that the model would rather
+/// have.
 template <class Word>
 __device__ void copy_words(const std::byte* from, std::byte* to, std::uint64_t bytes) {
+  constexpr unsigned kAtOnce = 8;
   const auto* const source = reinterpret_cast<const Word*>(from);
   auto* const target = reinterpret_cast<Word*>(to);
   const std::uint64_t words = bytes / sizeof(Word);
-#pragma unroll 8
-  for (std::uint64_t i = threadIdx.x; i < words; i += kThreads) target[i] = source[i];
+  std::uint64_t i = threadIdx.x;
+  for (; i + (kAtOnce - 1) * kThreads < words; i += kAtOnce * kThreads) {
+    Word held[kAtOnce];
+#pragma unroll
+    for (unsigned k = 0; k < kAtOnce; ++k) held[k] = __ldcs(source + i + k * kThreads);
+#pragma unroll
+    for (unsigned k = 0; k < kAtOnce; ++k) __stcs(target + i + k * kThreads, held[k]);
+  }
+  for (; i < words; i += kThreads) target[i] = source[i];
 }
 
 __global__ void __launch_bounds__(kThreads) copy_kernel(const __grid_constant__ CopyTable table) {
@@ -61,7 +71,7 @@ __global__ void __launch_bounds__(kThreads) copy_kernel(const __grid_constant__ 
     if (is_aligned(copy)) {
       copy_words<uint4>(copy.from + offset, copy.to + offset, bytes);
     } else {
-      copy_words<std::byte>(copy.from + offset, copy.to + offset, bytes);
+      copy_words<unsigned char>(copy.from + offset, copy.to + offset, bytes);
     }
   }
 }
