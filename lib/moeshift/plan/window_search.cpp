@@ -14,6 +14,8 @@ namespace {
 constexpr float kLeastCost = 0.5F;
 /// Exchanges are looked for with this many of the coldest ranks and with all of the same node.
 constexpr std::size_t kMostRanks = 32;
+/// One step of patience per so many ranks, where that is more than was asked for.
+constexpr std::size_t kRanksPerStepOfPatience = 64;
 /// Gains below are rounding.
 constexpr float kLeastGain = 1e-10F;
 
@@ -78,10 +80,13 @@ void WindowSearch::run() {
 
 void WindowSearch::pass(double cut) {
   constexpr std::size_t kAimEvery = 10;
+  // The more ranks, the more stand near the peak, which falls only once all of them are relieved.
+  const std::size_t patience =
+      std::max(options_.patience, state_.ranks() / kRanksPerStepOfPatience);
   double best = risk_ + options_.price * cost_;
   std::size_t since_best = 0;
   for (std::size_t i = 0; steps_.size() < options_.max_steps; ++i) {
-    if (risk_ <= options_.target || since_best >= options_.patience) return;
+    if (risk_ <= options_.target || since_best >= patience) return;
     if (i % kAimEvery == 0) aim(cut);
     if (!step()) {
       if (i % kAimEvery == 0) return;

@@ -27,7 +27,8 @@ struct WindowSearchOptions {
   double budget = std::numeric_limits<double>::infinity();  ///< most cost at any time
   double target = 1;  ///< stop once the risk is this low (1 = perfectly balanced)
   std::size_t max_steps = 400;
-  std::size_t patience = 6;  ///< steps without a better plan
+  /// Steps without a better plan, per pass; at least one per 64 ranks.
+  std::size_t patience = 6;
   /// tau = 1 + cut (peak - 1), one pass per cut. 0, the mean, evens all ranks out and moves least;
   /// a larger one then looks at the peaks alone.
   std::vector<double> cuts = {0.0, 0.6};

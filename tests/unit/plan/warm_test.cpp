@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "moeshift/cost/balance.hpp"
@@ -124,6 +125,21 @@ TEST_CASE("a search that doubts its loads spreads hot experts thinner") {
     return squares(loads, search.placement_after(search.steps().size()));
   };
   CHECK(found(0.4) < 0.97 * found(0));
+}
+
+TEST_CASE("a search over a thousand ranks waits until all that are near the peak are relieved") {
+  constexpr std::size_t kMany = 1024;
+  LoadMatrix load = test::lognormal_load(1, kMany / 2, 0.6, 1);
+  PlanProblem problem{
+      .load = load, .samples = {}, .topology = Topology(kMany, kMany / 8), .slots = 4 * kMany};
+  const Placement before = planned("balanced", problem);
+  Rng rng(9);
+  for (double& tokens : load.items()) tokens *= std::exp(0.15 * rng.normal());
+  problem.load = load;
+  problem.old = &before;
+  NoProgress quiet;
+  const PlanResult plan = make_planner("incremental", {})->plan(problem, Threads{1}, quiet);
+  CHECK(plan.layers[0].gap < 0.025);
 }
 
 }  // namespace
