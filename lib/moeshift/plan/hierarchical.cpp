@@ -158,7 +158,7 @@ WindowSearchOptions search_options(const LayerProblem& problem, std::span<const 
   options.holders = holder_rule(problem);
   options.cost_by_load = rule.kind == HomeRule::Kind::kPrice;
   if (rule.kind == HomeRule::Kind::kPrice) {
-    options.price = rule.value;
+    options.price.per_unit = rule.value;
   } else {
     options.budget = rule.value;
   }

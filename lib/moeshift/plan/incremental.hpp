@@ -23,6 +23,7 @@ struct IncrementalOptions {
   bool needs_old = false;     ///< refuse to plan without an old placement
   LinkPrices links;           ///< cost of a received replica
   double price = 0;           ///< risk that one intra-node transfer must buy
+  double settled = 0;         ///< share of a layer's slots below which a transfer costs less
   double target_gap = 0.01;   ///< stop at (1 + target_gap) x the lower bound
   double doubt = 0;           ///< relative error of loads beside the windows' (window_search.hpp)
   double min_gain = 0;        ///< leave a layer alone unless its risk falls by this share
@@ -35,7 +36,7 @@ struct IncrementalOptions {
 /// load and of the mean plus 0.7 standard deviations, improved over the windows and relabelled.
 ///
 /// Every prefix of a layer's search is a valid plan: each layer stops at its best value of risk +
-/// price x cost, or, under a budget, where spread_budget puts it. Explains each move in
+/// price of its cost, or, under a budget, where spread_budget puts it. Explains each move in
 /// PlanResult::reasons. Never two replicas of an expert on one rank.
 class IncrementalPlanner final : public Planner {
  public:

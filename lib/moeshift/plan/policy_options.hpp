@@ -26,7 +26,8 @@ struct PolicyOptions {
   /// `robust`: plan afresh although there is an old placement.
   bool from_scratch = false;
   /// `incremental`, `robust`: imbalance (max / mean) that one intra-node transfer must buy, a
-  /// number; absent: nothing for `incremental`, 0.0005 for `robust`.
+  /// number; absent: nothing for `incremental`; for `robust` 0.0005, and less for the first
+  /// twentieth of a layer's slots, rising evenly from 0.
   std::optional<std::string> price = {};
   /// What an inter-node transfer costs in intra-node ones.
   double inter_node_price = 9;

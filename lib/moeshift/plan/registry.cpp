@@ -84,6 +84,7 @@ std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
   warm.use_samples = true;
   warm.from_scratch = options.from_scratch;
   warm.price = price_of(options, 5e-4);
+  if (!options.price) warm.settled = 0.05;
   warm.doubt = 0.25;
   return std::make_unique<IncrementalPlanner>(warm);
 }

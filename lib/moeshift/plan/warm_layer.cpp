@@ -51,10 +51,15 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
   if (may_rebuild && pairs && !options.use_samples) rebuild_pairs();
 }
 
+MovePrice WarmLayer::move_price() const {
+  return {.per_unit = options_.price,
+          .full_from = options_.settled * static_cast<double>(problem_.slots())};
+}
+
 WindowSearchOptions WarmLayer::search_options() const {
   WindowSearchOptions search;
   search.risk = options_.risk;
-  search.price = options_.price;
+  search.price = move_price();
   search.max_steps = options_.max_steps;
   search.holders = holder_rule(problem_);
   search.node_of = problem_.node_of;
@@ -114,8 +119,8 @@ bool WarmLayer::rebuilt_beats(std::size_t prefix) const {
   const bool moves = prefix > 0;
   const double risk = moves ? search_.steps()[prefix - 1].risk_after : search_.start_risk();
   const double cost = moves ? search_.steps()[prefix - 1].cost_after : search_.start_cost();
-  return rebuilt_risk_ + options_.price * rebuilt_cost_ <
-         risk + options_.price * cost - options_.min_gain * search_.start_risk();
+  return rebuilt_risk_ + move_price().of(rebuilt_cost_) <
+         risk + move_price().of(cost) - options_.min_gain * search_.start_risk();
 }
 
 std::vector<TrajectoryPoint> WarmLayer::trajectory() const {

@@ -33,13 +33,14 @@ class WarmLayer {
   /// What best_prefix() says when the rebuilt placement is better than any prefix.
   static constexpr std::size_t kRebuilt = std::numeric_limits<std::size_t>::max();
 
-  /// The best prefix by risk + price x cost; none of it when the gain is not worth a move.
+  /// The best prefix by risk + price of the cost; none of it when the gain is not worth a move.
   [[nodiscard]] std::size_t best_prefix() const;
   /// Transfers and tokens on the busiest rank after every prefix.
   [[nodiscard]] std::vector<TrajectoryPoint> trajectory() const;
   [[nodiscard]] LayerPlan take(std::size_t prefix) const;
 
  private:
+  [[nodiscard]] MovePrice move_price() const;
   [[nodiscard]] WindowSearchOptions search_options() const;
   [[nodiscard]] double bound() const;
   [[nodiscard]] bool knows_the_load() const;

@@ -83,7 +83,7 @@ void WindowSearch::pass(double cut) {
   // The more ranks, the more stand near the peak, which falls only once all of them are relieved.
   const std::size_t patience =
       std::max(options_.patience, state_.ranks() / kRanksPerStepOfPatience);
-  double best = risk_ + options_.price * cost_;
+  double best = risk_ + options_.price.of(cost_);
   std::size_t since_best = 0;
   for (std::size_t i = 0; steps_.size() < options_.max_steps; ++i) {
     if (risk_ <= options_.target || since_best >= patience) return;
@@ -93,7 +93,7 @@ void WindowSearch::pass(double cut) {
       aim(cut);
       if (!step()) return;
     }
-    const double now = risk_ + options_.price * cost_;
+    const double now = risk_ + options_.price.of(cost_);
     since_best = now < best - 1e-9 ? 0 : since_best + 1;
     best = std::min(best, now);
   }
@@ -324,9 +324,9 @@ void WindowSearch::apply(const Candidate& chosen) {
 
 std::size_t WindowSearch::best_prefix() const {
   std::size_t best = 0;
-  double least = start_risk_ + options_.price * start_cost_;
+  double least = start_risk_ + options_.price.of(start_cost_);
   for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const double value = steps_[i].risk_after + options_.price * steps_[i].cost_after;
+    const double value = steps_[i].risk_after + options_.price.of(steps_[i].cost_after);
     if (value >= least - 1e-9) continue;
     least = value;
     best = i + 1;

@@ -21,9 +21,22 @@ struct HolderRule {
   std::span<const std::uint32_t> node_of = {};  ///< [ranks] ascending
 };
 
+/// What moves must buy. With `full_from` the price of a further unit rises evenly from 0 to
+/// `per_unit`.
+struct MovePrice {
+  double per_unit = 0;   ///< risk that one unit of cost must buy
+  double full_from = 0;  ///< units of cost from which on it must
+
+  /// Risk that `cost` must buy altogether.
+  [[nodiscard]] double of(double cost) const {
+    if (full_from > 0 && cost < full_from) return per_unit * cost * cost / (2 * full_from);
+    return per_unit * (cost - full_from / 2);
+  }
+};
+
 struct WindowSearchOptions {
   Risk risk;
-  double price = 0;                                         ///< risk that one unit of cost must buy
+  MovePrice price;
   double budget = std::numeric_limits<double>::infinity();  ///< most cost at any time
   double target = 1;  ///< stop once the risk is this low (1 = perfectly balanced)
   std::size_t max_steps = 400;
@@ -80,7 +93,7 @@ class WindowSearch {
   [[nodiscard]] const std::vector<SearchStep>& steps() const { return steps_; }
   [[nodiscard]] std::uint64_t moves_tried() const { return moves_tried_; }
 
-  /// The number of leading steps with the least risk + price x cost; the fewest on ties.
+  /// The number of leading steps with the least risk + price of the cost; the fewest on ties.
   [[nodiscard]] std::size_t best_prefix() const;
   /// The placement after the first `count` steps.
   [[nodiscard]] std::vector<std::uint32_t> placement_after(std::size_t count) const;

@@ -62,13 +62,7 @@ TEST_CASE("from a map that does not know the load robust balances what comes as 
   CHECK(balancedness(next, planned("robust", problem)) == Approx(fresh).epsilon(1e-9));
 }
 
-TEST_CASE("a placement that knows the load is kept but for a few replicas") {
-  const std::vector<LoadMatrix> windows = noisy_windows(5);
-  PlanProblem problem = noisy_problem({windows.begin(), windows.end() - 1});
-  const Placement before = planned("robust", problem);
-  problem.old = &before;
-  problem.samples = windows;
-  const Placement after = planned("robust", problem);
+std::size_t moved_between(const Placement& before, const Placement& after) {
   std::size_t moved = 0;
   for (const LayerId layer : all_ids<LayerId>(kLayers)) {
     for (const RankId rank : all_ids<RankId>(kRanks)) {
@@ -78,7 +72,37 @@ TEST_CASE("a placement that knows the load is kept but for a few replicas") {
       }
     }
   }
-  CHECK(moved < kLayers * kRanks * kSlotsPerRank / 5);
+  return moved;
+}
+
+TEST_CASE("a placement that knows the load is kept but for a few replicas") {
+  const std::vector<LoadMatrix> windows = noisy_windows(5);
+  PlanProblem problem = noisy_problem({windows.begin(), windows.end() - 1});
+  const Placement before = planned("robust", problem);
+  problem.old = &before;
+  problem.samples = windows;
+  CHECK(moved_between(before, planned("robust", problem)) < kLayers * kRanks * kSlotsPerRank / 5);
+}
+
+TEST_CASE("where few replicas need to move they move for less than robust's full price") {
+  const std::vector<LoadMatrix> windows = noisy_windows(17);
+  PlanProblem problem = noisy_problem({windows.begin(), windows.end() - 1});
+  const Placement before = planned("robust", problem);
+  problem.old = &before;
+  problem.samples = {windows.begin() + 1, windows.end()};
+  PolicyOptions full_price;
+  full_price.price = "0.0005";
+  CHECK(moved_between(before, planned("robust", problem)) >
+        moved_between(before, planned("robust", problem, full_price)));
+}
+
+TEST_CASE("the price of a move rises from nothing to its full height") {
+  const MovePrice price{.per_unit = 0.5, .full_from = 4};
+  CHECK(price.of(0) == Approx(0));
+  CHECK(price.of(2) == Approx(0.25));
+  CHECK(price.of(4) == Approx(1));
+  CHECK(price.of(6) == Approx(2));
+  CHECK(MovePrice{.per_unit = 0.5}.of(6) == Approx(3));
 }
 
 TEST_CASE("under a budget not even a map that does not know the load is rebuilt") {
