@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <string_view>
 
 #include "moeshift/core/error.hpp"
 
@@ -28,13 +29,45 @@ constexpr std::array kLaunchers = {
              "SLURM_STEP_TASKS_PER_NODE"},
 };
 
-std::size_t number_in(const Environment& environment, const char* name) {
-  const std::string text = environment(name).value_or("");
+InputError not_a_number(const char* name, std::string_view text) {
+  return InputError(name,
+                    "expected a number in the environment, found '" + std::string(text) + "'");
+}
+
+/// Takes a number off the front of `text`.
+std::size_t take_number(std::string_view& text, const char* name) {
   std::size_t value = 0;
-  // Slurm writes "4(x2)" for two nodes of four: the first number is ours.
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && (end == text.data() + text.size() || *end == '(')) return value;
-  throw InputError(name, "expected a number in the environment, found '" + text + "'");
+  if (error != std::errc{}) throw not_a_number(name, text);
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return value;
+}
+
+std::size_t number_in(const Environment& environment, const char* name) {
+  const std::string value = environment(name).value_or("");
+  std::string_view text = value;
+  const std::size_t number = take_number(text, name);
+  if (!text.empty()) throw not_a_number(name, value);
+  return number;
+}
+
+/// The processes on this node. Slurm lists all nodes: "4(x2),3" is two of four and one of three.
+std::size_t local_world(const Environment& environment, const char* name) {
+  const std::string value = environment(name).value_or("");
+  std::size_t node = environment("SLURM_NODEID") ? number_in(environment, "SLURM_NODEID") : 0;
+  for (std::string_view text = value; true; text.remove_prefix(1)) {
+    const std::size_t tasks = take_number(text, name);
+    std::size_t nodes = 1;
+    if (text.starts_with("(x")) {
+      text.remove_prefix(2);
+      nodes = take_number(text, name);
+      if (!text.starts_with(')')) throw not_a_number(name, value);
+      text.remove_prefix(1);
+    }
+    if (node < nodes) return tasks;
+    node -= nodes;
+    if (!text.starts_with(',')) throw not_a_number(name, value);
+  }
 }
 
 /// A name that only the processes of this launch share.
@@ -74,7 +107,7 @@ std::optional<ProcessPlace> process_place(const Environment& environment) {
     place.rank = RankId(number_in(environment, launcher.rank));
     place.world = number_in(environment, launcher.world);
     place.local_rank = number_in(environment, launcher.local_rank);
-    place.local_world = number_in(environment, launcher.local_world);
+    place.local_world = local_world(environment, launcher.local_world);
     if (place.rank.index() >= place.world) {
       throw InputError(launcher.rank, "the rank is not below the size of the world");
     }
