@@ -27,7 +27,7 @@ struct PolicyOptions {
   bool from_scratch = false;
   /// `incremental`, `robust`: imbalance (max / mean) that one intra-node transfer must buy, a
   /// number; absent: nothing for `incremental`; for `robust` 0.0005, and less for the first
-  /// twentieth of a layer's slots, rising evenly from 0.
+  /// twentieth of a layer's slots, rising evenly from 0, and where a layer is planned afresh.
   std::optional<std::string> price = {};
   /// What an inter-node transfer costs in intra-node ones.
   double inter_node_price = 9;

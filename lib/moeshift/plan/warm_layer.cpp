@@ -42,7 +42,7 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
       search_(loads_, problem.ranks(), start_of(problem, mean_), prices_, search_options()) {
   const bool may_rebuild = !options.budget_transfers && options.max_steps > 0;
   if (may_rebuild && !knows_the_load()) {
-    rebuild(experts_of(plan_from_scratch(problem, options).slots));
+    rebuild(experts_of(plan_from_scratch(problem, options).slots), {options.rebuild_price, 0});
     if (rebuilt_beats(0)) return;
     rebuilt_.clear();
   }
@@ -89,11 +89,11 @@ bool WarmLayer::knows_the_load() const {
   return blind - search_.start_risk() >= kLeastKnowledge * (blind - bound());
 }
 
-void WarmLayer::rebuild(std::vector<std::uint32_t> placed) {
+void WarmLayer::rebuild(std::vector<std::uint32_t> placed, const MovePrice& price) {
   std::vector<ExpertId> slots;
   for (const std::uint32_t e : placed) slots.emplace_back(e);
   rebuilt_risk_ = risk_of(loads_, problem_.ranks(), placed, options_.risk);
-  rebuilt_cost_ = priced_cost(problem_, prices_, slots);
+  rebuilt_price_ = price.of(priced_cost(problem_, prices_, slots));
   rebuilt_ = std::move(placed);
 }
 
@@ -103,7 +103,7 @@ void WarmLayer::rebuild_pairs() {
   chains.bound = lower_bound(mean_, problem_.ranks(), problem_.slots());
   chains.iterations = options_.effort.pair_iterations;
   chains.seed = problem_.seed ^ problem_.layer.value();
-  rebuild(rearrange_pairs(mean_, search_.placement_after(0), chains));
+  rebuild(rearrange_pairs(mean_, search_.placement_after(0), chains), move_price());
 }
 
 std::size_t WarmLayer::best_prefix() const {
@@ -119,7 +119,7 @@ bool WarmLayer::rebuilt_beats(std::size_t prefix) const {
   const bool moves = prefix > 0;
   const double risk = moves ? search_.steps()[prefix - 1].risk_after : search_.start_risk();
   const double cost = moves ? search_.steps()[prefix - 1].cost_after : search_.start_cost();
-  return rebuilt_risk_ + move_price().of(rebuilt_cost_) <
+  return rebuilt_risk_ + rebuilt_price_ <
          risk + move_price().of(cost) - options_.min_gain * search_.start_risk();
 }
 

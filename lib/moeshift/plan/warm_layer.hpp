@@ -44,7 +44,7 @@ class WarmLayer {
   [[nodiscard]] WindowSearchOptions search_options() const;
   [[nodiscard]] double bound() const;
   [[nodiscard]] bool knows_the_load() const;
-  void rebuild(std::vector<std::uint32_t> placed);
+  void rebuild(std::vector<std::uint32_t> placed, const MovePrice& price);
   void rebuild_pairs();
   [[nodiscard]] bool rebuilt_beats(std::size_t prefix) const;
   [[nodiscard]] double arrives(std::size_t slot, std::uint32_t expert) const;
@@ -65,7 +65,7 @@ class WarmLayer {
   WindowSearch search_;
   std::vector<std::uint32_t> rebuilt_;  ///< [slots]; empty = not rebuilt
   double rebuilt_risk_ = 0;
-  double rebuilt_cost_ = 0;
+  double rebuilt_price_ = 0;  ///< risk that its moves must buy
 };
 
 }  // namespace moeshift

@@ -62,6 +62,22 @@ TEST_CASE("from a map that does not know the load robust balances what comes as 
   CHECK(balancedness(next, planned("robust", problem)) == Approx(fresh).epsilon(1e-9));
 }
 
+TEST_CASE("robust leaves a map that does not know the load for less than its full price") {
+  PlanProblem problem{.load = test::lognormal_load(kLayers, kExperts, 0.5, 5),
+                      .samples = {},
+                      .topology = Topology(kRanks, kRanks),
+                      .slots = kRanks * kSlotsPerRank};
+  PolicyOptions options;
+  options.inter_node_price = 40;
+  const double fresh = balancedness(problem.load, planned("robust", problem, options));
+  const Placement initial = planned("static", problem);
+  problem.old = &initial;
+  CHECK(balancedness(problem.load, planned("robust", problem, options)) ==
+        Approx(fresh).epsilon(1e-9));
+  options.price = "0.0005";
+  CHECK(balancedness(problem.load, planned("robust", problem, options)) < fresh - 0.01);
+}
+
 std::size_t moved_between(const Placement& before, const Placement& after) {
   std::size_t moved = 0;
   for (const LayerId layer : all_ids<LayerId>(kLayers)) {
