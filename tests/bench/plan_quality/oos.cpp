@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstdio>
+#include <map>
+#include <string>
+
+#include "moeshift/simulate/paired_difference.hpp"
 
 #include "tests/bench/plan_quality/instances.hpp"
 #include "tests/bench/plan_quality/parts.hpp"
@@ -66,9 +70,15 @@ std::vector<Contender> contenders() {
   std::vector<Contender> all{
       {.name = "initial map kept", .policy = "static", .replans = false},
       {.name = "EPLB kept", .policy = "deepseek", .options = global, .replans = false},
-      {.name = "EPLB, last", .policy = "deepseek", .options = global, .forecaster = "last"},
-      {.name = "EPLB, ewma:0.5", .policy = "deepseek", .options = global},
   };
+  const char* const forecasters[] = {"last",        "ewma:0.5",     "mean:8",           "samples:8",
+                                     "recentred:8", "recentred:16", "recentred:16:auto"};
+  for (const char* forecaster : forecasters) {
+    all.push_back({.name = std::string("EPLB, ") + forecaster,
+                   .policy = "deepseek",
+                   .options = global,
+                   .forecaster = forecaster});
+  }
   all.push_back({.name = "incremental, ewma:0.5", .policy = "incremental"});
   for (const char* forecaster :
        {"mean:8", "samples:8", "recentred:8", "recentred:16", "recentred:16:auto"}) {
@@ -79,28 +89,37 @@ std::vector<Contender> contenders() {
   return all;
 }
 
+/// How a policy that decides by itself compares with the better of moving never and EPLB on the
+/// same forecast, window by window.
+void judge(const Outcome& ours, const Outcome& kept, const Outcome& eplb) {
+  const Outcome& rival = kept.balance > eplb.balance ? kept : eplb;
+  const PairedDifference by = paired_difference(ours.by_window, rival.by_window);
+  std::printf("  %+.4f (%+.4f .. %+.4f)", by.mean, by.low, by.high);
+  if (by.mean < 0) std::printf("  %s", by.certain() ? "BELOW" : "below, maybe by chance");
+}
+
 void sequence(const char* title, const std::vector<LoadMatrix>& windows, const Shape& shape,
               const Goal& goal) {
   for (const char* start : {"deepseek", "static"}) {
     std::printf(
         "\n%s, %zu ranks x %zu on %zu nodes, %zu windows, from %s: balancedness on the next "
-        "window, transfers per layer and re-plan\n",
+        "window, transfers per layer and re-plan, over the better of EPLB on the same forecast and "
+        "no moves (95 %% interval)\n",
         title, shape.ranks, shape.slots_per_rank, shape.nodes, windows.size(), start);
-    double kept = 0;
-    double eplb = 0;
+    Outcome kept;
+    std::map<std::string, Outcome> eplb;  // by forecaster
     for (const Contender& contender : contenders()) {
       const Outcome outcome = replan(
           {.windows = windows, .shape = shape, .first = goal.first, .start = start}, contender);
       std::printf("  %-24s %.4f  (planned on %.4f)  %6.1f  inter-node %6.1f",
                   contender.name.c_str(), outcome.balance, outcome.in_sample, outcome.moves.all,
                   outcome.moves.inter_node);
-      if (contender.policy == "static" || !contender.replans) {
-        kept = std::max(kept, outcome.balance);
+      if (!contender.replans) {
+        if (outcome.balance > kept.balance) kept = outcome;
       } else if (contender.policy == "deepseek") {
-        eplb = std::max(eplb, outcome.balance);
+        eplb[contender.forecaster] = outcome;
       } else {
-        if (outcome.balance < std::min(kept, eplb)) std::printf("  BELOW static and EPLB");
-        if (outcome.balance < std::max(kept, eplb)) std::printf("  below the better of them");
+        judge(outcome, kept, eplb.at(contender.forecaster));
         if (goal.balance > 0 && contender.policy == "robust") {
           std::printf("  %s", verdict(outcome.balance >= goal.balance &&
                                       outcome.moves.all <= goal.transfers));

@@ -36,7 +36,6 @@ Outcome replan(const Replanning& run, const Contender& contender) {
   Placement now =
       plan_by(start, contender.options, forecast_problem(*forecaster, run.shape)).placement;
   Outcome outcome;
-  std::size_t scored = 0;
   std::size_t plans = 0;
   for (std::size_t t = run.first; t < run.windows.size(); ++t) {
     PlanProblem problem = forecast_problem(*forecaster, run.shape);
@@ -53,12 +52,11 @@ Outcome replan(const Replanning& run, const Contender& contender) {
       now = std::move(next);
     }
     outcome.in_sample += balancedness_of(problem.load, now);
-    outcome.balance += balancedness_of(run.windows[t], now);
-    ++scored;
+    outcome.by_window.push_back(balancedness_of(run.windows[t], now));
     forecaster->observe(run.windows[t]);
   }
-  outcome.in_sample /= static_cast<double>(scored);
-  outcome.balance /= static_cast<double>(scored);
+  outcome.in_sample /= static_cast<double>(outcome.by_window.size());
+  outcome.balance = mean_of_values(outcome.by_window);
   if (plans > 0) {
     outcome.moves.all /= static_cast<double>(plans);
     outcome.moves.inter_node /= static_cast<double>(plans);

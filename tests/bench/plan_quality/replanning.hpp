@@ -19,9 +19,10 @@ struct Contender {
 };
 
 struct Outcome {
-  double balance = 0;    ///< balancedness on the next window, mean over windows and layers
-  double in_sample = 0;  ///< on the forecast planned on
-  Moves moves;           ///< per layer and re-plan
+  double balance = 0;  ///< balancedness on the next window, mean over windows and layers
+  std::vector<double> by_window = {};  ///< the same of every window, mean over layers
+  double in_sample = 0;                ///< on the forecast planned on
+  Moves moves;                         ///< per layer and re-plan
 };
 
 struct Replanning {
