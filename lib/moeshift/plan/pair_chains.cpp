@@ -15,21 +15,6 @@ namespace {
 
 constexpr std::uint32_t kFree = std::numeric_limits<std::uint32_t>::max();
 
-/// Counts as near the old ones as the slack allows.
-PairCounts better_counts(std::span<const double> load, std::span<const std::uint32_t> old,
-                         const PairChainOptions& options) {
-  const std::size_t ranks = old.size() / 2;
-  std::vector<std::uint32_t> counts(load.size(), 0);
-  for (const std::uint32_t e : old) ++counts[e];
-  PairCounts near =
-      anneal_pair_counts(load, ranks, counts, options.bound, options.iterations, options.seed);
-  PairCounts fresh = anneal_pair_counts(load, ranks, adams_counts(load, old.size(), ranks),
-                                        options.bound, options.iterations, options.seed);
-  const double peak = std::min(near.peak, fresh.peak) * (1 + options.slack);
-  const bool near_enough = near.peak <= peak;
-  return back_towards(load, counts, near_enough ? std::move(near) : std::move(fresh), peak);
-}
-
 /// One attempt to reach a target from the old placement.
 class Rearrangement {
  public:
@@ -45,6 +30,7 @@ class Rearrangement {
 
   /// False when the target is out of reach.
   bool run() {
+    if (*std::max_element(share_.begin(), share_.end()) > target_) return false;
     std::vector<std::uint32_t> missing(counts_.begin(), counts_.end());
     drop_surplus(missing);
     lighten(missing);
@@ -68,6 +54,13 @@ class Rearrangement {
   }
   [[nodiscard]] std::size_t free_slots(std::size_t rank) const {
     return (slot_[2 * rank] == kFree ? 1U : 0U) + (slot_[2 * rank + 1] == kFree ? 1U : 0U);
+  }
+  [[nodiscard]] std::size_t free_slot(std::size_t rank) const {
+    return slot_[2 * rank] == kFree ? 2 * rank : 2 * rank + 1;
+  }
+  /// What is on a rank with one free slot.
+  [[nodiscard]] std::uint32_t kept_on(std::size_t rank) const {
+    return slot_[free_slot(rank) ^ 1U];
   }
   void by_share(std::vector<std::uint32_t>& experts) const {
     std::sort(experts.begin(), experts.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -102,39 +95,31 @@ class Rearrangement {
     }
   }
 
-  /// Puts the pool, heaviest first, on the ranks with most room. Else undoes that, and `misfit_` is
-  /// the first that found no rank.
+  /// Puts the pool, heaviest first, on the emptiest ranks: if anything fits, this does, and it
+  /// leaves most room everywhere for loads to change. Else undoes that, and `misfit_` is the first
+  /// that found no rank.
   bool fits(const std::vector<std::uint32_t>& pool) {
     const std::vector<std::uint32_t> before = slot_;
-    for (std::size_t i = 0; i < pool.size(); ++i) {
-      const std::size_t rank = best_room(pool[i]);
-      if (rank == touched_.size()) {
-        misfit_ = i;
+    std::size_t next = 0;
+    std::vector<std::size_t> open;
+    for (std::size_t rank = 0; rank < touched_.size(); ++rank) {
+      const std::size_t free = free_slots(rank);
+      if (free == 2) slot_[2 * rank] = pool[next++];
+      if (free > 0) open.push_back(rank);
+    }
+    std::stable_sort(open.begin(), open.end(),
+                     [&](std::size_t a, std::size_t b) { return load_of(a) < load_of(b); });
+    for (misfit_ = next; misfit_ < pool.size(); ++misfit_) {
+      const auto rank = std::find_if(open.begin(), open.end(),
+                                     [&](std::size_t r) { return kept_on(r) != pool[misfit_]; });
+      if (rank == open.end() || load_of(*rank) + share_[pool[misfit_]] > target_) {
         slot_ = before;
         return false;
       }
-      const std::size_t slot = 2 * rank;
-      slot_[slot_[slot] == kFree ? slot : slot + 1] = pool[i];
+      slot_[free_slot(*rank)] = pool[misfit_];
+      open.erase(rank);
     }
     return true;
-  }
-
-  /// Empty ranks first, then the fullest rank that still has the room: what is lighter will find
-  /// some elsewhere.
-  [[nodiscard]] std::size_t best_room(std::uint32_t expert) const {
-    std::size_t best = touched_.size();
-    double most = -1;
-    for (std::size_t rank = 0; rank < touched_.size(); ++rank) {
-      const std::size_t free = free_slots(rank);
-      if (free == 0) continue;
-      if (free == 2) return rank;
-      const double load = load_of(rank);
-      if (load + share_[expert] > target_ || load <= most) continue;
-      if (slot_[2 * rank] == expert || slot_[2 * rank + 1] == expert) continue;
-      best = rank;
-      most = load;
-    }
-    return best;
   }
 
   /// The misfit takes the place of the lightest replica that makes room for it on a full rank not
@@ -168,21 +153,49 @@ class Rearrangement {
   std::size_t misfit_ = 0;
 };
 
+/// Replicas on ranks that did not hold their expert.
+double arrivals(std::span<const std::uint32_t> old, std::span<const std::uint32_t> placed) {
+  double count = 0;
+  for (std::size_t slot = 0; slot < old.size(); ++slot) {
+    const std::uint32_t e = placed[slot];
+    if (old[slot] != e && old[slot ^ 1U] != e) count += 1;
+  }
+  return count;
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> rearrange_pairs(std::span<const double> load,
                                            std::span<const std::uint32_t> old,
                                            const PairChainOptions& options) {
   MOESHIFT_CHECK(old.size() % 2 == 0);
-  const PairCounts counts = better_counts(load, old, options);
-  constexpr double kGrowth = 1.004;
+  const std::size_t ranks = old.size() / 2;
+  const double mean = std::accumulate(load.begin(), load.end(), 0.0) / static_cast<double>(ranks);
+  const PairCounts fresh = anneal_pair_counts(load, ranks, adams_counts(load, old.size(), ranks),
+                                              options.bound, options.iterations, options.seed);
+  NearTargets targets{.fold = fresh.peak * (1 + options.slack),
+                      .rank = fresh.peak * (1 + options.room)};
+  std::vector<std::uint32_t> best;
+  double least = std::numeric_limits<double>::infinity();
+  constexpr double kGrowth = 1.01;
   constexpr int kMostAttempts = 64;
-  double target = counts.peak * (1 + options.room);
-  for (int attempt = 0; attempt < kMostAttempts; ++attempt, target *= kGrowth) {
-    Rearrangement rearrangement(load, old, counts.counts, target);
-    if (rearrangement.run()) return rearrangement.take();
+  // Once more, near the target that has turned out to be worth while.
+  for (std::uint64_t round = 0; round < 2; ++round) {
+    const std::vector<std::uint32_t> counts =
+        anneal_near_counts(load, old, targets, options.near_iterations, options.seed + round);
+    double target = targets.fold;
+    for (int i = 0; i < kMostAttempts && target / mean < least; ++i, target *= kGrowth) {
+      Rearrangement attempt(load, old, counts, target);
+      if (!attempt.run()) continue;
+      std::vector<std::uint32_t> placed = attempt.take();
+      const double value = target / mean + options.price * arrivals(old, placed);
+      if (value >= least) continue;
+      least = value;
+      targets.rank = target;
+      best = std::move(placed);
+    }
   }
-  return fold_pairs(load, counts.counts);
+  return best.empty() ? fold_pairs(load, fresh.counts) : best;
 }
 
 }  // namespace moeshift

@@ -10,21 +10,26 @@
 namespace moeshift {
 
 struct PairChainOptions {
-  double slack = 0.01;           ///< how far above the best counts' peak is as good
-  double room = 0.02;            ///< how far above their own peak ranks may end
-  double bound = 0;              ///< no placement has a lower peak
-  std::size_t iterations = 900;  ///< of annealing, from the old counts and from Adams'
+  double slack = 0.005;    ///< how far above the best counts' peak others, paired afresh, may be
+  double room = 0.05;      ///< how far above it ranks may end, or so
+  double price = 0.00115;  ///< imbalance (max / mean) that one transfer must save
+  double bound = 0;        ///< no placement has a lower peak
+  std::size_t iterations = 900;        ///< of annealing the best counts
+  std::size_t near_iterations = 1500;  ///< of annealing counts near the old ones, twice
   std::uint64_t seed = 0;
 };
 
 /// A placement with better replica counts that keeps most of `old`.
 ///
 /// Exchanging replicas one by one gets nowhere with two slots per rank: what is wrong is the
-/// counts (pair_counts.hpp). So these are annealed first, from the old ones and from Adams', and
-/// taken back to the old ones as far as the slack allows.
-/// Then surplus replicas go and ranks above the target lose their lighter one. Of what is left
-/// over, the largest that fits no rank with a free slot displaces a smaller one from a full rank,
-/// which becomes a left-over itself, until all fit; a target that cannot be met grows by 0.4 %.
+/// counts (pair_counts.hpp). So these are annealed first: from Adams', which tells what balance can
+/// be had, and then from the old ones, so that what comes near it keeps most ranks as they are.
+/// Then surplus replicas go and ranks above a target lose their lighter one. Of what is left over,
+/// the largest that fits no rank with a free slot displaces the smallest it can from a full rank,
+/// which becomes a left-over itself, until all fit. (A rank of a kept and b leaving wants something
+/// in (T - a, b] less elsewhere, a full rank of b and c can give (c, T - b]: that choice covers
+/// the wants with the fewest ranks.) Targets are tried in steps of 1 %, and the best of
+/// imbalance and price counts.
 /// @param load [experts] positive. @param old [2 * ranks] distinct within a rank, all experts held.
 /// @return the expert in every slot, distinct within a rank. O(iterations * slots + slots^2).
 [[nodiscard]] std::vector<std::uint32_t> rearrange_pairs(std::span<const double> load,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "moeshift/core/error.hpp"
@@ -99,6 +100,83 @@ std::uint32_t pick_receiver(const SortedShares& shares, Rng& rng) {
   return rng.below(2) == 0 ? shares.heavy_of(best) : shares.light_of(best);
 }
 
+/// The pairs of an old placement under changing counts, and what these make them give away.
+class OldPairs {
+ public:
+  OldPairs(std::span<const double> load, std::span<const std::uint32_t> old, double target)
+      : load_(load),
+        old_(old),
+        target_(target),
+        old_counts_(load.size(), 0),
+        ranks_of_(load.size()),
+        rank_load_(old.size() / 2, 0) {
+    for (std::size_t slot = 0; slot < old.size(); ++slot) {
+      ++old_counts_[old[slot]];
+      ranks_of_[old[slot]].push_back(slot / 2);
+    }
+    counts_ = old_counts_;
+    for (std::size_t slot = 0; slot < old.size(); ++slot) {
+      rank_load_[slot / 2] += load[old[slot]] / counts_[old[slot]];
+    }
+    const double total = std::accumulate(load.begin(), load.end(), 0.0);
+    mean_ = total / static_cast<double>(rank_load_.size());
+  }
+
+  [[nodiscard]] const std::vector<std::uint32_t>& counts() const { return counts_; }
+  [[nodiscard]] double mean() const { return mean_; }
+  /// Transfers, estimated.
+  [[nodiscard]] double moves() const {
+    double sum = 0;
+    for (const double rank : rank_load_) sum += moves_of(rank);
+    for (std::size_t e = 0; e < load_.size(); ++e) sum += further(e);
+    return sum;
+  }
+  /// @return by how many more transfers.
+  double move_replica(std::uint32_t from, std::uint32_t to) {
+    return resize(from, counts_[from] - 1) + resize(to, counts_[to] + 1);
+  }
+  /// An expert of a heavy rank: the heaviest of six random slots'.
+  [[nodiscard]] std::uint32_t pick(Rng& rng) const {
+    const auto slots = static_cast<std::uint32_t>(old_.size());
+    std::uint32_t best = rng.below(slots);
+    for (int i = 1; i < 6; ++i) {
+      const std::uint32_t slot = rng.below(slots);
+      if (rank_load_[slot / 2] > rank_load_[best / 2]) best = slot;
+    }
+    return old_[best];
+  }
+
+ private:
+  /// What is left over somewhere has to find room: about one more exchange per 0.3 of the mean.
+  [[nodiscard]] double moves_of(double rank) const {
+    return rank <= target_ ? 0 : 1 + (rank - target_) / (0.3 * mean_);
+  }
+  [[nodiscard]] double further(std::size_t expert) const {
+    return counts_[expert] > old_counts_[expert] ? counts_[expert] - old_counts_[expert] : 0;
+  }
+  double resize(std::uint32_t expert, std::uint32_t count) {
+    const double more = load_[expert] / count - load_[expert] / counts_[expert];
+    double change = -further(expert);
+    counts_[expert] = count;
+    change += further(expert);
+    for (const std::size_t rank : ranks_of_[expert]) {
+      change -= moves_of(rank_load_[rank]);
+      rank_load_[rank] += more;
+      change += moves_of(rank_load_[rank]);
+    }
+    return change;
+  }
+
+  std::span<const double> load_;
+  std::span<const std::uint32_t> old_;
+  double target_;
+  double mean_ = 0;
+  std::vector<std::uint32_t> old_counts_;
+  std::vector<std::uint32_t> counts_;
+  std::vector<std::vector<std::size_t>> ranks_of_;  ///< [experts] who holds it
+  std::vector<double> rank_load_;
+};
+
 }  // namespace
 
 PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
@@ -136,18 +214,45 @@ PairCounts anneal_pair_counts(std::span<const double> load, std::size_t ranks,
   return best;
 }
 
-PairCounts back_towards(std::span<const double> load, std::span<const std::uint32_t> old,
-                        PairCounts pairs, double peak) {
-  SortedShares shares(load, std::move(pairs.counts));
-  for (std::uint32_t more = 0; more < load.size(); ++more) {
-    for (std::uint32_t less = 0; less < load.size(); ++less) {
-      if (shares.counts()[more] <= old[more]) break;
-      if (shares.counts()[less] >= old[less]) continue;
-      shares.move_replica(more, less);
-      if (shares.peak() > peak) shares.move_replica(less, more);
+std::vector<std::uint32_t> anneal_near_counts(std::span<const double> load,
+                                              std::span<const std::uint32_t> old,
+                                              const NearTargets& targets, std::size_t iterations,
+                                              std::uint64_t seed) {
+  OldPairs pairs(load, old, targets.rank);
+  SortedShares shares(load, pairs.counts());
+  // One pair a hundredth of the mean above its target weighs as much as ten transfers.
+  constexpr double kExcessWeight = 1e5;
+  const double weight = kExcessWeight / (pairs.mean() * pairs.mean());
+  std::vector<std::uint32_t> best = shares.counts();
+  if (old.size() == load.size()) return best;
+  double excess = weight * shares.excess(targets.fold);
+  double moves = pairs.moves();
+  double least = excess + moves;
+  Rng rng(seed);
+  for (std::size_t i = 0; i < iterations && least > 0; ++i) {
+    const std::uint32_t from = pick_donor(shares, rng);
+    const std::uint32_t to = rng.below(2) == 0 ? pick_receiver(shares, rng) : pairs.pick(rng);
+    if (from == to || shares.counts()[to] >= shares.pairs()) continue;
+    const double heat =
+        0.5 * std::pow(0.04, static_cast<double>(i) / static_cast<double>(iterations));
+    const double most = excess + moves - heat * std::log(1 - rng.uniform());
+    moves += pairs.move_replica(from, to);
+    // Folding anew costs most of a step, and need not be done for what is too dear without.
+    if (moves <= most) {
+      shares.move_replica(from, to);
+      const double after = weight * shares.excess(targets.fold);
+      if (after + moves <= most) {
+        excess = after;
+        if (excess + moves >= least) continue;
+        least = excess + moves;
+        best = shares.counts();
+        continue;
+      }
+      shares.move_replica(to, from);
     }
+    moves += pairs.move_replica(to, from);
   }
-  return {shares.counts(), shares.peak()};
+  return best;
 }
 
 std::vector<std::uint32_t> fold_pairs(std::span<const double> load,

@@ -27,12 +27,24 @@ struct PairCounts {
                                             std::vector<std::uint32_t> start, double bound,
                                             std::size_t iterations, std::uint64_t seed);
 
-/// Takes back, one by one, the changes from `old` counts to these without which the heaviest pair
-/// stays within `peak`. Annealing wanders; whatever it changed for nothing would have to move.
-/// O(changes^2 * slots).
-[[nodiscard]] PairCounts back_towards(std::span<const double> load,
-                                      std::span<const std::uint32_t> old, PairCounts pairs,
-                                      double peak);
+/// What counts near an old placement should come to.
+struct NearTargets {
+  double fold = 0;  ///< heaviest pair when everything is paired afresh
+  double rank = 0;  ///< heaviest rank in the end, >= fold: ranks below it can stay as they are
+};
+
+/// Anneals replica counts of which an old placement of pairs can keep most.
+///
+/// What has to move is every further replica and, from each rank that the new counts leave above
+/// the target, one replica and others that make room for it: the more, the further it is above.
+/// That sum is annealed, plus the squared excess of the folded pairs, heavy enough that they end
+/// near their target. O(iterations * (slots + replicas of an expert)), most steps the latter alone.
+/// @param old [2 * ranks] the expert in every slot.
+[[nodiscard]] std::vector<std::uint32_t> anneal_near_counts(std::span<const double> load,
+                                                            std::span<const std::uint32_t> old,
+                                                            const NearTargets& targets,
+                                                            std::size_t iterations,
+                                                            std::uint64_t seed);
 
 /// Pairs the heaviest replica with the lightest; the experts of every slot, distinct per rank.
 [[nodiscard]] std::vector<std::uint32_t> fold_pairs(std::span<const double> load,

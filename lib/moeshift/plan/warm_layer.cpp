@@ -46,9 +46,9 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
     if (rebuilt_beats(0)) return;
     rebuilt_.clear();
   }
-  search_.run();
   const bool pairs = problem.slots_per_rank == 2 && problem.survive.losses == 0;
   if (may_rebuild && pairs && !options.use_samples) rebuild_pairs();
+  if (!rebuilt_beats(0)) search_.run();
 }
 
 MovePrice WarmLayer::move_price() const {

@@ -22,7 +22,7 @@ namespace moeshift {
 /// - The old placement does not know the load: it evens the windows out hardly better than an
 ///   engine's initial map, so that nothing in it is worth keeping. Exchanges from there end in
 ///   plans that fit the windows and nothing else. The layer is planned afresh, if that pays.
-/// - Two slots per rank: new replica counts by ejection chains (pair_chains.hpp).
+/// - Two slots per rank: new replica counts by ejection chains (pair_chains.hpp), where these pay.
 ///
 /// Under a budget there is only the search.
 class WarmLayer {

@@ -3,12 +3,15 @@
 #include "moeshift/plan/relabel.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "moeshift/core/rng.hpp"
+#include "moeshift/plan/apportion.hpp"
 #include "moeshift/plan/balanced.hpp"
 #include "moeshift/plan/fresh_plan.hpp"
 #include "moeshift/plan/pair_chains.hpp"
+#include "moeshift/plan/pair_counts.hpp"
 #include "moeshift/plan/rank_packing.hpp"
 
 #include "tests/support/catch.hpp"
@@ -104,6 +107,33 @@ TEST_CASE("pairs re-made from an old placement hold every expert, none twice on 
     for (const std::uint32_t e : now) held[e] = true;
     REQUIRE(std::find(held.begin(), held.end(), false) == held.end());
   }
+}
+
+TEST_CASE("pairs re-made after drift move few replicas and are as balanced as EPLB's") {
+  constexpr std::size_t kRanks = 72;
+  constexpr std::size_t kExperts = 128;
+  constexpr std::uint64_t kLayers = 20;
+  double moved = 0;
+  double excess = 0;
+  for (std::uint64_t seed = 1; seed <= kLayers; ++seed) {
+    Rng rng(seed);
+    std::vector<double> load(kExperts);
+    for (double& tokens : load) tokens = std::exp(0.5 * rng.normal());
+    std::vector<std::uint32_t> old;
+    for (const ExpertId e : plan_of(load, kRanks, 2, seed)) old.push_back(e.value());
+    for (double& tokens : load) tokens *= std::exp(0.1 * rng.normal());
+    const std::vector<std::uint32_t> now =
+        rearrange_pairs(load, old, {.price = 0.0024, .seed = seed});
+    for (std::size_t slot = 0; slot < old.size(); ++slot) {
+      if (now[slot] != old[slot] && now[slot] != old[slot ^ 1U]) moved += 1;
+    }
+    const std::vector<std::uint32_t> eplb =
+        fold_pairs(load, adams_counts(load, 2 * kRanks, kRanks));
+    excess += RankPacking(load, kRanks, now).peak() / RankPacking(load, kRanks, eplb).peak() - 1;
+  }
+  INFO(moved / kLayers << " moved, " << excess / kLayers << " above EPLB's peak");
+  CHECK(moved / kLayers < 24);
+  CHECK(excess < 0);
 }
 
 }  // namespace
