@@ -5,12 +5,15 @@
 #include <chrono>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/schedule/scheduler.hpp"
+
+#include "apps/moeshift/planning.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -157,9 +160,7 @@ ContestRow replay_policy(const Contest& contest, const std::string& policy, cons
   const std::size_t plans = contest.test.size() - start;
   for (std::size_t next = start; next < contest.test.size(); ++next) {
     PlanProblem problem = contest.train;
-    problem.samples.assign(contest.test.begin() + static_cast<std::ptrdiff_t>(next - history),
-                           contest.test.begin() + static_cast<std::ptrdiff_t>(next));
-    problem.load = sum_of(problem.samples);
+    plan_on(problem, std::span(contest.test).subspan(next - history, history), contest.forecaster);
     problem.old = &placement;
     Placement planned = plan_timed(planner, problem, Threads{1}, progress, row.planning);
     if (next > start || plans == 1) add_move(contest, placement, planned, Threads{1}, row);

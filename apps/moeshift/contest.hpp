@@ -32,6 +32,7 @@ struct Contest {
   std::optional<Cluster> cluster;           ///< with `expert_sizes`: the move is priced
   std::optional<ExpertSizes> expert_sizes;  ///< absent: transfers are counted, bytes are not
   DispatchOptions dispatch = {};
+  std::optional<std::string> forecaster = {};  ///< of a replay: planned on instead of the windows
 };
 
 /// What one policy came to under one setting.

@@ -5,12 +5,15 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/core/progress.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/plan/planner.hpp"
 
 namespace moeshift::cli {
 
@@ -45,6 +48,23 @@ class Deadline final : public Progress {
   Progress& behind_;
   std::optional<Clock::time_point> end_;
   std::atomic<bool> stopped_ = false;
+};
+
+/// A planner every plan of which ends when its time is up.
+class TimeLimitedPlanner final : public Planner {
+ public:
+  TimeLimitedPlanner(std::unique_ptr<Planner> planner, Seconds limit)
+      : planner_(std::move(planner)), limit_(limit) {}
+
+  [[nodiscard]] PlanResult plan(const PlanProblem& problem, Threads threads,
+                                Progress& progress) const override {
+    Deadline deadline(progress, limit_);
+    return planner_->plan(problem, threads, deadline);
+  }
+
+ private:
+  std::unique_ptr<Planner> planner_;
+  Seconds limit_;
 };
 
 }  // namespace moeshift::cli

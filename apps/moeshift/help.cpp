@@ -106,6 +106,26 @@ std::string named_only(const std::string& title, const OptionSet& options) {
   return start + std::string(gap, ' ') + hanging(names, kIndent) + "\n";
 }
 
+/// An example as a shell takes it, broken before options where a line would be too long.
+std::string shell_lines(std::string_view example) {
+  constexpr std::string_view kBreak = " \\\n      ";
+  std::string lines = "  ";
+  std::size_t start = 0;  // of the last line
+  while (!example.empty()) {
+    const std::size_t end = std::min(example.find(" -", 1), example.size());
+    const std::string_view part = example.substr(0, end);
+    if (lines.size() - start + part.size() + 2 > kWidth) {
+      lines += kBreak;
+      start = lines.size() - (kBreak.size() - 3);
+      lines += part.substr(1);
+    } else {
+      lines += part;
+    }
+    example.remove_prefix(end);
+  }
+  return lines + "\n";
+}
+
 }  // namespace
 
 std::string program_help() {
@@ -136,7 +156,7 @@ std::string command_help(const CommandEntry& entry, const OptionSet& options, bo
   }
   if (!full) return help + "\n--help shows all options and an example.\n";
   help += section("common options", options, [](const OptionRecord& r) { return r.common; });
-  return help + "\nexample:\n  " + std::string(entry.example) + "\n";
+  return help + "\nexample:\n" + shell_lines(entry.example);
 }
 
 }  // namespace moeshift::cli

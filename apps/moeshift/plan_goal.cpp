@@ -3,14 +3,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/simulate/serving_parameters.hpp"
 
+#include "apps/moeshift/deadline.hpp"
 #include "apps/moeshift/session.hpp"
-#include "apps/moeshift/simulation.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -56,11 +57,38 @@ void PlanGoal::declare(Options& options) {
   options.option("--serving", serving,
                  "serving parameters: a name of configs/serving or a file; default: the cluster's");
   options.choice("--dispatch", dispatch, {"even", "nearest", "random", "lp"},
-                 "how tokens choose a replica when the plan is scored");
+                 "how tokens choose a replica when a placement is scored");
+  options.option("--time-limit", time_limit,
+                 "seconds a plan may take; layers not planned by then stay, or get the least "
+                 "effort");
 }
 
-Objective PlanGoal::resolve(Session& session, const PlanShape& shape, const TraceHeader& trace,
-                            std::size_t steps) const {
+PlannedSteps steps_of(const LoadMatrix& load, std::size_t count) {
+  double pairs = 0;
+  for (const LayerId layer : load.row_ids()) pairs += layer_total(load, layer);
+  return {.count = count, .pairs = pairs / static_cast<double>(load.rows() * count)};
+}
+
+std::optional<Seconds> PlanGoal::limit() const {
+  if (!time_limit) return {};
+  if (*time_limit >= 0 && *time_limit <= 1e6) return Seconds(*time_limit);
+  throw InputError("--time-limit", "expected seconds, 0 to 1000000");
+}
+
+std::unique_ptr<Planner> PlanGoal::limited(std::unique_ptr<Planner> planner) const {
+  const std::optional<Seconds> seconds = limit();
+  if (!seconds) return planner;
+  return std::make_unique<TimeLimitedPlanner>(std::move(planner), *seconds);
+}
+
+void PlanGoal::apply_to(PolicyOptions& policy, Session& session, const PlanShape& shape,
+                        const TraceHeader& trace, const PlannedSteps& steps) const {
+  policy.objective = resolve_objective(session, shape, trace, steps.count);
+  resolve_price(session, shape, trace, steps, policy);
+}
+
+Objective PlanGoal::resolve_objective(Session& session, const PlanShape& shape,
+                                      const TraceHeader& trace, std::size_t steps) const {
   if (tokens_per_step && (*tokens_per_step < 1 || *tokens_per_step > 1e12)) {
     throw InputError("--tokens-per-step", "expected a number of tokens, at least 1");
   }
@@ -78,27 +106,36 @@ Objective PlanGoal::resolve(Session& session, const PlanShape& shape, const Trac
   return goal;
 }
 
+PlanGoal PlanGoal::of_replay(const ServingOptions& options) const {
+  PlanGoal goal = *this;
+  goal.tokens_per_step = options.tokens_per_step;
+  goal.serving = options.serving;
+  return goal;
+}
+
 DispatchOptions PlanGoal::dispatch_options(Session& session) const {
   return {.rule = parse_dispatch_rule(dispatch), .seed = session.seed()};
 }
 
 void PlanGoal::resolve_price(Session& session, const PlanShape& shape, const TraceHeader& trace,
-                             const LoadMatrix& load, std::size_t steps,
-                             PolicyOptions& policy) const {
+                             const PlannedSteps& steps, PolicyOptions& policy) const {
   constexpr std::string_view kSeconds = "seconds:";
   if (!policy.price || !policy.price->starts_with(kSeconds)) return;
   const double horizon = horizon_of(*policy.price, kSeconds.size());
   const ServingParameters serves = serving_of(session, shape, serving, "--price");
   const Cluster cluster = session.load_cluster(*shape.cluster);
   const Bytes bytes = session.load_model(*shape.model).expert_sizes().mean();
-  double pairs = 0;
-  for (const LayerId layer : load.row_ids()) pairs += layer_total(load, layer);
-  pairs /= static_cast<double>(load.rows() * steps);
+  std::optional<double> pairs = steps.pairs;
   if (tokens_per_step) {
     pairs = *tokens_per_step * static_cast<double>(top_k_of(session, shape, trace));
   }
+  if (!pairs) {
+    throw InputError("--price",
+                     "seconds:H needs --tokens-per-step here: the trace is read while it is "
+                     "served");
+  }
   const Seconds saved =
-      serves.expert_per_token * (pairs / static_cast<double>(shape.ranks)) * horizon;
+      serves.expert_per_token * (*pairs / static_cast<double>(shape.ranks)) * horizon;
   const Seconds near = transfer_seconds(cluster.intra_node, bytes);
   const Seconds far = transfer_seconds(cluster.inter_node, bytes);
   policy.price = fmt::format("{}", saved > Seconds() ? ratio(near, saved) : 1e9);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/forecast/forecaster.hpp"
 
 #include "apps/moeshift/session.hpp"
 
@@ -60,6 +61,26 @@ std::size_t PlanShape::expert_groups(Session& session, const TraceHeader& trace)
   return count;
 }
 
+void declare_forecaster(Options& options, std::optional<std::string>& forecaster) {
+  options.option("--forecaster", forecaster,
+                 "plan on a forecast made from those steps: last, mean:H, ewma:A, samples:HxN or "
+                 "recentred:HxN:A (as of simulate); default: their sum, for robust each of them");
+}
+
+void plan_on(PlanProblem& problem, std::span<const LoadMatrix> steps,
+             const std::optional<std::string>& forecaster) {
+  if (!forecaster) {
+    problem.load = sum_of(steps);
+    problem.samples.assign(steps.begin(), steps.end());
+    return;
+  }
+  const std::unique_ptr<Forecaster> sees = make_forecaster(*forecaster);
+  for (const LoadMatrix& step : steps) sees->observe(step);
+  Forecast forecast = sees->forecast();
+  problem.load = std::move(forecast.load);
+  problem.samples = std::move(forecast.samples);
+}
+
 void declare_policy_options(Options& options, PolicyOptions& policy) {
   options.choice("--hierarchy", policy.hierarchy, {"auto", "hierarchical", "global"},
                  "whether expert groups stay inside a node (deepseek, vllm, snake)");
@@ -72,10 +93,9 @@ void declare_policy_options(Options& options, PolicyOptions& policy) {
   options.option(
       "--budget-bytes", policy.budget,
       "incremental, robust: bytes that may cross ranks, over all layers (needs --model)");
-  options.option(
-      "--price", policy.price,
-      "incremental, robust: imbalance that one intra-node transfer must buy; of plan also "
-      "seconds:H, the time it saves in H steps (needs --cluster and --model)");
+  options.option("--price", policy.price,
+                 "incremental, robust: imbalance that one intra-node transfer must buy; or "
+                 "seconds:H, the time it saves in H steps (needs --cluster and --model)");
   options.option("--survive", policy.survive,
                  "our policies: every expert outlives the loss of k ranks (k) or nodes (nodes:k)");
   options.option("--slots-budget", policy.slots_budget,

@@ -249,8 +249,8 @@ void WorldOptions::apply(LaneSettings& settings) const {
   settings.reload = BytesPerSecond(static_cast<double>(reload_rate->count()));
 }
 
-std::shared_ptr<const Planner> lane_planner(const std::string& policy, PolicyOptions options,
-                                            const ModeOptions& mode, Bytes expert_bytes) {
+std::unique_ptr<Planner> lane_planner(const std::string& policy, PolicyOptions options,
+                                      const ModeOptions& mode, Bytes expert_bytes) {
   options.expert_bytes = expert_bytes;
   if (mode.kind == ModeKind::kTrickle) {
     if (policy != "incremental" && policy != "robust") {

@@ -97,10 +97,9 @@ struct WorldOptions {
 /// The planner of a lane. Trickle mode needs `incremental` or `robust`; it gets the budget of a
 /// step, or of an exchange of two experts where that is more.
 /// @throws InputError when policy and mode do not go together.
-[[nodiscard]] std::shared_ptr<const Planner> lane_planner(const std::string& policy,
-                                                          PolicyOptions options,
-                                                          const ModeOptions& mode,
-                                                          Bytes expert_bytes);
+[[nodiscard]] std::unique_ptr<Planner> lane_planner(const std::string& policy,
+                                                    PolicyOptions options, const ModeOptions& mode,
+                                                    Bytes expert_bytes);
 
 /// `placement` in a world of more ranks, which hold nothing yet.
 [[nodiscard]] Placement widened(const Placement& placement, std::size_t ranks);

@@ -24,6 +24,7 @@
 #include "apps/moeshift/contest_windows.hpp"
 #include "apps/moeshift/except_options.hpp"
 #include "apps/moeshift/option_value.hpp"
+#include "apps/moeshift/plan_goal.hpp"
 #include "apps/moeshift/planning.hpp"
 #include "apps/moeshift/session.hpp"
 
@@ -54,20 +55,19 @@ class Compare final : public Command {
                  "plan again after every window, on the past alone; the next window judges");
     options.option("--window", window_, "replay: steps per window");
     options.list("--history", history_, "replay: windows to plan on, e.g. 1,4,16; default: 1");
-    options.choice("--dispatch", dispatch_, {"even", "nearest", "random", "lp"},
-                   "how replicas share their expert's tokens when a placement is scored");
+    declare_forecaster(options, forecaster_);
     options.option("--reference", reference_,
                    "policy that the others are compared with; default: static, else the first");
     declare_policy_options(options, policy_options_);
+    goal_.declare(options);
   }
 
   ExitCode run(Session& session) override {
     check_options();
     prepare(session);
-    const std::vector<std::unique_ptr<Planner>> planners = make_planners();
     const ContestWindows windows = read_windows(session);
-    const std::vector<ContestRow> rows = replay_ ? replayed_rows(session, windows, planners)
-                                                 : rows_of_settings(session, windows, planners);
+    const std::vector<ContestRow> rows =
+        replay_ ? replayed_rows(session, windows) : rows_of_settings(session, windows);
     const Standings standings = standings_of(rows, reference_row(rows), session.seed());
     session.emit(make_report(session, windows, rows, standings));
     return ExitCode::kGood;
@@ -75,6 +75,12 @@ class Compare final : public Command {
 
  private:
   void check_options() {
+    std::set<std::string> seen;
+    for (const std::string& policy : policies_) {
+      if (!seen.insert(policy).second) {
+        throw InputError("--policies", fmt::format("'{}' is named twice", policy));
+      }
+    }
     slot_counts_ = parse_counts("--slots", slots_);
     if (history_.empty()) history_ = {"1"};
     history_counts_ = parse_counts("--history", history_);
@@ -113,14 +119,17 @@ class Compare final : public Command {
     }
   }
 
-  [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners() const {
+  /// One per policy, for loads that sum up `steps` of the recorded ones.
+  [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners(Session& session,
+                                                                    const LoadWindow& recorded,
+                                                                    std::size_t steps) const {
+    PlannedSteps planned = steps_of(sum_of(recorded.loads), recorded.loads.size());
+    planned.count = steps;
+    PolicyOptions options = policy_options_;
+    goal_.apply_to(options, session, shape_, recorded.header, planned);
     std::vector<std::unique_ptr<Planner>> planners;
-    std::set<std::string> seen;
     for (const std::string& policy : policies_) {
-      if (!seen.insert(policy).second) {
-        throw InputError("--policies", fmt::format("'{}' is named twice", policy));
-      }
-      planners.push_back(make_planner(policy, policy_options_));
+      planners.push_back(goal_.limited(make_planner(policy, options)));
     }
     return planners;
   }
@@ -150,7 +159,8 @@ class Compare final : public Command {
                     .from = {},
                     .cluster = {},
                     .expert_sizes = {},
-                    .dispatch = {.rule = parse_dispatch_rule(dispatch_), .seed = session.seed()}};
+                    .dispatch = goal_.dispatch_options(session),
+                    .forecaster = forecaster_};
     if (windows.previous) contest.before = sum_of(windows.previous->loads);
     if (shape_.cluster) contest.cluster = session.load_cluster(*shape_.cluster);
     contest.expert_sizes = sizes_;
@@ -160,23 +170,23 @@ class Compare final : public Command {
 
   /// Every policy under every number of slots and every training window; one after another, each
   /// with all threads, so that planning times mean what `plan` means by them.
-  [[nodiscard]] std::vector<ContestRow> rows_of_settings(
-      Session& session, const ContestWindows& windows,
-      const std::vector<std::unique_ptr<Planner>>& planners) const {
+  [[nodiscard]] std::vector<ContestRow> rows_of_settings(Session& session,
+                                                         const ContestWindows& windows) const {
     std::vector<ContestRow> all;
-    const std::size_t total = slot_counts_.size() * windows.train.size() * planners.size();
+    const std::size_t total = slot_counts_.size() * windows.train.size() * policies_.size();
     for (const std::size_t slots : slot_counts_) {
       Contest contest = set_up(session, windows, slots);
       for (std::size_t w = 0; w < windows.train.size(); ++w) {
-        contest.train.load = sum_of(windows.train[w].loads);
-        contest.train.samples = windows.train[w].loads;
+        const LoadWindow& train = windows.train[w];
+        plan_on(contest.train, train.loads, forecaster_);
+        const auto planners = make_planners(session, train, forecaster_ ? 1 : train.loads.size());
         std::vector<ContestRow> rows;
         for (std::size_t i = 0; i < planners.size(); ++i) {
           session.progress().update("policies", all.size() + i, total);
           rows.push_back(try_policy(contest, policies_[i], *planners[i], session.threads(),
                                     session.progress()));
           const std::string steps = train_.empty() ? "the first half" : "steps " + train_[w];
-          rows.back().planned_on = steps;
+          rows.back().planned_on = steps + forecast_text();
           rows.back().setting = setting_text(slots, windows.train.size() > 1 ? steps : "");
         }
         judge(contest, session.threads(), rows);
@@ -187,9 +197,8 @@ class Compare final : public Command {
   }
 
   /// Every policy under every number of slots and every history, side by side.
-  [[nodiscard]] std::vector<ContestRow> replayed_rows(
-      Session& session, const ContestWindows& windows,
-      const std::vector<std::unique_ptr<Planner>>& planners) const {
+  [[nodiscard]] std::vector<ContestRow> replayed_rows(Session& session,
+                                                      const ContestWindows& windows) const {
     const std::size_t start = *std::max_element(history_counts_.begin(), history_counts_.end());
     std::vector<Contest> contests;
     for (const std::size_t slots : slot_counts_) {
@@ -201,15 +210,20 @@ class Compare final : public Command {
       throw InputError("--history", fmt::format("expected fewer than the {} windows of {} steps",
                                                 count, window_));
     }
+    std::vector<std::vector<std::unique_ptr<Planner>>> planners;  // [histories][policies]
+    for (const std::size_t history : history_counts_) {
+      const std::size_t steps = forecaster_ ? window_ : history * window_;
+      planners.push_back(make_planners(session, windows.test, steps));
+    }
     const std::vector<ReplayJob> jobs = replay_jobs(contests.size());
     std::vector<ContestRow> rows(jobs.size());
     parallel_for(rows.size(), session.threads(), [&](std::size_t i) {
       const auto [slots, history, policy] = jobs[i];
-      rows[i] = replay_policy(contests[slots], policies_[policy], *planners[policy],
+      rows[i] = replay_policy(contests[slots], policies_[policy], *planners[history][policy],
                               history_counts_[history], start, session.progress());
       const std::string text = windows_text(history_counts_[history]);
       const bool told_apart = history_counts_.size() > 1 && policies_[policy] != "static";
-      rows[i].planned_on = fmt::format("the last {}", text);
+      rows[i].planned_on = fmt::format("the last {}{}", text, forecast_text());
       rows[i].setting = setting_text(slot_counts_[slots], told_apart ? text : "");
     });
     return rows;
@@ -231,6 +245,10 @@ class Compare final : public Command {
       }
     }
     return jobs;
+  }
+
+  [[nodiscard]] std::string forecast_text() const {
+    return forecaster_ ? ", forecast " + *forecaster_ : "";
   }
 
   [[nodiscard]] std::string windows_text(std::size_t count) const {
@@ -287,7 +305,7 @@ class Compare final : public Command {
         {"nodes", topology.nodes()},
         {"slots", slot_counts_.size() == 1 ? Json(slot_counts_.front()) : Json(slot_counts_)},
         {"replay", replay_},
-        {"dispatch", dispatch_},
+        {"dispatch", goal_.dispatch},
         {"reference", rows[standings.reference].name()},
         {"best", best_json(rows, standings)},
         {"rows", to_json(rows, standings, header.num_layers, with_bytes)}};
@@ -318,7 +336,7 @@ class Compare final : public Command {
         "train, test: balancedness there ({} dispatch); moves, inter: transfers per layer{}, all "
         "and between nodes, from {}; predicted: time of the whole rearrangement; gain: over {}, "
         "window by window; pareto: nobody is better there with as few transfers",
-        dispatch_, replay_ ? " and window" : "", previous_text(), reference);
+        goal_.dispatch, replay_ ? " and window" : "", previous_text(), reference);
   }
 
   std::string trace_;
@@ -334,7 +352,8 @@ class Compare final : public Command {
   std::size_t window_ = 1;
   std::vector<std::string> history_;
   std::vector<std::size_t> history_counts_;
-  std::string dispatch_ = "even";
+  PlanGoal goal_;
+  std::optional<std::string> forecaster_;
   std::optional<std::string> reference_;
   PolicyOptions policy_options_;
   std::optional<ExpertSizes> sizes_;  ///< with --model

@@ -46,31 +46,31 @@ class Plan final : public Command {
     options.option("--from", from_, "the placement in force: a plan, or any format of `export`");
     options.flag("--layers", per_layer_, "also show a row per layer");
     options.flag("--explain", explain_, "also show why each replica moved (incremental, robust)");
+    declare_forecaster(options, forecaster_);
     options.section("world");
     options.option("--from-ranks", from_ranks_, "ranks of --from, where its file does not say");
     options.list("--inactive", inactive_, "ranks that hold nothing, as 3,7");
     options.section("policy");
     declare_policy_options(options, policy_options_);
-    options.option("--time-limit", time_limit_,
-                   "seconds; layers not planned by then stay, or get the least effort");
     options.section("goal");
     goal_.declare(options);
   }
 
   ExitCode run(Session& session) override {
     const LoadWindow window = read_window(session);
-    PlanProblem problem{.load = sum_of(window.loads),
-                        .samples = window.loads,
+    PlanProblem problem{.load = {},
+                        .samples = {},
                         .topology = shape_.topology(session),
                         .slots = shape_.slots,
                         .expert_groups = shape_.expert_groups(session, window.header),
                         .seed = session.seed(),
                         .inactive = inactive_ranks()};
+    plan_on(problem, window.loads, forecaster_);
     const std::optional<Placement> old = old_placement(session, window.header);
     if (old) problem.old = &*old;
     prepare(session, window, problem.load);
     const std::unique_ptr<Planner> planner = make_planner(policy_, policy_options_);
-    Deadline deadline(session.progress(), limit());
+    Deadline deadline(session.progress(), goal_.limit());
     const auto start = std::chrono::steady_clock::now();
     PlanResult plan = planner->plan(problem, session.threads(), deadline);
     const double plan_seconds = seconds_since(start);
@@ -111,15 +111,8 @@ class Plan final : public Command {
     } else if (policy_options_.budget) {
       throw InputError("", "--budget-bytes needs --model, which says how many bytes an expert has");
     }
-    const std::size_t steps = window.loads.size();
-    policy_options_.objective = goal_.resolve(session, shape_, window.header, steps);
-    goal_.resolve_price(session, shape_, window.header, load, steps, policy_options_);
-  }
-
-  [[nodiscard]] std::optional<Seconds> limit() const {
-    if (!time_limit_) return {};
-    if (*time_limit_ >= 0 && *time_limit_ <= 1e6) return Seconds(*time_limit_);
-    throw InputError("--time-limit", "expected seconds, 0 to 1000000");
+    const std::size_t steps = forecaster_ ? 1 : window.loads.size();
+    goal_.apply_to(policy_options_, session, shape_, window.header, steps_of(load, steps));
   }
 
   /// Under a budget of slots: what as many slots in every layer would do, if there are enough.
@@ -166,7 +159,7 @@ class Plan final : public Command {
   std::optional<std::size_t> from_ranks_;
   std::vector<std::string> inactive_;
   PlanGoal goal_;
-  std::optional<double> time_limit_;
+  std::optional<std::string> forecaster_;
   bool per_layer_ = false;
   bool explain_ = false;
 };

@@ -15,6 +15,8 @@
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/commands/commands.hpp"
+#include "apps/moeshift/except_options.hpp"
+#include "apps/moeshift/plan_goal.hpp"
 #include "apps/moeshift/session.hpp"
 #include "apps/moeshift/simulation.hpp"
 #include "apps/moeshift/simulation_report.hpp"
@@ -32,6 +34,8 @@ class Simulate final : public Command {
         "who plans; see `moeshift policies`; default: incremental (like vllm: vllm, like "
         "sglang: deepseek)");
     declare_policy_options(options, policy_options_);
+    ExceptOptions goal(options, declared_with_serving());
+    goal_.declare(goal);
     options.option("--initial", initial_,
                    "placement at the start; default: expert i % E in slot i");
     lane_.declare(options);
@@ -48,6 +52,7 @@ class Simulate final : public Command {
         serving_.deployment(session, largest, trace.header());
     const Placement initial =
         widened(initial_placement(session, shape_, trace.header(), initial_), largest.ranks);
+    goal_.of_replay(serving_).apply_to(policy_options_, session, shape_, trace.header(), {});
     const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");
     TimelineRecorder recorder(shown.first, shown.last.value_or(shown.first + kStepsShown));
     std::vector<Lane> lanes;
@@ -90,8 +95,8 @@ class Simulate final : public Command {
     }
     asked.name = policy;
     if (policy == "static") return {asked};  // what it would be compared with is the same
-    asked.planner =
-        lane_planner(policy, policy_options_, asked.mode, deployment.expert_sizes.largest());
+    const Bytes bytes = deployment.expert_sizes.largest();
+    asked.planner = goal_.limited(lane_planner(policy, policy_options_, asked.mode, bytes));
     LaneSettings still = asked;
     still.name = "static";
     still.planner = nullptr;
@@ -101,7 +106,7 @@ class Simulate final : public Command {
     LaneSettings oracle = free;
     oracle.name = "oracle";
     oracle.oracle = true;
-    oracle.planner = lane_planner(policy, policy_options_, {}, deployment.expert_sizes.largest());
+    oracle.planner = goal_.limited(lane_planner(policy, policy_options_, {}, bytes));
     return {asked, still, free, oracle};
   }
 
@@ -174,6 +179,7 @@ class Simulate final : public Command {
   PlanShape shape_;
   std::optional<std::string> policy_;
   PolicyOptions policy_options_;
+  PlanGoal goal_;
   std::optional<std::string> initial_;
   LaneOptions lane_;
   WorldOptions world_;

@@ -21,6 +21,7 @@
 #include "apps/moeshift/commands/commands.hpp"
 #include "apps/moeshift/except_options.hpp"
 #include "apps/moeshift/option_value.hpp"
+#include "apps/moeshift/plan_goal.hpp"
 #include "apps/moeshift/session.hpp"
 #include "apps/moeshift/simulation.hpp"
 #include "apps/moeshift/sweep_report.hpp"
@@ -47,8 +48,10 @@ class Sweep final : public Command {
     options.choice("--goal", goal_, {"throughput", "per-rank", "p99"}, "what the best is best at");
     ExceptOptions shape(options, {"--ranks", "--slots"});
     shape_.declare(shape);
-    options.choice("--hierarchy", policy_options_.hierarchy, {"auto", "hierarchical", "global"},
-                   "whether expert groups stay inside a node (deepseek, snake)");
+    ExceptOptions policy(options, {"--slots-budget"});  // whose memory depends on the load
+    declare_policy_options(policy, policy_options_);
+    ExceptOptions goal(options, declared_with_serving());
+    plan_goal_.declare(goal);
     ExceptOptions lane(options, {"--interval", "--forecaster"});
     lane_.declare(lane);
     serving_.declare(options);
@@ -107,12 +110,15 @@ class Sweep final : public Command {
 
   /// What points share: planners, machines of every size, and the limit on memory.
   void prepare(Session& session, const SweepGrid& grid, const TraceHeader& header) {
-    for (const std::string& policy : grid.policies) {
-      planners_[policy] = make_planner(policy, policy_options_);
-    }
     for (const std::size_t ranks : grid.ranks) {
-      deployments_[ranks] =
-          serving_.deployment(session, shape_of(ranks, grid.slots.front()), header);
+      const PlanShape shape = shape_of(ranks, grid.slots.front());
+      deployments_[ranks] = serving_.deployment(session, shape, header);
+      PolicyOptions options = policy_options_;
+      options.expert_bytes = deployments_[ranks]->expert_sizes.largest();
+      plan_goal_.of_replay(serving_).apply_to(options, session, shape, header, {});
+      for (const std::string& policy : grid.policies) {
+        planners_[{policy, ranks}] = plan_goal_.limited(make_planner(policy, options));
+      }
     }
     model_ = session.load_model(*shape_.model);
     limit_ = memory_.value_or(deployments_.begin()->second->cluster.rank_memory);
@@ -157,7 +163,7 @@ class Sweep final : public Command {
     const Placement initial = make_planner("static")->plan(problem, Threads{1}, progress).placement;
     problem.old = &initial;
     try {
-      (void)planners_.at(point.policy)->plan(problem, Threads{1}, progress);
+      (void)planners_.at({point.policy, point.ranks})->plan(problem, Threads{1}, progress);
     } catch (const InfeasibleError& error) {
       return error.what();
     }
@@ -175,7 +181,7 @@ class Sweep final : public Command {
     if (!point.forecaster.empty()) lane.forecaster = point.forecaster;
     LaneSettings settings = lane.settings(session.seed());
     settings.name = point.name();
-    if (point.interval != 0) settings.planner = planners_.at(point.policy);
+    if (point.interval != 0) settings.planner = planners_.at({point.policy, point.ranks});
     const Deployment& deployment = *deployments_.at(point.ranks);
     settings.schedule = lane.schedule(deployment.cluster);
     return {std::move(settings), deployment,
@@ -220,9 +226,11 @@ class Sweep final : public Command {
   std::string goal_ = "throughput";
   PlanShape shape_;
   PolicyOptions policy_options_;
+  PlanGoal plan_goal_;
   LaneOptions lane_;
   ServingOptions serving_;
-  std::map<std::string, std::shared_ptr<const Planner>> planners_;
+  /// A price in seconds depends on the ranks.
+  std::map<std::pair<std::string, std::size_t>, std::shared_ptr<const Planner>> planners_;
   std::map<std::size_t, std::unique_ptr<Deployment>> deployments_;
   MoeModel model_;
   Bytes limit_;
