@@ -153,6 +153,88 @@ class Rearrangement {
   std::size_t misfit_ = 0;
 };
 
+/// Takes back what the chains need not have moved, as long as no rank rises above the target.
+class Settling {
+ public:
+  Settling(std::span<const double> load, std::span<const std::uint32_t> old,
+           std::vector<std::uint32_t> placed, double target)
+      : load_(load), old_(old), target_(target), slot_(std::move(placed)), count_(load.size()) {
+    for (const std::uint32_t e : slot_) ++count_[e];
+  }
+
+  [[nodiscard]] std::vector<std::uint32_t> run() {
+    while (take_back_one() || swap_one()) {
+    }
+    return std::move(slot_);
+  }
+
+ private:
+  [[nodiscard]] double share(std::uint32_t e) const { return load_[e] / count_[e]; }
+  [[nodiscard]] bool arrived(std::size_t slot, std::uint32_t e) const {
+    return old_[slot] != e && old_[slot ^ 1U] != e;
+  }
+  [[nodiscard]] double rank_load(std::size_t slot) const {
+    return share(slot_[slot]) + share(slot_[slot ^ 1U]);
+  }
+
+  /// An arrival gives its slot back to an expert that was on the rank before: two counts change.
+  bool take_back_one() {
+    for (std::size_t slot = 0; slot < slot_.size(); ++slot) {
+      const std::uint32_t now = slot_[slot];
+      if (!arrived(slot, now) || count_[now] < 2) continue;
+      for (const std::uint32_t back : {old_[slot], old_[slot ^ 1U]}) {
+        if (slot_[slot ^ 1U] == back) continue;
+        change(slot, back);
+        if (holders_fit(now) && rank_load(slot) <= target_) return true;
+        change(slot, now);
+      }
+    }
+    return false;
+  }
+
+  void change(std::size_t slot, std::uint32_t e) {
+    --count_[slot_[slot]];
+    slot_[slot] = e;
+    ++count_[e];
+  }
+
+  [[nodiscard]] bool holders_fit(std::uint32_t e) const {
+    for (std::size_t slot = 0; slot < slot_.size(); ++slot) {
+      if (slot_[slot] == e && rank_load(slot) > target_) return false;
+    }
+    return true;
+  }
+
+  /// Two replicas exchange ranks, and fewer of them are new where they are.
+  bool swap_one() {
+    for (std::size_t a = 0; a < slot_.size(); ++a) {
+      if (!arrived(a, slot_[a])) continue;
+      for (std::size_t b = 0; b < slot_.size(); ++b) {
+        if (a / 2 != b / 2 && swap(a, b)) return true;
+      }
+    }
+    return false;
+  }
+
+  bool swap(std::size_t a, std::size_t b) {
+    const std::uint32_t x = slot_[a];
+    const std::uint32_t y = slot_[b];
+    const int before = 1 + (arrived(b, y) ? 1 : 0);
+    if ((arrived(a, y) ? 1 : 0) + (arrived(b, x) ? 1 : 0) >= before) return false;
+    if (slot_[a ^ 1U] == y || slot_[b ^ 1U] == x) return false;
+    std::swap(slot_[a], slot_[b]);
+    if (rank_load(a) <= target_ && rank_load(b) <= target_) return true;
+    std::swap(slot_[a], slot_[b]);
+    return false;
+  }
+
+  std::span<const double> load_;
+  std::span<const std::uint32_t> old_;
+  double target_;
+  std::vector<std::uint32_t> slot_;   ///< [2 * ranks] the expert
+  std::vector<std::uint32_t> count_;  ///< [experts]
+};
+
 /// Replicas on ranks that did not hold their expert.
 double arrivals(std::span<const std::uint32_t> old, std::span<const std::uint32_t> placed) {
   double count = 0;
@@ -179,15 +261,15 @@ std::vector<std::uint32_t> rearrange_pairs(std::span<const double> load,
   double least = std::numeric_limits<double>::infinity();
   constexpr double kGrowth = 1.01;
   constexpr int kMostAttempts = 64;
-  // Once more, near the target that has turned out to be worth while.
-  for (std::uint64_t round = 0; round < 2; ++round) {
+  // Then again, near the target that has turned out to be worth while.
+  for (std::uint64_t round = 0; round < 3; ++round) {
     const std::vector<std::uint32_t> counts =
         anneal_near_counts(load, old, targets, options.near_iterations, options.seed + round);
     double target = targets.fold;
     for (int i = 0; i < kMostAttempts && target / mean < least; ++i, target *= kGrowth) {
       Rearrangement attempt(load, old, counts, target);
       if (!attempt.run()) continue;
-      std::vector<std::uint32_t> placed = attempt.take();
+      std::vector<std::uint32_t> placed = Settling(load, old, attempt.take(), target).run();
       const double value = target / mean + options.price * arrivals(old, placed);
       if (value >= least) continue;
       least = value;

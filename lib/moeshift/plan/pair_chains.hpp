@@ -12,10 +12,10 @@ namespace moeshift {
 struct PairChainOptions {
   double slack = 0.005;    ///< how far above the best counts' peak others, paired afresh, may be
   double room = 0.05;      ///< how far above it ranks may end, or so
-  double price = 0.00115;  ///< imbalance (max / mean) that one transfer must save
+  double price = 0.00111;  ///< imbalance (max / mean) that one transfer must save
   double bound = 0;        ///< no placement has a lower peak
   std::size_t iterations = 900;        ///< of annealing the best counts
-  std::size_t near_iterations = 1500;  ///< of annealing counts near the old ones, twice
+  std::size_t near_iterations = 2000;  ///< of annealing counts near the old ones, thrice
   std::uint64_t seed = 0;
 };
 
@@ -29,7 +29,7 @@ struct PairChainOptions {
 /// which becomes a left-over itself, until all fit. (A rank of a kept and b leaving wants something
 /// in (T - a, b] less elsewhere, a full rank of b and c can give (c, T - b]: that choice covers
 /// the wants with the fewest ranks.) Targets are tried in steps of 1 %, and the best of
-/// imbalance and price counts.
+/// imbalance and price counts. Last, replicas go back where that keeps every rank below the target.
 /// @param load [experts] positive. @param old [2 * ranks] distinct within a rank, all experts held.
 /// @return the expert in every slot, distinct within a rank. O(iterations * slots + slots^2).
 [[nodiscard]] std::vector<std::uint32_t> rearrange_pairs(std::span<const double> load,

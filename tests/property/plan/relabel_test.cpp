@@ -109,6 +109,34 @@ TEST_CASE("pairs re-made from an old placement hold every expert, none twice on 
   }
 }
 
+TEST_CASE("pairs re-made from an old placement have no exchange left that saves a transfer") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    INFO("seed " << seed);
+    Rng rng(seed);
+    std::vector<double> load(40);
+    for (double& tokens : load) tokens = std::exp(0.5 * rng.normal());
+    std::vector<std::uint32_t> old;
+    for (const ExpertId e : plan_of(load, 24, 2, seed)) old.push_back(e.value());
+    for (double& tokens : load) tokens *= std::exp(0.2 * rng.normal());
+    std::vector<std::uint32_t> now = rearrange_pairs(load, old, {.seed = seed});
+    const auto arrived = [&](std::size_t slot) {
+      return now[slot] != old[slot] && now[slot] != old[slot ^ 1U] ? 1 : 0;
+    };
+    const double peak = RankPacking(load, 24, now).peak();
+    for (std::size_t a = 0; a < now.size(); ++a) {
+      for (std::size_t b = 0; b < a; ++b) {
+        if (a / 2 == b / 2 || now[a] == now[b ^ 1U] || now[b] == now[a ^ 1U]) continue;
+        const int before = arrived(a) + arrived(b);
+        std::swap(now[a], now[b]);
+        const bool saves = arrived(a) + arrived(b) < before;
+        const bool higher = !saves || RankPacking(load, 24, now).peak() > peak * (1 + 1e-12);
+        std::swap(now[a], now[b]);
+        REQUIRE(higher);
+      }
+    }
+  }
+}
+
 TEST_CASE("pairs re-made after drift move few replicas and are as balanced as EPLB's") {
   constexpr std::size_t kRanks = 72;
   constexpr std::size_t kExperts = 128;
