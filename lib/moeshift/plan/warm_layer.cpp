@@ -103,6 +103,8 @@ void WarmLayer::rebuild_pairs() {
   chains.bound = lower_bound(mean_, problem_.ranks(), problem_.slots());
   chains.iterations = options_.effort.pair_iterations;
   chains.seed = problem_.seed ^ problem_.layer.value();
+  // Who asks more of a transfer gets fewer.
+  chains.price = std::max(chains.price, options_.price);
   rebuild(rearrange_pairs(mean_, search_.placement_after(0), chains), move_price());
 }
 

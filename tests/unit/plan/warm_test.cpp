@@ -62,6 +62,52 @@ TEST_CASE("from a map that does not know the load robust balances what comes as 
   CHECK(balancedness(next, planned("robust", problem)) == Approx(fresh).epsilon(1e-9));
 }
 
+TEST_CASE("two slots per rank: who asks more of a transfer gets fewer, and not none") {
+  constexpr std::size_t kPairs = 72;
+  PlanProblem problem{.load = test::lognormal_load(kLayers, 128, 0.5, 5),
+                      .samples = {},
+                      .topology = Topology(kPairs, 1),
+                      .slots = 2 * kPairs};
+  const Placement old = planned("balanced", problem);
+  Rng rng(6);
+  for (double& tokens : problem.load.items()) tokens *= std::exp(0.1 * rng.normal());
+  problem.old = &old;
+  struct Outcome {
+    std::size_t arrivals = 0;
+    double imbalance = 0;  ///< max / mean, sum over layers
+    [[nodiscard]] double at(double price) const {
+      return imbalance + price * static_cast<double>(arrivals);
+    }
+  };
+  const auto outcome = [&](const PolicyOptions& options) {
+    NoProgress quiet;
+    const PlanResult result =
+        make_planner("incremental", options)->plan(problem, Threads{1}, quiet);
+    Outcome sum;
+    for (const LayerId layer : all_ids<LayerId>(kLayers)) {
+      sum.imbalance += result.layers[layer.index()].imbalance;
+      for (const RankId rank : all_ids<RankId>(kPairs)) {
+        const auto before = old.rank_slots(layer, rank);
+        for (const ExpertId e : result.placement.rank_slots(layer, rank)) {
+          sum.arrivals += std::find(before.begin(), before.end(), e) == before.end() ? 1U : 0U;
+        }
+      }
+    }
+    return sum;
+  };
+  PolicyOptions cheap;
+  cheap.price = "0.001";
+  PolicyOptions dear;
+  dear.price = "0.004";
+  const Outcome many = outcome(cheap);
+  const Outcome few = outcome(dear);
+  INFO(many.arrivals << " and " << few.arrivals << " transfers, " << many.at(0.004) << " and "
+                     << few.at(0.004));
+  CHECK(few.arrivals > 0);
+  CHECK(few.arrivals < many.arrivals / 2);
+  CHECK(few.at(0.004) < many.at(0.004));
+}
+
 TEST_CASE("robust leaves a map that does not know the load for less than its full price") {
   PlanProblem problem{.load = test::lognormal_load(kLayers, kExperts, 0.5, 5),
                       .samples = {},
