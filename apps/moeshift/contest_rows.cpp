@@ -17,13 +17,18 @@
 
 namespace moeshift::cli {
 
-/// One per policy, for loads that sum up `steps` of the recorded ones.
-std::vector<std::unique_ptr<Planner>> ContestRows::make_planners(const LoadWindow& recorded,
-                                                                 std::size_t steps) const {
-  PlannedSteps planned = steps_of(sum_of(recorded.loads), recorded.loads.size());
-  planned.count = steps;
+namespace {
+
+PlannedSteps steps_of(const LoadWindow& recorded) {
+  return cli::steps_of(sum_of(recorded.loads), recorded.loads.size());
+}
+
+}  // namespace
+
+/// One per policy, for loads that sum up `steps`.
+std::vector<std::unique_ptr<Planner>> ContestRows::make_planners(const PlannedSteps& steps) const {
   PolicyOptions options = question_.policy_options;
-  question_.goal.apply_to(options, session_, question_.shape, recorded.header, planned);
+  question_.goal.apply_to(options, session_, question_.shape, windows_.test.header, steps);
   std::vector<std::unique_ptr<Planner>> planners;
   for (const std::string& policy : question_.policies) {
     planners.push_back(question_.goal.limited(make_planner(policy, options)));
@@ -74,7 +79,9 @@ std::vector<ContestRow> ContestRows::of_settings() const {
     for (std::size_t w = 0; w < windows_.train.size(); ++w) {
       const LoadWindow& train = windows_.train[w];
       plan_on(contest.train, train.loads, question_.forecaster);
-      const auto planners = make_planners(train, question_.forecaster ? 1 : train.loads.size());
+      PlannedSteps planned = steps_of(train);
+      if (question_.forecaster) planned.count = 1;
+      const auto planners = make_planners(planned);
       std::vector<ContestRow> rows;
       for (std::size_t i = 0; i < planners.size(); ++i) {
         session_.progress().update("policies", all.size() + i, total);
@@ -106,9 +113,10 @@ std::vector<ContestRow> ContestRows::of_replay() const {
                                               count, question_.window));
   }
   std::vector<std::vector<std::unique_ptr<Planner>>> planners;  // [histories][policies]
+  PlannedSteps planned = steps_of(windows_.test);
   for (const std::size_t history : question_.history_counts) {
-    const std::size_t steps = question_.forecaster ? question_.window : history * question_.window;
-    planners.push_back(make_planners(windows_.test, steps));
+    planned.count = question_.forecaster ? question_.window : history * question_.window;
+    planners.push_back(make_planners(planned));
   }
   const std::vector<ReplayJob> jobs = replay_jobs();
   std::vector<ContestRow> rows(jobs.size());

@@ -36,8 +36,8 @@ class ContestRows {
   };
 
   [[nodiscard]] Contest set_up(std::size_t slots) const;
-  [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners(const LoadWindow& recorded,
-                                                                    std::size_t steps) const;
+  [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners(
+      const PlannedSteps& steps) const;
   [[nodiscard]] std::vector<ReplayJob> replay_jobs() const;
   [[nodiscard]] Placement read_from(const TraceHeader& header) const;
   [[nodiscard]] std::string forecast_text() const;

@@ -24,7 +24,7 @@ struct IncrementalOptions {
   LinkPrices links;           ///< cost of a received replica
   double price = 0;           ///< risk that one intra-node transfer must buy
   double settled = 0;         ///< share of a layer's slots below which a transfer costs less
-  double rebuild_price = 0;   ///< as price, where a layer is planned afresh (warm_layer.hpp)
+  double rebuild_share = 1;   ///< of the price, where a layer is planned afresh (warm_layer.hpp)
   double target_gap = 0.01;   ///< stop at (1 + target_gap) x the lower bound
   double doubt = 0;           ///< relative error of loads beside the windows' (window_search.hpp)
   double min_gain = 0;        ///< leave a layer alone unless its risk falls by this share

@@ -15,6 +15,19 @@ namespace {
 
 constexpr std::uint32_t kFree = std::numeric_limits<std::uint32_t>::max();
 
+/// The expert, put into the slot, is new on the slot's rank.
+bool arrives(std::span<const std::uint32_t> old, std::size_t slot, std::uint32_t expert) {
+  return old[slot] != expert && old[slot ^ 1U] != expert;
+}
+
+double arrivals(std::span<const std::uint32_t> old, std::span<const std::uint32_t> placed) {
+  double count = 0;
+  for (std::size_t slot = 0; slot < old.size(); ++slot) {
+    count += arrives(old, slot, placed[slot]) ? 1 : 0;
+  }
+  return count;
+}
+
 /// One attempt to reach a target from the old placement.
 class Rearrangement {
  public:
@@ -170,9 +183,6 @@ class Settling {
 
  private:
   [[nodiscard]] double share(std::uint32_t e) const { return load_[e] / count_[e]; }
-  [[nodiscard]] bool arrived(std::size_t slot, std::uint32_t e) const {
-    return old_[slot] != e && old_[slot ^ 1U] != e;
-  }
   [[nodiscard]] double rank_load(std::size_t slot) const {
     return share(slot_[slot]) + share(slot_[slot ^ 1U]);
   }
@@ -181,7 +191,7 @@ class Settling {
   bool take_back_one() {
     for (std::size_t slot = 0; slot < slot_.size(); ++slot) {
       const std::uint32_t now = slot_[slot];
-      if (!arrived(slot, now) || count_[now] < 2) continue;
+      if (!arrives(old_, slot, now) || count_[now] < 2) continue;
       for (const std::uint32_t back : {old_[slot], old_[slot ^ 1U]}) {
         if (slot_[slot ^ 1U] == back) continue;
         change(slot, back);
@@ -208,7 +218,7 @@ class Settling {
   /// Two replicas exchange ranks, and fewer of them are new where they are.
   bool swap_one() {
     for (std::size_t a = 0; a < slot_.size(); ++a) {
-      if (!arrived(a, slot_[a])) continue;
+      if (!arrives(old_, a, slot_[a])) continue;
       for (std::size_t b = 0; b < slot_.size(); ++b) {
         if (a / 2 != b / 2 && swap(a, b)) return true;
       }
@@ -219,8 +229,8 @@ class Settling {
   bool swap(std::size_t a, std::size_t b) {
     const std::uint32_t x = slot_[a];
     const std::uint32_t y = slot_[b];
-    const int before = 1 + (arrived(b, y) ? 1 : 0);
-    if ((arrived(a, y) ? 1 : 0) + (arrived(b, x) ? 1 : 0) >= before) return false;
+    const int before = 1 + (arrives(old_, b, y) ? 1 : 0);
+    if ((arrives(old_, a, y) ? 1 : 0) + (arrives(old_, b, x) ? 1 : 0) >= before) return false;
     if (slot_[a ^ 1U] == y || slot_[b ^ 1U] == x) return false;
     std::swap(slot_[a], slot_[b]);
     if (rank_load(a) <= target_ && rank_load(b) <= target_) return true;
@@ -234,16 +244,6 @@ class Settling {
   std::vector<std::uint32_t> slot_;   ///< [2 * ranks] the expert
   std::vector<std::uint32_t> count_;  ///< [experts]
 };
-
-/// Replicas on ranks that did not hold their expert.
-double arrivals(std::span<const std::uint32_t> old, std::span<const std::uint32_t> placed) {
-  double count = 0;
-  for (std::size_t slot = 0; slot < old.size(); ++slot) {
-    const std::uint32_t e = placed[slot];
-    if (old[slot] != e && old[slot ^ 1U] != e) count += 1;
-  }
-  return count;
-}
 
 }  // namespace
 

@@ -89,14 +89,22 @@ std::uint32_t pick_donor(const SortedShares& shares, Rng& rng) {
   return static_cast<std::uint32_t>(found - shares.counts().begin());
 }
 
-/// A member of a heavy pair: the heaviest of six random pairs.
-std::uint32_t pick_receiver(const SortedShares& shares, Rng& rng) {
-  const auto pairs = static_cast<std::uint32_t>(shares.pairs());
-  std::uint32_t best = rng.below(pairs);
+/// The heaviest of six random ones.
+template <class LoadOf>
+std::uint32_t pick_heavy(std::size_t count, const LoadOf& load_of, Rng& rng) {
+  const auto below = static_cast<std::uint32_t>(count);
+  std::uint32_t best = rng.below(below);
   for (int i = 1; i < 6; ++i) {
-    const std::uint32_t pair = rng.below(pairs);
-    if (shares.pair(pair) > shares.pair(best)) best = pair;
+    const std::uint32_t other = rng.below(below);
+    if (load_of(other) > load_of(best)) best = other;
   }
+  return best;
+}
+
+/// A member of a heavy pair.
+std::uint32_t pick_receiver(const SortedShares& shares, Rng& rng) {
+  const std::uint32_t best =
+      pick_heavy(shares.pairs(), [&](std::size_t i) { return shares.pair(i); }, rng);
   return rng.below(2) == 0 ? shares.heavy_of(best) : shares.light_of(best);
 }
 
@@ -135,15 +143,10 @@ class OldPairs {
   double move_replica(std::uint32_t from, std::uint32_t to) {
     return resize(from, counts_[from] - 1) + resize(to, counts_[to] + 1);
   }
-  /// An expert of a heavy rank: the heaviest of six random slots'.
+  /// An expert of a heavy rank.
   [[nodiscard]] std::uint32_t pick(Rng& rng) const {
-    const auto slots = static_cast<std::uint32_t>(old_.size());
-    std::uint32_t best = rng.below(slots);
-    for (int i = 1; i < 6; ++i) {
-      const std::uint32_t slot = rng.below(slots);
-      if (rank_load_[slot / 2] > rank_load_[best / 2]) best = slot;
-    }
-    return old_[best];
+    return old_[pick_heavy(
+        old_.size(), [this](std::size_t slot) { return rank_load_[slot / 2]; }, rng)];
   }
 
  private:

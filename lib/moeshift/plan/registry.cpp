@@ -73,7 +73,6 @@ double price_of(const PolicyOptions& options, double default_price) {
 std::unique_ptr<Planner> make_incremental(const PolicyOptions& options) {
   IncrementalOptions warm = warm_options(options);
   warm.price = price_of(options, 0);
-  warm.rebuild_price = warm.price;
   warm.doubt = 0.4;
   warm.needs_old = true;
   return std::make_unique<IncrementalPlanner>(warm);
@@ -85,10 +84,9 @@ std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
   warm.use_samples = true;
   warm.from_scratch = options.from_scratch;
   warm.price = price_of(options, 5e-4);
-  warm.rebuild_price = warm.price;
   if (!options.price) {
     warm.settled = 0.05;
-    warm.rebuild_price = warm.price / 10;
+    warm.rebuild_share = 0.1;
   }
   warm.doubt = 0.25;
   return std::make_unique<IncrementalPlanner>(warm);

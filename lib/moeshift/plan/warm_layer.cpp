@@ -42,7 +42,8 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
       search_(loads_, problem.ranks(), start_of(problem, mean_), prices_, search_options()) {
   const bool may_rebuild = !options.budget_transfers && options.max_steps > 0;
   if (may_rebuild && !knows_the_load()) {
-    rebuild(experts_of(plan_from_scratch(problem, options).slots), {options.rebuild_price, 0});
+    rebuild(experts_of(plan_from_scratch(problem, options).slots),
+            {options.price * options.rebuild_share, 0});
     if (rebuilt_beats(0)) return;
     rebuilt_.clear();
   }

@@ -109,6 +109,12 @@ TEST_CASE("pairs re-made from an old placement hold every expert, none twice on 
   }
 }
 
+/// 1 when the slot's expert is new on its rank of two slots.
+int arrived(const std::vector<std::uint32_t>& old, const std::vector<std::uint32_t>& now,
+            std::size_t slot) {
+  return now[slot] != old[slot] && now[slot] != old[slot ^ 1U] ? 1 : 0;
+}
+
 TEST_CASE("pairs re-made from an old placement have no exchange left that saves a transfer") {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     INFO("seed " << seed);
@@ -119,16 +125,13 @@ TEST_CASE("pairs re-made from an old placement have no exchange left that saves 
     for (const ExpertId e : plan_of(load, 24, 2, seed)) old.push_back(e.value());
     for (double& tokens : load) tokens *= std::exp(0.2 * rng.normal());
     std::vector<std::uint32_t> now = rearrange_pairs(load, old, {.seed = seed});
-    const auto arrived = [&](std::size_t slot) {
-      return now[slot] != old[slot] && now[slot] != old[slot ^ 1U] ? 1 : 0;
-    };
     const double peak = RankPacking(load, 24, now).peak();
     for (std::size_t a = 0; a < now.size(); ++a) {
       for (std::size_t b = 0; b < a; ++b) {
         if (a / 2 == b / 2 || now[a] == now[b ^ 1U] || now[b] == now[a ^ 1U]) continue;
-        const int before = arrived(a) + arrived(b);
+        const int before = arrived(old, now, a) + arrived(old, now, b);
         std::swap(now[a], now[b]);
-        const bool saves = arrived(a) + arrived(b) < before;
+        const bool saves = arrived(old, now, a) + arrived(old, now, b) < before;
         const bool higher = !saves || RankPacking(load, 24, now).peak() > peak * (1 + 1e-12);
         std::swap(now[a], now[b]);
         REQUIRE(higher);
@@ -152,9 +155,7 @@ TEST_CASE("pairs re-made after drift move few replicas and are as balanced as EP
     for (double& tokens : load) tokens *= std::exp(0.1 * rng.normal());
     const std::vector<std::uint32_t> now =
         rearrange_pairs(load, old, {.price = 0.0024, .seed = seed});
-    for (std::size_t slot = 0; slot < old.size(); ++slot) {
-      if (now[slot] != old[slot] && now[slot] != old[slot ^ 1U]) moved += 1;
-    }
+    for (std::size_t slot = 0; slot < old.size(); ++slot) moved += arrived(old, now, slot);
     const std::vector<std::uint32_t> eplb =
         fold_pairs(load, adams_counts(load, 2 * kRanks, kRanks));
     excess += RankPacking(load, kRanks, now).peak() / RankPacking(load, kRanks, eplb).peak() - 1;

@@ -49,6 +49,19 @@ double balancedness(const LoadMatrix& load, const Placement& placement) {
   return balance_of(rank_loads(load, placement), totals).balancedness;
 }
 
+std::size_t moved_between(const Placement& before, const Placement& after) {
+  std::size_t moved = 0;
+  for (const LayerId layer : all_ids<LayerId>(before.layers())) {
+    for (const RankId rank : all_ids<RankId>(before.ranks())) {
+      const auto held = before.rank_slots(layer, rank);
+      for (const ExpertId e : after.rank_slots(layer, rank)) {
+        moved += std::find(held.begin(), held.end(), e) == held.end() ? 1U : 0U;
+      }
+    }
+  }
+  return moved;
+}
+
 TEST_CASE("from a map that does not know the load robust balances what comes as a fresh plan") {
   std::vector<LoadMatrix> windows = noisy_windows(5);
   const LoadMatrix next = windows.back();
@@ -83,16 +96,8 @@ TEST_CASE("two slots per rank: who asks more of a transfer gets fewer, and not n
     NoProgress quiet;
     const PlanResult result =
         make_planner("incremental", options)->plan(problem, Threads{1}, quiet);
-    Outcome sum;
-    for (const LayerId layer : all_ids<LayerId>(kLayers)) {
-      sum.imbalance += result.layers[layer.index()].imbalance;
-      for (const RankId rank : all_ids<RankId>(kPairs)) {
-        const auto before = old.rank_slots(layer, rank);
-        for (const ExpertId e : result.placement.rank_slots(layer, rank)) {
-          sum.arrivals += std::find(before.begin(), before.end(), e) == before.end() ? 1U : 0U;
-        }
-      }
-    }
+    Outcome sum{.arrivals = moved_between(old, result.placement)};
+    for (const LayerVerdict& layer : result.layers) sum.imbalance += layer.imbalance;
     return sum;
   };
   PolicyOptions cheap;
@@ -122,19 +127,6 @@ TEST_CASE("robust leaves a map that does not know the load for less than its ful
         Approx(fresh).epsilon(1e-9));
   options.price = "0.0005";
   CHECK(balancedness(problem.load, planned("robust", problem, options)) < fresh - 0.01);
-}
-
-std::size_t moved_between(const Placement& before, const Placement& after) {
-  std::size_t moved = 0;
-  for (const LayerId layer : all_ids<LayerId>(kLayers)) {
-    for (const RankId rank : all_ids<RankId>(kRanks)) {
-      const auto held = before.rank_slots(layer, rank);
-      for (const ExpertId e : after.rank_slots(layer, rank)) {
-        moved += std::find(held.begin(), held.end(), e) == held.end() ? 1U : 0U;
-      }
-    }
-  }
-  return moved;
 }
 
 TEST_CASE("a placement that knows the load is kept but for a few replicas") {
