@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
@@ -221,6 +222,35 @@ std::int64_t JsonReader::whole(std::int64_t lowest, std::int64_t highest) const 
 
 void JsonReader::fail(const std::string& expectation) const {
   throw InputError(where(), expectation);
+}
+
+void KeyCheck::check(const JsonReader& object, std::span<const std::string_view> required,
+                     std::span<const std::string_view> optional) {
+  std::vector<std::string> missing;
+  for (const std::string_view key : required) {
+    if (!object.has(key)) missing.push_back(fmt::format("\"{}\"", key));
+  }
+  std::vector<std::string_view> known(required.begin(), required.end());
+  known.insert(known.end(), optional.begin(), optional.end());
+  for (const std::string& key : object.keys()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    faults_.push_back({object.at(key).where(), "unknown key" + did_you_mean(key, known)});
+  }
+  if (missing.empty()) return;
+  faults_.push_back(
+      {object.where(), fmt::format("expected the key{} {}", missing.size() > 1 ? "s" : "",
+                                   fmt::join(missing, ", "))});
+}
+
+void KeyCheck::finish() const {
+  if (faults_.empty()) return;
+  std::string all = faults_.front().what;
+  for (std::size_t i = 1; i < faults_.size(); ++i) {
+    const Fault& fault = faults_[i];
+    const std::string pointer = fault.where.substr(fault.where.find('#'));
+    all += fmt::format("; {}: {}", pointer, fault.what);
+  }
+  throw InputError(faults_.front().where, all);
 }
 
 }  // namespace moeshift

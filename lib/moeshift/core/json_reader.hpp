@@ -67,4 +67,23 @@ class JsonReader {
   std::string pointer_;
 };
 
+/// Gathers what is wrong with the keys of several objects, so that one message names it all.
+class KeyCheck {
+ public:
+  /// Notes every key of `required` that `object` lacks and every key it has that is in neither
+  /// list.
+  /// @throws InputError when it is no object.
+  void check(const JsonReader& object, std::span<const std::string_view> required,
+             std::span<const std::string_view> optional = {});
+  /// @throws InputError naming everything noted so far, at the place of the first.
+  void finish() const;
+
+ private:
+  struct Fault {
+    std::string where;
+    std::string what;
+  };
+  std::vector<Fault> faults_;
+};
+
 }  // namespace moeshift

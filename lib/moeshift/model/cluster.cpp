@@ -24,16 +24,38 @@ std::optional<BytesPerSecond> optional_rate(const JsonReader& json, std::string_
   return found ? std::optional(rate(*found)) : std::nullopt;
 }
 
+/// Before any value is read, so that one message names every key that is missing or unknown.
+void check_keys(const JsonReader& json) {
+  static constexpr std::array<std::string_view, 10> kCluster = {"name",
+                                                                "description",
+                                                                "source",
+                                                                "ranks_per_node",
+                                                                "rank_memory_bytes",
+                                                                "local_copy_bytes_per_second",
+                                                                "local_copy_latency_seconds",
+                                                                "intra_node",
+                                                                "inter_node",
+                                                                "fixed"};
+  static constexpr std::array<std::string_view, 5> kClusterToo = {
+      "nodes_per_rack", "inter_rack", "node_fabric_bytes_per_second",
+      "node_fabric_per_message_seconds", "node_copy_bytes_per_second"};
+  static constexpr std::array<std::string_view, 6> kLink = {
+      "latency_seconds",         "per_message_seconds",      "pair_bytes_per_second",
+      "egress_bytes_per_second", "ingress_bytes_per_second", "source"};
+  static constexpr std::array<std::string_view, 2> kLinkToo = {"node_egress_bytes_per_second",
+                                                               "node_ingress_bytes_per_second"};
+  static constexpr std::array<std::string_view, 4> kFixed = {"launch_seconds", "connection_seconds",
+                                                             "vote_seconds", "commit_seconds"};
+  KeyCheck keys;
+  keys.check(json, kCluster, kClusterToo);
+  for (const char* link : {"intra_node", "inter_node", "inter_rack"}) {
+    if (const auto found = json.find(link)) keys.check(*found, kLink, kLinkToo);
+  }
+  if (const auto fixed = json.find("fixed")) keys.check(*fixed, kFixed);
+  keys.finish();
+}
+
 LinkParameters read_link(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 8> kKeys = {"latency_seconds",
-                                                            "per_message_seconds",
-                                                            "pair_bytes_per_second",
-                                                            "egress_bytes_per_second",
-                                                            "ingress_bytes_per_second",
-                                                            "node_egress_bytes_per_second",
-                                                            "node_ingress_bytes_per_second",
-                                                            "source"};
-  json.allow_only(kKeys);
   LinkParameters link;
   link.latency = seconds(json.at("latency_seconds"));
   link.per_message = seconds(json.at("per_message_seconds"));
@@ -47,9 +69,6 @@ LinkParameters read_link(const JsonReader& json) {
 }
 
 FixedCosts read_fixed(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 4> kKeys = {"launch_seconds", "connection_seconds",
-                                                            "vote_seconds", "commit_seconds"};
-  json.allow_only(kKeys);
   return {.launch = seconds(json.at("launch_seconds")),
           .connection = seconds(json.at("connection_seconds")),
           .vote = seconds(json.at("vote_seconds")),
@@ -81,22 +100,7 @@ Topology Cluster::topology(std::size_t ranks, std::optional<std::size_t> nodes) 
 }
 
 Cluster read_cluster(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 15> kKeys = {"name",
-                                                             "description",
-                                                             "source",
-                                                             "ranks_per_node",
-                                                             "nodes_per_rack",
-                                                             "rank_memory_bytes",
-                                                             "local_copy_bytes_per_second",
-                                                             "local_copy_latency_seconds",
-                                                             "intra_node",
-                                                             "inter_node",
-                                                             "inter_rack",
-                                                             "node_fabric_bytes_per_second",
-                                                             "node_fabric_per_message_seconds",
-                                                             "node_copy_bytes_per_second",
-                                                             "fixed"};
-  json.allow_only(kKeys);
+  check_keys(json);
   Cluster cluster;
   cluster.name = json.at("name").string();
   cluster.description = json.at("description").string();

@@ -63,8 +63,8 @@ struct Cluster {
   [[nodiscard]] Topology topology(std::size_t ranks, std::optional<std::size_t> nodes = {}) const;
 };
 
-/// Reads a file of configs/clusters.
-/// @throws InputError naming the JSON pointer.
+/// Reads a file of configs/clusters; its form is described in docs/configs.md.
+/// @throws InputError naming the JSON pointer; one message names all missing and unknown keys.
 [[nodiscard]] Cluster read_cluster(const JsonReader& json);
 
 }  // namespace moeshift

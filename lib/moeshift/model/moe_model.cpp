@@ -17,9 +17,24 @@ namespace {
 
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 48;  // times 64 bits still counts
 
+/// Before any value is read, so that one message names every key that is missing or unknown.
+void check_keys(const JsonReader& json) {
+  static constexpr std::array<std::string_view, 10> kModel = {
+      "name",  "description",       "source",      "num_layers", "num_experts",
+      "top_k", "num_expert_groups", "hidden_size", "layer_ids",  "expert_tensors"};
+  static constexpr std::array<std::string_view, 4> kModelToo = {
+      "num_hidden_layers", "mtp_layer_ids", "num_shared_experts", "bytes_per_expert"};
+  static constexpr std::array<std::string_view, 4> kTensor = {"name", "shape", "dtype", "bytes"};
+  KeyCheck keys;
+  keys.check(json, kModel, kModelToo);
+  const auto tensors = json.find("expert_tensors");
+  if (tensors && tensors->is_array()) {
+    for (const JsonReader& tensor : tensors->items()) keys.check(tensor, kTensor);
+  }
+  keys.finish();
+}
+
 ExpertTensor read_tensor(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 4> kKeys = {"name", "shape", "dtype", "bytes"};
-  json.allow_only(kKeys);
   ExpertTensor tensor;
   tensor.name = json.at("name").string();
   tensor.dtype = json.at("dtype").string();
@@ -39,12 +54,17 @@ ExpertTensor read_tensor(const JsonReader& json) {
   return tensor;
 }
 
-std::vector<std::int64_t> read_layer_ids(const JsonReader& json, std::size_t num_layers) {
+std::vector<std::int64_t> ascending_ids(const JsonReader& json) {
   std::vector<std::int64_t> ids;
   for (const JsonReader& id : json.items()) {
     ids.push_back(id.whole(0, 1 << 20));
     if (ids.size() > 1 && ids.back() <= ids[ids.size() - 2]) id.fail("expected ascending layers");
   }
+  return ids;
+}
+
+std::vector<std::int64_t> read_layer_ids(const JsonReader& json, std::size_t num_layers) {
+  std::vector<std::int64_t> ids = ascending_ids(json);
   if (ids.size() != num_layers) json.fail(fmt::format("expected {} layers", num_layers));
   return ids;
 }
@@ -73,8 +93,8 @@ ExpertSizes read_bytes_per_expert(const JsonReader& json, std::size_t layers, st
 
 int bits_of_dtype(const std::string& dtype) {
   static const std::map<std::string, int> kBits = {
-      {"fp32", 32},    {"bf16", 16}, {"fp16", 16}, {"fp8_e4m3", 8}, {"fp8_e5m2", 8},
-      {"fp4_e2m1", 4}, {"e8m0", 8},  {"int8", 8},  {"uint8", 8},    {"int4", 4},
+      {"fp32", 32}, {"bf16", 16}, {"fp16", 16}, {"fp8_e4m3", 8}, {"fp8_e5m2", 8}, {"fp4_e2m1", 4},
+      {"e8m0", 8},  {"int8", 8},  {"uint8", 8}, {"int4", 4},     {"int32", 32},
   };
   const auto found = kBits.find(dtype);
   return found == kBits.end() ? 0 : found->second;
@@ -86,18 +106,7 @@ Bytes MoeModel::expert_bytes() const {
 }
 
 MoeModel read_moe_model(const JsonReader& json) {
-  static constexpr std::array<std::string_view, 11> kKeys = {"name",
-                                                             "description",
-                                                             "source",
-                                                             "num_layers",
-                                                             "num_experts",
-                                                             "top_k",
-                                                             "num_expert_groups",
-                                                             "hidden_size",
-                                                             "layer_ids",
-                                                             "expert_tensors",
-                                                             "bytes_per_expert"};
-  json.allow_only(kKeys);
+  check_keys(json);
   MoeModel model;
   model.name = json.at("name").string();
   model.description = json.at("description").string();
@@ -115,6 +124,13 @@ MoeModel read_moe_model(const JsonReader& json) {
     json.at("num_expert_groups").fail("expected a divisor of num_experts");
   }
   model.layer_ids = read_layer_ids(json.at("layer_ids"), model.num_layers);
+  if (const auto all = json.find("num_hidden_layers")) {
+    model.num_hidden_layers = static_cast<std::size_t>(all->whole(1, 1 << 20));
+  }
+  if (const auto drafts = json.find("mtp_layer_ids")) model.mtp_layer_ids = ascending_ids(*drafts);
+  if (const auto shared = json.find("num_shared_experts")) {
+    model.num_shared_experts = static_cast<std::size_t>(shared->whole(0, 1 << 20));
+  }
   for (const JsonReader& tensor : json.at("expert_tensors").items()) {
     model.expert_tensors.push_back(read_tensor(tensor));
   }

@@ -34,6 +34,9 @@ struct MoeModel {
   std::size_t num_expert_groups = 1;
   std::size_t hidden_size = 0;
   std::vector<std::int64_t> layer_ids;  ///< the model's numbers of its MoE layers, [num_layers]
+  std::optional<std::size_t> num_hidden_layers;  ///< dense layers included, draft layers not
+  std::vector<std::int64_t> mtp_layer_ids;       ///< draft layers with experts, if known
+  std::size_t num_shared_experts = 0;            ///< every rank has them: they never move
   std::vector<ExpertTensor> expert_tensors;
   /// In models of mixed precision: of every expert, where that is not the sum of its tensors.
   std::optional<ExpertSizes> bytes_per_expert;
@@ -46,10 +49,13 @@ struct MoeModel {
   }
 };
 
-/// Reads a file of configs/models.
-/// @throws InputError naming the JSON pointer: missing or unknown keys, bytes that disagree with
-///         shape and dtype, layer_ids or bytes_per_expert of another length.
+/// Reads a file of configs/models; its form is described in docs/configs.md.
+/// @throws InputError naming the JSON pointer: missing or unknown keys (all of them in one
+///         message), bytes that disagree with shape and dtype, layer_ids or bytes_per_expert of
+///         another length.
 [[nodiscard]] MoeModel read_moe_model(const JsonReader& json);
+/// The text of such a file; read_moe_model reads it back.
+[[nodiscard]] std::string moe_model_text(const MoeModel& model);
 
 /// Bits of one element of `dtype`; 0 for an unknown name.
 [[nodiscard]] int bits_of_dtype(const std::string& dtype);

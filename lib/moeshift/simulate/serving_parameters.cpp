@@ -71,7 +71,10 @@ Seconds MeasuredLayerTime::at(double tokens) const {
 
 ServingParameters serving_parameters(const ServingMachine& machine, const MoeModel& model) {
   const std::string& dtype = main_dtype(model);
-  const auto rate = machine.flops_per_second.find(dtype);
+  auto rate = machine.flops_per_second.find(dtype);
+  const bool unstated = rate == machine.flops_per_second.end();
+  // Four-bit integers are widened before they are multiplied (W4A16 kernels).
+  if (unstated && dtype == "int4") rate = machine.flops_per_second.find("bf16");
   if (rate == machine.flops_per_second.end()) {
     throw InputError("", fmt::format("serving machine {} has no flops_per_second for {}, the dtype "
                                      "of model {}",

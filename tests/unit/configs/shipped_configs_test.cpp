@@ -63,7 +63,7 @@ std::map<std::string, Cluster> shipped_clusters() {
 
 TEST_CASE("Every shipped model loads under its file name and says where its figures come from") {
   const auto models = shipped_models();
-  CHECK(models.size() >= 11);
+  CHECK(models.size() >= 29);
   for (const auto& [stem, model] : models) {
     CAPTURE(stem);
     CHECK(model.name == stem);
@@ -74,8 +74,9 @@ TEST_CASE("Every shipped model loads under its file name and says where its figu
 
 TEST_CASE("Every shipped cluster loads under its file name and says where its figures come from") {
   const auto clusters = shipped_clusters();
-  for (const char* name : {"hgx_a100", "hgx_h100", "hgx_h200", "hgx_b200", "gb200_nvl72",
-                           "l40s_pcie", "one_h200", "host"}) {
+  for (const char* name :
+       {"hgx_a100", "hgx_h100", "hgx_h200", "hgx_b200", "gb200_nvl72", "l40s_pcie", "one_h200",
+        "host", "hgx_h20", "gb300_nvl72", "mi300x", "mi355x", "ascend_a2", "ascend_a3"}) {
     CAPTURE(name);
     CHECK(clusters.count(name) == 1);
   }
@@ -85,6 +86,15 @@ TEST_CASE("Every shipped cluster loads under its file name and says where its fi
     CHECK_FALSE(cluster.source.empty());
     CHECK_FALSE(cluster.intra_node.source.empty());
     CHECK_FALSE(cluster.inter_node.source.empty());
+  }
+}
+
+TEST_CASE("Every shipped cluster has serving parameters of its name") {
+  const auto serving = files_of("serving");
+  for (const auto& [stem, cluster] : shipped_clusters()) {
+    CAPTURE(stem);
+    CHECK(std::any_of(serving.begin(), serving.end(),
+                      [&](const auto& path) { return path.stem().string() == stem; }));
   }
 }
 
@@ -117,7 +127,29 @@ TEST_CASE("The bytes of a shipped expert are those of its checkpoint with its sc
       {"gpt_oss_20b_mxfp4", 3 * (2880 * 2880 / 2 + 2880 * 90) + (5760 + 2880) * 2},
       {"mixtral_8x7b_bf16", 3LL * 14336 * 4096 * 2},
       {"deepseek_v2_lite_bf16", 3 * 1408 * 2048 * 2},
-      {"olmoe_1b_7b_bf16", 3 * 1024 * 2048 * 2}};
+      {"olmoe_1b_7b_bf16", 3 * 1024 * 2048 * 2},
+      {"deepseek_v3_2_fp8", 3 * 2048 * 7168 + 3 * 16 * 56 * 4},
+      // half a byte per weight and a byte per 32 weights
+      {"deepseek_v4_flash_fp4", 3 * (2048 * 4096 / 2 + 2048 * 4096 / 32)},
+      {"deepseek_v4_pro_fp4", 3 * (3072 * 7168 / 2 + 3072 * 7168 / 32)},
+      {"deepseek_v2_bf16", 3 * 1536 * 5120 * 2},
+      // a byte per weight and one fp32 per output channel
+      {"glm_4_5_fp8", 3 * 1536 * 5120 + (2 * 1536 + 5120) * 4},
+      {"glm_4_5_air_fp8", 3 * 1408 * 4096 + (2 * 1408 + 4096) * 4},
+      {"glm_5_fp8", 3 * 2048 * 6144 + 3 * 16 * 48 * 4},
+      // half a byte per weight and a bf16 per 32 weights
+      {"kimi_k2_int4", 3 * (2048 * 7168 / 2 + 2048 * 7168 / 32 * 2)},
+      {"qwen3_next_80b_a3b_bf16", 3 * 512 * 2048 * 2},
+      {"qwen3_5_397b_a17b_bf16", 3 * 1024 * 4096 * 2},
+      {"qwen3_5_35b_a3b_bf16", 3 * 512 * 2048 * 2},
+      {"llama_4_maverick_bf16", 3 * 8192 * 5120 * 2},
+      {"llama_4_scout_bf16", 3 * 8192 * 5120 * 2},
+      {"minimax_m2_fp8", 3 * 1536 * 3072 + 3 * 12 * 24 * 4},
+      // no gate
+      {"nemotron_3_nano_bf16", 2 * 1856 * 2688 * 2},
+      {"ernie_4_5_300b_bf16", 3 * 3584 * 8192 * 2},
+      {"ernie_4_5_21b_bf16", 3 * 1536 * 2560 * 2},
+      {"mimo_v2_flash_fp8", 3 * 2048 * 4096 + 3 * 16 * 32 * 4}};
   const auto models = shipped_models();
   REQUIRE(models.size() == expected.size());
   for (const auto& [name, bytes] : expected) {
@@ -150,6 +182,17 @@ TEST_CASE("Shipped models know their dense layers and their routing groups") {
   CHECK(models.at("kimi_k2_fp8").layer_ids.front() == 1);
   CHECK(models.at("kimi_k2_fp8").num_expert_groups == 1);
   CHECK(models.at("gpt_oss_120b_mxfp4").top_k == 4);
+  CHECK(models.at("llama_4_maverick_bf16").layer_ids.front() == 1);
+  CHECK(models.at("llama_4_maverick_bf16").num_layers == 24);
+  CHECK(models.at("nemotron_3_nano_bf16").num_layers == 23);
+  for (const auto& [stem, model] : models) {
+    CAPTURE(stem);
+    REQUIRE(model.num_hidden_layers);
+    CHECK(model.layer_ids.back() < static_cast<std::int64_t>(*model.num_hidden_layers));
+    for (const std::int64_t draft : model.mtp_layer_ids) {
+      CHECK(draft >= static_cast<std::int64_t>(*model.num_hidden_layers));
+    }
+  }
 }
 
 TEST_CASE("The 72 ranks of an NVL72 are one rack of 18 nodes and a 73rd rank opens another") {

@@ -99,6 +99,20 @@ TEST_CASE("An unknown key is refused with the nearest known one") {
             .rfind("f#/expert_tensors/0/size: unknown key", 0) == 0);
 }
 
+TEST_CASE("All keys that are missing or unknown are told in one message") {
+  Json several = without(without(with(model(), "/num_expert", 1), "top_k"), "name");
+  several["expert_tensors"][0].erase("dtype");
+  CHECK(model_error(several) ==
+        "f#/num_expert: unknown key; did you mean 'num_experts'?; #: expected the keys \"name\", "
+        "\"top_k\"; #/expert_tensors/0: expected the key \"dtype\"");
+  Json machine = without(cluster(), "source");
+  machine["inter_node"].erase("source");
+  machine["fixed"].erase("vote_seconds");
+  CHECK(cluster_error(machine) ==
+        "f#: expected the key \"source\"; #/inter_node: expected the key \"source\"; #/fixed: "
+        "expected the key \"vote_seconds\"");
+}
+
 TEST_CASE("Negative and fractional and huge numbers are refused where they stand") {
   CHECK(model_error(with(model(), "/num_layers", -2)).rfind("f#/num_layers: ", 0) == 0);
   CHECK(model_error(with(model(), "/num_experts", 8.5)).rfind("f#/num_experts: ", 0) == 0);

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/model/hf_config.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/model/hf_parts.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::int64_t kMost = 1 << 20;
+
+/// Families whose experts have the width intermediate_size; elsewhere that is the dense layers'.
+constexpr std::array<std::string_view, 12> kOneWidth = {
+    "mixtral",         "gpt_oss",    "llama4", "llama4_text", "minimax",    "minimax_m1",
+    "minimax_text_01", "minimax_m2", "olmoe",  "phimoe",      "granitemoe", "jamba"};
+
+/// Families read here so far; of others the keys are read as these use them.
+constexpr std::array<std::string_view, 50> kKnown = {"deepseek",
+                                                     "deepseek_v2",
+                                                     "deepseek_v3",
+                                                     "deepseek_v32",
+                                                     "deepseek_v4",
+                                                     "glm4_moe",
+                                                     "glm4_moe_lite",
+                                                     "glm_moe_dsa",
+                                                     "glm4v_moe_text",
+                                                     "kimi_k2",
+                                                     "kimi_linear",
+                                                     "qwen2_moe",
+                                                     "qwen3_moe",
+                                                     "qwen3_next",
+                                                     "qwen3_5_moe_text",
+                                                     "qwen3_vl_moe_text",
+                                                     "qwen3_omni_moe_text",
+                                                     "gpt_oss",
+                                                     "mixtral",
+                                                     "llama4_text",
+                                                     "minimax",
+                                                     "minimax_m1",
+                                                     "minimax_m2",
+                                                     "minimax_text_01",
+                                                     "nemotron_h",
+                                                     "olmoe",
+                                                     "flex_olmo",
+                                                     "ernie4_5_moe",
+                                                     "phimoe",
+                                                     "granitemoe",
+                                                     "granitemoehybrid",
+                                                     "jamba",
+                                                     "dots1",
+                                                     "bailing_moe",
+                                                     "bailing_moe_v2",
+                                                     "hunyuan_v1_moe",
+                                                     "mimo_v2_flash",
+                                                     "mimo_v2",
+                                                     "longcat_flash",
+                                                     "step3_text",
+                                                     "step3p5",
+                                                     "afmoe",
+                                                     "lfm2_moe",
+                                                     "exaone_moe",
+                                                     "gemma4_text",
+                                                     "qwen3_5_moe",
+                                                     "pangu_ultra_moe",
+                                                     "glm5_moe",
+                                                     "hy_v3",
+                                                     "ernie4_5_vl_moe_text"};
+
+bool among(std::span<const std::string_view> names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+HfConfig open(const JsonReader& config) {
+  if (!config.is_object()) config.fail("expected the config.json of a Hugging Face checkpoint");
+  for (const char* key : {"text_config", "language_config", "llm_config", "thinker_config"}) {
+    const auto part = config.find(key);
+    if (!part || !part->is_object()) continue;
+    const auto inner = part->find("text_config");  // thinker_config of omni models
+    return {inner && inner->is_object() ? *inner : *part, config};
+  }
+  return {config, config};
+}
+
+std::int64_t width_of_experts(const HfConfig& config) {
+  const auto own =
+      config.find_count({"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"});
+  if (own) return *own;
+  if (among(kOneWidth, config.family())) return config.count({"intermediate_size"});
+  return config.count({"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"});
+}
+
+ExpertShape shape_of(const HfConfig& config) {
+  ExpertShape shape;
+  const auto latent = config.find_count({"moe_latent_size"});
+  shape.hidden = latent ? *latent : config.count({"hidden_size", "n_embd", "d_model"});
+  shape.intermediate = width_of_experts(config);
+  const auto activation = config.find({"mlp_hidden_act"});
+  shape.gated = !activation || activation->string() != "relu2";  // Nemotron-H: squared ReLU
+  const std::string family = config.family();
+  shape.fused = family == "gpt_oss" || family.rfind("llama4", 0) == 0;
+  shape.bias = family == "gpt_oss";
+  return shape;
+}
+
+std::size_t groups_of(const HfConfig& config) {
+  return static_cast<std::size_t>(
+      config.find_count({"n_group", "num_expert_group", "num_expert_groups"}).value_or(1));
+}
+
+}  // namespace
+
+std::optional<JsonReader> HfConfig::find(std::initializer_list<std::string_view> keys) const {
+  for (const JsonReader* part : {&text, &top}) {
+    for (const std::string_view key : keys) {
+      const auto found = part->find(key);
+      if (found && !found->is_null()) return found;
+    }
+  }
+  return {};
+}
+
+std::optional<std::int64_t> HfConfig::find_count(
+    std::initializer_list<std::string_view> keys) const {
+  const auto found = find(keys);
+  if (!found) return {};
+  if (!found->is_array()) {
+    const std::int64_t count = found->whole(0, kMost);
+    return count > 0 ? std::optional(count) : std::nullopt;
+  }
+  std::vector<std::int64_t> counts;
+  for (const JsonReader& item : found->items()) counts.push_back(item.whole(1, kMost));
+  const bool equal = !counts.empty() && std::all_of(counts.begin(), counts.end(), [&](auto count) {
+    return count == counts.front();
+  });
+  if (!equal) found->fail("expected the same number in every layer: others are not read");
+  return counts.front();
+}
+
+std::int64_t HfConfig::count(std::initializer_list<std::string_view> keys) const {
+  if (const auto found = find_count(keys)) return *found;
+  text.fail(fmt::format("expected {} {}", keys.size() > 1 ? "one of the keys" : "the key",
+                        fmt::join(keys, ", ")));
+}
+
+std::string HfConfig::family() const {
+  for (const JsonReader* part : {&text, &top}) {
+    const auto type = part->find("model_type");
+    if (type && type->is_string()) return type->string();
+  }
+  return "";
+}
+
+HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options) {
+  const HfConfig config = open(json);
+  HfImport imported;
+  const std::string family = config.family();
+  if (!among(kKnown, family)) {
+    imported.assumed.push_back(fmt::format(
+        "model_type '{}' is not among the families tried: its keys are read as theirs", family));
+  }
+  MoeModel& model = imported.model;
+  model.num_experts =
+      static_cast<std::size_t>(config.count({"n_routed_experts", "num_experts", "num_local_experts",
+                                             "moe_num_experts", "num_routed_experts"}));
+  model.top_k = static_cast<std::size_t>(
+      config.count({"num_experts_per_tok", "num_experts_per_token", "experts_per_token",
+                    "top_k_experts", "moe_k", "moe_topk", "moe_top_k"}));
+  model.num_expert_groups = groups_of(config);
+  model.hidden_size = static_cast<std::size_t>(config.count({"hidden_size", "n_embd", "d_model"}));
+  const HfLayers layers = hf_layers(config);
+  model.num_hidden_layers = layers.all;
+  model.layer_ids = layers.moe;
+  model.mtp_layer_ids = layers.mtp;
+  if (options.with_mtp) {
+    model.layer_ids.insert(model.layer_ids.end(), layers.mtp.begin(), layers.mtp.end());
+    if (layers.mtp.empty()) imported.assumed.emplace_back("the model has no draft (MTP) layers");
+  }
+  model.num_layers = model.layer_ids.size();
+  model.expert_tensors = hf_expert_tensors(config, shape_of(config), imported.assumed);
+  if (const auto shared = config.find_count({"n_shared_experts", "num_shared_experts",
+                                             "moe_num_shared_experts", "num_shared_expert"})) {
+    model.num_shared_experts = static_cast<std::size_t>(*shared);
+  } else if (config.find_count({"shared_expert_intermediate_size"})) {
+    model.num_shared_experts = 1;  // Qwen: one, of its own width
+  }
+  model.name = options.name;
+  model.source = options.source;
+  model.description =
+      fmt::format("{}: {} of {} layers with {} experts{}", family, model.num_layers, layers.all,
+                  model.num_experts,
+                  layers.mtp.empty() || options.with_mtp
+                      ? ""
+                      : fmt::format("; {} draft (MTP) layer not counted", layers.mtp.size()));
+  return imported;
+}
+
+}  // namespace moeshift

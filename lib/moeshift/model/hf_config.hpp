@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model as its checkpoint describes it: the config.json of Hugging Face.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeshift/model/moe_model.hpp"
+
+namespace moeshift {
+
+class JsonReader;
+
+/// What the user knows and config.json does not say.
+struct HfImportOptions {
+  std::string name;       ///< of the model made
+  std::string source;     ///< where config.json came from; goes into MoeModel::source
+  bool with_mtp = false;  ///< count the draft (multi-token prediction) layers as layers too
+};
+
+/// A model and what was assumed where config.json is silent.
+struct HfImport {
+  MoeModel model;
+  std::vector<std::string> assumed;  ///< one sentence each
+};
+
+/// Reads which layers are MoE layers, how many experts they have, and every tensor of one expert.
+///
+/// Layers are found by whichever key the family uses: first_k_dense_replace and moe_layer_freq
+/// (DeepSeek, GLM, Kimi), mlp_only_layers and decoder_sparse_step (Qwen), interleave_moe_layer_step
+/// or moe_layers (Llama 4), moe_layer_{start,end}_index and moe_layer_interval (Ernie),
+/// hybrid_override_pattern or layers_block_type (Nemotron-H), mlp_layer_types, a moe_layer_freq of
+/// one figure per layer, expert_layer_period (Jamba). Parts of multimodal models are looked for in
+/// text_config. Tensors follow the way the checkpoint is quantised: none, fp8 (blocks, channels or
+/// whole tensors), mxfp4, nvfp4, compressed-tensors, modelopt, awq, gptq, quark.
+///
+/// What engines keep in fp32 (scales of fp8) is counted as fp32, although some checkpoints store it
+/// in 16 bits.
+/// @throws InputError for a model without experts, a key that is needed and missing (naming all the
+///         names under which it was looked for) and a quantisation that is not known.
+[[nodiscard]] HfImport import_hf_config(const JsonReader& config, const HfImportOptions& options);
+
+}  // namespace moeshift

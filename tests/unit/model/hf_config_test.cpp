@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// config.json of published models, cut down to the keys that are read (hf_configs.json), beside
+// what their papers and checkpoints say.
+#include "moeshift/model/hf_config.hpp"
+
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/json_reader.hpp"
+
+#include "tests/support/catch.hpp"
+
+namespace {
+
+using moeshift::HfImport;
+using moeshift::MoeModel;
+using Json = nlohmann::ordered_json;
+
+Json published() {
+  std::ifstream in(moeshift::test::source_path("tests/unit/model/hf_configs.json"));
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  return moeshift::parse_json(text, "hf_configs.json");
+}
+
+Json config_of(const std::string& name) {
+  for (const Json& row : published()) {
+    if (row.at("name") == name) return row.at("config");
+  }
+  FAIL("no such model");
+  return {};
+}
+
+HfImport import(const Json& config, bool with_mtp = false) {
+  return moeshift::import_hf_config({config, "config.json"}, {"m", "s", with_mtp});
+}
+
+std::string fault_of(const Json& config) {
+  try {
+    (void)import(config);
+  } catch (const moeshift::InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("Published models import to their layers, experts and bytes per expert") {
+  const Json models = published();
+  REQUIRE(models.size() >= 40);
+  for (const Json& row : models) {
+    CAPTURE(row.at("name"));
+    const HfImport imported = import(row.at("config"));
+    const MoeModel& model = imported.model;
+    CHECK(model.num_layers == row.at("layers"));
+    CHECK(model.layer_ids.size() == model.num_layers);
+    CHECK(model.layer_ids.front() == row.at("first"));
+    CHECK(model.layer_ids.back() == row.at("last"));
+    CHECK(model.num_hidden_layers == row.at("hidden_layers").get<std::size_t>());
+    CHECK(model.num_experts == row.at("experts"));
+    CHECK(model.top_k == row.at("top_k"));
+    CHECK(model.num_expert_groups == row.at("groups"));
+    CHECK(model.expert_bytes().count() == row.at("expert_bytes"));
+  }
+}
+
+TEST_CASE("The experts of an imported model are most of its published parameters") {
+  for (const Json& row : published()) {
+    CAPTURE(row.at("name"));
+    const MoeModel model = import(row.at("config")).model;
+    double parameters = 0;
+    for (const moeshift::ExpertTensor& tensor : model.expert_tensors) {
+      const bool weight = tensor.name.find("weight") + 6 == tensor.name.size() ||
+                          tensor.name.find("qweight") != std::string::npos;
+      if (weight) parameters += static_cast<double>(tensor.shape[0] * tensor.shape[1]);
+    }
+    parameters *= static_cast<double>(model.num_layers * model.num_experts);
+    const double share = parameters / row.at("published_parameters").get<double>();
+    CHECK(share > 0.85);
+    CHECK(share < 1.0);
+  }
+}
+
+TEST_CASE("An imported model is written as a file that reads back equal") {
+  for (const Json& row : published()) {
+    CAPTURE(row.at("name"));
+    const MoeModel model = import(row.at("config")).model;
+    const std::string text = moeshift::moe_model_text(model);
+    const Json json = moeshift::parse_json(text, "m.json");
+    const MoeModel again = moeshift::read_moe_model({json, "m.json"});
+    CHECK(moeshift::moe_model_text(again) == text);
+    CHECK(again.layer_ids == model.layer_ids);
+    CHECK(again.num_hidden_layers == model.num_hidden_layers);
+    CHECK(again.mtp_layer_ids == model.mtp_layer_ids);
+    CHECK(again.expert_bytes() == model.expert_bytes());
+  }
+}
+
+TEST_CASE("Draft layers are counted when they are asked for, after all others") {
+  const HfImport plain = import(config_of("DeepSeek-V3"));
+  CHECK(plain.model.mtp_layer_ids == std::vector<std::int64_t>{61});
+  const HfImport with = import(config_of("DeepSeek-V3"), true);
+  CHECK(with.model.num_layers == 59);
+  CHECK(with.model.layer_ids.back() == 61);
+  CHECK(with.model.num_hidden_layers == 61U);
+  CHECK_FALSE(import(config_of("Kimi-K2"), true).assumed.empty());
+}
+
+TEST_CASE("What config.json does not say is asked for by all the names it could have") {
+  Json config = config_of("DeepSeek-V3");
+  config.erase("n_routed_experts");
+  CHECK(fault_of(config).find("n_routed_experts, num_experts, num_local_experts") !=
+        std::string::npos);
+  config = config_of("DeepSeek-V3");
+  config.erase("moe_intermediate_size");  // the dense layers' width is no answer
+  CHECK(fault_of(config).find("moe_intermediate_size") != std::string::npos);
+  CHECK(fault_of(Json::parse(R"({"model_type": "llama", "num_hidden_layers": 4})"))
+            .rfind("config.json#: expected one of the keys", 0) == 0);
+  CHECK(fault_of(Json::array()).rfind("config.json#: expected the config.json", 0) == 0);
+}
+
+TEST_CASE("A quantisation that is not known is refused, never taken for none") {
+  Json config = config_of("Qwen3-30B-A3B");
+  config["quantization_config"] = {{"quant_method", "tea_leaves"}};
+  CHECK(fault_of(config).find("quant_method 'tea_leaves' is not known") != std::string::npos);
+}
+
+TEST_CASE("Experts that the quantisation leaves alone keep their dtype") {
+  Json config = config_of("GLM-4.5-Air-FP8");
+  config["quantization_config"]["ignore"].push_back("re:.*mlp.experts.*");
+  CHECK(import(config).model.expert_bytes().count() == 3LL * 4096 * 1408 * 2);
+}
+
+TEST_CASE("Experts of unequal widths are refused") {
+  Json config = config_of("Hunyuan-A13B");
+  config["moe_intermediate_size"][3] = 1024;
+  CHECK(fault_of(config).find("/moe_intermediate_size: expected the same number in every layer") !=
+        std::string::npos);
+}
+
+TEST_CASE("An unknown family is read by its keys and says so") {
+  Json config = config_of("DeepSeek-V3");
+  config["model_type"] = "unheard_of";
+  const HfImport imported = import(config);
+  REQUIRE(imported.assumed.size() == 1);
+  CHECK(imported.assumed.front().find("unheard_of") != std::string::npos);
+  CHECK(imported.model.num_layers == 58);
+}
