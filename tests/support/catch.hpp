@@ -23,6 +23,15 @@ namespace moeshift::test {
   std::_Exit(77);
 }
 
+/// Matches a text that has `part` in it: Catch2 2 and 3 name it differently.
+inline auto containing(const std::string& part) {
+#if MOESHIFT_CATCH2_MAJOR >= 3
+  return Catch::Matchers::ContainsSubstring(part);
+#else
+  return Catch::Matchers::Contains(part);
+#endif
+}
+
 /// A file of the source tree.
 inline std::filesystem::path source_path(const std::string& relative) {
   return std::filesystem::path(MOESHIFT_SOURCE_DIR) / relative;

@@ -31,6 +31,10 @@ std::vector<std::uint32_t> experts_of(std::span<const ExpertId> slots) {
   return experts;
 }
 
+std::vector<ExpertId> ids_of(const std::vector<std::uint32_t>& experts) {
+  return {experts.begin(), experts.end()};
+}
+
 }  // namespace
 
 WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& options)
@@ -91,8 +95,7 @@ bool WarmLayer::knows_the_load() const {
 }
 
 void WarmLayer::rebuild(std::vector<std::uint32_t> placed, const MovePrice& price) {
-  std::vector<ExpertId> slots;
-  for (const std::uint32_t e : placed) slots.emplace_back(e);
+  const std::vector<ExpertId> slots = ids_of(placed);
   rebuilt_risk_ = risk_of(loads_, problem_.ranks(), placed, options_.risk);
   rebuilt_price_ = price.of(priced_cost(problem_, prices_, slots));
   rebuilt_ = std::move(placed);
@@ -151,9 +154,7 @@ std::vector<TrajectoryPoint> WarmLayer::trajectory() const {
 LayerPlan WarmLayer::take(std::size_t prefix) const {
   LayerPlan plan;
   const bool rebuilt = prefix == kRebuilt;
-  for (const std::uint32_t e : rebuilt ? rebuilt_ : search_.placement_after(prefix)) {
-    plan.slots.emplace_back(e);
-  }
+  plan.slots = rebuilt ? ids_of(rebuilt_) : ids_of(search_.placement_after(prefix));
   plan.moves_tried = search_.moves_tried();
   if (prefix == 0 && problem_.can_keep() && plan.slots == problem_.kept_slots()) {
     plan.keep = true;

@@ -66,13 +66,13 @@ void write_html_report(std::ostream& out, std::span<const ResultDocument> docume
           : std::string("Expert placement report"));
   for (const ResultDocument& document : documents) {
     const std::string command = command_of(*document.envelope, document.source);
-    const Json& result = JsonReader(*document.envelope, document.source).at("result").raw();
+    const JsonReader result = JsonReader(*document.envelope, document.source).at("result");
     const PageEntry entry = page_of(command);
     page.section(command,
                  documents.size() == 1 ? document.source
                                        : fmt::format("{}: {}", entry.title, document.source),
                  origin_of(*document.envelope, document.source));
-    entry.show(page, result);
+    entry.show(page, result.raw());
   }
   out << std::move(page).finish();
 }

@@ -47,7 +47,7 @@ std::vector<ExchangeSample> measure(const Calibration& truth, double noise, Rng&
   return samples;
 }
 
-const FittedTerm& term(const Calibration& fit, const std::string& name) {
+FittedTerm term(const Calibration& fit, const std::string& name) {
   return *std::find_if(fit.terms.begin(), fit.terms.end(),
                        [&](const FittedTerm& t) { return t.name == name; });
 }
@@ -110,7 +110,7 @@ TEST_CASE("intervals hold the truth") {
   Rng rng(2);
   const Calibration truth = machine();
   const Calibration fit = fit_link(measure(truth, 0.05, rng), kRanks);
-  const FittedTerm& pair = term(fit, "pair");
+  const FittedTerm pair = term(fit, "pair");
   REQUIRE(pair.low < truth.link.pair.count());
   REQUIRE(pair.high > truth.link.pair.count());
   REQUIRE(pair.rows > 0);

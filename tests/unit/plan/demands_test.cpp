@@ -39,12 +39,11 @@ PlanProblem skewed_layers() {
 TEST_CASE("too few slots to survive are infeasible, and the error says how many would do") {
   const PlanProblem problem = test::problem_of({{9, 7, 4, 1}}, 4, 4, 2);
   const auto planner = make_planner("balanced", PolicyOptions{.survive = "1"});
-  CHECK_THROWS_WITH(
-      planner->plan(problem, Threads{1}, quiet),
-      Catch::Matchers::Contains("1 slots per rank cannot hold them, 2 would (8 slots"));
+  CHECK_THROWS_WITH(planner->plan(problem, Threads{1}, quiet),
+                    test::containing("1 slots per rank cannot hold them, 2 would (8 slots"));
   const auto nodes = make_planner("balanced", PolicyOptions{.survive = "nodes:2"});
   CHECK_THROWS_WITH(nodes->plan(problem, Threads{1}, quiet),
-                    Catch::Matchers::Contains("takes 3, there are 2"));
+                    test::containing("takes 3, there are 2"));
 }
 
 TEST_CASE("peers that do not know of losses refuse the wish") {
