@@ -64,6 +64,13 @@ class CliTest(unittest.TestCase):
             self.assertIn(text, result.err)
         return result
 
+    def pseudo_terminal(self):
+        """Our end and the program's end; some containers have no /dev/pts to make one of."""
+        try:
+            return os.openpty()
+        except OSError as error:
+            self.skipTest(f"no pseudo-terminal here: {error.strerror}")
+
     def write(self, name, text):
         (self.folder / name).write_text(text, encoding="utf-8")
         return name

@@ -121,7 +121,7 @@ class Streams(CliTest):
 
     def on_terminal(self, environment, *words):
         """What the program writes to a terminal."""
-        ours, theirs = os.openpty()
+        ours, theirs = self.pseudo_terminal()
         clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "CLICOLOR_FORCE")}
         with subprocess.Popen([cli.PROGRAM, *words], stdout=theirs, stderr=subprocess.DEVNULL,
                               stdin=subprocess.DEVNULL, env={**clean, **environment}) as program:

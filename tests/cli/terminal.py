@@ -61,7 +61,7 @@ class Terminal(CliTest):
         self.interrupted("trace", "info", "pipe", "--windows", "0:2")
 
     def test_a_bar_appears_on_a_terminal_after_a_second_and_goes_away(self):
-        ours, theirs = os.openpty()
+        ours, theirs = self.pseudo_terminal()
         program = self.start("trace", "generate", "--steps", 10 ** 9, "-o", "out.jsonl", stderr=theirs)
         os.close(theirs)
         shown = b""
@@ -76,7 +76,7 @@ class Terminal(CliTest):
         self.assertIn("\r\033[Kmoeshift: stopped: interrupted", text)
 
     def test_quick_work_shows_no_bar(self):
-        ours, theirs = os.openpty()
+        ours, theirs = self.pseudo_terminal()
         program = self.start("models", stderr=theirs)
         os.close(theirs)
         program.communicate(timeout=60)
