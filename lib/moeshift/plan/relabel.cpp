@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "moeshift/core/assignment.hpp"
 #include "moeshift/core/error.hpp"
-#include "moeshift/plan/assignment.hpp"
 
 namespace moeshift {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "moeshift/plan/layered_planner.hpp"
-#include "moeshift/plan/window_search.hpp"
+#include "moeshift/plan/search/window_search.hpp"
 
 namespace moeshift {
 

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "moeshift/plan/fresh_plan.hpp"
-#include "moeshift/plan/group_homes.hpp"
+#include "moeshift/plan/fresh/fresh_plan.hpp"
+#include "moeshift/plan/fresh/group_homes.hpp"
 #include "moeshift/plan/layered_planner.hpp"
 
 #include "tests/bench/plan_quality/instances.hpp"

@@ -5,10 +5,10 @@
 #include <limits>
 #include <vector>
 
-#include "moeshift/plan/fresh_plan.hpp"
+#include "moeshift/plan/fresh/fresh_plan.hpp"
+#include "moeshift/plan/fresh/rank_packing.hpp"
 #include "moeshift/plan/lower_bound.hpp"
-#include "moeshift/plan/pair_chains.hpp"
-#include "moeshift/plan/rank_packing.hpp"
+#include "moeshift/plan/warm/pair_chains.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/plan/problems.hpp"

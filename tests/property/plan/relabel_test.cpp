@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "moeshift/core/rng.hpp"
-#include "moeshift/plan/apportion.hpp"
-#include "moeshift/plan/balanced.hpp"
-#include "moeshift/plan/fresh_plan.hpp"
-#include "moeshift/plan/pair_chains.hpp"
-#include "moeshift/plan/pair_counts.hpp"
-#include "moeshift/plan/rank_packing.hpp"
+#include "moeshift/plan/fresh/apportion.hpp"
+#include "moeshift/plan/fresh/balanced.hpp"
+#include "moeshift/plan/fresh/fresh_plan.hpp"
+#include "moeshift/plan/fresh/pair_counts.hpp"
+#include "moeshift/plan/fresh/rank_packing.hpp"
+#include "moeshift/plan/warm/pair_chains.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/plan/problems.hpp"

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "moeshift/plan/peers/trtllm.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/plan/relabel.hpp"
-#include "moeshift/plan/trtllm.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/plan/problems.hpp"

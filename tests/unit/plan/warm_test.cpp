@@ -5,7 +5,7 @@
 
 #include "moeshift/cost/balance.hpp"
 #include "moeshift/plan/registry.hpp"
-#include "moeshift/plan/window_search.hpp"
+#include "moeshift/plan/search/window_search.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/plan/problems.hpp"

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/plan/peers/eplb.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <queue>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/suggest.hpp"
+
+namespace moeshift {
+namespace {
+
+/// Groups and nodes as they take part in the plan.
+struct Shape {
+  std::size_t groups;
+  std::size_t nodes;
+};
+
+Shape shape_of(const LayerProblem& problem, EplbMode mode) {
+  const Shape given{problem.expert_groups, problem.nodes};
+  if (mode == EplbMode::kGlobal) return {1, 1};
+  const bool divides = problem.experts() % given.groups == 0 && given.groups % given.nodes == 0 &&
+                       problem.even_nodes();
+  if (divides) return given;
+  if (mode == EplbMode::kAuto) return {1, 1};
+  throw InfeasibleError(fmt::format(
+      "hierarchical planning needs experts that divide by the groups, and groups and "
+      "ranks that divide by the nodes: {} experts, {} groups, {} ranks, {} nodes do not",
+      problem.experts(), given.groups, problem.ranks(), given.nodes));
+}
+
+/// Indices by weight, heaviest first; equal weights keep their order.
+std::vector<std::uint32_t> heaviest_first(std::span<const float> weights) {
+  std::vector<std::uint32_t> order(weights.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return weights[a] > weights[b]; });
+  return order;
+}
+
+Packing identity_packing(std::size_t items) {
+  Packing packing{std::vector<std::uint32_t>(items), std::vector<std::uint32_t>(items, 0U)};
+  std::iota(packing.pack.begin(), packing.pack.end(), 0U);
+  return packing;
+}
+
+/// The float32 sum of a row in the order of PyTorch's reduction kernel: eight lanes (AVX2), four
+/// accumulators of them, then the tail, then the lanes. Only sums past 2^24 can tell the order.
+float torch_row_sum(std::span<const float> row) {
+  constexpr std::size_t kLanes = 8;
+  constexpr std::size_t kAccumulators = 4;
+  std::array<std::array<float, kLanes>, kAccumulators> sums{};
+  const std::size_t vectors = row.size() / kLanes;
+  const std::size_t unrolled = vectors / kAccumulators * kAccumulators;
+  for (std::size_t v = 0; v < vectors; ++v) {
+    auto& sum = sums[v < unrolled ? v % kAccumulators : 0];
+    for (std::size_t lane = 0; lane < kLanes; ++lane) sum[lane] += row[v * kLanes + lane];
+  }
+  for (std::size_t a = 1; a < kAccumulators; ++a) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[0][lane] += sums[a][lane];
+  }
+  float total = 0;
+  for (std::size_t i = vectors * kLanes; i < row.size(); ++i) total += row[i];
+  for (const float lane : sums[0]) total += lane;
+  return total;
+}
+
+std::vector<float> group_sums(std::span<const float> load, std::size_t groups) {
+  const std::size_t size = load.size() / groups;
+  std::vector<float> sums(groups);
+  for (std::size_t g = 0; g < groups; ++g) sums[g] = torch_row_sum(load.subspan(g * size, size));
+  return sums;
+}
+
+/// The experts of every node, node after node, in the order of the groups packed there.
+std::vector<std::uint32_t> experts_by_node(std::span<const float> load, Shape shape,
+                                           PackingRule pack) {
+  const Packing packed = pack(group_sums(load, shape.groups), shape.nodes);
+  const std::size_t group_size = load.size() / shape.groups;
+  const std::size_t groups_per_node = shape.groups / shape.nodes;
+  std::vector<std::uint32_t> experts(load.size());
+  for (std::size_t group = 0; group < shape.groups; ++group) {
+    const std::size_t place = packed.pack[group] * groups_per_node + packed.position[group];
+    for (std::size_t i = 0; i < group_size; ++i) {
+      experts[place * group_size + i] = static_cast<std::uint32_t>(group * group_size + i);
+    }
+  }
+  return experts;
+}
+
+/// Replicates and packs the experts of one node into its slots.
+void plan_node(std::span<const float> load, std::span<const std::uint32_t> experts,
+               std::size_t ranks, PackingRule pack, std::span<ExpertId> slots) {
+  std::vector<float> weights(experts.size());
+  for (std::size_t i = 0; i < experts.size(); ++i) weights[i] = load[experts[i]];
+  const std::vector<std::uint32_t> replicas = replicate_greedily(weights, slots.size());
+  std::vector<std::uint32_t> counts(experts.size(), 0);
+  for (const std::uint32_t expert : replicas) ++counts[expert];
+  std::vector<float> shares(replicas.size());
+  for (std::size_t i = 0; i < replicas.size(); ++i) {
+    shares[i] = weights[replicas[i]] / static_cast<float>(counts[replicas[i]]);
+  }
+  const Packing packed = pack(shares, ranks);
+  const std::size_t slots_per_rank = slots.size() / ranks;
+  for (std::size_t i = 0; i < replicas.size(); ++i) {
+    slots[packed.pack[i] * slots_per_rank + packed.position[i]] = ExpertId(experts[replicas[i]]);
+  }
+}
+
+}  // namespace
+
+Packing pack_largest_first(std::span<const float> weights, std::size_t packs) {
+  MOESHIFT_CHECK(packs > 0 && weights.size() % packs == 0);
+  const std::size_t capacity = weights.size() / packs;
+  if (capacity == 1) return identity_packing(weights.size());
+  using Entry = std::pair<float, std::uint32_t>;  // running weight, pack
+  std::vector<Entry> entries;
+  for (std::uint32_t p = 0; p < packs; ++p) entries.emplace_back(0.0F, p);
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> lightest(std::greater<>{},
+                                                                          std::move(entries));
+  Packing packing{std::vector<std::uint32_t>(weights.size()),
+                  std::vector<std::uint32_t>(weights.size())};
+  std::vector<std::uint32_t> items(packs, 0);
+  for (const std::uint32_t item : heaviest_first(weights)) {
+    const auto [weight, pack] = lightest.top();
+    lightest.pop();
+    packing.pack[item] = pack;
+    packing.position[item] = items[pack]++;
+    if (items[pack] < capacity) lightest.emplace(weight + weights[item], pack);
+  }
+  return packing;
+}
+
+Packing pack_snake(std::span<const float> weights, std::size_t packs) {
+  MOESHIFT_CHECK(packs > 0 && weights.size() % packs == 0);
+  if (weights.size() == packs) return identity_packing(weights.size());
+  Packing packing{std::vector<std::uint32_t>(weights.size()),
+                  std::vector<std::uint32_t>(weights.size())};
+  const std::vector<std::uint32_t> order = heaviest_first(weights);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t row = i / packs;
+    const std::size_t column = i % packs;
+    packing.pack[order[i]] = static_cast<std::uint32_t>(row % 2 == 0 ? column : packs - 1 - column);
+    packing.position[order[i]] = static_cast<std::uint32_t>(row);
+  }
+  return packing;
+}
+
+std::vector<std::uint32_t> replicate_greedily(std::span<const float> weights, std::size_t slots) {
+  MOESHIFT_CHECK(slots >= weights.size());
+  struct Entry {
+    float share;
+    std::uint32_t expert;
+    bool operator<(const Entry& other) const {
+      return share != other.share ? share < other.share : expert > other.expert;
+    }
+  };
+  std::vector<std::uint32_t> replicas(slots);
+  std::iota(replicas.begin(), replicas.begin() + static_cast<std::ptrdiff_t>(weights.size()), 0U);
+  std::vector<Entry> entries;
+  for (std::uint32_t e = 0; e < weights.size(); ++e) entries.push_back({weights[e], e});
+  std::priority_queue<Entry> hottest(std::less<Entry>{}, std::move(entries));
+  std::vector<std::uint32_t> counts(weights.size(), 1);
+  for (std::size_t slot = weights.size(); slot < slots; ++slot) {
+    const std::uint32_t expert = hottest.top().expert;
+    hottest.pop();
+    replicas[slot] = expert;
+    ++counts[expert];
+    hottest.push({weights[expert] / static_cast<float>(counts[expert]), expert});
+  }
+  return replicas;
+}
+
+EplbMode eplb_mode(const std::string& name) {
+  if (name == "auto") return EplbMode::kAuto;
+  if (name == "hierarchical") return EplbMode::kHierarchical;
+  if (name == "global") return EplbMode::kGlobal;
+  static constexpr std::array<std::string_view, 3> kNames{"auto", "hierarchical", "global"};
+  throw InputError(
+      "", fmt::format("unknown hierarchy '{}'; expected auto, hierarchical or global{}", name,
+                      did_you_mean(name, kNames)));
+}
+
+std::vector<ExpertId> plan_by_eplb(const LayerProblem& problem, EplbMode mode, PackingRule pack) {
+  const Shape shape = shape_of(problem, mode);
+  const std::vector<float> load(problem.load.begin(), problem.load.end());
+  const std::vector<std::uint32_t> experts = experts_by_node(load, shape, pack);
+  const std::size_t experts_per_node = experts.size() / shape.nodes;
+  const std::size_t slots_per_node = problem.slots() / shape.nodes;
+  std::vector<ExpertId> slots(problem.slots());
+  for (std::size_t node = 0; node < shape.nodes; ++node) {
+    plan_node(load, std::span(experts).subspan(node * experts_per_node, experts_per_node),
+              problem.ranks() / shape.nodes, pack,
+              std::span(slots).subspan(node * slots_per_node, slots_per_node));
+  }
+  return slots;
+}
+
+}  // namespace moeshift

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/plan/search/window_search.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+namespace {
+
+/// Exchanges are looked for with this many of the coldest ranks and with all of the same node.
+constexpr std::size_t kMostRanks = 32;
+/// One step of patience per so many ranks, where that is more than was asked for.
+constexpr std::size_t kRanksPerStepOfPatience = 64;
+
+}  // namespace
+
+WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
+                           std::vector<std::uint32_t> start, std::span<const float> prices,
+                           const WindowSearchOptions& options)
+    : state_(loads, ranks, start),
+      k_(state_.slots_per_rank()),
+      prices_(prices),
+      options_(options),
+      start_(std::move(start)),
+      mean_load_(options.cost_by_load ? loads.mean() : std::vector<double>()),
+      peak_(loads.windows),
+      pull_(loads.experts),
+      relief_(loads.experts),
+      variance_(loads.experts, 0),
+      at_rank_(k_),
+      cost_at_rank_(k_),
+      price_at_hot_(k_),
+      coldest_first_(ranks) {
+  std::iota(coldest_first_.begin(), coldest_first_.end(), 0U);
+  MOESHIFT_CHECK(prices_.empty() || prices_.size() == ranks * loads.experts);
+  measure_risk();
+  measure_cost();
+  start_risk_ = risk_;
+  start_cost_ = cost_;
+}
+
+void WindowSearch::measure_risk() {
+  state_.peaks(peak_);
+  weights_ = risk_weights(options_.risk, peak_);
+  risk_ = 0;
+  for (std::size_t t = 0; t < peak_.size(); ++t) risk_ += weights_[t] * peak_[t];
+}
+
+void WindowSearch::measure_cost() {
+  cost_ = 0;
+  for (std::size_t slot = 0; slot < state_.slots(); ++slot) {
+    cost_ += static_cast<double>(price_of(state_.rank_of(slot), state_.expert(slot)));
+  }
+}
+
+void WindowSearch::run() {
+  for (const double cut : options_.cuts) {
+    pass(cut);
+    if (risk_ <= options_.target || steps_.size() >= options_.max_steps) return;
+  }
+}
+
+void WindowSearch::pass(double cut) {
+  constexpr std::size_t kAimEvery = 10;
+  // The more ranks, the more stand near the peak, which falls only once all of them are relieved.
+  const std::size_t patience =
+      std::max(options_.patience, state_.ranks() / kRanksPerStepOfPatience);
+  double best = risk_ + options_.price.of(cost_);
+  std::size_t since_best = 0;
+  for (std::size_t i = 0; steps_.size() < options_.max_steps; ++i) {
+    if (risk_ <= options_.target || since_best >= patience) return;
+    if (i % kAimEvery == 0) aim(cut);
+    if (!step()) {
+      if (i % kAimEvery == 0) return;
+      aim(cut);
+      if (!step()) return;
+    }
+    const double now = risk_ + options_.price.of(cost_);
+    since_best = now < best - 1e-9 ? 0 : since_best + 1;
+    best = std::min(best, now);
+  }
+}
+
+/// Cold ranks come first: they offer the best exchanges, and a good one soon prunes the rest.
+void WindowSearch::aim(double cut) {
+  state_.aim(cut, weights_);
+  if (options_.doubt > 0) measure_doubt();
+  std::vector<float> load(state_.ranks());
+  for (std::size_t rank = 0; rank < load.size(); ++rank) load[rank] = state_.mean_load(rank);
+  std::stable_sort(coldest_first_.begin(), coldest_first_.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return load[a] < load[b]; });
+}
+
+/// Even after replicas were added and dropped, share x count is the expert's load.
+void WindowSearch::measure_doubt() {
+  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+    double squares = 0;
+    for (std::size_t t = 0; t < weights_.size(); ++t) {
+      const double load = static_cast<double>(state_.share(e)[t]) * state_.count(e);
+      squares += weights_[t] * load * load;
+    }
+    variance_[e] = static_cast<float>(options_.doubt * options_.doubt * squares);
+  }
+}
+
+bool WindowSearch::step() {
+  const auto parts = state_.parts();
+  const auto hottest = std::max_element(parts.begin(), parts.end());
+  if (*hottest <= 0) return false;
+  const auto hot = static_cast<std::size_t>(hottest - parts.begin());
+  prepare(hot);
+  Candidate best;
+  std::size_t looked_at = 0;
+  for (const std::uint32_t rank : coldest_first_) {
+    if (rank == hot) continue;
+    if (looked_at >= kMostRanks && !on_same_node(hot, rank)) continue;
+    ++looked_at;
+    look_from(hot, rank);
+    if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
+    try_spreading(hot, rank, best);
+  }
+  try_cooling(hot, best);
+  if (best.score <= 0) return false;
+  apply(best);
+  return true;
+}
+
+void WindowSearch::apply(const Candidate& chosen) {
+  SearchStep step{.slot = chosen.slot, .other = {}, .expert = chosen.expert};
+  if (chosen.other != WindowState::kNoSlot) {
+    step.other = chosen.other;
+    state_.swap(chosen.slot, chosen.other);
+  } else {
+    state_.replace(chosen.slot, chosen.expert);
+  }
+  measure_risk();
+  if (options_.cost_by_load) {
+    measure_cost();
+  } else {
+    cost_ += static_cast<double>(chosen.cost);
+  }
+  step.risk_after = risk_;
+  step.cost_after = cost_;
+  steps_.push_back(step);
+}
+
+std::size_t WindowSearch::best_prefix() const {
+  std::size_t best = 0;
+  double least = start_risk_ + options_.price.of(start_cost_);
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const double value = steps_[i].risk_after + options_.price.of(steps_[i].cost_after);
+    if (value >= least - 1e-9) continue;
+    least = value;
+    best = i + 1;
+  }
+  return best;
+}
+
+std::vector<std::uint32_t> WindowSearch::placement_after(std::size_t count) const {
+  std::vector<std::uint32_t> experts = start_;
+  for (std::size_t i = 0; i < count; ++i) {
+    const SearchStep& step = steps_[i];
+    if (step.other) {
+      std::swap(experts[step.slot], experts[*step.other]);
+    } else {
+      experts[step.slot] = step.expert;
+    }
+  }
+  return experts;
+}
+
+}  // namespace moeshift

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// One layer re-planned from its old placement, in a form of which any part can be taken.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "moeshift/plan/layered_planner.hpp"
+#include "moeshift/plan/search/window_loads.hpp"
+#include "moeshift/plan/search/window_search.hpp"
+#include "moeshift/plan/warm/incremental.hpp"
+#include "moeshift/plan/warm/spread_budget.hpp"
+
+namespace moeshift {
+
+/// The search from a layer's old placement, kept so that any prefix of it can be taken; and, where
+/// single exchanges lead nowhere good, a placement rebuilt at once instead:
+///
+/// - The old placement does not know the load: it evens the windows out hardly better than an
+///   engine's initial map, so that nothing in it is worth keeping. Exchanges from there end in
+///   plans that fit the windows and nothing else. The layer is planned afresh, if that pays.
+/// - Two slots per rank: new replica counts by ejection chains (pair_chains.hpp), where these pay.
+///
+/// Under a budget there is only the search.
+class WarmLayer {
+ public:
+  /// Searches. `problem` outlives this.
+  WarmLayer(const LayerProblem& problem, const IncrementalOptions& options);
+
+  /// What best_prefix() says when the rebuilt placement is better than any prefix.
+  static constexpr std::size_t kRebuilt = std::numeric_limits<std::size_t>::max();
+
+  /// The best prefix by risk + price of the cost; none of it when the gain is not worth a move.
+  [[nodiscard]] std::size_t best_prefix() const;
+  /// Transfers and tokens on the busiest rank after every prefix.
+  [[nodiscard]] std::vector<TrajectoryPoint> trajectory() const;
+  [[nodiscard]] LayerPlan take(std::size_t prefix) const;
+
+ private:
+  [[nodiscard]] MovePrice move_price() const;
+  [[nodiscard]] WindowSearchOptions search_options() const;
+  [[nodiscard]] double bound() const;
+  [[nodiscard]] bool knows_the_load() const;
+  void rebuild(std::vector<std::uint32_t> placed, const MovePrice& price);
+  void rebuild_pairs();
+  [[nodiscard]] bool rebuilt_beats(std::size_t prefix) const;
+  [[nodiscard]] double arrives(std::size_t slot, std::uint32_t expert) const;
+  [[nodiscard]] bool on_node_of(std::size_t rank, ExpertId expert) const;
+  [[nodiscard]] MoveReason reason(std::size_t slot, std::uint32_t expert, std::uint32_t replaced,
+                                  double before, double after) const;
+  [[nodiscard]] std::vector<MoveReason> reasons(std::size_t prefix,
+                                                std::span<const ExpertId> final_slots) const;
+  [[nodiscard]] std::vector<MoveReason> reasons_of_rebuilding() const;
+  [[nodiscard]] std::vector<MoveReason> last_of_each(std::span<const MoveReason> all,
+                                                     std::span<const ExpertId> final_slots) const;
+
+  const LayerProblem& problem_;
+  IncrementalOptions options_;
+  WindowLoads loads_;
+  std::vector<double> mean_;
+  std::vector<float> prices_;
+  WindowSearch search_;
+  std::vector<std::uint32_t> rebuilt_;  ///< [slots]; empty = not rebuilt
+  double rebuilt_risk_ = 0;
+  double rebuilt_price_ = 0;  ///< risk that its moves must buy
+};
+
+}  // namespace moeshift
