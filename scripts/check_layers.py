@@ -24,7 +24,7 @@ ALLOWED = {
 }
 # Headers that belong to one place only.
 ONLY_IN = [
-    (re.compile(r"<CLI/"), {"apps/moeshift/parse_options.cpp"}),
+    (re.compile(r"<CLI/"), {"apps/moeshift/cli/parse_options.cpp"}),
     (re.compile(r"<mpi\.h>"), {"lib/moeshift/execute_mpi/"}),
     (re.compile(r"<(cuda|nccl|nvtx)[\w/]*\.h"), {"lib/moeshift/execute_cuda/", "tests/gpu/"}),
     (re.compile(r"<simdjson"), {"lib/moeshift/trace/", "tests/bench/"}),

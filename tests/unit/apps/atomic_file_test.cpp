@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/moeshift/atomic_file.hpp"
+#include "apps/moeshift/cli/atomic_file.hpp"
 
 #include <fstream>
 #include <iterator>

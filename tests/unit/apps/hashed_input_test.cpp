@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/moeshift/hashed_input.hpp"
+#include "apps/moeshift/cli/hashed_input.hpp"
 
 #include <unistd.h>
 

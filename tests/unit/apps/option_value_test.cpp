@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/moeshift/option_value.hpp"
+#include "apps/moeshift/cli/option_value.hpp"
 
 #include "moeshift/core/error.hpp"
 

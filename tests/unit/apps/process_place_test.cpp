@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/moeshift/process_place.hpp"
+#include "apps/moeshift/execute/process_place.hpp"
 
 #include <map>
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/cli/hashed_input.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+constexpr std::size_t kBlock = std::size_t{1} << 20U;
+constexpr std::uint64_t kMegabyte = 1'000'000;
+
+}  // namespace
+
+HashingBuffer::HashingBuffer(std::streambuf& source, OnBlock on_block)
+    : source_(source), on_block_(std::move(on_block)), block_(kBlock) {}
+
+HashingBuffer::int_type HashingBuffer::underflow() {
+  const std::streamsize read =
+      source_.sgetn(block_.data(), static_cast<std::streamsize>(block_.size()));
+  const auto size = static_cast<std::size_t>(std::max<std::streamsize>(read, 0));
+  hash_.update(std::string_view(block_.data(), size));
+  read_ += size;
+  if (on_block_) on_block_(read_);
+  if (size == 0) return traits_type::eof();
+  setg(block_.data(), block_.data(), block_.data() + size);
+  return traits_type::to_int_type(block_.front());
+}
+
+std::string HashingBuffer::finish() {
+  do {
+    setg(nullptr, nullptr, nullptr);
+  } while (underflow() != traits_type::eof());
+  return hash_.hex();
+}
+
+HashedInput::HashedInput(const std::string& path, Progress& progress, OnDone on_done)
+    : std::istream(nullptr), on_done_(std::move(on_done)) {
+  std::streambuf* source = std::cin.rdbuf();
+  std::uint64_t size = 0;
+  if (path != "-") {
+    if (std::filesystem::is_directory(path)) throw InputError(path, "is a folder, expected a file");
+    file_.open(path, std::ios::binary);
+    if (!file_) throw InputError(path, std::string("cannot be read: ") + std::strerror(errno));
+    source = file_.rdbuf();
+    std::error_code unknown;  // a pipe has no size
+    const std::uintmax_t bytes = std::filesystem::file_size(path, unknown);
+    if (!unknown) size = bytes;
+  }
+  const std::string what = fmt::format("reading {} (MB)", path == "-" ? "standard input" : path);
+  buffer_ = std::make_unique<HashingBuffer>(*source, [&progress, what, size](std::uint64_t bytes) {
+    progress.update(what, bytes / kMegabyte, size / kMegabyte);
+  });
+  rdbuf(buffer_.get());
+  exceptions(std::ios::badbit);  // or it would swallow what the buffer throws
+}
+
+HashedInput::~HashedInput() {
+  std::string hash;
+  try {
+    hash = buffer_->finish();
+  } catch (const InterruptedError&) {
+    hash.clear();
+  }
+  on_done_(hash);
+  exceptions(std::ios::goodbit);
+  rdbuf(nullptr);
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/cli/program.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <span>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
+#include "moeshift/core/suggest.hpp"
+#include "moeshift/core/units.hpp"
+#include "moeshift/report/table.hpp"
+
+#include "apps/moeshift/cli/command.hpp"
+#include "apps/moeshift/cli/common_options.hpp"
+#include "apps/moeshift/cli/help.hpp"
+#include "apps/moeshift/cli/interrupt.hpp"
+#include "apps/moeshift/cli/option_set.hpp"
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/cli/version.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+/// The command named by the first words, and how many words name it.
+struct Chosen {
+  const CommandEntry* entry = nullptr;
+  std::size_t words = 0;
+};
+
+Chosen find_command(std::span<const std::string> words) {
+  Chosen best;
+  for (const CommandEntry& entry : commands()) {
+    const auto count =
+        static_cast<std::size_t>(std::count(entry.path.begin(), entry.path.end(), ' ')) + 1;
+    if (words.size() < count || count <= best.words) continue;
+    if (fmt::format("{}", fmt::join(words.first(count), " ")) == entry.path) best = {&entry, count};
+  }
+  return best;
+}
+
+[[noreturn]] void unknown_command(std::span<const std::string> words) {
+  std::vector<std::string_view> heads;
+  std::vector<std::string_view> subcommands;
+  for (const CommandEntry& entry : commands()) {
+    const std::size_t space = entry.path.find(' ');
+    heads.push_back(entry.path.substr(0, space));
+    if (heads.back() == words[0] && space != std::string_view::npos) {
+      subcommands.push_back(entry.path.substr(space + 1));
+    }
+  }
+  if (subcommands.empty()) {
+    throw InputError(
+        "", fmt::format("unknown command '{}'{}", words[0], did_you_mean(words[0], heads)));
+  }
+  if (words.size() < 2 || words[1].starts_with('-')) {
+    throw InputError("",
+                     fmt::format("'{}' needs one of: {}", words[0], fmt::join(subcommands, ", ")));
+  }
+  throw InputError("", fmt::format("unknown command '{} {}'{}", words[0], words[1],
+                                   did_you_mean(words[1], subcommands)));
+}
+
+bool contains(std::span<const std::string> words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+/// "used 0.20 s of processors, 15.4 MB of memory".
+std::string resources_used() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return Seconds(static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6);
+  };
+  return fmt::format("used {} of processors, {} of memory",
+                     human(seconds(usage.ru_utime) + seconds(usage.ru_stime)),
+                     human(Bytes(std::int64_t{usage.ru_maxrss} * 1024)));
+}
+
+/// "help plan" as "plan --help".
+std::vector<std::string> without_help_word(const std::vector<std::string>& argv) {
+  if (argv.size() < 3 || argv[1] != "help") return argv;
+  std::vector<std::string> words{argv[0]};
+  words.insert(words.end(), argv.begin() + 2, argv.end());
+  words.emplace_back("--help");
+  return words;
+}
+
+ExitCode run_command(const std::vector<std::string>& given) {
+  const std::vector<std::string> argv = without_help_word(given);
+  const std::span<const std::string> words = std::span(argv).subspan(1);
+  if (words.empty() || words[0] == "-h" || words[0] == "--help" || words[0] == "help") {
+    (words.empty() ? std::cerr : std::cout) << program_help();
+    return words.empty() ? ExitCode::kBadInput : ExitCode::kGood;
+  }
+  if (words[0] == "--version") {
+    std::cout << fmt::format("moeshift {} ({})\n", kVersion, kGitRevision);
+    return ExitCode::kGood;
+  }
+  const Chosen chosen = find_command(words);
+  if (chosen.entry == nullptr) unknown_command(words);
+
+  const std::unique_ptr<Command> command = chosen.entry->make();
+  OptionSet options;
+  CommonOptions common;
+  command->declare(options);
+  declare_common(options, common);
+  const std::span<const std::string> rest = words.subspan(chosen.words);
+  const bool full = contains(rest, "--help");
+  if (full || contains(rest, "-h")) {
+    std::cout << command_help(*chosen.entry, options, full);
+    return ExitCode::kGood;
+  }
+  parse_options(options, {rest.begin(), rest.end()});
+  common.format_given = std::any_of(rest.begin(), rest.end(), [](const std::string& word) {
+    return word.starts_with("--format");
+  });
+  Session session(argv, common);
+  const ExitCode code = command->run(session);
+  session.detail(resources_used());
+  return code;
+}
+
+int complain(const char* kind, const std::exception& error, ExitCode code) {
+  std::cout.flush();
+  std::fprintf(stderr, "moeshift: %s: %s\n", kind, error.what());
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int run_program(const std::vector<std::string>& argv) {
+  try {
+    watch_interrupt();
+    const ExitCode code = run_command(argv);
+    if (!std::cout.flush()) throw DeviceError("standard output cannot be written");
+    return static_cast<int>(code);
+  } catch (const InputError& error) {
+    return complain("error", error, ExitCode::kBadInput);
+  } catch (const InfeasibleError& error) {
+    return complain("infeasible", error, ExitCode::kNegative);
+  } catch (const DeviceError& error) {
+    return complain("device error", error, ExitCode::kDevice);
+  } catch (const InterruptedError& error) {
+    return complain("stopped", error, ExitCode::kInterrupted);
+  } catch (const std::bad_alloc& error) {
+    return complain("out of memory", error, ExitCode::kDevice);
+  }
+}
+
+}  // namespace moeshift::cli

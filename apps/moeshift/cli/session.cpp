@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/cli/session.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
+#include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/suggest.hpp"
+#include "moeshift/report/report_text.hpp"
+
+#include "apps/moeshift/cli/atomic_file.hpp"
+#include "apps/moeshift/cli/hashed_input.hpp"
+#include "apps/moeshift/cli/progress_bar.hpp"
+#include "apps/moeshift/cli/version.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+Format format_named(const std::string& name) {
+  if (name == "json") return Format::kJson;
+  if (name == "csv") return Format::kCsv;
+  return name == "markdown" ? Format::kMarkdown : Format::kTable;
+}
+
+Format format_of_file(const std::string& path, const CommonOptions& common) {
+  if (common.format_given) return format_named(common.format);
+  const std::string ending = fs::path(path).extension();
+  if (ending == ".csv") return Format::kCsv;
+  if (ending == ".md") return Format::kMarkdown;
+  return ending == ".txt" ? Format::kTable : Format::kJson;
+}
+
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+bool wants_color(const std::string& choice) {
+  if (choice != "auto") return choice == "always";
+  if (is_set("CLICOLOR_FORCE")) return true;
+  return !is_set("NO_COLOR") && ::isatty(STDOUT_FILENO) != 0;
+}
+
+/// Columns of the terminal; where the output is no terminal nothing has to fit, unless COLUMNS
+/// says so.
+std::size_t terminal_width() {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const char* columns = std::getenv("COLUMNS");
+  const long width = columns == nullptr ? 0 : std::strtol(columns, nullptr, 10);
+  return width >= 20 ? static_cast<std::size_t>(width) : 120;
+}
+
+/// Where configurations may lie: beside an installed program, or in the source tree it was built
+/// from.
+std::vector<fs::path> config_folders() {
+  std::vector<fs::path> folders;
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) folders.push_back(program.parent_path().parent_path() / "share/moeshift/configs");
+  folders.emplace_back(kSourceConfigs);
+  return folders;
+}
+
+}  // namespace
+
+struct Session::State {
+  explicit State(bool quiet) : bar(quiet) {}
+  ProgressBar bar;
+  ResultMeta meta;
+  bool standard_input_taken = false;
+  bool cut_short = false;  ///< Ctrl-C while an input was read to its end: its hash is not known
+};
+
+Session::Session(std::vector<std::string> argv, CommonOptions common)
+    : common_(std::move(common)), state_(std::make_unique<State>(common_.quiet)) {
+  state_->meta.argv = std::move(argv);
+  state_->meta.version = kVersion;
+  state_->meta.git = kGitRevision;
+  state_->meta.seed = common_.seed;
+}
+
+Session::~Session() = default;
+
+Progress& Session::progress() {
+  return state_->bar;
+}
+ResultMeta Session::meta() const {
+  return state_->meta;
+}
+
+std::string Session::name_of_input(const std::string& path) {
+  return path == "-" ? "<stdin>" : path;
+}
+
+std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
+  if (path == "-" && std::exchange(state_->standard_input_taken, true)) {
+    throw InputError("-", "standard input can be read once: expected a file for the other input");
+  }
+  return std::make_unique<HashedInput>(path, state_->bar, [this, path](const std::string& hash) {
+    const std::string name = name_of_input(path);
+    if (hash.empty()) state_->cut_short = true;
+    detail(fmt::format("read {}, sha256 {}", name, hash));
+    for (const InputFile& input : state_->meta.inputs) {
+      if (input.path == name && input.sha256 == hash) return;
+    }
+    state_->meta.inputs.push_back({name, hash});
+  });
+}
+
+std::string Session::read_text(const std::string& path) {
+  const std::unique_ptr<std::istream> in = open_input(path);
+  return {std::istreambuf_iterator<char>(*in), std::istreambuf_iterator<char>()};
+}
+
+std::vector<std::string> Session::shipped(const std::string& kind) const {
+  std::vector<std::string> names;
+  for (const fs::path& folder : config_folders()) {
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder / kind, error)) {
+      if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
+    }
+    if (!names.empty()) break;
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string Session::config_path(const std::string& kind, const std::string& name_or_path) const {
+  if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json") ||
+      name_or_path == "-") {
+    return name_or_path;
+  }
+  for (const fs::path& folder : config_folders()) {
+    const fs::path path = folder / kind / (name_or_path + ".json");
+    if (fs::exists(path)) return path;
+  }
+  const std::vector<std::string> names = shipped(kind);
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  const std::string singular = kind.substr(0, kind.size() - 1);
+  throw InputError("--" + singular,
+                   fmt::format("unknown {} '{}'{} ('moeshift {}' lists them)", singular,
+                               name_or_path, did_you_mean(name_or_path, known), kind));
+}
+
+MoeModel Session::load_model(const std::string& name_or_path) {
+  const std::string path = config_path("models", name_or_path);
+  const std::string source = name_of_input(path);
+  const nlohmann::ordered_json document = parse_json(read_text(path), source);
+  return read_moe_model(JsonReader(document, source));
+}
+
+Cluster Session::load_cluster(const std::string& name_or_path) {
+  const std::string path = config_path("clusters", name_or_path);
+  const std::string source = name_of_input(path);
+  const nlohmann::ordered_json document = parse_json(read_text(path), source);
+  return read_cluster(JsonReader(document, source));
+}
+
+void Session::emit(const Report& report) {
+  state_->bar.clear();
+  if (state_->cut_short) throw InterruptedError();
+  const bool to_file = common_.output != "-";
+  if (to_file) {
+    const Style style{.format = format_of_file(common_.output, common_)};
+    write_file(common_.output,
+               [&](std::ostream& out) { write_report(out, report, state_->meta, style); });
+    if (common_.format_given || common_.quiet) return;
+  }
+  const Style style{.format = format_named(common_.format),
+                    .color = wants_color(common_.color),
+                    .width = terminal_width()};
+  write_report(std::cout, report, state_->meta, style);
+  std::cout.flush();
+}
+
+void Session::write_file(const std::string& path, const std::function<void(std::ostream&)>& body) {
+  if (path == "-") {
+    body(std::cout);
+    std::cout.flush();
+    return;
+  }
+  write_atomically(path, body);
+  detail("wrote " + path);
+}
+
+void Session::write_envelope(const std::string& path, const Report& report) {
+  write_file(path,
+             [&](std::ostream& out) { write_compact_json(out, envelope(report, state_->meta)); });
+}
+
+void Session::say(const std::string& line) {
+  if (common_.quiet) return;
+  state_->bar.clear();
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+void Session::detail(const std::string& line) {
+  if (common_.verbose) say("moeshift: " + line);
+}
+
+void Session::warn(const std::string& line) {
+  if (common_.quiet) return;
+  state_->bar.clear();
+  std::fprintf(stderr, "moeshift: warning: %s\n", line.c_str());
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands of this folder: one maker each, defined in the file of its name.
+#pragma once
+
+#include <memory>
+
+#include "apps/moeshift/cli/command.hpp"
+
+namespace moeshift::cli {
+
+[[nodiscard]] std::unique_ptr<Command> make_compare();
+
+}  // namespace moeshift::cli

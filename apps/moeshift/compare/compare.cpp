@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift compare: several policies plan on the same steps and are judged on others.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/compare/commands.hpp"
+#include "apps/moeshift/compare/compare_options.hpp"
+#include "apps/moeshift/compare/compare_report.hpp"
+#include "apps/moeshift/compare/compare_rows.hpp"
+#include "apps/moeshift/compare/compare_windows.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class Compare final : public Command {
+ public:
+  void declare(Options& options) override { question_.declare(options); }
+
+  ExitCode run(Session& session) override {
+    question_.check(session);
+    const ComparisonWindows windows = read_windows(session);
+    const ComparisonRows comparison(session, question_, windows);
+    const std::vector<ComparisonRow> rows =
+        question_.replay ? comparison.of_replay() : comparison.of_settings();
+    const Standings standings = standings_of(rows, reference_row(rows), session.seed());
+    session.emit(make_report(session, windows, rows, standings));
+    return ExitCode::kGood;
+  }
+
+ private:
+  [[nodiscard]] ComparisonWindows read_windows(Session& session) const {
+    const std::unique_ptr<std::istream> in = session.open_input(question_.trace);
+    ComparisonWindows windows = load_comparison_windows(
+        *in, Session::name_of_input(question_.trace),
+        {.train = question_.train, .test = question_.test, .previous = question_.previous},
+        !question_.replay);
+    if (!question_.replay && windows.test.loads.size() == 1 && windows.train.size() == 1 &&
+        windows.train.front().steps == windows.test.steps && question_.train.empty()) {
+      session.warn("the trace has one step: policies are judged on what they planned on");
+    }
+    return windows;
+  }
+
+  [[nodiscard]] std::size_t reference_row(const std::vector<ComparisonRow>& rows) const {
+    const std::string wanted = question_.reference.value_or("static");
+    const auto found = std::find_if(rows.begin(), rows.end(),
+                                    [&](const ComparisonRow& row) { return row.policy == wanted; });
+    return found == rows.end() ? 0 : static_cast<std::size_t>(found - rows.begin());
+  }
+
+  [[nodiscard]] Report make_report(Session& session, const ComparisonWindows& windows,
+                                   const std::vector<ComparisonRow>& rows,
+                                   const Standings& standings) const {
+    const TraceHeader& header = windows.test.header;
+    const Topology topology = question_.shape_with(question_.slot_counts.front()).topology(session);
+    const bool with_bytes = question_.shape.model.has_value();
+    Report report("compare");
+    Json train = Json::array();
+    if (windows.train.size() == 1) train = windows.train.front().steps;
+    report.result() = {
+        {"answer", verdict_of(rows, standings)},
+        {"train_steps", std::move(train)},
+        {"test_steps", windows.test.steps},
+        {"previous", question_.previous_text()},
+        {"ranks", topology.ranks()},
+        {"nodes", topology.nodes()},
+        {"slots", question_.slot_counts.size() == 1 ? Json(question_.slot_counts.front())
+                                                    : Json(question_.slot_counts)},
+        {"replay", question_.replay},
+        {"dispatch", question_.goal.dispatch},
+        {"reference", rows[standings.reference].name()},
+        {"best", best_json(rows, standings)},
+        {"rows", to_json(rows, standings, header.num_layers, with_bytes)}};
+    report.note(fmt::format("{} layers x {} experts -> {} slots on {} ranks, {} nodes; {}",
+                            header.num_layers, header.num_experts,
+                            fmt::join(question_.slot_counts, ", "), topology.ranks(),
+                            topology.nodes(), windows_note(windows, rows)));
+    report.table(comparison_table(rows, header.num_layers, with_bytes));
+    report.table(held_out_table(rows, standings));
+    report.note(verdict_of(rows, standings));
+    report.note(legend(rows[standings.reference].name()));
+    return report;
+  }
+
+  [[nodiscard]] std::string windows_note(const ComparisonWindows& windows,
+                                         const std::vector<ComparisonRow>& rows) const {
+    if (question_.replay) {
+      return fmt::format("planned again before each of the last {} windows of {} step{}",
+                         rows.front().scores.size(), question_.window,
+                         question_.window == 1 ? "" : "s");
+    }
+    std::vector<std::size_t> steps;
+    for (const LoadWindow& window : windows.train) steps.push_back(window.loads.size());
+    return fmt::format("{} steps to plan on, {} to judge", fmt::join(steps, ", "),
+                       windows.test.loads.size());
+  }
+
+  [[nodiscard]] std::string legend(const std::string& reference) const {
+    return fmt::format(
+        "train, test: balancedness there ({} dispatch); moves, inter: transfers per layer{}, all "
+        "and between nodes, from {}; predicted: time of the whole rearrangement; gain: over {}, "
+        "window by window; pareto: nobody is better there with as few transfers",
+        question_.goal.dispatch, question_.replay ? " and window" : "", question_.previous_text(),
+        reference);
+  }
+
+  CompareOptions question_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_compare() {
+  return std::make_unique<Compare>();
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/compare/compare_options.hpp"
+
+#include <set>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+#include "apps/moeshift/cli/except_options.hpp"
+#include "apps/moeshift/cli/option_value.hpp"
+#include "apps/moeshift/cli/session.hpp"
+
+namespace moeshift::cli {
+
+void CompareOptions::declare(Options& options) {
+  options.positional("TRACE", trace, "recorded loads; '-' is standard input");
+  options.list("--policies", policies, "who takes part; see `moeshift policies`");
+  options.require_last();
+  ExceptOptions once(options, {"--slots"});
+  shape.declare(once);
+  options.list("--slots", slots, "physical slots per layer over all ranks, e.g. 256,288,320");
+  options.require_last();
+  options.list("--train", train,
+               "steps to plan on, first:last (last not included), several for several settings; "
+               "default: the first half");
+  options.option("--test", test, "held-out steps to judge on; default: the second half");
+  options.option("--previous", previous,
+                 "steps on which each policy planned the placement that it now moves away from; "
+                 "default: all start from the initial map of an engine (policy static)");
+  options.option("--from", from, "or the placement (plan file) that all move away from");
+  options.flag("--replay", replay,
+               "plan again after every window, on the past alone; the next window judges");
+  options.option("--window", window, "replay: steps per window");
+  options.list("--history", history, "replay: windows to plan on, e.g. 1,4,16; default: 1");
+  declare_forecaster(options, forecaster);
+  options.option("--reference", reference,
+                 "policy that the others are compared with; default: static, else the first");
+  declare_policy_options(options, policy_options);
+  goal.declare(options);
+}
+
+void CompareOptions::check(Session& session) {
+  check_policies();
+  slot_counts = parse_counts("--slots", slots);
+  if (history.empty()) history = {"1"};
+  history_counts = parse_counts("--history", history);
+  check_steps();
+  if (shape.model) {
+    sizes = session.load_model(*shape.model).expert_sizes();
+    policy_options.expert_bytes = sizes->largest();
+  } else if (policy_options.budget) {
+    throw InputError("--budget-bytes", "needs --model, which says how many bytes an expert has");
+  }
+}
+
+void CompareOptions::check_policies() const {
+  std::set<std::string> seen;
+  for (const std::string& policy : policies) {
+    if (!seen.insert(policy).second) {
+      throw InputError("--policies", fmt::format("'{}' is named twice", policy));
+    }
+  }
+  if (reference && !seen.contains(*reference)) {
+    throw InputError("--reference", fmt::format("'{}' takes no part", *reference));
+  }
+}
+
+void CompareOptions::check_steps() const {
+  if (window == 0) throw InputError("--window", "expected at least 1");
+  if (replay && (!train.empty() || test || previous)) {
+    throw InputError("--replay",
+                     "expected no --train, --test or --previous: every window is "
+                     "held out once");
+  }
+  if (train.empty() == test.has_value()) {
+    throw InputError(test ? "--train" : "--test", "expected --train and --test together");
+  }
+  if (previous && from) throw InputError("--from", "expected either --from or --previous");
+  if (from && slot_counts.size() > 1) {
+    throw InputError("--from", "a placement has one number of slots; expected one in --slots");
+  }
+}
+
+PlanShape CompareOptions::shape_with(std::size_t slot_count) const {
+  PlanShape result = shape;
+  result.slots = slot_count;
+  return result;
+}
+
+std::string CompareOptions::previous_text() const {
+  if (replay) return "the window before";
+  if (from) return *from;
+  return previous ? "each policy's own plan on steps " + *previous : "the initial map";
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/compare/compare_report.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/model/topology.hpp"
+
+#include "apps/moeshift/inputs/plan_shape.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double mean_score(const ComparisonRow& row) {
+  return std::accumulate(row.scores.begin(), row.scores.end(), 0.0) /
+         static_cast<double>(row.scores.size());
+}
+
+double worst_score(const ComparisonRow& row) {
+  return *std::min_element(row.scores.begin(), row.scores.end());
+}
+
+/// The 5th percentile, nearest rank.
+double low_score(const ComparisonRow& row) {
+  std::vector<double> sorted = row.scores;
+  std::sort(sorted.begin(), sorted.end());
+  const double rank = std::ceil(0.05 * static_cast<double>(sorted.size()));
+  return sorted[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
+}
+
+Json bytes_json(const ComparisonRow& row, bool with_bytes) {
+  if (!with_bytes) return {};
+  Json json = Json::object();
+  for (const LinkClass link :
+       {LinkClass::kIntraNode, LinkClass::kInterNode, LinkClass::kInterRack}) {
+    const double bytes = row.bytes_by_link[static_cast<std::size_t>(link)];
+    json[std::string(name_of(link))] = std::llround(bytes);
+  }
+  return json;
+}
+
+Bytes rounded(double bytes) {
+  return Bytes(std::llround(bytes));
+}
+
+/// "0.0081 to 0.0163"
+Cell interval_cell(const PairedDifference& difference) {
+  if (difference.method == IntervalMethod::kNone) return Cell::empty();
+  return Cell::text(fmt::format("{:.4f} to {:.4f}", difference.low, difference.high));
+}
+
+std::string names_of(const std::vector<ComparisonRow>& rows,
+                     const std::vector<std::size_t>& which) {
+  std::vector<std::string> names;
+  for (const std::size_t row : which) names.push_back(rows[row].name());
+  return fmt::format("{}", fmt::join(names, "; "));
+}
+
+}  // namespace
+
+Standings standings_of(const std::vector<ComparisonRow>& rows, std::size_t reference,
+                       std::uint64_t seed) {
+  Standings standings;
+  standings.reference = reference;
+  std::vector<Tradeoff> tradeoffs;
+  const DifferenceOptions options{.seed = seed};
+  for (const ComparisonRow& row : rows) {
+    standings.differences.push_back(paired_difference(row.scores, rows[reference].scores, options));
+    tradeoffs.push_back({mean_score(row), row.transfers});
+  }
+  standings.pareto = pareto_optimal(tradeoffs);
+  std::vector<std::size_t> order(rows.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return tradeoffs[a].value > tradeoffs[b].value;
+  });
+  standings.best = standings.second = order.front();
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const PairedDifference lead =
+        paired_difference(rows[standings.best].scores, rows[order[i]].scores, options);
+    if (i == 1) {
+      standings.second = order[i];
+      standings.lead = lead;
+    }
+    if (!lead.certain()) standings.tied.push_back(order[i]);
+  }
+  return standings;
+}
+
+Json to_json(const PairedDifference& difference) {
+  const bool known = difference.method != IntervalMethod::kNone;
+  return {{"mean", difference.mean},
+          {"low", known ? Json(difference.low) : Json()},
+          {"high", known ? Json(difference.high) : Json()},
+          {"certain", difference.certain()},
+          {"pairs", difference.pairs},
+          {"block", difference.block},
+          {"method", name_of(difference.method)}};
+}
+
+Json to_json(const std::vector<ComparisonRow>& rows, const Standings& standings, std::size_t layers,
+             bool with_bytes) {
+  const auto per_layer = static_cast<double>(layers);
+  Json json = Json::array();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const ComparisonRow& row = rows[i];
+    json.push_back({{"policy", row.policy},
+                    {"train", to_json(row.train)},
+                    {"test", to_json(row.test)},
+                    {"transfers_per_layer", row.transfers / per_layer},
+                    {"inter_node_transfers_per_layer", row.transfers_beyond_node / per_layer},
+                    {"bytes_by_link", bytes_json(row, with_bytes)},
+                    {"predicted_seconds", row.predicted ? Json(row.predicted->count()) : Json()},
+                    {"plan_seconds", row.planning.count()},
+                    {"name", row.name()},
+                    {"slots", row.slots},
+                    {"planned_on", row.planned_on},
+                    {"held_out",
+                     {{"windows", row.scores.size()},
+                      {"balancedness_mean", mean_score(row)},
+                      {"balancedness_p5", low_score(row)},
+                      {"balancedness_worst", worst_score(row)}}},
+                    {"difference", to_json(standings.differences[i])},
+                    {"pareto", static_cast<bool>(standings.pareto[i])}});
+  }
+  return json;
+}
+
+Json best_json(const std::vector<ComparisonRow>& rows, const Standings& standings) {
+  Json tied = Json::array();
+  for (const std::size_t row : standings.tied) tied.push_back(rows[row].name());
+  const bool alone = standings.second == standings.best;
+  return {{"name", rows[standings.best].name()},
+          {"runner_up", alone ? Json() : Json(rows[standings.second].name())},
+          {"lead", alone ? Json() : to_json(standings.lead)},
+          {"tied_with", std::move(tied)}};
+}
+
+Table comparison_table(const std::vector<ComparisonRow>& rows, std::size_t layers,
+                       bool with_bytes) {
+  Table table{"",
+              {"policy", "train", "test", "moves", "inter", "inter bytes", "predicted", "planning"},
+              {}};
+  for (const ComparisonRow& row : rows) {
+    const auto per_layer = static_cast<double>(layers);
+    table.rows.push_back(
+        {Cell::text(row.name()), Cell::decimal(row.train.balancedness, 4),
+         Cell::decimal(row.test.balancedness, 4), Cell::decimal(row.transfers / per_layer, 1),
+         Cell::decimal(row.transfers_beyond_node / per_layer, 1),
+         with_bytes ? Cell::bytes(rounded(row.bytes_beyond_node())) : Cell::empty(),
+         row.predicted ? Cell::seconds(*row.predicted) : Cell::empty(),
+         Cell::seconds(row.planning)});
+  }
+  return table;
+}
+
+Table held_out_table(const std::vector<ComparisonRow>& rows, const Standings& standings) {
+  Table table{"", {"held-out windows", "mean", "worst", "gain", "95 % interval", "pareto"}, {}};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const PairedDifference& difference = standings.differences[i];
+    const bool reference = i == standings.reference;
+    table.rows.push_back({Cell::text(rows[i].name()), Cell::decimal(mean_score(rows[i]), 4),
+                          Cell::decimal(worst_score(rows[i]), 4),
+                          reference ? Cell::empty() : Cell::decimal(difference.mean, 4),
+                          reference ? Cell::empty() : interval_cell(difference),
+                          Cell::text(standings.pareto[i] ? "*" : "-")});
+  }
+  return table;
+}
+
+std::string verdict_of(const std::vector<ComparisonRow>& rows, const Standings& standings) {
+  const ComparisonRow& best = rows[standings.best];
+  std::string text = fmt::format("best on held-out steps: {}", best.name());
+  if (standings.second == standings.best) return text + " (nobody else took part)";
+  const PairedDifference& lead = standings.lead;
+  const std::string& second = rows[standings.second].name();
+  if (lead.method == IntervalMethod::kNone) {
+    return text + fmt::format(
+                      ", {:.4f} of balancedness ahead of {}; one window cannot say whether "
+                      "that is chance",
+                      lead.mean, second);
+  }
+  text += fmt::format(
+      ", {:.4f} of balancedness ahead of {} (95 % interval {:.4f} to {:.4f} over {} "
+      "windows)",
+      lead.mean, second, lead.low, lead.high, lead.pairs);
+  if (standings.tied.empty()) return text + ": a real difference";
+  std::vector<std::size_t> group = standings.tied;
+  group.push_back(standings.best);
+  const std::size_t thrifty =
+      *std::min_element(group.begin(), group.end(), [&](std::size_t a, std::size_t b) {
+        return rows[a].transfers != rows[b].transfers ? rows[a].transfers < rows[b].transfers
+                                                      : a < b;
+      });
+  return text + fmt::format("; these windows cannot tell it from {}. Of these {} moves least",
+                            names_of(rows, standings.tied), rows[thrifty].name());
+}
+
+}  // namespace moeshift::cli

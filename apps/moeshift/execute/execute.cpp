@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift execute: performs a rearrangement with real buffers and compares every byte.
+#include <algorithm>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
+#include "moeshift/cost/transfer_cost.hpp"
+#include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/shuffle.hpp"
+#include "moeshift/report/chrome_trace.hpp"
+#include "moeshift/schedule/peer_schedules.hpp"
+#include "moeshift/schedule/scheduler.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/execute/commands.hpp"
+#include "apps/moeshift/execute/execute_options.hpp"
+#include "apps/moeshift/execute/execute_report.hpp"
+#include "apps/moeshift/execute/journal_file.hpp"
+#include "apps/moeshift/execute/process_place.hpp"
+#include "apps/moeshift/execute/rank_processes.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+Placement some_layers(const Placement& placement, LayerRange range) {
+  IdMatrix<LayerId, SlotId, ExpertId> slots(range.last - range.first, placement.slots());
+  for (const LayerId layer : slots.row_ids()) {
+    const auto row = placement.layer(LayerId(layer.index() + range.first));
+    std::copy(row.begin(), row.end(), slots.row(layer).begin());
+  }
+  return Placement(placement.experts(), placement.ranks(), std::move(slots));
+}
+
+/// What is left of a placement when these ranks have lost their memory.
+Placement without(const Placement& placement, const std::vector<RankId>& dead) {
+  IdMatrix<LayerId, SlotId, ExpertId> slots = placement.physical_to_logical();
+  for (const LayerId layer : slots.row_ids()) {
+    for (const SlotId slot : slots.column_ids()) {
+      const bool lost = std::ranges::count(dead, placement.rank_of(slot)) > 0;
+      if (lost) slots(layer, slot) = ExpertId::none();
+    }
+  }
+  return Placement(placement.experts(), placement.ranks(), std::move(slots));
+}
+
+class Execute final : public Command {
+ public:
+  void declare(Options& options) override { options_.declare(options); }
+
+  ExitCode run(Session& session) override {
+    const Backend& backend = usable_backend();
+    const std::optional<ProcessPlace> place = place_of(backend);
+    static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
+    const Rearrangement task = options_.rearrangement.load(session);
+    const LayerRange range = options_.layer_range(task.old.layers());
+    const WorldOptions world{.ranks = task.topology.ranks(),
+                             .timeout = Seconds(options_.timeout.value_or(30.0)),
+                             .place = place,
+                             .settings = options_.settings()};
+    if (backend.launch(world) == Launch::kSpawn) {
+      refuse_standard_input();
+      return run_rank_processes(session, backend, world);
+    }
+    const std::vector<RankId> dead = options_.schedule.dead_ranks();
+    Placement old = without(some_layers(task.old, range), dead);
+    const Placement next = some_layers(task.next, range);
+    ShuffleJob job{nullptr, &old, &next,
+                   expert_layouts(task.model, range.first, range.last, options_.scale_share())};
+
+    ScheduleOptions schedule = options_.schedule_options(task.cluster, backend.join_below);
+    TransferPlan plan = make_plan(session, task, job, range, schedule);
+    schedule.dead_ranks.clear();  // from here on they hold what they were sent
+    const bool leader = !place || place->rank == RankId(0);
+    const std::unique_ptr<JournalFile> journal = open_journal(leader);
+    if (options_.resume) {
+      old = placement_after(journal->read(), old, next, plan);
+      plan = make_plan(session, task, job, range, schedule);
+    }
+    if (journal && leader) {
+      journal->start({content_hash(old), content_hash(next), plan.hash, plan.ranks});
+    }
+    job.plan = &plan;
+    ShuffleJob back{nullptr, &next, &old, job.layout};
+    TransferPlan way_back;
+    if (options_.repeat > 1) {
+      way_back = make_plan(session, task, back, range, schedule);
+      back.plan = &way_back;
+      job.back = &back;
+    }
+    Execution execution = perform(session, backend, task, job, journal.get(), world);
+    return conclude(session, std::move(execution), leader);
+  }
+
+ private:
+  void refuse_standard_input() const {
+    if (options_.rearrangement.old_path == "-" || options_.rearrangement.new_path == "-") {
+      throw InputError("-", "every rank reads the placements itself: expected files");
+    }
+  }
+
+  [[nodiscard]] const Backend& usable_backend() const {
+    const Backend& backend = find_backend(options_.backend);
+    const std::string reason = backend.unavailable_reason();
+    if (!reason.empty()) {
+      throw DeviceError(fmt::format("backend {} cannot be used here: {}", backend.name, reason));
+    }
+    return backend;
+  }
+
+  /// Our place among processes that a launcher started, if the backend can be one of many.
+  [[nodiscard]] std::optional<ProcessPlace> place_of(const Backend& backend) const {
+    if (!backend.spans_processes && !options_.rank_processes) return std::nullopt;
+    std::optional<ProcessPlace> place = process_place(process_environment());
+    if (place && !options_.rendezvous.empty()) place->rendezvous = options_.rendezvous;
+    return place;
+  }
+
+  /// The plan of the chosen layers, which keep the numbers they have in the whole model.
+  [[nodiscard]] TransferPlan make_plan(Session& session, const Rearrangement& task,
+                                       const ShuffleJob& job, LayerRange range,
+                                       const ScheduleOptions& schedule) const {
+    const auto tensors = static_cast<std::uint32_t>(job.layout.tensors());
+    const std::optional<PeerSchedule> peer = options_.schedule.peer();
+    if (peer) options_.schedule.refuse_for_peers();
+    TransferPlan plan = peer ? make_peer_plan(*peer, *job.old, *job.next, task.topology,
+                                              job.layout.sizes(), tensors, session.threads())
+                             : make_transfer_plan(*job.old, *job.next, task.topology,
+                                                  job.layout.sizes(), schedule, session.threads());
+    for (LayerMoves& moves : plan.layers) {
+      moves.layer = LayerId(moves.layer.index() + range.first);
+    }
+    plan.hash = content_hash(plan);
+    return plan;
+  }
+
+  [[nodiscard]] std::unique_ptr<JournalFile> open_journal(bool leader) const {
+    if (!options_.journal) {
+      if (options_.resume) throw InputError("--resume", "expected --journal FILE with it");
+      return nullptr;
+    }
+    const JournalUse use = !leader           ? JournalUse::kJoin
+                           : options_.resume ? JournalUse::kResume
+                                             : JournalUse::kStart;
+    return std::make_unique<JournalFile>(*options_.journal, use);
+  }
+
+  Execution perform(Session& session, const Backend& backend, const Rearrangement& task,
+                    const ShuffleJob& job, JournalFile* journal,
+                    const WorldOptions& world_options) {
+    CostOptions cost;
+    cost.buffers = options_.buffer_sets();
+    cost.synchronous = options_.mode != "async";
+    Execution execution{.transport = std::string(backend.name),
+                        .mode = options_.mode,
+                        .job = &job,
+                        .predicted = price(*job.plan, task.topology, task.cluster, cost),
+                        .ranks = {},
+                        .facts = {},
+                        .phases = {},
+                        .stages_apart = options_.lockstep};
+    ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
+    shuffle.journal = journal;
+    shuffle.interrupted = [&session] { return session.progress().interrupted(); };
+    shuffle.progress = &session.progress();
+    const auto world = backend.open(world_options);
+    if (world->local_ranks()[0] == RankId(0)) say_memory(session, backend, job, shuffle);
+    execution.ranks = run_world(*world, job, shuffle);
+    execution.facts = world->facts();
+    execution.phases = phases_of(*job.plan, execution.ranks);
+    return execution;
+  }
+
+  static void say_memory(Session& session, const Backend& backend, const ShuffleJob& job,
+                         const ShuffleOptions& shuffle) {
+    Bytes most;
+    Bytes all;
+    for (const Bytes rank : memory_needed(job, shuffle, backend.pack_below)) {
+      most = std::max(most, rank);
+      all += rank;
+    }
+    session.say(fmt::format("memory: {} on the fullest rank, {} on all {} ranks; timeout {}",
+                            human(most), human(all), job.plan->ranks, human(shuffle.timeout)));
+  }
+
+  ExitCode conclude(Session& session, Execution execution, bool leader) {
+    // Found before anything was moved: there is nothing to report.
+    if (execution.ranks[0].infeasible) {
+      throw InfeasibleError(execution.ranks[0].failure->message());
+    }
+    if (options_.timeline && leader) {
+      session.write_file(*options_.timeline, [&](std::ostream& out) {
+        write_chrome_trace(out, joint_timeline(execution));
+      });
+    }
+    if (leader) session.emit(execution_report(execution));
+    for (const std::string& line : fault_lines(execution, 10)) session.warn(line);
+    const auto failure = execution.failure();
+    if (!failure) return judge(execution);
+    session.warn(survey_line(execution));
+    if (!failure->interrupted) throw ShuffleFailure(*failure);
+    session.warn(failure->message());
+    throw InterruptedError();
+  }
+
+  [[nodiscard]] ExitCode judge(const Execution& execution) const {
+    const bool good = options_.no_verify || execution.verified();
+    return good ? ExitCode::kGood : ExitCode::kNegative;
+  }
+
+  ExecuteOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_execute() {
+  return std::make_unique<Execute>();
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/execute/execute_options.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+template <class Number>
+std::optional<Number> number_in(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// A failure is noticed after so long, unless the plan itself takes longer.
+constexpr Seconds kShortestTimeout{30.0};
+
+}  // namespace
+
+void ExecuteOptions::declare(Options& options) {
+  rearrangement.declare(options);
+  options.option("--backend", backend, "transport; see `moeshift backends`");
+  options.option("--layers", layers, "only these layers: n (the first n) or first:last");
+  options.option("--scale", scale, "share of every expert's bytes, as 1/16 or 0.0625");
+  schedule.declare(options);
+  options.flag("--lockstep", lockstep,
+               "no rank begins a layer before all have committed the last: times stages apart");
+  options.option("--repeat", repeat, "rearrangements in a row, there and back, each verified");
+  options.flag("--baseline", baseline,
+               "then time a plain ring and a plain all-to-all of as many bytes, and copies");
+  options.option("--mode", mode, "sync, layered:N (N layers per step) or async");
+  options.option("--commits-per-step", commits_per_step,
+                 "async: batches that go live between two steps of the load; 0 = all there are");
+  options.choice("--foreground", foreground, {"none", "compute", "hbm", "collective"},
+                 "load that runs beside the shuffle and is timed");
+  options.option("--foreground-steps", foreground_steps, "its undisturbed steps measured first");
+  options.option("--foreground-step", foreground_step, "seconds that a step of it takes alone");
+  options.option("--timeout", timeout,
+                 "seconds any phase may take; default: the longer of 30 s and 10 x predicted");
+  options.option("--pack-below", pack_below,
+                 "gather smaller experts into one message per pair; default: the transport's");
+  options.option("--max-rate", max_rate, "bytes that a rank may send per second");
+  options.option("--timeline", timeline, "file for a Chrome trace of what each rank did");
+  options.option("--journal", journal, "file that records what every layer has reached");
+  options.flag("--resume", resume, "finish what the journal says was begun");
+  options.flag("--no-verify", no_verify, "do not compare every byte afterwards");
+  options.option("--max-ctas", max_ctas, "nccl: thread blocks it may use");
+  options.option("--ranks-per-gpu", ranks_per_gpu, "nccl, ce: ranks that share one GPU");
+  options.flag("--register", register_buffers, "nccl: register the buffers");
+  options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
+  options.flag("--rank-threads", rank_threads, "ranks are threads of one process");
+  options.flag("--rank-processes", rank_processes, "ranks are processes");
+  options.option("--rendezvous", rendezvous,
+                 "tcp:host:port where rank 0 is met; default: as mpirun, srun or torchrun say");
+  options.option("--inject", drills,
+                 "fault drills for tests, as corrupt:layer,rank,slot; several joined by '+'");
+}
+
+double ExecuteOptions::scale_share() const {
+  const std::size_t slash = scale.find('/');
+  const auto whole = number_in<double>(std::string_view(scale).substr(0, slash));
+  const auto parts = slash == std::string::npos
+                         ? std::optional(1.0)
+                         : number_in<double>(std::string_view(scale).substr(slash + 1));
+  if (whole && parts && *whole > 0 && *parts > 0 && *whole <= *parts) return *whole / *parts;
+  throw InputError("--scale", "expected a share in (0, 1] such as 1/16, found '" + scale + "'");
+}
+
+LayerRange ExecuteOptions::layer_range(std::size_t layers_of_model) const {
+  if (layers.empty()) return {0, layers_of_model};
+  const std::size_t colon = layers.find(':');
+  const std::string_view text = layers;
+  const bool range = colon != std::string::npos;
+  const std::string_view head = range ? text.substr(0, colon) : "";
+  const std::string_view tail = range ? text.substr(colon + 1) : text;
+  const auto first = head.empty() ? std::optional<std::size_t>(0) : number_in<std::size_t>(head);
+  const auto last =
+      range && tail.empty() ? std::optional(layers_of_model) : number_in<std::size_t>(tail);
+  if (first && last && *first < *last && *last <= layers_of_model) return {*first, *last};
+  throw InputError("--layers", "expected n or first:last within 0:" +
+                                   std::to_string(layers_of_model) + ", found '" + layers + "'");
+}
+
+std::size_t ExecuteOptions::buffer_sets() const {
+  return lockstep ? 1 : schedule.buffer_sets();
+}
+
+ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster, Bytes join_below) const {
+  if (schedule.direct && mode != "sync") {
+    throw InputError("--direct", "overwrites what the model reads: expected --mode sync");
+  }
+  if (schedule.direct && journal) {
+    throw InputError("--direct", "what was begun cannot be resumed: not with --journal");
+  }
+  return schedule.options_for_ours(cluster, join_below);
+}
+
+ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {
+  static_cast<void>(schedule.buffer_sets());
+  if (!(foreground_step > 0)) throw InputError("--foreground-step", "expected more than 0 seconds");
+  if (lockstep && mode != "sync") throw InputError("--lockstep", "expected --mode sync");
+  if (repeat == 0) throw InputError("--repeat", "expected at least 1");
+  if (repeat > 1 && journal)
+    throw InputError("--journal", "records one rearrangement, not several");
+  if (timeout && !(*timeout > 0)) throw InputError("--timeout", "expected more than 0 seconds");
+  ShuffleOptions options;
+  options.buffers = buffer_sets();
+  options.repeat = repeat;
+  options.lockstep = lockstep;
+  options.baseline = baseline;
+  options.seed = seed;
+  options.timeout = timeout ? Seconds(*timeout) : std::max(kShortestTimeout, predicted * 10.0);
+  options.foreground = foreground_kind(foreground).value_or(ForegroundKind::kNone);
+  options.undisturbed_steps = foreground_steps;
+  options.foreground_step = Seconds(foreground_step);
+  options.commits_per_step = commits_per_step;
+  options.pack_below = pack_below;
+  if (max_rate) options.max_rate = BytesPerSecond(static_cast<double>(max_rate->count()));
+  options.verify = !no_verify;
+  if (drills) options.drills = parse_fault_drills(*drills);
+  if (mode == "async") {
+    options.mode = ShuffleMode::kAsync;
+  } else if (mode.starts_with("layered:")) {
+    options.mode = ShuffleMode::kLayered;
+    options.layers_per_step = number_in<std::size_t>(std::string_view(mode).substr(8)).value_or(0);
+  } else if (mode != "sync") {
+    options.layers_per_step = 0;
+  }
+  if (options.layers_per_step > 0) return options;
+  throw InputError("--mode", "expected sync, layered:N or async, found '" + mode + "'");
+}
+
+std::map<std::string, std::string> ExecuteOptions::settings() const {
+  std::map<std::string, std::string> settings;
+  if (max_ctas) settings["max-ctas"] = std::to_string(*max_ctas);
+  if (ranks_per_gpu) settings["ranks-per-gpu"] = std::to_string(*ranks_per_gpu);
+  if (register_buffers) settings["register"] = "1";
+  if (mps) settings["mps"] = "1";
+  if (rank_threads) settings["threads"] = "1";
+  if (rank_processes) settings["processes"] = "1";
+  return settings;
+}
+
+}  // namespace moeshift::cli

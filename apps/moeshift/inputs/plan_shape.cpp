@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/inputs/plan_shape.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/forecast/forecaster.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+void check_agreement(const MoeModel& model, const TraceHeader& trace) {
+  if (model.num_layers == trace.num_layers && model.num_experts == trace.num_experts) return;
+  throw InputError(
+      "", fmt::format("model {} has {} layers x {} experts, the trace {} x {}", model.name,
+                      model.num_layers, model.num_experts, trace.num_layers, trace.num_experts));
+}
+
+/// More than any machine has, and few enough that a slip of the hand does not fill the memory.
+void check_count(const char* option, std::size_t count) {
+  constexpr std::size_t kMost = std::size_t{1} << 20U;
+  if (count >= 1 && count <= kMost) return;
+  throw InputError(option, fmt::format("expected 1 .. {}, got {}", kMost, count));
+}
+
+}  // namespace
+
+void PlanShape::declare(Options& options) {
+  options.option("--ranks", ranks, "ranks that share the experts");
+  options.require_last();
+  options.option("--slots", slots, "physical slots per layer over all ranks");
+  options.require_last();
+  options.option("--cluster", cluster, "machine: a name of `moeshift clusters` or a file");
+  options.option("--model", model, "model: a name of `moeshift models` or a file");
+  options.option("--nodes", nodes, "nodes that the ranks sit in; default: as the cluster says");
+  options.option("--groups", groups, "expert groups; default: as model or trace say");
+}
+
+Topology PlanShape::topology(Session& session) const {
+  check_count("--ranks", ranks);
+  check_count("--slots", slots);
+  if (cluster) return session.load_cluster(*cluster).topology(ranks, nodes);
+  return Topology(ranks, nodes.value_or(1));
+}
+
+std::size_t PlanShape::expert_groups(Session& session, const TraceHeader& trace) const {
+  std::optional<std::size_t> of_model;
+  if (model) {
+    const MoeModel loaded = session.load_model(*model);
+    check_agreement(loaded, trace);
+    of_model = loaded.num_expert_groups;
+  }
+  const std::size_t count = groups.value_or(of_model.value_or(trace.num_expert_groups.value_or(1)));
+  if (count == 0 || trace.num_experts % count != 0) {
+    throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
+                                             trace.num_experts, count));
+  }
+  return count;
+}
+
+void declare_forecaster(Options& options, std::optional<std::string>& forecaster) {
+  options.option("--forecaster", forecaster,
+                 "plan on a forecast made from those steps: last, mean:H, ewma:A, samples:HxN or "
+                 "recentred:HxN:A (as of simulate); default: their sum, for robust each of them");
+}
+
+void plan_on(PlanProblem& problem, std::span<const LoadMatrix> steps,
+             const std::optional<std::string>& forecaster) {
+  if (!forecaster) {
+    problem.load = sum_of(steps);
+    problem.samples.assign(steps.begin(), steps.end());
+    return;
+  }
+  const std::unique_ptr<Forecaster> sees = make_forecaster(*forecaster);
+  for (const LoadMatrix& step : steps) sees->observe(step);
+  Forecast forecast = sees->forecast();
+  problem.load = std::move(forecast.load);
+  problem.samples = std::move(forecast.samples);
+}
+
+void declare_policy_options(Options& options, PolicyOptions& policy) {
+  options.choice("--hierarchy", policy.hierarchy, {"auto", "hierarchical", "global"},
+                 "whether expert groups stay inside a node (deepseek, vllm, snake)");
+  options.choice("--effort", policy.effort, {"fast", "normal", "thorough"},
+                 "how hard our policies search");
+  options.option("--home", policy.home,
+                 "hierarchical: hard, soft:B (at most B replicas off home) or price:x");
+  options.option("--risk", policy.risk, "robust: mean, worst or cvar:a over the windows");
+  options.flag("--from-scratch", policy.from_scratch, "robust: plan afresh despite --from");
+  options.option(
+      "--budget-bytes", policy.budget,
+      "incremental, robust: bytes that may cross ranks, over all layers (needs --model)");
+  options.option("--price", policy.price,
+                 "incremental, robust: imbalance that one intra-node transfer must buy; or "
+                 "seconds:H, the time it saves in H steps (needs --cluster and --model)");
+  options.option("--survive", policy.survive,
+                 "our policies: every expert outlives the loss of k ranks (k) or nodes (nodes:k)");
+  options.option("--slots-budget", policy.slots_budget,
+                 "slots over all layers and ranks; layers take up to --slots where it helps most");
+  options.option("--inter-node-price", policy.inter_node_price,
+                 "what an inter-node transfer costs in intra-node ones");
+  options.option("--target-gap", policy.target_gap,
+                 "incremental: stop at this share above the lower bound");
+  options.option("--min-gain", policy.min_gain,
+                 "leave a layer alone unless its peak falls by more than this share");
+}
+
+nlohmann::ordered_json to_json(const Placement& placement) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
+    nlohmann::ordered_json row = nlohmann::ordered_json::array();
+    for (const ExpertId expert : placement.layer(layer)) {
+      row.push_back(expert.is_none() ? -1 : static_cast<std::int64_t>(expert.value()));
+    }
+    rows.push_back(std::move(row));
+  }
+  return {{"num_experts", placement.experts()},
+          {"num_ranks", placement.ranks()},
+          {"physical_to_logical", std::move(rows)}};
+}
+
+nlohmann::ordered_json to_json(const Balance& balance) {
+  return {{"balancedness", balance.balancedness},
+          {"balancedness_vllm", balance.balancedness_vllm},
+          {"imbalance", balance.imbalance},
+          {"imbalance_trtllm", balance.imbalance_trtllm},
+          {"peak_load", balance.peak_load},
+          {"gap_mean", balance.gap_mean},
+          {"gap_max", balance.gap_max}};
+}
+
+nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const LayerVerdict& verdict = layers[i];
+    rows.push_back({{"layer", i},
+                    {"imbalance", verdict.imbalance},
+                    {"lower_bound", verdict.lower_bound},
+                    {"gap", verdict.gap},
+                    {"keep", verdict.keep},
+                    {"peak_load", verdict.peak},
+                    {"duplicates", verdict.duplicates},
+                    {"hasty", verdict.hasty}});
+  }
+  return rows;
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands that plan have in common: the shape options and the form of a plan file.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "moeshift/cost/balance.hpp"
+#include "moeshift/model/load.hpp"
+#include "moeshift/model/topology.hpp"
+#include "moeshift/plan/planner.hpp"
+#include "moeshift/plan/policy_options.hpp"
+
+#include "apps/moeshift/cli/command.hpp"
+
+namespace moeshift::cli {
+
+/// The options that say what is planned for: machine, model, ranks, slots.
+struct PlanShape {
+  std::optional<std::string> cluster;
+  std::optional<std::string> model;
+  std::size_t ranks = 0;
+  std::size_t slots = 0;
+  std::optional<std::size_t> nodes;
+  std::optional<std::size_t> groups;
+
+  void declare(Options& options);
+  /// Nodes as --nodes says, else as the cluster has them, else one.
+  [[nodiscard]] Topology topology(Session& session) const;
+  /// Groups as --groups says, else as model or trace say, else 1.
+  /// @throws InputError when model and trace disagree on layers or experts, or the groups do not
+  ///         divide the experts.
+  [[nodiscard]] std::size_t expert_groups(Session& session, const TraceHeader& trace) const;
+};
+
+/// Declares --forecaster of the commands that plan on chosen steps of a trace.
+void declare_forecaster(Options& options, std::optional<std::string>& forecaster);
+
+/// Gives `problem` the steps to plan on: their sum as the load and each as a sample, or what a
+/// forecaster that saw them makes of them, which is one step's load.
+/// @throws InputError for an unknown forecaster.
+void plan_on(PlanProblem& problem, std::span<const LoadMatrix> steps,
+             const std::optional<std::string>& forecaster);
+
+/// Declares what a user may ask of a policy.
+void declare_policy_options(Options& options, PolicyOptions& policy);
+
+/// {"num_experts", "num_ranks", "physical_to_logical"}; -1 = a slot that holds nothing.
+[[nodiscard]] nlohmann::ordered_json to_json(const Placement& placement);
+/// Every metric under its name.
+[[nodiscard]] nlohmann::ordered_json to_json(const Balance& balance);
+/// {"layer", "imbalance", "lower_bound", "gap", "keep", "peak_load", "duplicates", "hasty"} per
+/// layer.
+[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers);
+
+}  // namespace moeshift::cli

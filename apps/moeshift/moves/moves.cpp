@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift moves: from two placements to what must move, in which order, and how long it takes.
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/cost/transfer_cost.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/rearrangement.hpp"
+#include "apps/moeshift/moves/against_peer.hpp"
+#include "apps/moeshift/moves/commands.hpp"
+#include "apps/moeshift/moves/moves_report.hpp"
+#include "apps/moeshift/moves/schedule_options.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+class Moves final : public Command {
+ public:
+  void declare(Options& options) override {
+    rearrangement_.declare(options);
+    options.choice("--mode", mode_, {"sync", "async"}, "whether inference stands still meanwhile");
+    options.option("--link-share", cost_.background_share,
+                   "share of every link that the model leaves to the rearrangement");
+    schedule_.declare(options);
+    std::vector<std::string> peers = peer_schedule_names();
+    peers.emplace_back("none");
+    options.choice("--against", against_, peers,
+                   "also say what each feature saves against a peer's schedule");
+    options.option("--matrix", matrix_,
+                   "file for the traffic matrix that alltoallv_perf of nccl-tests reads");
+    options.option("--explain", explain_, "layer (counted from 0) whose rounds are drawn");
+  }
+
+  ExitCode run(Session& session) override {
+    check_options();
+    const Rearrangement task = rearrangement_.load(session);
+    const TransferPlan plan = schedule_.make_plan(task, session.threads());
+    cost_.buffers = schedule_.buffer_sets();
+    cost_.synchronous = mode_ == "sync";
+    const TransferCost cost = price(plan, task.topology, task.cluster, cost_);
+    if (matrix_) {
+      session.write_file(*matrix_, [&](std::ostream& out) { write_traffic_matrix(out, plan); });
+    }
+    Report answer = report(task, plan, cost);
+    if (against_ != "none") {
+      const AgainstPeer against =
+          compare_with_peer(against_, task, plan, cost, cost_, session.threads());
+      answer.result()["against"] = against_json(against);
+      answer.table(against_table(against));
+      answer.note(against_line(against));
+    }
+    session.emit(answer);
+    return ExitCode::kGood;
+  }
+
+ private:
+  void check_options() const {
+    static_cast<void>(schedule_.buffer_sets());
+    if (against_ != "none" && schedule_.schedule != "best") {
+      throw InputError("--against", "expected --schedule best with it");
+    }
+    if (against_ != "none" && !schedule_.dead.empty()) {
+      throw InputError("--against", "peers take every rank for alive: not with --dead");
+    }
+    if (cost_.background_share > 0 && cost_.background_share <= 1) return;
+    throw InputError("--link-share", "expected more than 0 and at most 1");
+  }
+
+  [[nodiscard]] Report report(const Rearrangement& task, const TransferPlan& plan,
+                              const TransferCost& cost) const {
+    Report report("moves");
+    report.result() = {{"schedule", schedule_.schedule},
+                       {"mode", mode_},
+                       {"totals", totals_json(plan, cost)},
+                       {"plan_hash", plan.hash},
+                       {"layers", layers_json(plan, cost)}};
+    if (plan.ranks <= kMostRanksShown) report.result()["traffic_bytes"] = traffic_json(plan);
+    report.note(fmt::format("{} on {}: {} layers, {} -> {} ranks, {} nodes, {} per expert",
+                            task.model.name, task.cluster.name, plan.layers.size(), plan.old_ranks,
+                            plan.new_ranks, task.topology.nodes(), human_sizes(plan.sizes)));
+    if (explain_) {
+      add_rounds(report, plan);
+    } else {
+      report.table(layers_table(plan, cost));
+    }
+    report.table(totals_table(plan, cost));
+    return report;
+  }
+
+  static constexpr std::size_t kMostRanksShown = 128;  ///< a larger matrix helps nobody
+
+  void add_rounds(Report& report, const TransferPlan& plan) const {
+    if (*explain_ >= plan.layers.size()) {
+      throw InputError("--explain", fmt::format("expected 0 .. {}", plan.layers.size() - 1));
+    }
+    const LayerMoves& layer = plan.layers[*explain_];
+    if (layer.waves.empty()) report.note(fmt::format("layer {} stays as it is", *explain_));
+    for (std::size_t i = 0; i < layer.waves.size(); ++i) {
+      for (Table& table : round_tables(layer.waves[i], i)) report.table(std::move(table));
+    }
+  }
+
+  RearrangementOptions rearrangement_;
+  CostOptions cost_;
+  ScheduleChoice schedule_;
+  std::string mode_ = "sync";
+  std::string against_ = "none";
+  std::optional<std::string> matrix_;
+  std::optional<std::size_t> explain_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_moves() {
+  return std::make_unique<Moves>();
+}
+
+}  // namespace moeshift::cli

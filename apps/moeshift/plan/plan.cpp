@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift plan: from a trace to a placement.
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/plan/layered_planner.hpp"
+#include "moeshift/plan/registry.hpp"
+#include "moeshift/trace/placement_format.hpp"
+#include "moeshift/trace/window.hpp"
+
+#include "apps/moeshift/cli/option_value.hpp"
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/plan/commands.hpp"
+#include "apps/moeshift/plan/deadline.hpp"
+#include "apps/moeshift/plan/plan_goal.hpp"
+#include "apps/moeshift/plan/plan_report.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+std::vector<std::string> policy_names() {
+  std::vector<std::string> names;
+  for (const PolicyEntry& policy : policies()) names.emplace_back(policy.name);
+  return names;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+class Plan final : public Command {
+ public:
+  void declare(Options& options) override {
+    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
+    shape_.declare(options);
+    options.choice("--policy", policy_, policy_names(), "who plans; see `moeshift policies`");
+    options.option("--windows", windows_, "steps to plan on, as first:last (last not included)");
+    options.option("--from", from_, "the placement in force: a plan, or any format of `export`");
+    options.flag("--layers", per_layer_, "also show a row per layer");
+    options.flag("--explain", explain_, "also show why each replica moved (incremental, robust)");
+    declare_forecaster(options, forecaster_);
+    options.section("world");
+    options.option("--from-ranks", from_ranks_, "ranks of --from, where its file does not say");
+    options.list("--inactive", inactive_, "ranks that hold nothing, as 3,7");
+    options.section("policy");
+    declare_policy_options(options, policy_options_);
+    options.section("goal");
+    goal_.declare(options);
+  }
+
+  ExitCode run(Session& session) override {
+    const LoadWindow window = read_window(session);
+    PlanProblem problem{.load = {},
+                        .samples = {},
+                        .topology = shape_.topology(session),
+                        .slots = shape_.slots,
+                        .expert_groups = shape_.expert_groups(session, window.header),
+                        .seed = session.seed(),
+                        .inactive = inactive_ranks()};
+    plan_on(problem, window.loads, forecaster_);
+    const std::optional<Placement> old = old_placement(session, window.header);
+    if (old) problem.old = &*old;
+    prepare(session, window, problem.load);
+    const std::unique_ptr<Planner> planner = make_planner(policy_, policy_options_);
+    Deadline deadline(session.progress(), goal_.limit());
+    const auto start = std::chrono::steady_clock::now();
+    PlanResult plan = planner->plan(problem, session.threads(), deadline);
+    const double plan_seconds = seconds_since(start);
+    const bool stopped = deadline.stopped();
+    if (!stopped) tighten_bounds(problem, session.threads(), plan);
+    report(session, window, problem, plan, plan_seconds);
+    if (!stopped) return ExitCode::kGood;
+    session.say("stopped: the plan is the best so far");
+    return ExitCode::kInterrupted;
+  }
+
+ private:
+  [[nodiscard]] LoadWindow read_window(Session& session) const {
+    const std::unique_ptr<std::istream> in = session.open_input(trace_);
+    return load_window(*in, Session::name_of_input(trace_),
+                       parse_step_range(windows_, "--windows"));
+  }
+
+  [[nodiscard]] std::vector<RankId> inactive_ranks() const {
+    std::vector<RankId> ranks = parse_ranks("--inactive", inactive_);
+    std::sort(ranks.begin(), ranks.end());
+    return ranks;
+  }
+
+  [[nodiscard]] std::optional<Placement> old_placement(Session& session,
+                                                       const TraceHeader& header) const {
+    if (!from_) return {};
+    const std::unique_ptr<std::istream> in = session.open_input(*from_);
+    const PlacementHints hints{.num_experts = header.num_experts, .num_ranks = from_ranks_};
+    return read_placement(*in, Session::name_of_input(*from_), hints).placement;
+  }
+
+  /// Fills in what only cluster and model can say.
+  void prepare(Session& session, const LoadWindow& window, const LoadMatrix& load) {
+    if (shape_.model) {
+      sizes_ = session.load_model(*shape_.model).expert_sizes();
+      policy_options_.expert_bytes = sizes_->largest();
+    } else if (policy_options_.budget) {
+      throw InputError("", "--budget-bytes needs --model, which says how many bytes an expert has");
+    }
+    const std::size_t steps = forecaster_ ? 1 : window.loads.size();
+    goal_.apply_to(policy_options_, session, shape_, window.header, steps_of(load, steps));
+  }
+
+  /// Under a budget of slots: what as many slots in every layer would do, if there are enough.
+  [[nodiscard]] std::optional<PlanResult> uniform_plan(Session& session,
+                                                       const PlanProblem& problem) const {
+    if (!policy_options_.slots_budget || session.progress().interrupted()) return {};
+    const std::size_t active = problem.topology.ranks() - problem.inactive.size();
+    const std::size_t per_rank = *policy_options_.slots_budget / (problem.layers() * active);
+    if (per_rank * active < problem.experts()) return {};
+    PolicyOptions options = policy_options_;
+    options.slots_budget.reset();
+    PlanProblem uniform = problem;
+    uniform.slots = std::min(per_rank, problem.slots_per_rank()) * problem.topology.ranks();
+    return make_planner(policy_, options)->plan(uniform, session.threads(), session.progress());
+  }
+
+  void report(Session& session, const LoadWindow& window, const PlanProblem& problem,
+              const PlanResult& plan, double plan_seconds) const {
+    const PlanAnswer answer{.policy = policy_,
+                            .window = window,
+                            .problem = problem,
+                            .plan = plan,
+                            .plan_seconds = plan_seconds,
+                            .objective = goal_.objective,
+                            .goal = policy_options_.objective,
+                            .dispatch = goal_.dispatch,
+                            .rule = goal_.dispatch_options(session),
+                            .expert_sizes = sizes_,
+                            .slots_budget = policy_options_.slots_budget,
+                            .uniform = uniform_plan(session, problem)};
+    Report report = report_plan(answer);
+    if (per_layer_) report.table(layer_table(answer));
+    if (explain_) explain_moves(answer, report);
+    session.emit(report);
+  }
+
+  std::string trace_;
+  PlanShape shape_;
+  std::string policy_ = "deepseek";
+  std::string windows_ = ":";
+  PolicyOptions policy_options_;
+  std::optional<ExpertSizes> sizes_;  ///< with --model
+  std::optional<std::string> from_;
+  std::optional<std::size_t> from_ranks_;
+  std::vector<std::string> inactive_;
+  PlanGoal goal_;
+  std::optional<std::string> forecaster_;
+  bool per_layer_ = false;
+  bool explain_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_plan() {
+  return std::make_unique<Plan>();
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/plan/plan_goal.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/simulate/serving_parameters.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/plan/deadline.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+/// Machine and model as they serve. @throws InputError naming `option`, which needs them.
+ServingParameters serving_of(Session& session, const PlanShape& shape,
+                             const std::optional<std::string>& serving, const char* option) {
+  if (!shape.cluster || !shape.model) {
+    throw InputError(option, "needs --cluster and --model, which say how long things take");
+  }
+  const Cluster cluster = session.load_cluster(*shape.cluster);
+  const ServingMachine machine = load_serving(session, serving.value_or(cluster.name));
+  return serving_parameters(machine, session.load_model(*shape.model));
+}
+
+std::size_t top_k_of(Session& session, const PlanShape& shape, const TraceHeader& trace) {
+  if (trace.top_k) return std::max<std::size_t>(*trace.top_k, 1);
+  return shape.model ? std::max<std::size_t>(session.load_model(*shape.model).top_k, 1) : 1;
+}
+
+/// One replica alone on its way.
+Seconds transfer_seconds(const LinkParameters& link, Bytes bytes) {
+  return link.per_message + bytes / std::min({link.pair, link.egress, link.ingress});
+}
+
+/// H of "seconds:H".
+double horizon_of(const std::string& price, std::size_t prefix) {
+  double steps = 0;
+  const char* end = price.data() + price.size();
+  const auto read = std::from_chars(price.data() + prefix, end, steps);
+  if (read.ec == std::errc() && read.ptr == end && steps > 0 && steps <= 1e15) return steps;
+  throw InputError("--price", fmt::format("expected seconds:H with H steps > 0, not '{}'", price));
+}
+
+}  // namespace
+
+void PlanGoal::declare(Options& options) {
+  options.choice("--objective", objective, {"tokens", "activated", "seconds"},
+                 "what makes a rank slow: its tokens, the experts it reads in a step (decode), or "
+                 "both in seconds (needs --cluster and --model)");
+  options.option("--tokens-per-step", tokens_per_step,
+                 "tokens of a serving step, for objective and price; default: as recorded");
+  options.option("--serving", serving,
+                 "serving parameters: a name of configs/serving or a file; default: the cluster's");
+  options.choice("--dispatch", dispatch, {"even", "nearest", "random", "lp"},
+                 "how tokens choose a replica when a placement is scored");
+  options.option("--time-limit", time_limit,
+                 "seconds a plan may take; layers not planned by then stay, or get the least "
+                 "effort");
+}
+
+PlannedSteps steps_of(const LoadMatrix& load, std::size_t count) {
+  double pairs = 0;
+  for (const LayerId layer : load.row_ids()) pairs += layer_total(load, layer);
+  return {.count = count, .pairs = pairs / static_cast<double>(load.rows() * count)};
+}
+
+std::optional<Seconds> PlanGoal::limit() const {
+  if (!time_limit) return {};
+  if (*time_limit >= 0 && *time_limit <= 1e6) return Seconds(*time_limit);
+  throw InputError("--time-limit", "expected seconds, 0 to 1000000");
+}
+
+std::unique_ptr<Planner> PlanGoal::limited(std::unique_ptr<Planner> planner) const {
+  const std::optional<Seconds> seconds = limit();
+  if (!seconds) return planner;
+  return std::make_unique<TimeLimitedPlanner>(std::move(planner), *seconds);
+}
+
+void PlanGoal::apply_to(PolicyOptions& policy, Session& session, const PlanShape& shape,
+                        const TraceHeader& trace, const PlannedSteps& steps) const {
+  policy.objective = resolve_objective(session, shape, trace, steps.count);
+  resolve_price(session, shape, trace, steps, policy);
+}
+
+Objective PlanGoal::resolve_objective(Session& session, const PlanShape& shape,
+                                      const TraceHeader& trace, std::size_t steps) const {
+  if (tokens_per_step && (*tokens_per_step < 1 || *tokens_per_step > 1e12)) {
+    throw InputError("--tokens-per-step", "expected a number of tokens, at least 1");
+  }
+  Objective goal{.top_k = static_cast<double>(top_k_of(session, shape, trace)),
+                 .steps = static_cast<double>(steps),
+                 .tokens_per_step = tokens_per_step};
+  if (objective == "activated") {
+    goal.per_token = 0;
+    goal.per_active = 1;
+  } else if (objective == "seconds") {
+    const ServingParameters serves = serving_of(session, shape, serving, "--objective");
+    goal.per_token = serves.expert_per_token.count();
+    goal.per_active = serves.expert_floor.count();
+  }
+  return goal;
+}
+
+PlanGoal PlanGoal::of_replay(const ServingOptions& options) const {
+  PlanGoal goal = *this;
+  goal.tokens_per_step = options.tokens_per_step;
+  goal.serving = options.serving;
+  return goal;
+}
+
+DispatchOptions PlanGoal::dispatch_options(Session& session) const {
+  return {.rule = parse_dispatch_rule(dispatch), .seed = session.seed()};
+}
+
+void PlanGoal::resolve_price(Session& session, const PlanShape& shape, const TraceHeader& trace,
+                             const PlannedSteps& steps, PolicyOptions& policy) const {
+  constexpr std::string_view kSeconds = "seconds:";
+  if (!policy.price || !policy.price->starts_with(kSeconds)) return;
+  const double horizon = horizon_of(*policy.price, kSeconds.size());
+  const ServingParameters serves = serving_of(session, shape, serving, "--price");
+  const Cluster cluster = session.load_cluster(*shape.cluster);
+  const Bytes bytes = session.load_model(*shape.model).expert_sizes().mean();
+  std::optional<double> pairs = steps.pairs;
+  if (tokens_per_step) {
+    pairs = *tokens_per_step * static_cast<double>(top_k_of(session, shape, trace));
+  }
+  if (!pairs) {
+    throw InputError("--price",
+                     "seconds:H needs --tokens-per-step here: the trace is read while it is "
+                     "served");
+  }
+  const Seconds saved =
+      serves.expert_per_token * (*pairs / static_cast<double>(shape.ranks)) * horizon;
+  const Seconds near = transfer_seconds(cluster.intra_node, bytes);
+  const Seconds far = transfer_seconds(cluster.inter_node, bytes);
+  policy.price = fmt::format("{}", saved > Seconds() ? ratio(near, saved) : 1e9);
+  policy.inter_node_price = std::max(1.0, ratio(far, near));
+}
+
+}  // namespace moeshift::cli

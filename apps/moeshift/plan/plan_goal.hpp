@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plan is good for: which objective, scored how, and what a saved second is worth.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "moeshift/cost/dispatch.hpp"
+#include "moeshift/cost/objective.hpp"
+#include "moeshift/model/load.hpp"
+#include "moeshift/plan/planner.hpp"
+#include "moeshift/plan/policy_options.hpp"
+
+#include "apps/moeshift/cli/command.hpp"
+#include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/serving/serving_options.hpp"
+
+namespace moeshift::cli {
+
+/// The steps that a planned load sums up.
+struct PlannedSteps {
+  std::size_t count = 1;
+  std::optional<double> pairs;  ///< (token, expert) of one step and layer, where that is known
+};
+
+/// Options of the goal that a command which replays a trace declares with its serving and lanes.
+[[nodiscard]] inline std::set<std::string> declared_with_serving() {
+  return {"--tokens-per-step", "--serving", "--dispatch"};
+}
+
+[[nodiscard]] PlannedSteps steps_of(const LoadMatrix& load, std::size_t count);
+
+/// The options that say what a placement is judged by and how long planning may take; the same for
+/// all commands that plan.
+struct PlanGoal {
+  std::string objective = "tokens";
+  std::optional<double> tokens_per_step;
+  std::optional<std::string> serving;
+  std::string dispatch = "even";
+  std::optional<double> time_limit;
+
+  void declare(Options& options);
+
+  /// The goal of a replay, which says by its own options how it serves.
+  [[nodiscard]] PlanGoal of_replay(const ServingOptions& options) const;
+  [[nodiscard]] DispatchOptions dispatch_options(Session& session) const;
+  /// @throws InputError for a bad number of seconds.
+  [[nodiscard]] std::optional<Seconds> limit() const;
+  /// `planner`, under the time limit if there is one.
+  [[nodiscard]] std::unique_ptr<Planner> limited(std::unique_ptr<Planner> planner) const;
+
+  /// Tells the policy its objective, and turns --price seconds:H into the number that policies
+  /// take; a number is left alone.
+  ///
+  /// A transfer is charged its time alone on its link, message + bytes / slowest of pair and ports,
+  /// as if the world stood still for it and nothing overlapped: an upper bound of what it costs.
+  /// It must save that much in H steps. A step saves, per unit of imbalance (max / mean) of a
+  /// layer, the mean rank's pairs (token, expert) times the seconds that one takes; reading of
+  /// weights, which decoding waits for, is not counted. The inter-node price follows from the
+  /// links.
+  /// @throws InputError for seconds without cluster and model, for a bad H or number of tokens, and
+  ///         for a price in seconds when nothing says how many tokens a step has.
+  void apply_to(PolicyOptions& policy, Session& session, const PlanShape& shape,
+                const TraceHeader& trace, const PlannedSteps& steps) const;
+
+ private:
+  [[nodiscard]] Objective resolve_objective(Session& session, const PlanShape& shape,
+                                            const TraceHeader& trace, std::size_t steps) const;
+  void resolve_price(Session& session, const PlanShape& shape, const TraceHeader& trace,
+                     const PlannedSteps& steps, PolicyOptions& policy) const;
+};
+
+}  // namespace moeshift::cli

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/plan/plan_report.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "apps/moeshift/inputs/plan_shape.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Lower bounds that hold under the rule: the verdicts' under even dispatch, else the mean.
+std::vector<double> bounds_of(const PlanAnswer& answer) {
+  std::vector<double> bounds;
+  const auto active =
+      static_cast<double>(answer.problem.topology.ranks() - answer.problem.inactive.size());
+  for (const LayerId layer : answer.problem.load.row_ids()) {
+    const bool even = answer.rule.rule == DispatchRule::kEven;
+    bounds.push_back(even ? answer.plan.layers[layer.index()].lower_bound
+                          : layer_total(answer.problem.load, layer) / active);
+  }
+  return bounds;
+}
+
+std::int64_t id_of(const PlanAnswer& answer, std::size_t layer) {
+  const auto& ids = answer.window.header.layer_ids;
+  return ids.empty() ? static_cast<std::int64_t>(layer) : ids[layer];
+}
+
+Table summary_table(const Balance& balance, double plan_seconds) {
+  return {"",
+          {"metric", "value", "meaning"},
+          {{Cell::text("balancedness"), Cell::decimal(balance.balancedness, 4),
+            Cell::text("mean over layers of mean rank load / busiest rank")},
+           {Cell::text("imbalance"), Cell::decimal(balance.imbalance, 4),
+            Cell::text("mean over layers of busiest rank / mean rank load")},
+           {Cell::text("balancedness_vllm"), Cell::decimal(balance.balancedness_vllm, 4),
+            Cell::text("sum over layers of mean / sum of busiest rank load")},
+           {Cell::text("imbalance_trtllm"), Cell::decimal(balance.imbalance_trtllm, 4),
+            Cell::text("mean over layers of busiest / mean rank load - 1")},
+           {Cell::text("peak_load"), Cell::decimal(balance.peak_load, 0),
+            Cell::text("tokens of the busiest rank, summed over layers")},
+           {Cell::text("gap_mean"), Cell::percent(balance.gap_mean, 2),
+            Cell::text("mean over layers of busiest rank / lower bound - 1")},
+           {Cell::text("gap_max"), Cell::percent(balance.gap_max, 2),
+            Cell::text("the worst layer of the same")},
+           {Cell::text("plan_seconds"), Cell::seconds(Seconds(plan_seconds)),
+            Cell::text("time the policy took")}}};
+}
+
+std::size_t filled_slots(const Placement& placement, LayerId layer) {
+  const auto slots = placement.layer(layer);
+  return static_cast<std::size_t>(
+      std::count_if(slots.begin(), slots.end(), [](ExpertId e) { return !e.is_none(); }));
+}
+
+double peak_sum(const std::vector<LayerVerdict>& layers) {
+  return std::accumulate(layers.begin(), layers.end(), 0.0,
+                         [](double sum, const LayerVerdict& layer) { return sum + layer.peak; });
+}
+
+void add_objective(const PlanAnswer& answer, Report& report) {
+  if (answer.objective == "tokens") return;
+  const Balance costs =
+      balance_of(rank_costs(answer.problem.load, answer.plan.placement, answer.goal));
+  const char* unit = answer.objective == "seconds" ? "seconds" : "experts";
+  report.result()["objective"] = {{"name", answer.objective},
+                                  {"unit", unit},
+                                  {"peak_per_step", costs.peak_load},
+                                  {"balancedness", costs.balancedness}};
+  report.note(
+      fmt::format("objective {}: {:.6g} {} per step on the busiest rank, summed over "
+                  "layers; balancedness of it {:.4f}",
+                  answer.objective, costs.peak_load, unit, costs.balancedness));
+}
+
+void add_slots_budget(const PlanAnswer& answer, Report& report) {
+  if (!answer.slots_budget) return;
+  std::size_t used = 0;
+  Json per_layer = Json::array();
+  for (const LayerId layer : answer.problem.load.row_ids()) {
+    per_layer.push_back(filled_slots(answer.plan.placement, layer));
+    used += per_layer.back().get<std::size_t>();
+  }
+  Json json = {{"slots", *answer.slots_budget},
+               {"used", used},
+               {"slots_per_layer", std::move(per_layer)},
+               {"peak_load", peak_sum(answer.plan.layers)}};
+  std::string compared;
+  if (answer.uniform) {
+    const std::size_t uniform = filled_slots(answer.uniform->placement, LayerId(0));
+    const double peak = peak_sum(answer.uniform->layers);
+    json["uniform_slots_per_layer"] = uniform;
+    json["uniform_peak_load"] = peak;
+    compared = fmt::format("; with {} in every layer the busiest ranks have {:.2f} % more load",
+                           uniform, 100 * (peak / peak_sum(answer.plan.layers) - 1));
+  }
+  report.result()["slots_budget"] = std::move(json);
+  report.note(fmt::format("{} of {} slots used{}", used, *answer.slots_budget, compared));
+}
+
+}  // namespace
+
+Report report_plan(const PlanAnswer& answer) {
+  const PlanProblem& problem = answer.problem;
+  const PlanResult& plan = answer.plan;
+  const RankLoads loads = rank_loads(problem.load, plan.placement, problem.topology, answer.rule);
+  const Balance balance = balance_of(loads, bounds_of(answer));
+  const auto hasty = std::count_if(plan.layers.begin(), plan.layers.end(),
+                                   [](const LayerVerdict& layer) { return layer.hasty; });
+  Report report("plan");
+  report.result() = {{"policy", answer.policy},
+                     {"steps", answer.window.loads.size()},
+                     {"placement", to_json(plan.placement)},
+                     {"dispatch", answer.dispatch},
+                     {"metrics", to_json(balance)},
+                     {"layers", to_json(plan.layers)},
+                     {"moves_tried", plan.moves_tried},
+                     {"hasty_layers", hasty},
+                     {"plan_seconds", answer.plan_seconds}};
+  report.note(fmt::format("{}: {} layers x {} experts, {} steps -> {} slots on {} ranks, {} nodes",
+                          answer.policy, problem.layers(), problem.experts(),
+                          answer.window.loads.size(), problem.slots, problem.topology.ranks(),
+                          problem.topology.nodes()));
+  if (answer.rule.rule != DispatchRule::kEven) {
+    report.note(
+        fmt::format("scored under {} dispatch; gaps are to the mean rank", answer.dispatch));
+  }
+  report.table(summary_table(balance, answer.plan_seconds));
+  add_objective(answer, report);
+  add_slots_budget(answer, report);
+  if (hasty > 0) {
+    report.note(fmt::format("out of time: {} of {} layers stayed or got the least effort", hasty,
+                            plan.layers.size()));
+  }
+  return report;
+}
+
+Table layer_table(const PlanAnswer& answer) {
+  Table table{
+      "", {"layer", "imbalance", "lower bound", "gap", "duplicates", "slots", "decision"}, {}};
+  for (std::size_t i = 0; i < answer.plan.layers.size(); ++i) {
+    const LayerVerdict& layer = answer.plan.layers[i];
+    table.rows.push_back({Cell::count(id_of(answer, i)), Cell::decimal(layer.imbalance, 4),
+                          Cell::decimal(layer.lower_bound, 0), Cell::percent(layer.gap, 2),
+                          Cell::count(layer.duplicates),
+                          Cell::count(filled_slots(answer.plan.placement, LayerId(i))),
+                          Cell::text(layer.keep ? "keep" : "move")});
+  }
+  return table;
+}
+
+void explain_moves(const PlanAnswer& answer, Report& report) {
+  Table table{
+      "",
+      {"layer", "expert", "to rank", "replaces", "link", "bytes", "imbalance", "after", "gain"},
+      {}};
+  Json rows = Json::array();
+  for (const MoveReason& move : answer.plan.reasons) {
+    const bool fills_hole = move.replaced.is_none();
+    std::optional<Bytes> bytes;
+    if (answer.expert_sizes) bytes = (*answer.expert_sizes)(move.layer, move.expert);
+    const double gain = move.imbalance_before - move.imbalance_after;
+    table.rows.push_back(
+        {Cell::count(id_of(answer, move.layer.index())),
+         Cell::count(std::size_t{move.expert.value()}), Cell::count(std::size_t{move.rank.value()}),
+         fills_hole ? Cell::empty() : Cell::count(std::size_t{move.replaced.value()}),
+         Cell::text(std::string(name_of(move.link))), bytes ? Cell::bytes(*bytes) : Cell::empty(),
+         Cell::decimal(move.imbalance_before, 4), Cell::decimal(move.imbalance_after, 4),
+         Cell::decimal(gain, 4)});
+    rows.push_back({{"layer", move.layer.index()},
+                    {"expert", move.expert.value()},
+                    {"rank", move.rank.value()},
+                    {"replaced", fills_hole ? std::int64_t{-1} : move.replaced.value()},
+                    {"link", name_of(move.link)},
+                    {"bytes", bytes ? Json(bytes->count()) : Json()},
+                    {"imbalance_before", move.imbalance_before},
+                    {"imbalance_after", move.imbalance_after},
+                    {"gain", gain}});
+  }
+  report.result()["reasons"] = std::move(rows);
+  report.table(std::move(table));
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift diagnose: is rebalancing worth it on this traffic?
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/plan/registry.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/serving/commands.hpp"
+#include "apps/moeshift/serving/diagnose_report.hpp"
+#include "apps/moeshift/serving/serving_options.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+class Diagnose final : public Command {
+ public:
+  void declare(Options& options) override {
+    options.positional("TRACE", trace_, "recorded loads: a file, since it is read twice");
+    shape_.declare(options);
+    options.option("--policy", policy_, "who plans in the backtest; see `moeshift policies`");
+    options.option("--mode", mode_, "how moves share the machine with serving; as `simulate`");
+    options.option("--initial", initial_,
+                   "placement without rebalancing; default: expert i in slot i, no redundancy");
+    options.option("--worthwhile", worthwhile_,
+                   "share of the step time that rebalancing must save to be advised");
+    options.option("--balanced", balanced_,
+                   "balancedness without rebalancing from which on nothing is advised");
+    serving_.declare(options);
+  }
+
+  ExitCode run(Session& session) override {
+    if (trace_ == "-") throw InputError("TRACE", "expected a file: the trace is read twice");
+    if (worthwhile_ < 0 || worthwhile_ >= 1) {
+      throw InputError("--worthwhile", "expected a share in [0, 1)");
+    }
+    if (balanced_ <= 0 || balanced_ > 1) {
+      throw InputError("--balanced", "expected a share in (0, 1]");
+    }
+    Findings findings;
+    const std::unique_ptr<Deployment> deployment = observe(session, findings);
+    choose_passes(findings, *deployment);
+    const Placement without = placement_without(session, findings);
+    look_at_layers(session, *deployment, without, findings);
+    run_backtest(session, *deployment, without, findings);
+    findings.diagnosis = diagnose(
+        findings.lanes, {.worthwhile = worthwhile_, .balanced = balanced_, .seed = session.seed()});
+    session.emit(diagnosis_report(findings));
+    return ExitCode::kGood;
+  }
+
+ private:
+  static constexpr std::size_t kFewestSteps = 3;
+  static constexpr double kLargestPass = 16384;  ///< tokens per rank that one pass may hold
+  static constexpr double kUsualPass = 8192;
+
+  /// Reads the whole trace; the machine first, so that a bad option is told at once.
+  std::unique_ptr<Deployment> observe(Session& session, Findings& findings) const {
+    OpenTrace trace(session, trace_);
+    findings.header = trace.header();
+    std::unique_ptr<Deployment> deployment = serving_.deployment(session, shape_, findings.header);
+    TraceObserver observer(findings.header);
+    DriftObserver drift(findings.header.num_layers, findings.header.num_experts);
+    const StepSource source = trace.source();
+    TraceStep step;
+    for (std::uint64_t read = 0; source(step); ++read) {
+      observer.add(step);
+      drift.add(step.load);
+      session.progress().update("steps", read, 0);
+    }
+    findings.statistics = observer.finish();
+    findings.drift = drift.finish();
+    if (findings.statistics.num_steps < kFewestSteps) {
+      throw InputError(Session::name_of_input(trace_),
+                       fmt::format("expected at least {} steps, some to plan on and some to judge "
+                                   "on; the trace has {}",
+                                   kFewestSteps, findings.statistics.num_steps));
+    }
+    return deployment;
+  }
+
+  /// Without rebalancing nobody sets slots aside for it.
+  [[nodiscard]] Placement placement_without(Session& session, const Findings& findings) const {
+    PlanShape shape = shape_;
+    if (!initial_) {
+      shape.slots = (findings.header.num_experts + shape.ranks - 1) / shape.ranks * shape.ranks;
+    }
+    return initial_placement(session, shape, findings.header, initial_);
+  }
+
+  /// A recorded step that no forward pass could hold stands for several.
+  void choose_passes(Findings& findings, const Deployment& deployment) {
+    const auto ranks = static_cast<double>(shape_.ranks);
+    const auto top_k = static_cast<double>(deployment.model.top_k());
+    double pairs = 0;
+    for (const LayerStatistics& layer : findings.statistics.layers) pairs += layer.tokens;
+    const double tokens = pairs / top_k / static_cast<double>(findings.statistics.layers.size()) /
+                          static_cast<double>(findings.statistics.num_steps);
+    if (!serving_.tokens_per_step && serving_.repeat == 1 && tokens > kLargestPass * ranks) {
+      serving_.repeat = static_cast<std::size_t>(std::ceil(tokens / (kUsualPass * ranks)));
+      serving_.tokens_per_step = tokens / static_cast<double>(serving_.repeat);
+    }
+    findings.phase = guess_phase(findings.header, tokens, findings.drift);
+    findings.repeat = serving_.repeat;
+    findings.tokens_per_pass = serving_.tokens_per_step.value_or(tokens);
+    findings.ranks = shape_.ranks;
+    findings.nodes = deployment.topology().nodes();
+    findings.slots = shape_.slots;
+    findings.policy = policy_;
+    findings.noise_floor = noise_floor(shape_.ranks, findings.tokens_per_pass * top_k / ranks);
+  }
+
+  static LoadMatrix whole_load(const Findings& findings) {
+    LoadMatrix load(findings.header.num_layers, findings.header.num_experts);
+    for (const LayerId layer : load.row_ids()) {
+      const auto& experts = findings.statistics.layers[layer.index()].expert_load;
+      std::copy(experts.begin(), experts.end(), load.row(layer).begin());
+    }
+    return load;
+  }
+
+  void look_at_layers(Session& session, const Deployment& deployment, const Placement& without,
+                      Findings& findings) const {
+    findings.layers = layer_outlooks(
+        whole_load(findings), without, shape_.slots, deployment.topology(),
+        deployment.expert_groups, *make_planner("balanced"), session.threads(), session.progress());
+  }
+
+  void run_backtest(Session& session, const Deployment& deployment, const Placement& without,
+                    Findings& findings) const {
+    BacktestOptions options;
+    PolicyOptions policy;
+    policy.expert_bytes = deployment.expert_sizes.largest();
+    options.planner = make_planner(policy_, policy);
+    options.mode.plan = Seconds(0.01);
+    if (mode_) parse_mode(*mode_, options.mode);
+    const std::uint64_t recorded = findings.statistics.num_steps;
+    options.warm_up = std::max<std::uint64_t>(recorded / 8, 1) * serving_.repeat;
+    options.intervals = backtest_intervals(recorded, serving_.repeat);
+    options.seed = session.seed();
+    findings.warm_up = options.warm_up;
+    findings.mode = to_string(options.mode);
+    const Placement initial =
+        initial_ ? without : initial_placement(session, shape_, findings.header, {});
+    OpenTrace trace(session, trace_);
+    findings.lanes = backtest(trace.source(), deployment, without, initial, options,
+                              serving_.replay_options(session), session.progress());
+  }
+
+  std::string trace_;
+  PlanShape shape_;
+  std::string policy_ = "incremental";
+  std::optional<std::string> mode_;
+  std::optional<std::string> initial_;
+  double worthwhile_ = 0.03;
+  double balanced_ = 0.9;
+  ServingOptions serving_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_diagnose() {
+  return std::make_unique<Diagnose>();
+}
+
+}  // namespace moeshift::cli

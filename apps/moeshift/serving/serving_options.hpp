@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands that replay traces have in common: options, deployment, lanes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <istream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeshift/model/load.hpp"
+#include "moeshift/plan/policy_options.hpp"
+#include "moeshift/simulate/lane.hpp"
+#include "moeshift/simulate/replay.hpp"
+#include "moeshift/trace/trace_format.hpp"
+
+#include "apps/moeshift/cli/command.hpp"
+#include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/moves/schedule_options.hpp"
+
+namespace moeshift::cli {
+
+/// A trace that is being read; the input counts as one of the result's.
+class OpenTrace {
+ public:
+  OpenTrace(Session& session, const std::string& path);
+
+  [[nodiscard]] const TraceHeader& header() const { return reader_->header(); }
+  [[nodiscard]] StepSource source();
+
+ private:
+  std::unique_ptr<std::istream> in_;
+  std::unique_ptr<TraceReader> reader_;
+};
+
+/// Serving parameters by the name of a shipped configuration or by the path of a file.
+/// @throws InputError for an unknown name, with the closest known one.
+[[nodiscard]] ServingMachine load_serving(Session& session, const std::string& name_or_path);
+
+/// The machine and the model as they serve.
+struct ServingOptions {
+  std::optional<std::string> serving;
+  std::optional<std::string> step_time_file;
+  std::optional<double> step_fixed;
+  std::optional<double> overlap;
+  std::optional<double> tokens_per_step;
+  std::size_t repeat = 1;
+
+  void declare(Options& options);
+  /// @throws InputError without cluster and model, and when model and trace disagree.
+  [[nodiscard]] std::unique_ptr<Deployment> deployment(Session& session, const PlanShape& shape,
+                                                       const TraceHeader& trace) const;
+  [[nodiscard]] ReplayOptions replay_options(Session& session) const;
+};
+
+/// How a policy is run: --like sets the defaults, every other option one of them.
+struct LaneOptions {
+  std::string like = "moeshift";
+  std::optional<std::string> mode;
+  std::optional<std::string> forecaster;
+  std::optional<std::size_t> interval;
+  std::optional<std::size_t> first;
+  std::optional<double> threshold;
+  std::optional<double> hysteresis;
+  std::optional<double> gain_over_cost;
+  bool ungated = false;
+  std::optional<std::size_t> horizon;
+  std::optional<std::size_t> buffers;
+  std::optional<double> plan_seconds;
+  std::optional<double> background_share;
+  std::optional<std::string> dispatch;
+  std::optional<double> replica_bias;
+  ScheduleLimits limits;
+
+  void declare(Options& options);
+  /// Everything but the planner and the schedule. @throws InputError naming the option.
+  [[nodiscard]] LaneSettings settings(std::uint64_t seed) const;
+  [[nodiscard]] ScheduleOptions schedule(const Cluster& cluster) const;
+};
+
+/// Ranks that fail, join or leave.
+struct WorldOptions {
+  std::vector<std::string> failures;
+  std::vector<std::string> resizes;
+  std::optional<Bytes> reload_rate;
+
+  void declare(Options& options);
+  /// By ascending step; failures before resizes of the same step. @throws InputError.
+  [[nodiscard]] std::vector<WorldEvent> events() const;
+  /// The shape with as many ranks as there ever are; slots per rank and ranks per node stay.
+  [[nodiscard]] PlanShape largest(const PlanShape& shape) const;
+  void apply(LaneSettings& settings) const;
+};
+
+/// The planner of a lane. Trickle mode needs `incremental` or `robust`; it gets the budget of a
+/// step, or of an exchange of two experts where that is more.
+/// @throws InputError when policy and mode do not go together.
+[[nodiscard]] std::unique_ptr<Planner> lane_planner(const std::string& policy,
+                                                    PolicyOptions options, const ModeOptions& mode,
+                                                    Bytes expert_bytes);
+
+/// `placement` in a world of more ranks, which hold nothing yet.
+[[nodiscard]] Placement widened(const Placement& placement, std::size_t ranks);
+
+/// vLLM's initial map, expert i % E in slot i, or the placement of a file.
+/// @throws InputError when the file does not fit the trace and the shape.
+[[nodiscard]] Placement initial_placement(Session& session, const PlanShape& shape,
+                                          const TraceHeader& trace,
+                                          const std::optional<std::string>& path);
+
+}  // namespace moeshift::cli

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift simulate: what would rebalancing have done for this traffic?
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/plan/registry.hpp"
+#include "moeshift/report/chrome_trace.hpp"
+#include "moeshift/simulate/timeline_recorder.hpp"
+#include "moeshift/trace/window.hpp"
+
+#include "apps/moeshift/cli/except_options.hpp"
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/plan/plan_goal.hpp"
+#include "apps/moeshift/serving/commands.hpp"
+#include "apps/moeshift/serving/serving_options.hpp"
+#include "apps/moeshift/serving/simulate_report.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+class Simulate final : public Command {
+ public:
+  void declare(Options& options) override {
+    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
+    shape_.declare(options);
+    options.option(
+        "--policy", policy_,
+        "who plans; see `moeshift policies`; default: incremental (like vllm: vllm, like "
+        "sglang: deepseek)");
+    declare_policy_options(options, policy_options_);
+    ExceptOptions goal(options, declared_with_serving());
+    goal_.declare(goal);
+    options.option("--initial", initial_,
+                   "placement at the start; default: expert i % E in slot i");
+    lane_.declare(options);
+    world_.declare(options);
+    serving_.declare(options);
+    options.option("--timeline", timeline_, "write a Chrome trace of some steps to this file");
+    options.option("--timeline-steps", timeline_steps_, "which steps it shows, as first:last");
+  }
+
+  ExitCode run(Session& session) override {
+    OpenTrace trace(session, trace_);
+    const PlanShape largest = world_.largest(shape_);
+    const std::unique_ptr<Deployment> deployment =
+        serving_.deployment(session, largest, trace.header());
+    const Placement initial =
+        widened(initial_placement(session, shape_, trace.header(), initial_), largest.ranks);
+    goal_.of_replay(serving_).apply_to(policy_options_, session, shape_, trace.header(), {});
+    const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");
+    TimelineRecorder recorder(shown.first, shown.last.value_or(shown.first + kStepsShown));
+    std::vector<Lane> lanes;
+    for (LaneSettings& settings : lane_settings(session, *deployment)) {
+      lanes.emplace_back(std::move(settings), *deployment, initial);
+    }
+    if (timeline_) lanes.front().observe_with(&recorder);
+    std::vector<Lane*> pointers;
+    for (Lane& lane : lanes) pointers.push_back(&lane);
+    const std::uint64_t recorded =
+        replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
+
+    std::vector<LaneResult> results;
+    for (const Lane& lane : lanes) results.push_back(lane.result());
+    results.resize(kLanes, results.front());
+    if (timeline_) {
+      session.write_file(*timeline_,
+                         [&](std::ostream& out) { write_chrome_trace(out, recorder.timeline()); });
+    }
+    warn(session, results.front(), lanes.front().settings());
+    warn_of_cut(session, results.front(), recorded);
+    report(session, results, lanes.front().settings());
+    return ExitCode::kGood;
+  }
+
+ private:
+  static constexpr std::uint64_t kStepsShown = 200;
+  static constexpr std::size_t kLanes = 4;
+
+  /// The policy as asked for, then what it is measured by.
+  [[nodiscard]] std::vector<LaneSettings> lane_settings(Session& session,
+                                                        const Deployment& deployment) const {
+    const std::string policy = policy_name();
+    LaneSettings asked = lane_.settings(session.seed());
+    asked.schedule = lane_.schedule(deployment.cluster);
+    world_.apply(asked);
+    if (policy == "robust" && lane_.like == "moeshift" && !lane_.forecaster) {
+      // It plans on several windows, and sixteen as long as a plan lives serve it best.
+      asked.forecaster = fmt::format("recentred:16x{}:auto", asked.rule.interval);
+    }
+    asked.name = policy;
+    if (policy == "static") return {asked};  // what it would be compared with is the same
+    const Bytes bytes = deployment.expert_sizes.largest();
+    asked.planner = goal_.limited(lane_planner(policy, policy_options_, asked.mode, bytes));
+    LaneSettings still = asked;
+    still.name = "static";
+    still.planner = nullptr;
+    LaneSettings free = asked;
+    free.name = "free moves";
+    free.price = TransferPrice::kFree;
+    LaneSettings oracle = free;
+    oracle.name = "oracle";
+    oracle.oracle = true;
+    oracle.planner = goal_.limited(lane_planner(policy, policy_options_, {}, bytes));
+    return {asked, still, free, oracle};
+  }
+
+  [[nodiscard]] std::string policy_name() const {
+    if (policy_) return *policy_;
+    if (lane_.like == "vllm") return "vllm";
+    return lane_.like == "sglang" ? "deepseek" : "incremental";
+  }
+
+  void warn_of_cut(Session& session, const LaneResult& result, std::uint64_t recorded) const {
+    const double passes = static_cast<double>(result.steps) / static_cast<double>(recorded);
+    if (serving_.tokens_per_step || passes <= static_cast<double>(serving_.repeat)) return;
+    session.warn(fmt::format(
+        "a recorded step holds {:.0f} tokens, which is no forward pass: each is served as {:.1f} "
+        "passes of {:.0f} tokens per rank; say otherwise by --tokens-per-step and --repeat",
+        result.tokens / static_cast<double>(recorded), passes,
+        result.tokens / static_cast<double>(result.steps * shape_.ranks)));
+  }
+
+  static void warn(Session& session, const LaneResult& result, const LaneSettings& settings) {
+    if (result.longest_rearrangement_steps <= settings.rule.interval &&
+        result.decisions.postponed == 0) {
+      return;
+    }
+    session.warn(fmt::format(
+        "a rearrangement takes up to {} steps, the interval is {}: it is never idle, {} decisions "
+        "had to wait; use a longer interval, fewer layers or more commits per step",
+        result.longest_rearrangement_steps, settings.rule.interval, result.decisions.postponed));
+  }
+
+  void report(Session& session, const std::vector<LaneResult>& results,
+              const LaneSettings& settings) const {
+    const LaneResult& asked = results[0];
+    Report report("simulate");
+    nlohmann::ordered_json& result = report.result();
+    result = to_json(asked);
+    result["rearrangements"] = to_json(asked.rearrangements);
+    result["vs_static"] = ratios(asked, results[1]);
+    result["static"] = to_json(results[1]);
+    result["free_moves"] = to_json(results[2]);
+    result["oracle"] = to_json(results[3]);
+    result["policy"] = asked.name;
+    result["mode"] = to_string(settings.mode);
+    result["forecaster"] = settings.forecaster;
+    result["interval_steps"] = settings.rule.interval;
+    report.note(fmt::format(
+        "{} steps of {:.0f} tokens on {} ranks; {} {}, forecast {}, every {} steps", asked.steps,
+        asked.tokens / static_cast<double>(asked.steps), shape_.ranks, asked.name,
+        to_string(settings.mode), settings.forecaster, settings.rule.interval));
+    std::vector<LaneResult> shown = results;
+    if (asked.name == "static") shown.resize(1);
+    report.table(lane_table(shown, results[1]));
+    if (const Table moves = move_table(shown); !moves.rows.empty()) report.table(moves);
+    if (!asked.rearrangements.empty()) report.table(rearrangement_table(asked));
+    if (!asked.events.empty()) report.table(event_table(asked));
+    report.note(verdict(asked, results[1]));
+    session.emit(report);
+  }
+
+  static std::string verdict(const LaneResult& asked, const LaneResult& still) {
+    const DecisionCounts& d = asked.decisions;
+    return fmt::format(
+        "{:+.2f} % tokens/s against static; {} of {} decisions moved something ({} balanced, {} "
+        "little worse than promised, {} would not pay, {} nothing to move)",
+        (asked.tokens_per_second() / still.tokens_per_second() - 1) * 100, d.rearranged, d.due,
+        d.balanced, d.hysteresis, d.too_costly, d.unchanged);
+  }
+
+  std::string trace_;
+  PlanShape shape_;
+  std::optional<std::string> policy_;
+  PolicyOptions policy_options_;
+  PlanGoal goal_;
+  std::optional<std::string> initial_;
+  LaneOptions lane_;
+  WorldOptions world_;
+  ServingOptions serving_;
+  std::optional<std::string> timeline_;
+  std::string timeline_steps_ = ":";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_simulate() {
+  return std::make_unique<Simulate>();
+}
+
+}  // namespace moeshift::cli

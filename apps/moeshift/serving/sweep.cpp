@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift sweep: which policy, how many redundant experts, which interval?
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/forecast/forecaster.hpp"
+#include "moeshift/plan/registry.hpp"
+
+#include "apps/moeshift/cli/except_options.hpp"
+#include "apps/moeshift/cli/option_value.hpp"
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/plan/plan_goal.hpp"
+#include "apps/moeshift/serving/commands.hpp"
+#include "apps/moeshift/serving/serving_options.hpp"
+#include "apps/moeshift/serving/sweep_report.hpp"
+#include "apps/moeshift/serving/sweep_rows.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+class Sweep final : public Command {
+ public:
+  void declare(Options& options) override {
+    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
+    options.list("--policies", policies_, "who takes part; static always does");
+    options.require_last();
+    options.list("--ranks", ranks_, "numbers of ranks to try, e.g. 32,64");
+    options.require_last();
+    options.list("--slots", slots_, "physical slots per layer to try, e.g. 256,288,320");
+    options.require_last();
+    options.list("--interval", intervals_, "steps between decisions to try; default: as --like");
+    options.list("--forecaster", forecasters_,
+                 "forecasters to try, e.g. mean:200,ewma:0.05; default: as --like");
+    options.option("--memory", memory_,
+                   "expert weights that a rank may hold, buffers included; default: all memory of "
+                   "the cluster's ranks");
+    options.choice("--goal", goal_, {"throughput", "per-rank", "p99"}, "what the best is best at");
+    ExceptOptions shape(options, {"--ranks", "--slots"});
+    shape_.declare(shape);
+    ExceptOptions policy(options, {"--slots-budget"});  // whose memory depends on the load
+    declare_policy_options(policy, policy_options_);
+    ExceptOptions goal(options, declared_with_serving());
+    plan_goal_.declare(goal);
+    ExceptOptions lane(options, {"--interval", "--forecaster"});
+    lane_.declare(lane);
+    serving_.declare(options);
+  }
+
+  ExitCode run(Session& session) override {
+    OpenTrace trace(session, trace_);
+    const SweepGrid grid = make_grid(session);
+    prepare(session, grid, trace.header());
+    std::vector<SweepRow> rows = feasible_rows(session, grid, trace.header());
+    std::vector<Lane> lanes;
+    lanes.reserve(rows.size());
+    std::deque<BlockRecorder> recorders;
+    std::vector<Lane*> pointers;
+    for (SweepRow& row : rows) {
+      lanes.push_back(lane_of(session, row.point, trace.header()));
+      lanes.back().observe_with(&recorders.emplace_back(row.blocks));
+    }
+    for (Lane& lane : lanes) pointers.push_back(&lane);
+    (void)replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].result = lanes[i].result();
+    report(session, rows);
+    return ExitCode::kGood;
+  }
+
+ private:
+  SweepGrid make_grid(Session& session) {
+    SweepGrid grid{.policies = policies_,
+                   .ranks = parse_counts("--ranks", ranks_),
+                   .slots = parse_counts("--slots", slots_),
+                   .intervals = {},
+                   .forecasters = forecasters_};
+    for (const std::string& forecaster : forecasters_) (void)make_forecaster(forecaster);
+    if (grid.forecasters.empty()) grid.forecasters.emplace_back();
+    for (const std::size_t interval : parse_counts("--interval", intervals_)) {
+      grid.intervals.push_back(interval);
+    }
+    if (grid.intervals.empty()) {
+      grid.intervals.push_back(lane_.settings(session.seed()).rule.interval);
+    }
+    first_ = *std::min_element(grid.intervals.begin(), grid.intervals.end());
+    for (const std::string& policy : policies_) {
+      if (std::count(policies_.begin(), policies_.end(), policy) > 1) {
+        throw InputError("--policies", fmt::format("'{}' is named twice", policy));
+      }
+    }
+    return grid;
+  }
+
+  [[nodiscard]] PlanShape shape_of(std::size_t ranks, std::size_t slots) const {
+    PlanShape shape = shape_;
+    shape.ranks = ranks;
+    shape.slots = slots;
+    return shape;
+  }
+
+  /// What points share: planners, machines of every size, and the limit on memory.
+  void prepare(Session& session, const SweepGrid& grid, const TraceHeader& header) {
+    for (const std::size_t ranks : grid.ranks) {
+      const PlanShape shape = shape_of(ranks, grid.slots.front());
+      deployments_[ranks] = serving_.deployment(session, shape, header);
+      PolicyOptions options = policy_options_;
+      options.expert_bytes = deployments_[ranks]->expert_sizes.largest();
+      plan_goal_.of_replay(serving_).apply_to(options, session, shape, header, {});
+      for (const std::string& policy : grid.policies) {
+        planners_[{policy, ranks}] = plan_goal_.limited(make_planner(policy, options));
+      }
+    }
+    model_ = session.load_model(*shape_.model);
+    limit_ = memory_.value_or(deployments_.begin()->second->cluster.rank_memory);
+  }
+
+  std::vector<SweepRow> feasible_rows(Session& session, const SweepGrid& grid,
+                                      const TraceHeader& header) {
+    const std::size_t buffers = lane_.settings(session.seed()).mode.buffers;
+    std::vector<SweepRow> rows;
+    for (const SweepPoint& point : grid.points()) {
+      std::optional<std::string> reason = shape_refusal(point, model_, buffers, limit_);
+      if (!reason) reason = policy_refusal(point, header);
+      if (reason) {
+        refused_.push_back({point, *reason});
+        continue;
+      }
+      SweepRow row;
+      row.point = point;
+      row.memory = expert_memory(model_, point, buffers);
+      row.blocks = StepBlocks(serving_.repeat);
+      rows.push_back(std::move(row));
+    }
+    if (rows.empty()) {
+      throw InfeasibleError(fmt::format("none of {} combinations can be; the first, {}: {}",
+                                        refused_.size(), refused_.front().point.name(),
+                                        refused_.front().reason));
+    }
+    return rows;
+  }
+
+  /// Lets the policy plan one layer, to see whether it can serve the shape at all.
+  [[nodiscard]] std::optional<std::string> policy_refusal(const SweepPoint& point,
+                                                          const TraceHeader& header) const {
+    if (point.interval == 0) return std::nullopt;
+    const Deployment& deployment = *deployments_.at(point.ranks);
+    PlanProblem problem{.load = LoadMatrix(1, header.num_experts, 1.0),
+                        .samples = {},
+                        .topology = deployment.topology(),
+                        .slots = point.slots,
+                        .expert_groups = deployment.expert_groups};
+    NoProgress progress;
+    const Placement initial = make_planner("static")->plan(problem, Threads{1}, progress).placement;
+    problem.old = &initial;
+    try {
+      (void)planners_.at({point.policy, point.ranks})->plan(problem, Threads{1}, progress);
+    } catch (const InfeasibleError& error) {
+      return error.what();
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Lane lane_of(Session& session, const SweepPoint& point,
+                             const TraceHeader& header) const {
+    LaneOptions lane = lane_;
+    if (point.interval != 0) {
+      // Everybody decides for the first time at the same step: intervals differ, warm-ups do not.
+      if (!lane.first && lane.like == "moeshift") lane.first = first_;
+      lane.interval = point.interval;
+    }
+    if (!point.forecaster.empty()) lane.forecaster = point.forecaster;
+    LaneSettings settings = lane.settings(session.seed());
+    settings.name = point.name();
+    if (point.interval != 0) settings.planner = planners_.at({point.policy, point.ranks});
+    const Deployment& deployment = *deployments_.at(point.ranks);
+    settings.schedule = lane.schedule(deployment.cluster);
+    return {std::move(settings), deployment,
+            initial_placement(session, shape_of(point.ranks, point.slots), header, std::nullopt)};
+  }
+
+  void report(Session& session, const std::vector<SweepRow>& rows) const {
+    const Goal goal = goal_named(goal_);
+    const SweepVerdict verdict = judge_sweep(rows, goal, session.seed());
+    const LaneSettings settings = lane_.settings(session.seed());
+    const LaneResult& first = rows.front().result;
+    Report report("sweep");
+    report.result() = {{"answer", sentence_of(rows, verdict, goal)},
+                       {"steps", first.steps},
+                       {"mode", to_string(settings.mode)},
+                       {"memory_bytes_per_rank", limit_.count()},
+                       {"best", best_json(rows, verdict, goal)},
+                       {"rows", to_json(rows, verdict)},
+                       {"refused", to_json(refused_)}};
+    report.note(fmt::format(
+        "{} combinations, {} cannot be; {} steps of {:.0f} tokens; mode {}; at most {} of experts "
+        "per rank",
+        rows.size() + refused_.size(), refused_.size(), first.steps,
+        first.tokens / static_cast<double>(first.steps), to_string(settings.mode), human(limit_)));
+    report.table(sweep_table(rows, verdict, goal));
+    if (!refused_.empty()) report.table(refused_table(refused_));
+    report.note(sentence_of(rows, verdict, goal));
+    report.note(
+        "weights: experts and buffers per rank; gain: tokens/s over static with as many ranks and "
+        "slots; behind: mean over blocks of steps, paired; *: nobody is better for fewer bytes "
+        "moved");
+    session.emit(report);
+  }
+
+  std::string trace_;
+  std::vector<std::string> policies_;
+  std::vector<std::string> ranks_;
+  std::vector<std::string> slots_;
+  std::vector<std::string> intervals_;
+  std::vector<std::string> forecasters_;
+  std::optional<Bytes> memory_;
+  std::string goal_ = "throughput";
+  PlanShape shape_;
+  PolicyOptions policy_options_;
+  PlanGoal plan_goal_;
+  LaneOptions lane_;
+  ServingOptions serving_;
+  /// A price in seconds depends on the ranks.
+  std::map<std::pair<std::string, std::size_t>, std::shared_ptr<const Planner>> planners_;
+  std::map<std::size_t, std::unique_ptr<Deployment>> deployments_;
+  MoeModel model_;
+  Bytes limit_;
+  std::size_t first_ = 0;  ///< step of everybody's first decision
+  std::vector<Refused> refused_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_sweep() {
+  return std::make_unique<Sweep>();
+}
+
+}  // namespace moeshift::cli

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The outcome of a sweep as JSON, as tables, and in a sentence.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "moeshift/report/table.hpp"
+
+#include "apps/moeshift/serving/sweep_rows.hpp"
+
+namespace moeshift::cli {
+
+/// One object per row: the point, its memory, what `simulate` says of a lane, "vs_static",
+/// "behind_best" and "pareto".
+[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<SweepRow>& rows,
+                                             const SweepVerdict& verdict);
+[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<Refused>& refused);
+[[nodiscard]] nlohmann::ordered_json best_json(const std::vector<SweepRow>& rows,
+                                               const SweepVerdict& verdict, Goal goal);
+
+[[nodiscard]] Table sweep_table(const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
+                                Goal goal);
+[[nodiscard]] Table refused_table(const std::vector<Refused>& refused);
+[[nodiscard]] std::string sentence_of(const std::vector<SweepRow>& rows,
+                                      const SweepVerdict& verdict, Goal goal);
+
+}  // namespace moeshift::cli

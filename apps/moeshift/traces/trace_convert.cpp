@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift trace convert: one trace format to another.
+#include <istream>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "moeshift/trace/trace_format.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/traces/commands.hpp"
+#include "apps/moeshift/traces/trace_copy.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+class TraceConvert final : public Command {
+ public:
+  void declare(Options& options) override {
+    options.positional("IN", in_, "recorded loads in any known format; '-' is standard input");
+    options.positional("OUT", out_, "file to write; '-' is standard output");
+    options.choice("--to", to_, writable_trace_format_names(), "format to write");
+    options.choice("--from", from_, known_inputs(), "format of IN; auto looks at its first bytes");
+  }
+
+  ExitCode run(Session& session) override {
+    const std::unique_ptr<std::istream> in = session.open_input(in_);
+    const auto reader = open_trace(*in, Session::name_of_input(in_), from_);
+    std::size_t steps = 0;
+    session.write_file(out_, [&](std::ostream& out) {
+      steps =
+          copy_trace(*reader, *trace_format(to_).create(out, reader->header()), session.progress());
+    });
+    if (out_ != "-") {
+      session.say(fmt::format("{}: {} steps of {} layers x {} experts as {}", out_, steps,
+                              reader->header().num_layers, reader->header().num_experts, to_));
+    }
+    return ExitCode::kGood;
+  }
+
+ private:
+  static std::vector<std::string> known_inputs() {
+    std::vector<std::string> names = trace_format_names();
+    names.insert(names.begin(), "auto");
+    return names;
+  }
+
+  std::string in_;
+  std::string out_;
+  std::string to_ = "neutral";
+  std::string from_ = "auto";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_trace_convert() {
+  return std::make_unique<TraceConvert>();
+}
+
+}  // namespace moeshift::cli
