@@ -12,7 +12,8 @@ ALLOWED = {
     "core": [],
     "model": ["core"],
     "report": ["core", "model"],
-    "trace": ["core", "model"],
+    "formats": ["core", "model"],
+    "trace": ["core", "model", "formats"],
     "forecast": ["core", "model"],
     "cost": ["core", "model"],
     "schedule": ["core", "model", "cost"],
@@ -27,7 +28,7 @@ ONLY_IN = [
     (re.compile(r"<CLI/"), {"apps/moeshift/cli/parse_options.cpp"}),
     (re.compile(r"<mpi\.h>"), {"lib/moeshift/execute_mpi/"}),
     (re.compile(r"<(cuda|nccl|nvtx)[\w/]*\.h"), {"lib/moeshift/execute_cuda/", "tests/gpu/"}),
-    (re.compile(r"<simdjson"), {"lib/moeshift/trace/", "tests/bench/"}),
+    (re.compile(r"<simdjson"), {"lib/moeshift/formats/", "tests/bench/"}),
 ]
 # Slow headers that must stay out of ours.
 NOT_IN_HEADERS = re.compile(r"<nlohmann/json\.hpp>|<Eigen/|<tbb/|<iostream>")

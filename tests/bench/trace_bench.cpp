@@ -8,9 +8,9 @@
 
 #include <benchmark/benchmark.h>
 
+#include "moeshift/formats/trace_format.hpp"
 #include "moeshift/trace/statistics.hpp"
 #include "moeshift/trace/synthetic.hpp"
-#include "moeshift/trace/trace_format.hpp"
 
 namespace {
 

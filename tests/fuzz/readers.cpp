@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/trace/placement_format.hpp"
+#include "moeshift/formats/placement_format.hpp"
+#include "moeshift/formats/trace_format.hpp"
 #include "moeshift/trace/statistics.hpp"
-#include "moeshift/trace/trace_format.hpp"
 
 namespace moeshift::test {
 namespace {

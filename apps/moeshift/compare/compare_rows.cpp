@@ -9,8 +9,8 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/placement_format.hpp"
 #include "moeshift/plan/registry.hpp"
-#include "moeshift/trace/placement_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/plan_shape.hpp"

@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/trace/placement_format.hpp"
+#include "moeshift/formats/placement_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/files/commands.hpp"

@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/placement_format.hpp"
 #include "moeshift/plan/layered_planner.hpp"
 #include "moeshift/plan/registry.hpp"
-#include "moeshift/trace/placement_format.hpp"
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/cli/option_value.hpp"

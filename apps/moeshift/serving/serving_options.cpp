@@ -10,9 +10,9 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/formats/placement_format.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/simulate/presets.hpp"
-#include "moeshift/trace/placement_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/formats/trace_format.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/plan/policy_options.hpp"
 #include "moeshift/simulate/lane.hpp"
 #include "moeshift/simulate/replay.hpp"
-#include "moeshift/trace/trace_format.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/inputs/plan_shape.hpp"

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "moeshift/trace/trace_format.hpp"
+#include "moeshift/formats/trace_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/traces/commands.hpp"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "moeshift/core/progress.hpp"
-#include "moeshift/trace/trace_format.hpp"
+#include "moeshift/formats/trace_format.hpp"
 
 namespace moeshift::cli {
 

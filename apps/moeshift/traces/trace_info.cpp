@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/trace_format.hpp"
 #include "moeshift/trace/statistics.hpp"
-#include "moeshift/trace/trace_format.hpp"
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/cli/session.hpp"

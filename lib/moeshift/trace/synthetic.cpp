@@ -12,7 +12,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
-#include "moeshift/trace/formats.hpp"
+#include "moeshift/formats/formats.hpp"
 #include "moeshift/trace/sampling.hpp"
 
 namespace moeshift {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moeshift/trace/trace_format.hpp"
+#include "moeshift/formats/trace_format.hpp"
 
 namespace moeshift {
 

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "moeshift/formats/trace_format.hpp"
 #include "moeshift/model/load.hpp"
-#include "moeshift/trace/trace_format.hpp"
 
 namespace moeshift {
 

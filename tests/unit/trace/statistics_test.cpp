@@ -4,7 +4,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "moeshift/trace/trace_format.hpp"
+#include "moeshift/formats/trace_format.hpp"
 
 #include "tests/support/catch.hpp"
 

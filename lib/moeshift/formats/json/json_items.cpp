@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/formats/json/json_items.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::size_t kFirstLook = std::size_t{1} << 12U;
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/// Where a JSON value ends; it may be fed piece by piece.
+class ValueEnd {
+ public:
+  /// @return the length of the value that `text` begins with, or npos when it goes on.
+  std::size_t find(std::string_view text) {
+    for (; at_ < text.size(); ++at_) {
+      const char c = text[at_];
+      if (in_string_) {
+        step_in_string(c);
+        if (!in_string_ && depth_ == 0) return at_ + 1;
+      } else if (c == '"') {
+        in_string_ = true;
+      } else if (c == '[' || c == '{') {
+        ++depth_;
+      } else if (c == ']' || c == '}' || c == ',' || is_space(c)) {
+        const bool closes = c == ']' || c == '}';
+        if (depth_ == 0) return at_;  // after a number or a word
+        if (closes && --depth_ == 0) return at_ + 1;
+      }
+    }
+    return std::string_view::npos;
+  }
+
+ private:
+  void step_in_string(char c) {
+    if (escaped_) {
+      escaped_ = false;
+    } else if (c == '\\') {
+      escaped_ = true;
+    } else if (c == '"') {
+      in_string_ = false;
+    }
+  }
+
+  std::size_t at_ = 0;
+  std::size_t depth_ = 0;
+  bool in_string_ = false;
+  bool escaped_ = false;
+};
+
+}  // namespace
+
+JsonItems::JsonItems(ByteSource& bytes, std::string key) : bytes_(bytes), key_(std::move(key)) {
+  expect('{');
+  skip_to_array();
+}
+
+void JsonItems::skip_to_array() {
+  while (true) {
+    const std::string key = read_key();
+    if (key == key_) break;
+    static_cast<void>(value());
+    if (look() == '}') fail(fmt::format("expected the key \"{}\"", key_));
+    expect(',');
+  }
+  expect('[');
+  in_array_ = true;
+}
+
+bool JsonItems::next(std::string_view& item) {
+  if (ended_) return false;
+  if (look() == ']') {
+    expect(']');
+    in_array_ = false;
+    skip_rest();
+    ended_ = true;
+    return false;
+  }
+  if (items_ > 0) expect(',');
+  item = value();
+  ++items_;
+  return true;
+}
+
+JsonPlace JsonItems::place() const {
+  return JsonPlace{bytes_.name(), ""}.at(key_).at(items_ == 0 ? 0 : items_ - 1);
+}
+
+void JsonItems::skip_rest() {
+  while (look() == ',') {
+    expect(',');
+    if (read_key() == key_) fail(fmt::format("key \"{}\" appears twice in one object", key_));
+    static_cast<void>(value());
+  }
+  expect('}');
+  skip_space();
+  if (!bytes_.peek(1).empty()) fail("expected nothing after the object");
+}
+
+std::string JsonItems::read_key() {
+  if (look() != '"') fail("expected a key");
+  const std::string_view quoted = value();
+  std::string key(quoted.substr(1, quoted.size() - 2));
+  expect(':');
+  return key;
+}
+
+std::string_view JsonItems::value() {
+  skip_space();
+  ValueEnd end;
+  for (std::size_t wanted = kFirstLook;; wanted *= 2) {
+    const std::string_view text = bytes_.peek(wanted);
+    const std::size_t length = end.find(text);
+    if (length == 0) fail("expected a value");
+    if (length != std::string_view::npos) return bytes_.take(length);
+    if (text.size() < wanted) fail("the file is cut off");
+    if (wanted > ByteSource::kLongestLine) fail("expected items below 256 MiB");
+  }
+}
+
+void JsonItems::skip_space() {
+  while (true) {
+    const std::string_view text = bytes_.peek(1);
+    if (text.empty() || !is_space(text[0])) return;
+    static_cast<void>(bytes_.take(1));
+  }
+}
+
+char JsonItems::look() {
+  skip_space();
+  const std::string_view text = bytes_.peek(1);
+  if (text.empty()) fail("the file is cut off");
+  return text[0];
+}
+
+void JsonItems::expect(char wanted) {
+  if (look() != wanted) fail(fmt::format("expected '{}'", wanted));
+  static_cast<void>(bytes_.take(1));
+}
+
+void JsonItems::fail(const std::string& expectation) const {
+  const JsonPlace document{bytes_.name(), ""};
+  (in_array_ ? document.at(key_).at(items_) : document).fail(expectation);
+}
+
+}  // namespace moeshift

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Placements as JSON: our plan files, vLLM's initial mapping, SGLang's initial expert location.
+#include <charconv>
+#include <ostream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/json/json_document.hpp"
+#include "moeshift/formats/placement_parts.hpp"
+
+namespace moeshift {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+SlotRows rows_of(const JsonReader& map) {
+  SlotRows rows;
+  for (const JsonReader& row : map.items()) rows.push_back(slot_row(row));
+  return rows;
+}
+
+std::optional<std::size_t> count_at(const JsonReader& object, std::string_view key) {
+  const auto value = object.find(key);
+  if (!value) return std::nullopt;
+  return static_cast<std::size_t>(value->whole(1, 1'000'000));
+}
+
+/// Layer numbers beside a map of `layers` rows.
+std::vector<std::int64_t> layer_ids_at(const JsonReader& object, std::size_t layers) {
+  const auto value = object.find("layer_ids");
+  if (!value) return {};
+  if (value->size() != layers) value->fail(fmt::format("expected {} layer numbers", layers));
+  std::vector<std::int64_t> ids;
+  for (const JsonReader& id : value->items()) ids.push_back(id.whole());
+  return ids;
+}
+
+void write_rows(std::ostream& out, const Placement& placement) {
+  for (const LayerId layer : placement.physical_to_logical().row_ids()) {
+    if (layer.index() > 0) out << ",\n";
+    out << row_text(placement.layer(layer));
+  }
+}
+
+// Plan files: {"schema": "moeshift.plan/1", "result": {"placement": {...}}}.
+
+PlacementFile read_plan(ByteSource& bytes, const PlacementHints& hints) {
+  const std::string name = bytes.name();
+  const Json document = parse_json(bytes.rest(), name);
+  const JsonReader top(document, name);
+  if (top.at("schema").string() != "moeshift.plan/1") {
+    top.at("schema").fail("expected \"moeshift.plan/1\"");
+  }
+  const JsonReader placement = top.at("result").at("placement");
+  const JsonReader map = placement.at("physical_to_logical");
+  const SlotRows rows = rows_of(map);
+  const PlacementHints stated{count_at(placement, "num_experts"), count_at(placement, "num_ranks")};
+  return {placement_of(rows, stated, hints, map.where()), layer_ids_at(placement, rows.size())};
+}
+
+void write_plan(std::ostream& out, const PlacementFile& file) {
+  out << "{\"schema\":\"moeshift.plan/1\",\"result\":{\"placement\":{\"num_experts\":"
+      << file.placement.experts() << ",\"num_ranks\":" << file.placement.ranks();
+  if (!file.layer_ids.empty()) out << ",\"layer_ids\":" << Json(file.layer_ids).dump();
+  out << ",\"physical_to_logical\":[\n";
+  write_rows(out, file.placement);
+  out << "]}}}\n";
+}
+
+// vLLM: {"record_type": "eplb_initial_mapping", "num_slots": S, "num_redundant_experts": R,
+// "initial_global_assignments": {"layer": [S]}}, one line of a JSON Lines file.
+
+std::int64_t layer_number(const std::string& key, const JsonReader& row) {
+  std::int64_t layer = -1;
+  const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), layer);
+  if (error != std::errc() || stop != key.data() + key.size() || layer < 0) {
+    row.fail("expected a layer number as key");
+  }
+  return layer;
+}
+
+PlacementFile read_mapping(const JsonReader& record, const PlacementHints& hints) {
+  if (record.at("version").whole(1, 1000) != 1) record.at("version").fail("expected version 1");
+  const JsonReader assignments = record.at("initial_global_assignments");
+  SlotRows rows;
+  std::vector<std::int64_t> ids;
+  for (const std::string& key : assignments.keys()) {
+    const JsonReader row = assignments.at(key);
+    ids.push_back(layer_number(key, row));
+    rows.push_back(slot_row(row));
+  }
+  const std::vector<std::int64_t> layer_ids = sort_layers(ids, rows, assignments.where());
+  const auto slots = static_cast<std::size_t>(record.at("num_slots").whole(1, 1'000'000));
+  if (!rows.empty() && rows.front().size() != slots) {
+    record.at("num_slots").fail(fmt::format("expected {}, as in the map", rows.front().size()));
+  }
+  const JsonReader redundant = record.at("num_redundant_experts");
+  const std::int64_t most = static_cast<std::int64_t>(slots) - 1;
+  const PlacementHints stated{slots - static_cast<std::size_t>(redundant.whole(0, most)),
+                              std::nullopt};
+  return {placement_of(rows, stated, hints, assignments.where()), layer_ids};
+}
+
+PlacementFile read_vllm(ByteSource& bytes, const PlacementHints& hints) {
+  std::string_view text;
+  while (bytes.filled_line(text)) {
+    const Json record = parse_json_line(text, bytes.where());
+    const JsonReader reader(record, bytes.where());
+    if (reader.at("record_type").string() == "eplb_initial_mapping") {
+      return read_mapping(reader, hints);
+    }
+  }
+  throw InputError(bytes.where(), "expected a record of type eplb_initial_mapping");
+}
+
+void write_vllm(std::ostream& out, const PlacementFile& file) {
+  const Placement& placement = file.placement;
+  if (placement.slots() < placement.experts()) {
+    throw InputError("", fmt::format("{} slots cannot hold {} experts, as vLLM demands",
+                                     placement.slots(), placement.experts()));
+  }
+  out << fmt::format(
+      "{{\"record_type\":\"eplb_initial_mapping\",\"version\":1,\"num_redundant_experts\":{},"
+      "\"num_slots\":{},\"initial_global_assignments\":{{",
+      placement.slots() - placement.experts(), placement.slots());
+  for (const LayerId layer : placement.physical_to_logical().row_ids()) {
+    if (layer.index() > 0) out << ',';
+    out << '"' << layer.value() << "\":" << row_text(placement.layer(layer));
+  }
+  out << "}}\n";
+}
+
+// SGLang: {"physical_to_logical_map": [L][S]}.
+
+PlacementFile read_sglang(ByteSource& bytes, const PlacementHints& hints) {
+  const std::string name = bytes.name();
+  const Json document = parse_json(bytes.rest(), name);
+  const JsonReader map = JsonReader(document, name).at("physical_to_logical_map");
+  return {placement_of(rows_of(map), {}, hints, map.where()), {}};
+}
+
+void write_sglang(std::ostream& out, const PlacementFile& file) {
+  out << "{\"physical_to_logical_map\":[\n";
+  write_rows(out, file.placement);
+  out << "]}\n";
+}
+
+}  // namespace
+
+PlacementFormat plan_placement_format() {
+  return {"moeshift", "plan file of this program",
+          [](const FormatHead& head) { return head.has("schema"); }, read_plan, write_plan};
+}
+
+PlacementFormat vllm_placement_format() {
+  return {"vllm", "vLLM eplb_initial_mapping JSON Lines",
+          [](const FormatHead& head) { return head.has("record_type"); }, read_vllm, write_vllm};
+}
+
+PlacementFormat sglang_placement_format() {
+  return {"sglang", "SGLang JSON {\"physical_to_logical_map\": [layers][slots]}",
+          [](const FormatHead& head) { return head.has("physical_to_logical_map"); }, read_sglang,
+          write_sglang};
+}
+
+}  // namespace moeshift

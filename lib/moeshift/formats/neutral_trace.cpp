@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// The project's own trace format: JSON Lines, a header and then one object per step.
+#include <algorithm>
+#include <array>
+#include <ostream>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/json_reader.hpp"
+#include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/json/json_document.hpp"
+
+namespace moeshift {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array<std::string_view, 8> kHeaderKeys{
+    "model",     "num_layers", "num_experts", "top_k", "num_expert_groups",
+    "layer_ids", "source",     "licence"};
+
+std::string optional_text(const JsonReader& header, std::string_view key) {
+  const auto value = header.find(key);
+  return value ? value->string() : std::string();
+}
+
+std::vector<std::int64_t> layer_ids_of(const JsonReader& header, std::size_t num_layers) {
+  const auto value = header.find("layer_ids");
+  if (!value) return {};
+  if (value->size() != num_layers) {
+    value->fail(fmt::format("expected {} layer numbers, got {}", num_layers, value->size()));
+  }
+  std::vector<std::int64_t> ids;
+  for (const JsonReader& item : value->items()) ids.push_back(item.whole());
+  return ids;
+}
+
+std::size_t count_of(const JsonReader& value, std::size_t highest) {
+  return static_cast<std::size_t>(value.whole(1, static_cast<std::int64_t>(highest)));
+}
+
+std::optional<std::size_t> optional_count(const JsonReader& header, std::string_view key,
+                                          std::size_t highest) {
+  const auto value = header.find(key);
+  if (!value) return std::nullopt;
+  return count_of(*value, highest);
+}
+
+TraceHeader parse_header(const Json& document, const std::string& where) {
+  const JsonReader reader(document, where);
+  if (!reader.is_object()) reader.fail("expected the header object of a trace");
+  TraceHeader header;
+  header.num_layers = count_of(reader.at("num_layers"), kMostLayers);
+  header.num_experts = count_of(reader.at("num_experts"), kMostExperts);
+  check_shape(header.num_layers, header.num_experts, reader.at("num_experts").where());
+  header.model = optional_text(reader, "model");
+  header.source = optional_text(reader, "source");
+  header.licence = optional_text(reader, "licence");
+  header.top_k = optional_count(reader, "top_k", header.num_experts);
+  header.num_expert_groups = optional_count(reader, "num_expert_groups", header.num_experts);
+  header.layer_ids = layer_ids_of(reader, header.num_layers);
+  Json other = Json::object();
+  for (const auto& [key, value] : document.items()) {
+    if (std::find(kHeaderKeys.begin(), kHeaderKeys.end(), key) == kHeaderKeys.end()) {
+      other[key] = value;
+    }
+  }
+  header.other_json = other.dump();
+  return header;
+}
+
+class NeutralReader final : public TraceReader {
+ public:
+  explicit NeutralReader(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes)) {
+    std::string_view text;
+    if (!bytes_->filled_line(text)) {
+      throw InputError(bytes_->where(), "the file is empty; expected the header of a trace");
+    }
+    // simdjson first: it bounds the depth that the other parser will follow.
+    json_object(json_.parse(text, bytes_->where()), {bytes_->where(), ""});
+    header_ = parse_header(parse_json_line(text, bytes_->where()), bytes_->where());
+  }
+
+  bool next(TraceStep& step) override {
+    std::string_view text;
+    if (!bytes_->filled_line(text)) return false;
+    const JsonPlace line{bytes_->where(), ""};
+    const auto object = json_object(json_.parse(text, line.document), line);
+    step.label.reset();
+    bool has_step = false;
+    bool has_load = false;
+    std::string other;
+    for (const auto field : object) {
+      if (field.key == "load") {
+        json_load_matrix(field.value, header_, step.load, line.at("load"));
+        has_load = true;
+      } else if (field.key == "step") {
+        step.step = json_whole(field.value, 0, line.at("step"));
+        has_step = true;
+      } else if (field.key == "label") {
+        step.label = json_string(field.value, line.at("label"));
+      } else {
+        append_json_member(other, field);
+      }
+    }
+    if (!has_step) line.fail("expected the key \"step\"");
+    if (!has_load) line.fail("expected the key \"load\"");
+    step.other_json = normal_json("{" + other + "}", line.document);
+    return true;
+  }
+
+ private:
+  std::unique_ptr<ByteSource> bytes_;
+  JsonDocument json_;
+};
+
+Json header_json(const TraceHeader& header) {
+  Json json = Json::object();
+  json["model"] = header.model;
+  json["num_layers"] = header.num_layers;
+  json["num_experts"] = header.num_experts;
+  if (header.top_k) json["top_k"] = *header.top_k;
+  if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
+  if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
+  json["source"] = header.source;
+  json["licence"] = header.licence;
+  json.update(Json::parse(header.other_json));
+  return json;
+}
+
+class NeutralWriter final : public TraceWriter {
+ public:
+  NeutralWriter(std::ostream& out, TraceHeader header) : out_(out), header_(std::move(header)) {
+    out_ << header_json(header_).dump() << '\n';
+  }
+
+  void write(const TraceStep& step) override {
+    check_writable(header_, step);
+    text_ = fmt::format("{{\"step\":{},\"load\":", step.step);
+    append_rows(text_, step.load);
+    if (step.label) text_ += ",\"label\":" + Json(*step.label).dump();
+    if (step.other_json != "{}") {
+      text_ += ',';
+      text_.append(step.other_json, 1, step.other_json.size() - 2);
+    }
+    text_ += "}\n";
+    out_ << text_;
+  }
+
+ private:
+  std::ostream& out_;
+  TraceHeader header_;
+  std::string text_;
+};
+
+}  // namespace
+
+TraceFormat neutral_trace_format() {
+  return {"neutral", "JSON Lines of this project: a header, then one object per step",
+          [](const FormatHead& head) { return head.has("num_layers") && head.has("num_experts"); },
+          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
+            return std::make_unique<NeutralReader>(std::move(bytes));
+          },
+          [](std::ostream& out, const TraceHeader& header) -> std::unique_ptr<TraceWriter> {
+            return std::make_unique<NeutralWriter>(out, header);
+          }};
+}
+
+}  // namespace moeshift

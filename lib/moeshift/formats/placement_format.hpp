@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Placements in the formats that inference engines read and write.
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "moeshift/formats/trace_format.hpp"
+#include "moeshift/model/placement.hpp"
+
+namespace moeshift {
+
+/// A placement and the model's own layer numbers, where a format carries them.
+struct PlacementFile {
+  Placement placement;
+  std::vector<std::int64_t> layer_ids;  ///< empty = 0 .. layers-1
+};
+
+/// What a format leaves out and the caller knows. A contradiction with the file is an error.
+struct PlacementHints {
+  std::optional<std::size_t> num_experts;
+  std::optional<std::size_t> num_ranks;
+};
+
+/// A row of the registry. Adding a format = one reader, one writer and one row.
+struct PlacementFormat {
+  std::string_view name;     ///< what export --to says
+  std::string_view summary;  ///< one line
+  bool (*detect)(const FormatHead& head);
+  PlacementFile (*read)(ByteSource& bytes, const PlacementHints& hints);
+  void (*write)(std::ostream& out, const PlacementFile& file);  ///< null: only read
+};
+
+/// All formats, in the order in which they are asked whether a file is theirs.
+[[nodiscard]] std::span<const PlacementFormat> placement_formats();
+
+/// The format called `name`. @throws InputError with the closest known name.
+[[nodiscard]] const PlacementFormat& placement_format(std::string_view name);
+
+/// Reads a placement of any known format; -1 is a slot that holds nothing.
+///
+/// Where neither file nor hints state the number of experts it is the largest id + 1 (every expert
+/// of a live placement has a slot). A number of ranks is never guessed.
+/// @param format a registry name, or "auto".
+/// @throws InputError
+[[nodiscard]] PlacementFile read_placement(std::istream& in, const std::string& name,
+                                           const PlacementHints& hints = {},
+                                           std::string_view format = "auto");
+
+}  // namespace moeshift

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the placement formats share. Internal to formats/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "moeshift/core/json_reader.hpp"
+#include "moeshift/formats/placement_format.hpp"
+
+namespace moeshift {
+
+[[nodiscard]] PlacementFormat plan_placement_format();
+[[nodiscard]] PlacementFormat vllm_placement_format();
+[[nodiscard]] PlacementFormat sglang_placement_format();
+[[nodiscard]] PlacementFormat npy_placement_format();
+[[nodiscard]] PlacementFormat trtllm_placement_format();
+[[nodiscard]] PlacementFormat ascend_placement_format();
+[[nodiscard]] PlacementFormat torch_placement_format();
+
+/// Rows of expert ids as a file gave them, -1 = nothing.
+using SlotRows = std::vector<std::vector<std::int64_t>>;
+
+/// One row of whole numbers >= -1.
+[[nodiscard]] std::vector<std::int64_t> slot_row(const JsonReader& row);
+/// Joins rows, what the file states and the hints.
+/// @param where of the map, "file#/pointer"; row and slot are appended in errors.
+/// @throws InputError
+[[nodiscard]] Placement placement_of(const SlotRows& rows, const PlacementHints& stated,
+                                     const PlacementHints& hints, const std::string& where);
+/// "[4,7,-1]"
+[[nodiscard]] std::string row_text(std::span<const ExpertId> row);
+/// The model's number of a layer.
+[[nodiscard]] std::int64_t layer_id_of(const PlacementFile& file, LayerId layer);
+/// Splits {"3": row, "4": row} into rows in ascending layer order and their numbers.
+[[nodiscard]] std::vector<std::int64_t> sort_layers(std::vector<std::int64_t> ids, SlotRows& rows,
+                                                    const std::string& where);
+
+}  // namespace moeshift

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// SGLang's JSON of logical counts (--init-expert-location): {"logical_count": [L][E] or
+// [steps][L][E]}.
+#include <ostream>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/json/json_document.hpp"
+
+namespace moeshift {
+namespace {
+
+/// The first item of an array that has one.
+simdjson::dom::element first_of(simdjson::dom::element value, const JsonPlace& place) {
+  for (const simdjson::dom::element item : json_array(value, place)) return item;
+  place.fail("expected a filled array");
+}
+
+class SglangReader final : public TraceReader {
+ public:
+  explicit SglangReader(std::unique_ptr<ByteSource> bytes)
+      : bytes_(std::move(bytes)), name_(bytes_->name()) {
+    const JsonPlace top{name_, ""};
+    simdjson::dom::element counts;
+    bool has_counts = false;
+    std::string other;
+    for (const auto field : json_object(json_.parse(bytes_->rest(), name_), top)) {
+      if (field.key == "logical_count") {
+        counts = field.value;
+        has_counts = true;
+      } else {
+        append_json_member(other, field);
+      }
+    }
+    if (!has_counts) top.fail("expected the key \"logical_count\"");
+    header_.source = "sglang logical_count";
+    header_.other_json = normal_json("{" + other + "}", name_);
+    adopt_shape(counts, top.at("logical_count"));
+  }
+
+  bool next(TraceStep& step) override {
+    if (done_ == steps_.size()) return false;
+    step.step = static_cast<std::int64_t>(done_);
+    step.label.reset();
+    step.other_json = "{}";
+    const JsonPlace counts{name_, "/logical_count"};
+    const JsonPlace place = many_steps_ ? counts.at(done_) : counts;
+    json_load_matrix(steps_[done_], header_, step.load, place);
+    ++done_;
+    return true;
+  }
+
+ private:
+  void adopt_shape(simdjson::dom::element counts, const JsonPlace& place) {
+    const simdjson::dom::element first = first_of(counts, place);
+    many_steps_ = first_of(first, place.at(std::size_t{0})).is_array();
+    if (many_steps_) {
+      for (const simdjson::dom::element step : json_array(counts, place)) steps_.push_back(step);
+    } else {
+      steps_.push_back(counts);
+    }
+    const JsonPlace step_place = many_steps_ ? place.at(std::size_t{0}) : place;
+    const simdjson::dom::element row = first_of(steps_.front(), step_place);
+    for (const auto unused : json_array(steps_.front(), step_place)) {
+      static_cast<void>(unused);
+      ++header_.num_layers;
+    }
+    for (const auto unused : json_array(row, step_place.at(std::size_t{0}))) {
+      static_cast<void>(unused);
+      ++header_.num_experts;
+    }
+    check_shape(header_.num_layers, header_.num_experts, name_ + "#/logical_count");
+  }
+
+  std::unique_ptr<ByteSource> bytes_;
+  std::string name_;
+  JsonDocument json_;  ///< owns what steps_ points into
+  std::vector<simdjson::dom::element> steps_;
+  bool many_steps_ = false;
+  std::size_t done_ = 0;
+};
+
+class SglangWriter final : public TraceWriter {
+ public:
+  SglangWriter(std::ostream& out, TraceHeader header) : out_(out), header_(std::move(header)) {
+    out_ << "{\"logical_count\":[";
+  }
+
+  void write(const TraceStep& step) override {
+    check_writable(header_, step);
+    text_ = first_ ? "" : ",";
+    first_ = false;
+    append_rows(text_, step.load);
+    out_ << text_;
+  }
+
+  void finish() override { out_ << "]}\n"; }
+
+ private:
+  std::ostream& out_;
+  TraceHeader header_;
+  bool first_ = true;
+  std::string text_;
+};
+
+}  // namespace
+
+TraceFormat sglang_trace_format() {
+  return {"sglang", "SGLang JSON {\"logical_count\": [steps][layers][experts]}",
+          [](const FormatHead& head) { return head.has("logical_count"); },
+          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
+            return std::make_unique<SglangReader>(std::move(bytes));
+          },
+          [](std::ostream& out, const TraceHeader& header) -> std::unique_ptr<TraceWriter> {
+            return std::make_unique<SglangWriter>(out, header);
+          }};
+}
+
+}  // namespace moeshift

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// SGLang's recorder files (expert_distribution.py), read without PyTorch and without running them:
+// "stat" {"logical_count": [T,L,E] or [L,E]}, "per_pass" and "per_token" {"records": [{
+// "global_physical_count": [L,S]}], "last_physical_to_logical_map": [L,S]}; and a bare tensor
+// [T,L,E] or [L,E], as msit takes it.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/torch/torch_archive.hpp"
+
+namespace moeshift {
+namespace {
+
+/// One [rows, columns] part of a tensor.
+struct Matrix {
+  const PickleTensor* tensor = nullptr;
+  std::optional<std::size_t> index;  ///< of the first dimension, where there are three
+  std::int64_t step = 0;
+  std::string place;
+};
+
+void read_matrix(TorchArchive& file, const Matrix& matrix, double lowest, LoadMatrix& into) {
+  for (const LayerId layer : into.row_ids()) {
+    const std::array<std::size_t, 2> index{matrix.index.value_or(0), layer.index()};
+    const auto given = std::span(index).last(matrix.index ? 2 : 1);
+    file.read_row(*matrix.tensor, given, lowest, into.row(layer),
+                  fmt::format("{}/{}", matrix.place, layer.value()));
+  }
+}
+
+class TorchReader final : public TraceReader {
+ public:
+  explicit TorchReader(std::unique_ptr<ByteSource> bytes) : file_(*bytes) {
+    const PickleNode& root = file_.root();
+    if (root.find("records") != nullptr) {
+      open_records(root);
+    } else if (const PickleNode* counts = root.find("logical_count")) {
+      open_counts(counts, "/logical_count");
+      header_.source = "sglang recorder, stat: steps in the order of its ring buffer";
+    } else if (std::holds_alternative<PickleTensor>(root.value)) {
+      open_counts(&root, "");
+      header_.source = "torch tensor";
+    } else {
+      throw InputError(file_.name() + "#",
+                       "expected \"logical_count\", \"records\" or a tensor of loads");
+    }
+  }
+
+  bool next(TraceStep& step) override {
+    while (done_ < num_steps_) {
+      read_step(step);
+      // The buffer of the recorder is as long as it was told to be: what is all zero was not
+      // filled.
+      const auto loads = step.load.items();
+      const bool filled = std::any_of(loads.begin(), loads.end(), [](double w) { return w > 0; });
+      if (filled || num_steps_ == 1) return true;
+    }
+    return false;
+  }
+
+ private:
+  [[nodiscard]] Matrix matrix(std::size_t step) const {
+    if (counts_ == nullptr) return records_[step];
+    if (counts_->shape.size() == 2) return {counts_, {}, 0, place_};
+    return {counts_, step, static_cast<std::int64_t>(step), fmt::format("{}/{}", place_, step)};
+  }
+
+  void read_step(TraceStep& step) {
+    step.step = matrix(done_).step;
+    step.label.reset();
+    step.other_json = "{}";
+    if (map_.columns() == 0) {
+      if (step.load.rows() != header_.num_layers || step.load.columns() != header_.num_experts) {
+        step.load = LoadMatrix(header_.num_layers, header_.num_experts);
+      }
+      read_matrix(file_, matrix(done_++), 0, step.load);
+      return;
+    }
+    // Two batches that overlap make two records of one pass.
+    step.load = LoadMatrix(header_.num_layers, header_.num_experts);
+    do {
+      LoadMatrix physical(map_.rows(), map_.columns());
+      read_matrix(file_, records_[done_], 0, physical);
+      fold(physical, step.load);
+      ++done_;
+    } while (done_ < num_steps_ && records_[done_].step == step.step);
+    const auto loads = step.load.items();
+    if (std::all_of(loads.begin(), loads.end(), [](double sum) { return sum <= 0x1p53; })) return;
+    throw InputError(file_.name() + "#" + records_[done_ - 1].place,
+                     "expected replicas of an expert to sum to at most 2^53");
+  }
+
+  void fold(const LoadMatrix& physical, LoadMatrix& load) const {
+    for (const LayerId layer : physical.row_ids()) {
+      for (std::size_t slot = 0; slot < physical.columns(); ++slot) {
+        const double expert = map_.row(layer)[slot];
+        if (expert >= 0)
+          load.row(layer)[static_cast<std::size_t>(expert)] += physical.row(layer)[slot];
+      }
+    }
+  }
+
+  void open_counts(const PickleNode* node, const std::string& place) {
+    const PickleTensor& tensor = file_.tensor(node, place);
+    const std::size_t dimensions = tensor.shape.size();
+    if (dimensions != 2 && dimensions != 3) {
+      throw InputError(file_.name() + "#" + place,
+                       "expected shape (steps, layers, experts) or (layers, experts)");
+    }
+    adopt_shape(tensor.shape[dimensions - 2], tensor.shape[dimensions - 1], place);
+    counts_ = &tensor;
+    place_ = place;
+    num_steps_ = dimensions == 3 ? tensor.shape[0] : 1;
+  }
+
+  void open_records(const PickleNode& root) {
+    const PickleTensor& map =
+        file_.tensor(root.find("last_physical_to_logical_map"), "/last_physical_to_logical_map");
+    const auto* records = std::get_if<PickleList>(&root.find("records")->value);
+    if (map.shape.size() != 2 || records == nullptr) {
+      throw InputError(file_.name() + "#", "expected a list of records and a map (layers, slots)");
+    }
+    adopt_shape(map.shape[0], map.shape[1], "/last_physical_to_logical_map");
+    map_ = LoadMatrix(map.shape[0], map.shape[1]);
+    read_matrix(file_, {&map, {}, 0, "/last_physical_to_logical_map"}, -1, map_);
+    const auto items = map_.items();
+    const double largest = *std::max_element(items.begin(), items.end());
+    adopt_shape(map.shape[0], static_cast<std::size_t>(std::max(largest + 1, 0.0)),
+                "/last_physical_to_logical_map");
+    for (std::size_t i = 0; i < records->size(); ++i) add_record(*(*records)[i], i, map);
+    num_steps_ = records_.size();
+    header_.source = "sglang recorder, one rank; its last map stands for all passes";
+  }
+
+  void add_record(const PickleNode& record, std::size_t index, const PickleTensor& map) {
+    const std::string place = fmt::format("/records/{}/global_physical_count", index);
+    const PickleTensor& counts = file_.tensor(record.find("global_physical_count"), place);
+    if (counts.shape != map.shape) {
+      throw InputError(file_.name() + "#" + place, "expected the shape of the map");
+    }
+    const PickleNode* pass = record.find("forward_pass_id");
+    const auto* id = pass == nullptr ? nullptr : std::get_if<std::int64_t>(&pass->value);
+    records_.push_back(
+        {&counts, {}, id == nullptr ? static_cast<std::int64_t>(index) : *id, place});
+  }
+
+  void adopt_shape(std::size_t layers, std::size_t experts, const std::string& place) {
+    check_shape(layers, experts, file_.name() + "#" + place);
+    header_.num_layers = layers;
+    header_.num_experts = experts;
+  }
+
+  TorchArchive file_;
+  const PickleTensor* counts_ = nullptr;  ///< [T,L,E] or [L,E]; null where there are records
+  std::string place_;                     ///< of counts_
+  std::vector<Matrix> records_;
+  std::size_t num_steps_ = 0;
+  LoadMatrix map_{0, 0};  ///< physical to logical, -1 = nothing; empty where counts are logical
+  std::size_t done_ = 0;
+};
+
+}  // namespace
+
+TraceFormat torch_trace_format() {
+  return {"torch", "SGLang's recorder (.pt), or a tensor [steps, layers, experts]; only read",
+          [](const FormatHead& head) { return looks_like_zip(head.bytes); },
+          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
+            return std::make_unique<TorchReader>(std::move(bytes));
+          },
+          nullptr};
+}
+
+}  // namespace moeshift

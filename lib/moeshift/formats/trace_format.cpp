@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/formats/trace_format.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/suggest.hpp"
+#include "moeshift/formats/formats.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::size_t kHeadBytes = std::size_t{1} << 20U;
+constexpr double kLargestLoad = 0x1p53;
+
+/// The end of the JSON string that begins at `quote`, or npos when it is cut off.
+std::size_t string_end(std::string_view text, std::size_t quote) {
+  for (std::size_t i = quote + 1; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      return i;
+    }
+  }
+  return std::string_view::npos;
+}
+
+/// Keys of the first object of a text that may be cut off anywhere; a glance, not a parser.
+std::vector<std::string> top_level_keys(std::string_view text) {
+  std::vector<std::string> keys;
+  int depth = 0;
+  bool key_comes = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '{' || c == '[') {
+      ++depth;
+      key_comes = depth == 1;
+    } else if (c == '}' || c == ']') {
+      if (--depth <= 0) break;
+    } else if (c == ',') {
+      key_comes = depth == 1;
+    } else if (c == '"') {
+      const std::size_t end = string_end(text, i);
+      if (end == std::string_view::npos) break;
+      if (depth == 1 && key_comes) keys.emplace_back(text.substr(i + 1, end - i - 1));
+      key_comes = false;
+      i = end;
+    }
+  }
+  return keys;
+}
+
+std::string known_names() {
+  std::string names;
+  for (const TraceFormat& format : trace_formats()) {
+    names += (names.empty() ? "" : ", ") + std::string(format.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+bool FormatHead::has(std::string_view key) const {
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+FormatHead head_of(ByteSource& bytes) {
+  FormatHead head;
+  head.bytes = bytes.peek(kHeadBytes);
+  const std::size_t first = head.bytes.find_first_not_of(" \t\r\n");
+  if (first != std::string_view::npos && head.bytes[first] == '{') {
+    head.keys = top_level_keys(head.bytes.substr(first));
+  }
+  return head;
+}
+
+std::span<const TraceFormat> trace_formats() {
+  static const std::array formats{neutral_trace_format(), vllm_trace_format(),
+                                  sglang_trace_format(),  npy_trace_format(),
+                                  adrs_trace_format(),    torch_trace_format()};
+  return formats;
+}
+
+const TraceFormat& trace_format(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const TraceFormat& format : trace_formats()) {
+    if (format.name == name) return format;
+    known.push_back(format.name);
+  }
+  throw InputError("", fmt::format("unknown trace format '{}'; expected one of {}{}", name,
+                                   known_names(), did_you_mean(name, known)));
+}
+
+std::unique_ptr<TraceReader> open_trace(std::istream& in, const std::string& name,
+                                        std::string_view format) {
+  auto bytes = std::make_unique<ByteSource>(in, name);
+  if (format != "auto") return trace_format(format).open(std::move(bytes));
+  const FormatHead head = head_of(*bytes);
+  if (head.bytes.empty()) throw InputError(name + ":1", "the file is empty; expected a trace");
+  for (const TraceFormat& candidate : trace_formats()) {
+    if (candidate.detect(head)) return candidate.open(std::move(bytes));
+  }
+  throw InputError(name + ":1", "expected a load trace (" + known_names() + ")");
+}
+
+void check_shape(std::size_t num_layers, std::size_t num_experts, const std::string& where) {
+  const bool sane = num_layers >= 1 && num_layers <= kMostLayers && num_experts >= 1 &&
+                    num_experts <= kMostExperts && num_layers * num_experts <= kMostLoadsPerStep;
+  if (sane) return;
+  throw InputError(where,
+                   fmt::format("expected 1 .. 2^24 loads per step, got {} layers x {} experts",
+                               num_layers, num_experts));
+}
+
+void check_writable(const TraceHeader& header, const TraceStep& step) {
+  if (step.load.rows() != header.num_layers || step.load.columns() != header.num_experts) {
+    throw InputError("", fmt::format("step {} has shape [{}, {}], expected [{}, {}]", step.step,
+                                     step.load.rows(), step.load.columns(), header.num_layers,
+                                     header.num_experts));
+  }
+  const auto loads = step.load.items();
+  const bool whole = std::all_of(loads.begin(), loads.end(), [](double tokens) {
+    return tokens >= 0 && tokens <= kLargestLoad && std::floor(tokens) == tokens;
+  });
+  if (!whole) {
+    throw InputError("", fmt::format("step {}: expected whole loads in [0, 2^53]", step.step));
+  }
+}
+
+void append_row(std::string& text, std::span<const double> row) {
+  text += '[';
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    std::array<char, 24> digits{};
+    if (i > 0) text += ',';
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                   static_cast<std::int64_t>(row[i]));
+    text.append(digits.data(), end.ptr);
+  }
+  text += ']';
+}
+
+void append_rows(std::string& text, const LoadMatrix& load) {
+  text += '[';
+  for (const LayerId layer : load.row_ids()) {
+    if (layer.index() > 0) text += ',';
+    append_row(text, load.row(layer));
+  }
+  text += ']';
+}
+
+}  // namespace moeshift
