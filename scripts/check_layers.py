@@ -23,6 +23,19 @@ ALLOWED = {
     "execute_mpi": ["core", "model", "schedule", "execute"],
     "execute_cuda": ["core", "model", "schedule", "execute"],
 }
+# The same inside a folder: which wing includes which. "" = the files on top, which see no wing but
+# those named here.
+WINGS = {
+    "execute": {
+        "": ["journal", "drill"],
+        "journal": [""],
+        "drill": [""],
+        "world": [""],
+        "host": ["", "world"],
+        "engine": ["", "journal", "drill"],
+        "registry": [""],
+    },
+}
 # Headers that belong to one place only.
 ONLY_IN = [
     (re.compile(r"<CLI/"), {"apps/moeshift/cli/parse_options.cpp"}),
@@ -36,6 +49,12 @@ INCLUDE = re.compile(r"^\s*#\s*include\s+([<\"][^>\"]+[>\"])", re.MULTILINE)
 SUFFIXES = {".hpp", ".cpp", ".cu", ".cuh"}
 
 
+def wing_of(name):
+    """The folder below the stage; "" for a file on top."""
+    parts = name.split("/")
+    return parts[3] if len(parts) > 4 else ""
+
+
 def violations_of(name, includes):
     parts = name.split("/")
     stage = parts[2] if parts[0] == "lib" else None
@@ -43,6 +62,10 @@ def violations_of(name, includes):
         target = re.match(r'"moeshift/(\w+)/', include)
         if stage and target and target[1] != stage and target[1] not in ALLOWED.get(stage, []):
             yield f"{name}: {stage} must not include {include}"
+        if stage in WINGS and target and target[1] == stage:
+            wing, wanted = wing_of(name), wing_of("lib/" + include.strip('"'))
+            if wanted != wing and wanted not in WINGS[stage].get(wing, []):
+                yield f"{name}: {stage}/{wing} must not include {include}"
         if stage and include.startswith('"apps/'):
             yield f"{name}: the library must not include {include}"
         for pattern, homes in ONLY_IN:

@@ -129,7 +129,7 @@ void ce_ring(benchmark::State& state) {
   const std::int64_t chunk = state.range(0) * kKiB;
   const std::int64_t per_rank = kWorkingSet / 2 / static_cast<std::int64_t>(ranks);
   const std::int64_t count = std::clamp<std::int64_t>(per_rank / chunk, 1, 64);
-  WorldOptions options;
+  WorldRequest options;
   options.ranks = ranks;
   const std::unique_ptr<World> world = find_backend("ce").open(options);
   const auto iterations = static_cast<std::int64_t>(state.max_iterations);

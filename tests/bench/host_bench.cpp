@@ -15,9 +15,9 @@
 #include <benchmark/benchmark.h>
 
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute/host_memory.hpp"
-#include "moeshift/execute/host_pattern.hpp"
-#include "moeshift/execute/rank_program.hpp"
+#include "moeshift/execute/engine/rank_program.hpp"
+#include "moeshift/execute/host/host_memory.hpp"
+#include "moeshift/execute/host/host_pattern.hpp"
 #include "moeshift/execute/shuffle.hpp"
 
 #include "tests/support/worlds.hpp"

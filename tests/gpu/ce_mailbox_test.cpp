@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "moeshift/execute/thread_hub.hpp"
+#include "moeshift/execute/world/thread_hub.hpp"
 
 #include "tests/support/catch.hpp"
 

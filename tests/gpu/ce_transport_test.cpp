@@ -22,7 +22,7 @@ std::vector<RankId> peers_of(RankId self, std::size_t ranks) {
 
 /// Every rank sends its slot to every other rank, `rounds` exchanges under way at once; what
 /// arrived is verified on the device.
-void all_to_all(const WorldOptions& options, std::size_t rounds) {
+void all_to_all(const WorldRequest& options, std::size_t rounds) {
   const std::unique_ptr<World> world = find_backend("ce").open(options);
   const SlotLayout layout = single_tensor_layout(kSlot);
   std::atomic<std::size_t> wrong = 0;
@@ -98,7 +98,7 @@ TEST_CASE("a rank that aborts makes its peers fail and not wait", "[gpu]") {
 }
 
 TEST_CASE("the ce transport names the settings that it does not know", "[ce]") {
-  WorldOptions options = test::ranks(2);
+  WorldRequest options = test::ranks(2);
   options.settings = {{"rank-per-gpu", "2"}};
   REQUIRE_THROWS_AS(find_backend("ce").open(options), InputError);
   options.settings = {{"ranks-per-gpu", "-1"}};

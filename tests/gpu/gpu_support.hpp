@@ -20,8 +20,8 @@ inline void require_gpu() {
   if (!reason.empty()) skip(reason);
 }
 
-inline WorldOptions ranks(std::size_t count) {
-  WorldOptions options;
+inline WorldRequest ranks(std::size_t count) {
+  WorldRequest options;
   options.ranks = count;
   return options;
 }

@@ -64,7 +64,7 @@ TEST_CASE("the nccl transport says why it cannot run where there is no GPU", "[n
 TEST_CASE("ranks of one process on one GPU are refused with the way out", "[gpu]") {
   test::require_gpu();
   if (nccl_library_code() >= 23003) test::skip("this NCCL lets ranks share a GPU");
-  WorldOptions options = test::ranks(2);
+  WorldRequest options = test::ranks(2);
   options.settings = {{"threads", ""}, {"ranks-per-gpu", "2"}};
   REQUIRE_THROWS_AS(find_backend("nccl").open(options), InputError);
 }

@@ -16,8 +16,8 @@
 #include "moeshift/cost/calibration.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/engine/probe.hpp"
 #include "moeshift/execute/pattern.hpp"
-#include "moeshift/execute/probe.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
@@ -112,7 +112,7 @@ class Calibrate final : public Command {
     const auto place =
         backend.spans_processes || processes_ ? process_place(process_environment()) : std::nullopt;
     design(place ? place->local_world : ranks_, largest, session.seed());
-    const WorldOptions world{.ranks = ranks_, .place = place, .settings = settings()};
+    const WorldRequest world{.ranks = ranks_, .place = place, .settings = settings()};
     if (backend.launch(world) == Launch::kSpawn) {
       return run_rank_processes(session, backend, world);
     }
@@ -153,7 +153,7 @@ class Calibrate final : public Command {
     return settings;
   }
 
-  void measure(Session& session, const Backend& backend, const WorldOptions& options) {
+  void measure(Session& session, const Backend& backend, const WorldRequest& options) {
     const auto world = backend.open(options);
     ProbeJob job;
     job.repetitions = repetitions_;

@@ -60,7 +60,7 @@ class Execute final : public Command {
     static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
     const Rearrangement task = options_.rearrangement.load(session);
     const LayerRange range = options_.layer_range(task.old.layers());
-    const WorldOptions world{.ranks = task.topology.ranks(),
+    const WorldRequest world{.ranks = task.topology.ranks(),
                              .timeout = Seconds(options_.timeout.value_or(30.0)),
                              .place = place,
                              .settings = options_.settings()};
@@ -153,7 +153,7 @@ class Execute final : public Command {
 
   Execution perform(Session& session, const Backend& backend, const Rearrangement& task,
                     const ShuffleJob& job, JournalFile* journal,
-                    const WorldOptions& world_options) {
+                    const WorldRequest& world_options) {
     CostOptions cost;
     cost.buffers = options_.buffer_sets();
     cost.synchronous = options_.mode != "async";

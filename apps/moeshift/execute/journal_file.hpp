@@ -6,7 +6,7 @@
 #include <mutex>
 #include <string>
 
-#include "moeshift/execute/journal.hpp"
+#include "moeshift/execute/journal/journal.hpp"
 
 namespace moeshift::cli {
 

@@ -5,13 +5,13 @@
 
 #include <fmt/format.h>
 
-#include "moeshift/execute/launcher.hpp"
+#include "moeshift/execute/world/launcher.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 
 namespace moeshift::cli {
 
-ExitCode run_rank_processes(Session& session, const Backend& backend, const WorldOptions& world) {
+ExitCode run_rank_processes(Session& session, const Backend& backend, const WorldRequest& world) {
   const Escort escort = backend.escort != nullptr ? backend.escort(world) : Escort{};
   const std::vector<RankExit> exits =
       launch_ranks({.argv = session.meta().argv,

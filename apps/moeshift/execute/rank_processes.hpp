@@ -12,6 +12,6 @@ namespace moeshift::cli {
 /// @return what they have come to together.
 /// @throws DeviceError when a process cannot be started.
 [[nodiscard]] ExitCode run_rank_processes(Session& session, const Backend& backend,
-                                          const WorldOptions& world);
+                                          const WorldRequest& world);
 
 }  // namespace moeshift::cli

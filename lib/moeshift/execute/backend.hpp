@@ -37,7 +37,7 @@ struct ProcessPlace {
 };
 
 /// What the user asked for, before anything is opened.
-struct WorldOptions {
+struct WorldRequest {
   std::size_t ranks = 1;
   Seconds timeout{30.0};              ///< for joining
   std::optional<ProcessPlace> place;  ///< absent: this process was started by the user
@@ -104,9 +104,9 @@ struct Backend {
   /// Empty = usable here; else a sentence for the user. Cheap, opens nothing.
   std::string (*unavailable_reason)();
   /// @throws InputError for options that do not fit.
-  Launch (*launch)(const WorldOptions& options);
+  Launch (*launch)(const WorldRequest& options);
   /// @throws InputError for settings it does not know, DeviceError when it cannot be opened.
-  std::unique_ptr<World> (*open)(const WorldOptions& options);
+  std::unique_ptr<World> (*open)(const WorldRequest& options);
   /// What was found here, as "CUDA 13.0, NCCL 2.28.9"; null = nothing to tell.
   std::string (*found)() = nullptr;
   /// Layers are exchanged together while the fullest rank receives less than this.
@@ -117,7 +117,7 @@ struct Backend {
   bool spans_processes = true;
   /// Called once before the ranks of Launch::kSpawn are started; null = they need nothing.
   /// @throws DeviceError.
-  Escort (*escort)(const WorldOptions& options) = nullptr;
+  Escort (*escort)(const WorldRequest& options) = nullptr;
 };
 
 /// All transports, also those that this build or machine lacks (they say why). registry/ links

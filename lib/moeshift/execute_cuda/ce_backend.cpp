@@ -14,7 +14,7 @@ constexpr Bytes kJoinBelow(std::int64_t{16} << 20U);
 /// The load's ranks meet within this.
 constexpr Seconds kCollectiveDeadline{30.0};
 
-CudaSettings settings_of(const WorldOptions& options) {
+CudaSettings settings_of(const WorldRequest& options) {
   return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu", "mps"});
 }
 
@@ -45,16 +45,16 @@ class CeWorld final : public CudaWorld {
 };
 
 /// Threads unless asked for processes: one process needs no CUDA IPC and no time slicing.
-Launch launch_ce(const WorldOptions& options) {
+Launch launch_ce(const WorldRequest& options) {
   const CudaSettings settings = settings_of(options);
   return settings.processes && !options.place ? Launch::kSpawn : Launch::kHere;
 }
 
-std::unique_ptr<World> open_ce(const WorldOptions& options) {
+std::unique_ptr<World> open_ce(const WorldRequest& options) {
   return std::make_unique<CeWorld>(options, settings_of(options));
 }
 
-Escort escort_ce(const WorldOptions& options) {
+Escort escort_ce(const WorldRequest& options) {
   return escort_of(settings_of(options));
 }
 

@@ -11,7 +11,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
-#include "moeshift/execute/rendezvous.hpp"
+#include "moeshift/execute/world/rendezvous.hpp"
 #include "moeshift/execute_cuda/cuda_foreground.hpp"
 #include "moeshift/execute_cuda/mps_daemon.hpp"
 
@@ -59,13 +59,13 @@ std::uint64_t begin_profiler_range(const std::string& name) {
 }
 
 /// Ranks of this machine: the launcher says, else all of them.
-std::size_t ranks_here(const WorldOptions& options) {
+std::size_t ranks_here(const WorldRequest& options) {
   return options.place ? options.place->local_world : options.ranks;
 }
 
 }  // namespace
 
-CudaSettings read_cuda_settings(const WorldOptions& options,
+CudaSettings read_cuda_settings(const WorldRequest& options,
                                 const std::vector<std::string>& known) {
   if (options.ranks == 0) throw InputError("--ranks", "expected at least 1");
   const std::size_t devices = std::max<std::size_t>(visible_devices(), 1);
@@ -113,7 +113,7 @@ Facts mps_facts() {
   return {{"mps", "ranks of one GPU run at the same time, under an MPS daemon"}};
 }
 
-CudaWorld::CudaWorld(const WorldOptions& options, const CudaSettings& settings)
+CudaWorld::CudaWorld(const WorldRequest& options, const CudaSettings& settings)
     : options_(options),
       settings_(settings),
       size_(options.place ? options.place->world : options.ranks) {

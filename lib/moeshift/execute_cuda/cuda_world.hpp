@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute/thread_hub.hpp"
+#include "moeshift/execute/world/thread_hub.hpp"
 #include "moeshift/execute_cuda/cuda_memory.hpp"
 #include "moeshift/execute_cuda/devices.hpp"
 
 namespace moeshift {
 
-/// The settings of WorldOptions that the CUDA transports know, checked.
+/// The settings of WorldRequest that the CUDA transports know, checked.
 struct CudaSettings {
   bool threads = false;                 ///< "threads": ranks are threads of this process
   bool processes = false;               ///< "processes": ranks are processes of their own
@@ -28,7 +28,7 @@ struct CudaSettings {
 
 /// @throws InputError for a setting not among `known`, a malformed value, or more ranks than
 ///         devices times ranks per GPU.
-[[nodiscard]] CudaSettings read_cuda_settings(const WorldOptions& options,
+[[nodiscard]] CudaSettings read_cuda_settings(const WorldRequest& options,
                                               const std::vector<std::string>& known);
 
 /// The private MPS daemon that "mps" asks for, and what makes ranks use it.
@@ -39,7 +39,7 @@ struct CudaSettings {
 
 class CudaWorld : public World {
  public:
-  CudaWorld(const WorldOptions& options, const CudaSettings& settings);
+  CudaWorld(const WorldRequest& options, const CudaSettings& settings);
 
   [[nodiscard]] std::size_t size() const override { return size_; }
   [[nodiscard]] std::span<const RankId> local_ranks() const override { return local_; }
@@ -61,7 +61,7 @@ class CudaWorld : public World {
   [[nodiscard]] DeviceId device_of(RankId rank) const;
   [[nodiscard]] std::unique_ptr<ControlPlane> control_of(RankId rank, Deadline deadline);
 
-  WorldOptions options_;
+  WorldRequest options_;
   CudaSettings settings_;
   std::size_t size_;
   std::vector<RankId> local_;

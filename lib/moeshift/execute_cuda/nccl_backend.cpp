@@ -25,7 +25,7 @@ constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
 /// Groups below this cost more to start than to send.
 constexpr Bytes kJoinBelow(std::int64_t{64} << 20U);
 
-CudaSettings settings_of(const WorldOptions& options) {
+CudaSettings settings_of(const WorldRequest& options) {
   return read_cuda_settings(
       options, {"threads", "processes", "ranks-per-gpu", "max-ctas", "register", "mps"});
 }
@@ -42,7 +42,7 @@ void release_nccl_block(std::byte* start) noexcept {
 
 class NcclWorld final : public CudaWorld {
  public:
-  NcclWorld(const WorldOptions& options, const CudaSettings& settings, std::unique_ptr<NcclLog> log)
+  NcclWorld(const WorldRequest& options, const CudaSettings& settings, std::unique_ptr<NcclLog> log)
       : CudaWorld(options, settings), timeout_(options.timeout), log_(std::move(log)) {}
 
   [[nodiscard]] Facts facts() const override {
@@ -101,7 +101,7 @@ class NcclWorld final : public CudaWorld {
 };
 
 /// Lets ranks share a GPU, by the library's own means or by making each its own host.
-void prepare_shared_gpu(const WorldOptions& options, const CudaSettings& settings) {
+void prepare_shared_gpu(const WorldRequest& options, const CudaSettings& settings) {
   if (settings.ranks_per_gpu == 1) return;
   if (nccl_library_code() >= kSharesGpus) {
     set_environment({{"NCCL_MULTI_RANK_GPU_ENABLE", "1"}});
@@ -117,13 +117,13 @@ void prepare_shared_gpu(const WorldOptions& options, const CudaSettings& setting
   }
 }
 
-Launch launch_nccl(const WorldOptions& options) {
+Launch launch_nccl(const WorldRequest& options) {
   const CudaSettings settings = settings_of(options);
   const bool here = options.place || settings.threads || options.ranks == 1;
   return here ? Launch::kHere : Launch::kSpawn;
 }
 
-std::unique_ptr<World> open_nccl(const WorldOptions& options) {
+std::unique_ptr<World> open_nccl(const WorldRequest& options) {
   const CudaSettings settings = settings_of(options);
   auto log = std::make_unique<NcclLog>();
   prepare_shared_gpu(options, settings);
@@ -135,7 +135,7 @@ std::string found_nccl() {
          nccl_header_version() + ")";
 }
 
-Escort escort_nccl(const WorldOptions& options) {
+Escort escort_nccl(const WorldRequest& options) {
   return escort_of(settings_of(options));
 }
 

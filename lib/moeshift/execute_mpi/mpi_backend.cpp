@@ -13,8 +13,8 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute/host_memory.hpp"
-#include "moeshift/execute/rendezvous.hpp"
+#include "moeshift/execute/host/host_memory.hpp"
+#include "moeshift/execute/world/rendezvous.hpp"
 #include "moeshift/execute_mpi/mpi_check.hpp"
 #include "moeshift/execute_mpi/mpi_transport.hpp"
 
@@ -47,7 +47,7 @@ std::string host_name() {
 
 class MpiWorld final : public World {
  public:
-  explicit MpiWorld(const WorldOptions& options) {
+  explicit MpiWorld(const WorldRequest& options) {
     int provided = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided));
     if (provided < MPI_THREAD_SERIALIZED) {
@@ -123,7 +123,7 @@ std::string usable() {
   return {};
 }
 
-Launch started_by_mpi(const WorldOptions& options) {
+Launch started_by_mpi(const WorldRequest& options) {
   if (!options.settings.empty()) {
     throw InputError("--" + options.settings.begin()->first,
                      "the MPI transport has no such setting");
@@ -136,7 +136,7 @@ Launch started_by_mpi(const WorldOptions& options) {
   return Launch::kHere;
 }
 
-std::unique_ptr<World> open_mpi(const WorldOptions& options) {
+std::unique_ptr<World> open_mpi(const WorldRequest& options) {
   return std::make_unique<MpiWorld>(options);
 }
 

@@ -4,9 +4,9 @@
 
 #include <sys/socket.h>
 
-#include "moeshift/execute/rendezvous.hpp"
-#include "moeshift/execute/socket_control.hpp"
-#include "moeshift/execute/thread_hub.hpp"
+#include "moeshift/execute/world/rendezvous.hpp"
+#include "moeshift/execute/world/socket_control.hpp"
+#include "moeshift/execute/world/thread_hub.hpp"
 
 #include "tests/support/catch.hpp"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <tuple>
 
-#include "moeshift/execute/host_memory.hpp"
-#include "moeshift/execute/rank_program.hpp"
+#include "moeshift/execute/engine/rank_program.hpp"
+#include "moeshift/execute/host/host_memory.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/support/worlds.hpp"

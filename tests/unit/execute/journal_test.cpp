@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/execute/journal.hpp"
+#include "moeshift/execute/journal/journal.hpp"
 
 #include <sstream>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/execute/fault_drill.hpp"
-#include "moeshift/execute/host_pattern.hpp"
+#include "moeshift/execute/drill/fault_drill.hpp"
+#include "moeshift/execute/host/host_pattern.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/support/worlds.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/execute/rank_program.hpp"
+#include "moeshift/execute/engine/rank_program.hpp"
 
 #include <algorithm>
 #include <map>
@@ -80,7 +80,7 @@ TEST_CASE("no message is longer than a chunk, gathered or not, and all bytes arr
       for (const RankId self : all_ids<RankId>(plan.ranks)) {
         const RankProgram program =
             make_rank_program(plan, self, work.layout, {.pack_below = Bytes(pack_below)});
-        for (const Unit& unit : program.units) {
+        for (const StagingUnit& unit : program.units) {
           for (const ExchangeStep& step : unit.steps) {
             for (const PlannedMessage& message : step.messages) {
               longest = std::max(longest, message.bytes);

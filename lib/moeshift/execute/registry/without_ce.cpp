@@ -10,11 +10,11 @@ std::string not_built() {
   return "this build has no CUDA; install the CUDA toolkit and build again";
 }
 
-Launch launch_nothing(const WorldOptions&) {
+Launch launch_nothing(const WorldRequest&) {
   throw InputError("--backend", not_built());
 }
 
-std::unique_ptr<World> open_nothing(const WorldOptions&) {
+std::unique_ptr<World> open_nothing(const WorldRequest&) {
   throw InputError("--backend", not_built());
 }
 

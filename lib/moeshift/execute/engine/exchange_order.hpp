@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which message of which exchange every expert travels in: worked out alike on all ranks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "moeshift/core/units.hpp"
+#include "moeshift/execute/engine/rank_program.hpp"
+#include "moeshift/execute/pattern.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+
+namespace moeshift {
+
+/// One wave of one layer, as part of a unit.
+struct UnitWave {
+  std::size_t layer = 0;
+  std::size_t index = 0;
+  const Wave* wave = nullptr;
+  bool last = true;
+};
+
+/// A message's worth of a transfer of one unit, the layer of the plan it belongs to, and the
+/// exchange it travels in.
+struct Piece {
+  std::size_t layer = 0;
+  const Transfer* transfer = nullptr;
+  const TensorRange* range = nullptr;
+  bool first = true;  ///< of the transfer, and stands for all of it
+  std::size_t step = 0;
+  std::size_t message = 0;  ///< of its pair in this group; gathered pieces share one
+};
+
+/// The pieces of one unit, group after group.
+struct ExchangeOrder {
+  std::vector<Piece> pieces;
+  std::size_t steps = 0;  ///< exchanges that they take
+};
+
+/// Cuts the experts of a plan into messages and puts these into exchanges. What it says depends on
+/// the plan and the rules alone, never on who asks: both sides of a message agree without a word.
+class MessageCutter {
+ public:
+  /// The plan, the layout and the rules outlive this.
+  MessageCutter(const TransferPlan& plan, const ExpertLayouts& layout, const MessageRules& rules);
+
+  /// Some experts land in their slot at once, without staging.
+  [[nodiscard]] bool lands_direct() const { return direct_; }
+  /// Experts that a pair exchanges in one step share a message.
+  [[nodiscard]] bool gathers() const { return gathers_; }
+
+  /// All pieces of a unit; they refer to ranges in here. O(pieces * log).
+  [[nodiscard]] ExchangeOrder order(const std::vector<UnitWave>& waves);
+
+ private:
+  /// What a pair has sent of a group so far.
+  struct PairState {
+    std::size_t messages = 0;
+    std::int64_t open = 0;  ///< bytes of the message that further experts may join
+  };
+
+  const std::vector<TensorRange>& ranges_of(std::size_t layer, ExpertId expert);
+  [[nodiscard]] std::size_t message_of(const Piece& piece, PairState& pair) const;
+
+  const TransferPlan& plan_;
+  const ExpertLayouts& layout_;
+  const MessageRules& rules_;
+  bool direct_;
+  bool gathers_;
+  std::map<Bytes, std::vector<TensorRange>> chunks_;  ///< of an expert of so many bytes
+};
+
+}  // namespace moeshift

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rank's live experts and its staging buffers, and what they should contain.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "moeshift/execute/device_memory.hpp"
+#include "moeshift/execute/engine/rank_program.hpp"
+#include "moeshift/execute/shuffle.hpp"
+
+namespace moeshift {
+
+class RankMemory {
+ public:
+  /// Allocates everything the rank will ever need.
+  /// @throws InfeasibleError when it does not fit.
+  RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job, RankId self,
+             std::size_t buffers, std::uint64_t seed);
+  /// The same blocks, used by another program for another job; neither is larger than the first's.
+  RankMemory(const RankMemory& same, const RankProgram& program, const ShuffleJob& job);
+
+  [[nodiscard]] std::byte* at(const Address& address, std::size_t set) const;
+  [[nodiscard]] std::byte* live_slot(std::size_t layer, std::size_t slot) const;
+  /// The rank's own number of the slot that begins there.
+  [[nodiscard]] std::size_t slot_at(std::size_t layer, const std::byte* start) const;
+  /// The whole live area.
+  [[nodiscard]] std::span<std::byte> live() const;
+
+  /// Copies between places of one buffer set.
+  [[nodiscard]] std::vector<CopyRequest> copies(const std::vector<ExpertCopy>& copies,
+                                                std::size_t set) const;
+  [[nodiscard]] std::vector<Message> messages(const std::vector<PlannedMessage>& messages,
+                                              std::size_t set) const;
+
+  /// What this rank's slots of a layer hold after so many committed waves, [slots_per_rank];
+  /// none() = nothing that matters.
+  [[nodiscard]] std::vector<ExpertId> contents(std::size_t layer, std::size_t waves) const;
+  /// The same as patterns to fill or verify, those of one layout together.
+  struct Tasks {
+    const SlotLayout* layout = nullptr;
+    std::vector<PatternTask> tasks;
+  };
+  [[nodiscard]] std::vector<Tasks> tasks(std::size_t layer, std::size_t waves) const;
+
+  /// Poisons everything. Then start_fill() writes the experts that a layer holds before it begins.
+  [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_poison() const;
+  [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_fill(std::size_t layer) const;
+
+ private:
+  DeviceMemory& memory_;
+  const RankProgram& program_;
+  const ShuffleJob& job_;
+  RankId self_;
+  std::uint64_t seed_;
+  std::byte* live_ = nullptr;
+  std::vector<std::byte*> staging_;  ///< by set
+  std::vector<std::byte*> send_;     ///< by set
+};
+
+}  // namespace moeshift

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The embedded default: every rank is a thread of this process (or a process of its own, on
+// request), weights lie in host memory.
+#include <string>
+#include <vector>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/host/host_memory.hpp"
+#include "moeshift/execute/host/host_transport.hpp"
+#include "moeshift/execute/host/process_transport.hpp"
+#include "moeshift/execute/host/shared_arena.hpp"
+#include "moeshift/execute/world/rendezvous.hpp"
+#include "moeshift/execute/world/thread_hub.hpp"
+
+namespace moeshift {
+namespace {
+
+class HostWorld final : public World {
+ public:
+  explicit HostWorld(std::size_t ranks)
+      : hub_(std::make_shared<ThreadHub>(ranks)),
+        mail_(std::make_shared<HostMailboxes>(ranks)),
+        arena_(std::make_shared<HostArena>(available_host_memory())) {
+    for (const RankId rank : all_ids<RankId>(ranks)) ranks_.push_back(rank);
+  }
+
+  std::size_t size() const override { return ranks_.size(); }
+  std::span<const RankId> local_ranks() const override { return ranks_; }
+
+  Member join(RankId rank, Deadline) override {
+    Member member;
+    member.control = std::make_unique<ThreadControl>(hub_, rank);
+    member.memory = std::make_unique<HostMemory>(arena_, size());
+    member.transport = std::make_unique<HostTransport>(hub_, mail_, rank);
+    member.idle = [hub = hub_, rank](Seconds at_most) { hub->sleep(rank, at_most); };
+    return member;
+  }
+
+ private:
+  std::shared_ptr<ThreadHub> hub_;
+  std::shared_ptr<HostMailboxes> mail_;
+  std::shared_ptr<HostArena> arena_;
+  std::vector<RankId> ranks_;
+};
+
+/// This process is one rank; the others are processes of the same machine.
+class HostProcess final : public World {
+ public:
+  explicit HostProcess(const ProcessPlace& place) : place_(place), self_{place.rank} {}
+
+  std::size_t size() const override { return place_.world; }
+  std::span<const RankId> local_ranks() const override { return self_; }
+
+  Member join(RankId, Deadline deadline) override {
+    Member member;
+    member.control = open_process_control(place_, deadline);
+    const auto sharers = static_cast<std::int64_t>(place_.world);
+    auto arena = std::make_shared<SharedArena>(available_host_memory() / sharers);
+    member.memory = std::make_unique<HostMemory>(arena, 1);
+    member.transport = std::make_unique<ProcessTransport>(*member.control, arena, deadline);
+    return member;
+  }
+
+ private:
+  ProcessPlace place_;
+  std::vector<RankId> self_;
+};
+
+std::string always_available() {
+  return {};
+}
+
+/// "processes" is the only setting there is; "threads" is how it is anyway.
+bool wants_processes(const WorldRequest& options) {
+  for (const auto& [name, value] : options.settings) {
+    if (name != "processes" && name != "threads") {
+      throw InputError("--" + name, "the host transport has no such setting");
+    }
+  }
+  return options.settings.contains("processes");
+}
+
+Launch launch_host(const WorldRequest& options) {
+  return wants_processes(options) && !options.place ? Launch::kSpawn : Launch::kHere;
+}
+
+std::unique_ptr<World> open_host(const WorldRequest& options) {
+  if (options.ranks == 0) throw InputError("--ranks", "expected at least 1");
+  if (!wants_processes(options)) return std::make_unique<HostWorld>(options.ranks);
+  MOESHIFT_CHECK(options.place.has_value());
+  if (options.place->world != options.ranks) {
+    throw InputError("--ranks", std::to_string(options.ranks) + " ranks are wanted, " +
+                                    options.place->started_by + " started " +
+                                    std::to_string(options.place->world));
+  }
+  return std::make_unique<HostProcess>(*options.place);
+}
+
+}  // namespace
+
+Backend host_backend() {
+  return {.name = "host",
+          .summary = "ranks are threads, weights in host memory; runs everywhere",
+          .unavailable_reason = &always_available,
+          .launch = &launch_host,
+          .open = &open_host,
+          .spans_processes = false};
+}
+
+}  // namespace moeshift
