@@ -36,6 +36,25 @@ WINGS = {
         "registry": [""],
     },
 }
+# Finer, where the files on top are floors of their own: rooms (sub-folders, and single units beside
+# them) by what they may include. A room not named here may include nothing of its stage.
+ROOMS = {
+    "plan": {
+        "lower_bound": [],
+        "survive": [],
+        "policy_options": [],
+        "planner": ["survive"],
+        "layer_problem": ["planner", "survive"],
+        "layered_planner": ["layer_problem", "lower_bound", "planner"],
+        "relabel": ["layer_problem"],
+        "search": ["layer_problem", "lower_bound", "survive"],
+        "fresh": ["layer_problem", "layered_planner", "lower_bound", "relabel", "search"],
+        "warm": ["fresh", "layer_problem", "layered_planner", "lower_bound", "relabel", "search"],
+        "peers": ["fresh", "layer_problem", "layered_planner", "relabel", "search", "warm"],
+        "asked": ["fresh", "layer_problem", "layered_planner", "planner", "relabel", "warm"],
+        "registry": ["asked", "fresh", "peers", "planner", "policy_options", "survive", "warm"],
+    },
+}
 # Headers that belong to one place only.
 ONLY_IN = [
     (re.compile(r"<CLI/"), {"apps/moeshift/cli/parse_options.cpp"}),
@@ -55,6 +74,20 @@ def wing_of(name):
     return parts[3] if len(parts) > 4 else ""
 
 
+def room_of(path):
+    """The room of a file, named from its stage: `fresh/packing.hpp` is in fresh."""
+    return path.split("/")[0] if "/" in path else path.split(".")[0]
+
+
+def wrong_room(name, stage, include):
+    """Whether an include of the same stage goes from a room to one that it does not stand on."""
+    target = re.match(rf'"moeshift/{stage}/([^"]+)"', include)
+    if stage not in ROOMS or not target:
+        return False
+    here, there = room_of(name.split("/", 3)[3]), room_of(target[1])
+    return here != there and there not in ROOMS[stage].get(here, [])
+
+
 def violations_of(name, includes):
     parts = name.split("/")
     stage = parts[2] if parts[0] == "lib" else None
@@ -66,6 +99,8 @@ def violations_of(name, includes):
             wing, wanted = wing_of(name), wing_of("lib/" + include.strip('"'))
             if wanted != wing and wanted not in WINGS[stage].get(wing, []):
                 yield f"{name}: {stage}/{wing} must not include {include}"
+        if stage and wrong_room(name, stage, include):
+            yield f"{name}: inside {stage} an include points down, and {include} does not"
         if stage and include.startswith('"apps/'):
             yield f"{name}: the library must not include {include}"
         for pattern, homes in ONLY_IN:
@@ -76,9 +111,19 @@ def violations_of(name, includes):
             yield f"{name}: {include} is too slow for a header"
 
 
+def check_rooms_in_order():
+    """A table that is its own order has no circle: a room only ever names rooms above it."""
+    for stage, rooms in ROOMS.items():
+        known = set()
+        for room, below in rooms.items():
+            assert known.issuperset(below), f"{stage}/{room} names a room below it in the table"
+            known.add(room)
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     folders = {p.name for p in (root / "lib/moeshift").iterdir() if p.is_dir()}
+    check_rooms_in_order()
     found = [f"lib/moeshift/{f}: no rule for this folder" for f in sorted(folders - set(ALLOWED))]
     for path in sorted(p for d in ("lib", "apps", "tests") for p in (root / d).rglob("*")):
         if path.suffix in SUFFIXES:

@@ -6,37 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "moeshift/plan/layer_problem.hpp"
 #include "moeshift/plan/planner.hpp"
 
 namespace moeshift {
-
-/// One layer of a PlanProblem.
-struct LayerProblem {
-  std::span<const double> load;                  ///< [experts] tokens
-  std::vector<std::span<const double>> samples;  ///< the same for every window, oldest first
-  /// The node of every active rank, ascending; ranks here are active ones, numbered from 0.
-  std::vector<std::uint32_t> node_of;
-  std::size_t nodes = 1;  ///< nodes that have an active rank
-  std::size_t slots_per_rank = 0;
-  std::size_t expert_groups = 1;
-  /// The experts that each rank holds now, [ranks]; empty without an old placement. A rank that
-  /// joined holds none.
-  std::vector<std::span<const ExpertId>> held;
-  LayerId layer;
-  std::uint64_t seed = 0;
-  Survive survive = {};
-
-  [[nodiscard]] std::size_t experts() const { return load.size(); }
-  [[nodiscard]] std::size_t ranks() const { return node_of.size(); }
-  [[nodiscard]] std::size_t slots() const { return slots_per_rank * ranks(); }
-  /// True when every node has as many active ranks as every other.
-  [[nodiscard]] bool even_nodes() const;
-  /// True when the old placement has exactly this shape and survives what it must, so that it may
-  /// stay.
-  [[nodiscard]] bool can_keep() const;
-  /// The old slots, [slots]. Only when `can_keep()`.
-  [[nodiscard]] std::vector<ExpertId> kept_slots() const;
-};
 
 /// What one layer's planning comes to.
 struct LayerPlan {
@@ -49,11 +22,6 @@ struct LayerPlan {
   bool bounded = false;  ///< it is no weaker than the quick bounds (lower_bound.hpp)
   std::vector<MoveReason> reasons = {};  ///< ranks as in LayerProblem; assemble() renames them
 };
-
-/// The layers of `problem`, as views into it. Of an old placement with more slots per rank, empty
-/// ones at the end of every rank are left out.
-/// @throws InputError for shapes that no policy can serve.
-[[nodiscard]] std::vector<LayerProblem> layers_of(const PlanProblem& problem);
 
 /// Puts planned layers together and judges each: peak, bound, gap, duplicates.
 [[nodiscard]] PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers,

@@ -11,14 +11,9 @@
 #include "moeshift/model/load.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
+#include "moeshift/plan/survive.hpp"
 
 namespace moeshift {
-
-/// Losses after which every expert must still have a holder.
-struct Survive {
-  std::size_t losses = 0;  ///< any so many at once; 0 asks for nothing
-  bool by_node = false;    ///< nodes are lost, not single ranks
-};
 
 /// Everything a policy may look at.
 struct PlanProblem {

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "moeshift/plan/layered_planner.hpp"
+#include "moeshift/plan/layer_problem.hpp"
 
 namespace moeshift {
 

@@ -8,10 +8,10 @@
 
 #include "moeshift/core/rng.hpp"
 #include "moeshift/plan/fresh/apportion.hpp"
-#include "moeshift/plan/fresh/balanced.hpp"
 #include "moeshift/plan/fresh/fresh_plan.hpp"
 #include "moeshift/plan/fresh/pair_counts.hpp"
 #include "moeshift/plan/fresh/rank_packing.hpp"
+#include "moeshift/plan/layer_problem.hpp"
 #include "moeshift/plan/warm/pair_chains.hpp"
 
 #include "tests/support/catch.hpp"

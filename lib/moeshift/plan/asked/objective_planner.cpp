@@ -9,7 +9,6 @@
 #include <tuple>
 #include <vector>
 
-#include "moeshift/plan/fresh/balanced.hpp"
 #include "moeshift/plan/fresh/packing.hpp"
 #include "moeshift/plan/layered_planner.hpp"
 #include "moeshift/plan/relabel.hpp"

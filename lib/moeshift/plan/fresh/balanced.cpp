@@ -4,20 +4,10 @@
 #include <algorithm>
 #include <numeric>
 
-#include <fmt/format.h>
-
-#include "moeshift/core/error.hpp"
 #include "moeshift/plan/fresh/rank_packing.hpp"
-#include "moeshift/plan/survive.hpp"
+#include "moeshift/plan/search/coverage.hpp"
 
 namespace moeshift {
-
-void check_distinct_feasible(const LayerProblem& problem) {
-  if (problem.slots_per_rank <= problem.experts()) return;
-  throw InfeasibleError(
-      fmt::format("{} slots per rank but only {} experts: some rank would hold two replicas of one",
-                  problem.slots_per_rank, problem.experts()));
-}
 
 namespace {
 
@@ -36,17 +26,6 @@ double bound_for_load(const LayerProblem& problem, double bound) {
 }
 
 }  // namespace
-
-double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots) {
-  std::vector<std::uint32_t> counts(problem.experts(), 0);
-  for (const ExpertId expert : slots) ++counts[expert.index()];
-  std::vector<double> ranks(problem.ranks(), 0);
-  for (std::size_t slot = 0; slot < slots.size(); ++slot) {
-    const std::size_t e = slots[slot].index();
-    ranks[slot / problem.slots_per_rank] += problem.load[e] / counts[e];
-  }
-  return *std::max_element(ranks.begin(), ranks.end());
-}
 
 LayerPlan BalancedPlanner::plan_layer(const LayerProblem& problem) const {
   check_distinct_feasible(problem);

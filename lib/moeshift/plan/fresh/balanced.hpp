@@ -27,10 +27,4 @@ class BalancedPlanner final : public LayeredPlanner {
   LinkPrices links_;
 };
 
-/// @throws InfeasibleError unless replicas of an expert can all be on different ranks.
-void check_distinct_feasible(const LayerProblem& problem);
-
-/// Load of the busiest rank under even dispatch. @pre every slot holds an expert.
-[[nodiscard]] double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots);
-
 }  // namespace moeshift

@@ -12,11 +12,11 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/plan/fresh/apportion.hpp"
+#include "moeshift/plan/fresh/eplb_steps.hpp"
 #include "moeshift/plan/fresh/local_search.hpp"
 #include "moeshift/plan/fresh/packing.hpp"
 #include "moeshift/plan/fresh/pair_counts.hpp"
 #include "moeshift/plan/lower_bound.hpp"
-#include "moeshift/plan/peers/eplb.hpp"
 
 namespace moeshift {
 namespace {
@@ -162,14 +162,6 @@ Effort effort_named(const std::string& name) {
   static constexpr std::array<std::string_view, 3> kNames{"fast", "normal", "thorough"};
   throw InputError("", fmt::format("unknown effort '{}'; expected fast, normal or thorough{}", name,
                                    did_you_mean(name, kNames)));
-}
-
-std::vector<double> positive_load(std::span<const double> load) {
-  const double total = std::accumulate(load.begin(), load.end(), 0.0);
-  if (total <= 0) return std::vector<double>(load.size(), 1.0);
-  std::vector<double> positive(load.begin(), load.end());
-  for (double& tokens : positive) tokens += 1e-9 * total / static_cast<double>(load.size());
-  return positive;
 }
 
 FreshPlan plan_fresh(std::span<const double> load, std::size_t ranks, std::size_t slots_per_rank,

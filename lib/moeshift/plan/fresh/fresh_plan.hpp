@@ -45,8 +45,4 @@ struct FreshPlan {
                                    std::size_t slots_per_rank, const Effort& effort,
                                    std::uint64_t seed);
 
-/// Loads with a trace of noise-free weight on every expert, so that idle experts are placed too
-/// and sort last; all ones when nothing has load.
-[[nodiscard]] std::vector<double> positive_load(std::span<const double> load);
-
 }  // namespace moeshift

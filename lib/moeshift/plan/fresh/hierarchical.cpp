@@ -11,12 +11,11 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/plan/fresh/apportion.hpp"
-#include "moeshift/plan/fresh/balanced.hpp"
 #include "moeshift/plan/fresh/group_homes.hpp"
 #include "moeshift/plan/fresh/packing.hpp"
 #include "moeshift/plan/lower_bound.hpp"
+#include "moeshift/plan/search/coverage.hpp"
 #include "moeshift/plan/search/window_search.hpp"
-#include "moeshift/plan/survive.hpp"
 
 namespace moeshift {
 namespace {
@@ -48,7 +47,7 @@ std::uint64_t cover_node(const LayerProblem& problem, std::size_t node, NodeRank
   inside.held.clear();
   inside.node_of.assign(ranks.count, static_cast<std::uint32_t>(node));
   inside.nodes = 1;
-  check_survivable(inside);
+  check_survivable(inside.exposure());
   return cover_and_balance(inside, load, experts);
 }
 

@@ -35,21 +35,6 @@ Shape shape_of(const LayerProblem& problem, EplbMode mode) {
       problem.experts(), given.groups, problem.ranks(), given.nodes));
 }
 
-/// Indices by weight, heaviest first; equal weights keep their order.
-std::vector<std::uint32_t> heaviest_first(std::span<const float> weights) {
-  std::vector<std::uint32_t> order(weights.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return weights[a] > weights[b]; });
-  return order;
-}
-
-Packing identity_packing(std::size_t items) {
-  Packing packing{std::vector<std::uint32_t>(items), std::vector<std::uint32_t>(items, 0U)};
-  std::iota(packing.pack.begin(), packing.pack.end(), 0U);
-  return packing;
-}
-
 /// The float32 sum of a row in the order of PyTorch's reduction kernel: eight lanes (AVX2), four
 /// accumulators of them, then the tail, then the lanes. Only sums past 2^24 can tell the order.
 float torch_row_sum(std::span<const float> row) {
@@ -114,68 +99,6 @@ void plan_node(std::span<const float> load, std::span<const std::uint32_t> exper
 }
 
 }  // namespace
-
-Packing pack_largest_first(std::span<const float> weights, std::size_t packs) {
-  MOESHIFT_CHECK(packs > 0 && weights.size() % packs == 0);
-  const std::size_t capacity = weights.size() / packs;
-  if (capacity == 1) return identity_packing(weights.size());
-  using Entry = std::pair<float, std::uint32_t>;  // running weight, pack
-  std::vector<Entry> entries;
-  for (std::uint32_t p = 0; p < packs; ++p) entries.emplace_back(0.0F, p);
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> lightest(std::greater<>{},
-                                                                          std::move(entries));
-  Packing packing{std::vector<std::uint32_t>(weights.size()),
-                  std::vector<std::uint32_t>(weights.size())};
-  std::vector<std::uint32_t> items(packs, 0);
-  for (const std::uint32_t item : heaviest_first(weights)) {
-    const auto [weight, pack] = lightest.top();
-    lightest.pop();
-    packing.pack[item] = pack;
-    packing.position[item] = items[pack]++;
-    if (items[pack] < capacity) lightest.emplace(weight + weights[item], pack);
-  }
-  return packing;
-}
-
-Packing pack_snake(std::span<const float> weights, std::size_t packs) {
-  MOESHIFT_CHECK(packs > 0 && weights.size() % packs == 0);
-  if (weights.size() == packs) return identity_packing(weights.size());
-  Packing packing{std::vector<std::uint32_t>(weights.size()),
-                  std::vector<std::uint32_t>(weights.size())};
-  const std::vector<std::uint32_t> order = heaviest_first(weights);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const std::size_t row = i / packs;
-    const std::size_t column = i % packs;
-    packing.pack[order[i]] = static_cast<std::uint32_t>(row % 2 == 0 ? column : packs - 1 - column);
-    packing.position[order[i]] = static_cast<std::uint32_t>(row);
-  }
-  return packing;
-}
-
-std::vector<std::uint32_t> replicate_greedily(std::span<const float> weights, std::size_t slots) {
-  MOESHIFT_CHECK(slots >= weights.size());
-  struct Entry {
-    float share;
-    std::uint32_t expert;
-    bool operator<(const Entry& other) const {
-      return share != other.share ? share < other.share : expert > other.expert;
-    }
-  };
-  std::vector<std::uint32_t> replicas(slots);
-  std::iota(replicas.begin(), replicas.begin() + static_cast<std::ptrdiff_t>(weights.size()), 0U);
-  std::vector<Entry> entries;
-  for (std::uint32_t e = 0; e < weights.size(); ++e) entries.push_back({weights[e], e});
-  std::priority_queue<Entry> hottest(std::less<Entry>{}, std::move(entries));
-  std::vector<std::uint32_t> counts(weights.size(), 1);
-  for (std::size_t slot = weights.size(); slot < slots; ++slot) {
-    const std::uint32_t expert = hottest.top().expert;
-    hottest.pop();
-    replicas[slot] = expert;
-    ++counts[expert];
-    hottest.push({weights[expert] / static_cast<float>(counts[expert]), expert});
-  }
-  return replicas;
-}
 
 EplbMode eplb_mode(const std::string& name) {
   if (name == "auto") return EplbMode::kAuto;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The planning steps of deepseek-ai/EPLB, in its own arithmetic, with the packing left open.
+// `rebalance_experts` of deepseek-ai/EPLB with the packing left open.
 #pragma once
 
 #include <cstddef>
@@ -9,40 +9,10 @@
 #include <vector>
 
 #include "moeshift/core/ids.hpp"
+#include "moeshift/plan/fresh/eplb_steps.hpp"
 #include "moeshift/plan/layered_planner.hpp"
 
 namespace moeshift {
-
-/// Where every item went: `pack[i]`, and its place inside that pack.
-struct Packing {
-  std::vector<std::uint32_t> pack;
-  std::vector<std::uint32_t> position;
-};
-
-/// Packs weights.size() items into `packs` packs of equal cardinality.
-using PackingRule = Packing (*)(std::span<const float> weights, std::size_t packs);
-
-/// Largest item first, into the lightest pack that still has room (LPT with cardinality).
-///
-/// Bit-exact with `balanced_packing` of deepseek-ai/EPLB eplb.py: float32 running sums, equal
-/// weights in ascending order of index, equal packs to the lower index, and the identity when every
-/// pack takes one item. We keep the packs in a heap: O(n log n) for their O(n packs).
-[[nodiscard]] Packing pack_largest_first(std::span<const float> weights, std::size_t packs);
-
-/// Largest item first, boustrophedon over the packs: left to right, then right to left.
-///
-/// Source: the planner evolved by ADRS / OpenEvolve (arXiv 2510.06189), and the packing of SGLang's
-/// deepseek_vec.py. O(n log n).
-[[nodiscard]] Packing pack_snake(std::span<const float> weights, std::size_t packs);
-
-/// Replicates experts until there are `slots`: each further replica goes to the expert with the
-/// most load per replica, the lower index on ties.
-///
-/// Bit-exact with `replicate_experts` of deepseek-ai/EPLB (float32 quotients); a heap makes it
-/// O(slots log experts). @return the expert of every slot: 0 .. experts-1, then the replicas in the
-/// order in which they were added.
-[[nodiscard]] std::vector<std::uint32_t> replicate_greedily(std::span<const float> weights,
-                                                            std::size_t slots);
 
 /// How groups and nodes enter a plan.
 enum class EplbMode {

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/plan/fresh/balanced.hpp"
 #include "moeshift/plan/fresh/packing.hpp"
 #include "moeshift/plan/relabel.hpp"
 

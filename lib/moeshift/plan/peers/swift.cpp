@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/plan/fresh/balanced.hpp"
 #include "moeshift/plan/peers/fixed.hpp"
 #include "moeshift/plan/relabel.hpp"
 #include "moeshift/plan/search/window_loads.hpp"

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "moeshift/plan/fresh/fresh_plan.hpp"
-
 namespace moeshift {
 
 std::vector<double> WindowLoads::mean() const {

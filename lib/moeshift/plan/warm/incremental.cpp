@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/plan/fresh/balanced.hpp"
 #include "moeshift/plan/warm/scratch_plan.hpp"
 #include "moeshift/plan/warm/spread_budget.hpp"
 #include "moeshift/plan/warm/warm_layer.hpp"

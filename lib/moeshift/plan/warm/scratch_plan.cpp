@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "moeshift/plan/survive.hpp"
+#include "moeshift/plan/search/coverage.hpp"
 
 namespace moeshift {
 

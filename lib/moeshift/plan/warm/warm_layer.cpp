@@ -7,7 +7,7 @@
 
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/relabel.hpp"
-#include "moeshift/plan/survive.hpp"
+#include "moeshift/plan/search/coverage.hpp"
 #include "moeshift/plan/warm/adapt.hpp"
 #include "moeshift/plan/warm/pair_chains.hpp"
 #include "moeshift/plan/warm/scratch_plan.hpp"

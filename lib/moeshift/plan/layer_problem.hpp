@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// One layer of a plan's question, and what every policy may ask of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moeshift/plan/planner.hpp"
+#include "moeshift/plan/survive.hpp"
+
+namespace moeshift {
+
+/// One layer of a PlanProblem.
+struct LayerProblem {
+  std::span<const double> load;                  ///< [experts] tokens
+  std::vector<std::span<const double>> samples;  ///< the same for every window, oldest first
+  /// The node of every active rank, ascending; ranks here are active ones, numbered from 0.
+  std::vector<std::uint32_t> node_of;
+  std::size_t nodes = 1;  ///< nodes that have an active rank
+  std::size_t slots_per_rank = 0;
+  std::size_t expert_groups = 1;
+  /// The experts that each rank holds now, [ranks]; empty without an old placement. A rank that
+  /// joined holds none.
+  std::vector<std::span<const ExpertId>> held;
+  LayerId layer;
+  std::uint64_t seed = 0;
+  Survive survive = {};
+
+  [[nodiscard]] std::size_t experts() const { return load.size(); }
+  [[nodiscard]] std::size_t ranks() const { return node_of.size(); }
+  [[nodiscard]] std::size_t slots() const { return slots_per_rank * ranks(); }
+  [[nodiscard]] Exposure exposure() const { return {survive, node_of, slots_per_rank, experts()}; }
+  /// True when every node has as many active ranks as every other.
+  [[nodiscard]] bool even_nodes() const;
+  /// True when the old placement has exactly this shape and survives what it must, so that it may
+  /// stay.
+  [[nodiscard]] bool can_keep() const;
+  /// The old slots, [slots]. Only when `can_keep()`.
+  [[nodiscard]] std::vector<ExpertId> kept_slots() const;
+};
+
+/// The layers of `problem`, as views into it. Of an old placement with more slots per rank, empty
+/// ones at the end of every rank are left out.
+/// @throws InputError for shapes that no policy can serve.
+[[nodiscard]] std::vector<LayerProblem> layers_of(const PlanProblem& problem);
+
+/// The ranks of `problem` that hold something, ascending.
+[[nodiscard]] std::vector<RankId> active_ranks(const PlanProblem& problem);
+
+/// @throws InfeasibleError unless replicas of an expert can all be on different ranks.
+void check_distinct_feasible(const LayerProblem& problem);
+
+/// Load of the busiest rank under even dispatch. @pre every slot holds an expert.
+[[nodiscard]] double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots);
+
+/// Loads with a trace of noise-free weight on every expert, so that idle experts are placed too
+/// and sort last; all ones when nothing has load.
+[[nodiscard]] std::vector<double> positive_load(std::span<const double> load);
+
+}  // namespace moeshift
