@@ -4,6 +4,9 @@
 #include <atomic>
 #include <csignal>
 
+#include <poll.h>
+#include <unistd.h>
+
 namespace moeshift::cli {
 namespace {
 
@@ -24,6 +27,15 @@ void watch_interrupt() {
 
 bool interrupt_requested() {
   return requested.load();
+}
+
+void outlive_closed_pipes() {
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool nobody_reads_output() {
+  pollfd output{STDOUT_FILENO, 0, 0};
+  return ::poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
 }
 
 }  // namespace moeshift::cli

@@ -20,6 +20,7 @@
 #include "moeshift/execute/pattern.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
+#include "apps/moeshift/cli/interrupt.hpp"
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/execute/calibrate_report.hpp"
 #include "apps/moeshift/execute/commands.hpp"
@@ -103,6 +104,7 @@ class Calibrate final : public Command {
   }
 
   ExitCode run(Session& session) override {
+    outlive_closed_pipes();
     if (ranks_ < 2) throw InputError("--ranks", "expected at least 2");
     if (repetitions_ < 3) throw InputError("--repetitions", "expected at least 3");
     const Bytes largest = largest_.value_or(Bytes(std::int64_t{16} << 20));

@@ -18,6 +18,7 @@
 #include "moeshift/schedule/peer_schedules.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
+#include "apps/moeshift/cli/interrupt.hpp"
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/execute/commands.hpp"
 #include "apps/moeshift/execute/execute_options.hpp"
@@ -55,6 +56,7 @@ class Execute final : public Command {
   void declare(Options& options) override { options_.declare(options); }
 
   ExitCode run(Session& session) override {
+    outlive_closed_pipes();
     const Backend& backend = usable_backend();
     const std::optional<ProcessPlace> place = place_of(backend);
     static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
