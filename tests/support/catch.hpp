@@ -32,9 +32,12 @@ inline auto containing(const std::string& part) {
 #endif
 }
 
+/// Where the source tree lies.
+[[nodiscard]] const char* source_directory();
+
 /// A file of the source tree.
 inline std::filesystem::path source_path(const std::string& relative) {
-  return std::filesystem::path(MOESHIFT_SOURCE_DIR) / relative;
+  return std::filesystem::path(source_directory()) / relative;
 }
 
 /// A file of the shared material beside the checkout (real recordings, golden vectors); skips the
