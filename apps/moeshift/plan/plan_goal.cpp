@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/simulate/serving_parameters.hpp"
+#include "moeshift/cost/serving_parameters.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/plan/deadline.hpp"

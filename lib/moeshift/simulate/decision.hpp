@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "moeshift/core/units.hpp"
+#include "moeshift/cost/serving_model.hpp"
 #include "moeshift/forecast/forecaster.hpp"
 #include "moeshift/simulate/mode.hpp"
 #include "moeshift/simulate/rearrangement_work.hpp"
-#include "moeshift/simulate/serving_model.hpp"
 
 namespace moeshift {
 

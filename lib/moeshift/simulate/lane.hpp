@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "moeshift/cost/dispatch.hpp"
+#include "moeshift/cost/serving_model.hpp"
 #include "moeshift/forecast/forecaster.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/placement.hpp"
@@ -20,7 +21,6 @@
 #include "moeshift/simulate/lane_result.hpp"
 #include "moeshift/simulate/mode.hpp"
 #include "moeshift/simulate/rearrangement_run.hpp"
-#include "moeshift/simulate/serving_model.hpp"
 #include "moeshift/simulate/trickle.hpp"
 #include "moeshift/simulate/world_event.hpp"
 

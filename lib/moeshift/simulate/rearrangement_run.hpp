@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "moeshift/core/units.hpp"
-#include "moeshift/schedule/rearrangement.hpp"
+#include "moeshift/model/rearrangement.hpp"
 #include "moeshift/simulate/mode.hpp"
 #include "moeshift/simulate/rearrangement_work.hpp"
 
 namespace moeshift {
 
-/// Drives the state machine of schedule/rearrangement.hpp with predicted durations.
+/// Drives the state machine of model/rearrangement.hpp with predicted durations.
 ///
 /// - sync: one boundary takes plan + connections + the pipelined total, and commits every layer.
 /// - layered:n: each boundary takes the pipelined time of the next n layers (the first one also

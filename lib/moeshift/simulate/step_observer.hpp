@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "moeshift/cost/serving_model.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/simulate/rearrangement_run.hpp"
-#include "moeshift/simulate/serving_model.hpp"
 
 namespace moeshift {
 

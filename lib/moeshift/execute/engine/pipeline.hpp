@@ -13,7 +13,7 @@
 #include "moeshift/execute/engine/rank_memory.hpp"
 #include "moeshift/execute/engine/rank_program.hpp"
 #include "moeshift/execute/shuffle.hpp"
-#include "moeshift/schedule/rearrangement.hpp"
+#include "moeshift/model/rearrangement.hpp"
 
 namespace moeshift {
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/json_reader.hpp"
-#include "moeshift/simulate/serving_parameters.hpp"
+#include "moeshift/cost/serving_parameters.hpp"
 
 #include "tests/support/catch.hpp"
 

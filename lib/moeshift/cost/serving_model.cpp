@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/simulate/serving_model.hpp"
+#include "moeshift/cost/serving_model.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/simulate/serving_model.hpp"
+#include "moeshift/cost/serving_model.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -7,7 +7,7 @@
 #include "moeshift/core/json_reader.hpp"
 
 #include "tests/support/catch.hpp"
-#include "tests/unit/simulate/small_world.hpp"
+#include "tests/support/small_machine.hpp"
 
 using namespace moeshift;
 using namespace moeshift::test;

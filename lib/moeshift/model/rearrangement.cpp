@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/schedule/rearrangement.hpp"
+#include "moeshift/model/rearrangement.hpp"
 
 #include <algorithm>
 

@@ -8,9 +8,9 @@
 
 #include "moeshift/core/units.hpp"
 #include "moeshift/cost/dispatch.hpp"
+#include "moeshift/cost/serving_parameters.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/topology.hpp"
-#include "moeshift/simulate/serving_parameters.hpp"
 
 namespace moeshift {
 

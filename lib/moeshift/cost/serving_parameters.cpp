@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/simulate/serving_parameters.hpp"
+#include "moeshift/cost/serving_parameters.hpp"
 
 #include <algorithm>
 #include <array>
