@@ -13,8 +13,8 @@ std::string_view name_of(RearrangementPhase phase) {
       return "idle";
     case RearrangementPhase::kPlanning:
       return "planning";
-    case RearrangementPhase::kFilling:
-      return "filling";
+    case RearrangementPhase::kStaging:
+      return "staging";
     case RearrangementPhase::kReady:
       return "ready";
     case RearrangementPhase::kCommitting:
@@ -24,22 +24,22 @@ std::string_view name_of(RearrangementPhase phase) {
 }
 
 Rearrangement::Rearrangement(const RearrangementLimits& limits) : limits_(limits) {
-  MOESHIFT_CHECK(limits.buffers >= 1 && limits.fills >= 1);
+  MOESHIFT_CHECK(limits.buffers >= 1 && limits.staged_at_once >= 1);
 }
 
 RearrangementPhase Rearrangement::phase() const {
   if (planning_) return RearrangementPhase::kPlanning;
   if (committed_ == layers_) return RearrangementPhase::kIdle;
   if (voted_ > committed_) return RearrangementPhase::kCommitting;
-  return filled_ > voted_ ? RearrangementPhase::kReady : RearrangementPhase::kFilling;
+  return staged_ > voted_ ? RearrangementPhase::kReady : RearrangementPhase::kStaging;
 }
 
 LayerPhase Rearrangement::layer_phase(std::size_t layer) const {
   MOESHIFT_CHECK(layer < layers_);
   if (layer < committed_) return LayerPhase::kCommitted;
   if (layer < voted_) return LayerPhase::kCommitting;
-  if (layer < filled_) return LayerPhase::kReady;
-  return layer < started_ ? LayerPhase::kFilling : LayerPhase::kWaiting;
+  if (layer < staged_) return LayerPhase::kReady;
+  return layer < started_ ? LayerPhase::kStaging : LayerPhase::kWaiting;
 }
 
 void Rearrangement::begin() {
@@ -51,11 +51,11 @@ void Rearrangement::planned(std::size_t layers) {
   MOESHIFT_CHECK(planning_);
   planning_ = false;
   layers_ = allowed_ = layers;
-  started_ = filled_ = voted_ = committed_ = 0;
+  started_ = staged_ = voted_ = committed_ = 0;
 }
 
-std::optional<std::size_t> Rearrangement::next_fill() const {
-  const bool busy = started_ - filled_ >= limits_.fills;
+std::optional<std::size_t> Rearrangement::next_to_stage() const {
+  const bool busy = started_ - staged_ >= limits_.staged_at_once;
   const bool buffer_free = started_ - committed_ < limits_.buffers;
   if (planning_ || busy || !buffer_free || started_ >= std::min(layers_, allowed_)) {
     return std::nullopt;
@@ -63,14 +63,14 @@ std::optional<std::size_t> Rearrangement::next_fill() const {
   return started_;
 }
 
-void Rearrangement::fill_started() {
-  MOESHIFT_CHECK(next_fill().has_value());
+void Rearrangement::staging_started() {
+  MOESHIFT_CHECK(next_to_stage().has_value());
   ++started_;
 }
 
-void Rearrangement::fill_finished() {
-  MOESHIFT_CHECK(started_ > filled_);
-  ++filled_;
+void Rearrangement::staging_finished() {
+  MOESHIFT_CHECK(started_ > staged_);
+  ++staged_;
 }
 
 std::size_t Rearrangement::vote(std::size_t agreed) {
@@ -88,7 +88,7 @@ void Rearrangement::committed() {
 
 void Rearrangement::abort() {
   planning_ = false;
-  started_ = filled_ = layers_ = voted_;
+  started_ = staged_ = layers_ = voted_;
 }
 
 }  // namespace moeshift

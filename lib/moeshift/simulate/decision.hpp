@@ -45,8 +45,8 @@ struct Outlook {
                                  const ServingModel& model);
 
 /// Keeps the layers of `work` whose gain over the horizon pays for what serving will feel of them:
-/// everything when the world stops, votes, commits and the contention of the fill otherwise.
-/// @param slowdown share of a fill's time that serving loses to it, 1 - alone / contended.
+/// everything when the world stops, votes, commits and the contention of staging otherwise.
+/// @param slowdown share of staging time that serving loses to it, 1 - alone / contended.
 [[nodiscard]] RearrangementWork worthwhile(RearrangementWork work, const Outlook& now,
                                            const Outlook& then, const ModeOptions& mode,
                                            const DecisionRule& rule, double slowdown);

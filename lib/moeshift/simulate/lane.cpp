@@ -176,7 +176,7 @@ void Lane::show(Seconds outage, const RearrangementRun::Boundary& boundary,
   step.committed = boundary.committed;
   step.quiet = std::min(background.quiet, served);
   step.busy = std::min(background.busy, served - step.quiet);
-  step.fill_bytes = background.bytes;
+  step.stage_bytes = background.bytes;
   observer_->served(step, load, dispatch_, model_);
 }
 

@@ -30,7 +30,7 @@ struct RearrangementRecord {
   BytesByLink bytes{};
   Seconds predicted;                 ///< the cost model's wall time, all layers pipelined
   Seconds exposed;                   ///< time that serving lost: stalls and contention
-  Seconds overlapped;                ///< planning and filling beside serving
+  Seconds overlapped;                ///< planning and staging beside serving
   Seconds predicted_gain;            ///< per step, on the forecast
   Seconds gained;                    ///< so far, against the layers as they were before
   std::uint64_t steps_in_force = 0;  ///< steps since the first of its layers was committed

@@ -85,7 +85,7 @@ std::optional<TrickleMove> Lane::find_move(const Forecast& forecast, LayerId lay
   return move;
 }
 
-/// The vote, the commit and at worst all of the fill are felt; the gain lasts for the horizon.
+/// The vote, the commit and at worst all of the staging are felt; the gain lasts for the horizon.
 bool Lane::pays(const TrickleMove& move) const {
   if (settings_.price == TransferPrice::kFree) return move.gain > Seconds();
   const DecisionRule& rule = settings_.rule;

@@ -14,7 +14,7 @@ namespace moeshift {
 enum class ModeKind : std::uint8_t {
   kSync,     ///< the world stops until every layer has moved
   kLayered,  ///< the world stops at every step boundary, for a few layers
-  kAsync,    ///< buffers fill beside serving; a boundary only votes and commits
+  kAsync,    ///< layers are staged beside serving; a boundary only votes and commits
   kTrickle,  ///< no events: every step moves at most so many bytes beside serving
 };
 
@@ -26,7 +26,7 @@ struct ModeOptions {
   std::size_t buffers = 2;         ///< staging buffers (layers in flight)
   Seconds plan;                    ///< how long the policy thinks: in the way (kSync, kLayered) or
                                    ///< beside serving
-  double background_share = 0.25;  ///< of every link that a background fill takes, in (0, 1)
+  double background_share = 0.25;  ///< of every link that staging beside serving takes, in (0, 1)
   bool handshake_unchanged = false;  ///< layers that stay as they are vote and commit all the same
 };
 

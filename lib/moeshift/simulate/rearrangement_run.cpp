@@ -15,9 +15,9 @@ RearrangementLimits limits_of(const ModeOptions& mode) {
   // In the stopping modes the pipelining is inside the price of a boundary.
   if (mode.kind != ModeKind::kAsync) {
     constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
-    return {.buffers = kAny, .fills = kAny, .commits_per_step = 0};
+    return {.buffers = kAny, .staged_at_once = kAny, .commits_per_step = 0};
   }
-  return {.buffers = mode.buffers, .fills = 1, .commits_per_step = mode.layers_per_step};
+  return {.buffers = mode.buffers, .staged_at_once = 1, .commits_per_step = mode.layers_per_step};
 }
 
 }  // namespace
@@ -29,12 +29,12 @@ void RearrangementRun::begin(RearrangementWork work) {
   work_ = std::move(work);
   machine_.begin();
   planning_left_ = mode_.plan;
-  filling_left_ = Seconds();
+  staging_left_ = Seconds();
   if (mode_.kind != ModeKind::kTrickle) return;
   machine_.planned(work_.layers.size());
-  while (machine_.next_fill()) machine_.fill_started();
-  filling_left_ = work_.connection;
-  for (const LayerWork& layer : work_.layers) filling_left_ += layer.stage;
+  while (machine_.next_to_stage()) machine_.staging_started();
+  staging_left_ = work_.connection;
+  for (const LayerWork& layer : work_.layers) staging_left_ += layer.stage;
   trickle_left_ = Bytes();
   for (const Bytes of_link : work_.bytes()) trickle_left_ += of_link;
 }
@@ -70,9 +70,9 @@ RearrangementRun::Boundary RearrangementRun::stop_and_move(std::size_t layers) {
   const auto chunk = std::span<const LayerWork>(work_.layers).subspan(first, count);
   boundary.stall += pipelined(chunk, std::min(mode_.buffers, work_.in_flight));
   machine_.allow(first + count);
-  while (const auto next = machine_.next_fill()) {
-    machine_.fill_started();
-    machine_.fill_finished();
+  while (const auto next = machine_.next_to_stage()) {
+    machine_.staging_started();
+    machine_.staging_finished();
     boundary.committed.push_back(work_.layers[*next].layer);
   }
   for (std::size_t left = machine_.vote(count); left > 0; --left) machine_.committed();
@@ -90,7 +90,7 @@ RearrangementRun::Boundary RearrangementRun::vote_and_commit() {
     boundary.committed.push_back(work_.layers[i].layer);
     machine_.committed();
   }
-  start_next_fill();
+  start_next_layer();
   return boundary;
 }
 
@@ -113,21 +113,21 @@ Bytes RearrangementRun::step_share() const {
 }
 
 void RearrangementRun::advance_trickle(Seconds spent, Seconds busy) {
-  filling_left_ -= spent;
+  staging_left_ -= spent;
   const Bytes share = step_share();
   trickle_left_ -= spent >= busy ? share
                                  : Bytes(static_cast<std::int64_t>(
                                        static_cast<double>(share.count()) * ratio(spent, busy)));
   if (trickle_left_ > Bytes() || spent < busy) return;
-  for (std::size_t left = machine_.layers(); left > 0; --left) machine_.fill_finished();
+  for (std::size_t left = machine_.layers(); left > 0; --left) machine_.staging_finished();
 }
 
-void RearrangementRun::start_next_fill() {
-  const auto next = machine_.next_fill();
+void RearrangementRun::start_next_layer() {
+  const auto next = machine_.next_to_stage();
   if (!next) return;
-  filling_left_ = work_.layers[*next].stage;
-  if (*next == 0) filling_left_ += work_.connection;
-  machine_.fill_started();
+  staging_left_ = work_.layers[*next].stage;
+  if (*next == 0) staging_left_ += work_.connection;
+  machine_.staging_started();
 }
 
 RearrangementRun::Background RearrangementRun::background() const {
@@ -136,7 +136,7 @@ RearrangementRun::Background RearrangementRun::background() const {
   if (mode_.kind == ModeKind::kTrickle) {
     if (machine_.ready() > 0) return background;
     const bool all = trickle_left_ <= mode_.trickle_bytes;
-    background.busy = all ? filling_left_ : filling_left_ * ratio(step_share(), trickle_left_);
+    background.busy = all ? staging_left_ : staging_left_ * ratio(step_share(), trickle_left_);
     background.bytes = work_.bytes();
     return background;
   }
@@ -146,19 +146,20 @@ RearrangementRun::Background RearrangementRun::background() const {
     background.quiet = planning_left_;
     ahead.planned(work_.layers.size());
   }
-  background.busy = filling_left_;
-  std::size_t filled = ahead.layers_committed() + ahead.ready();
-  const bool filling = filled < ahead.layers() && ahead.layer_phase(filled) == LayerPhase::kFilling;
-  if (filling) {
-    background.bytes += work_.layers[filled].bytes;
-    ahead.fill_finished();
+  background.busy = staging_left_;
+  std::size_t current = ahead.layers_committed() + ahead.ready();
+  const bool staging =
+      current < ahead.layers() && ahead.layer_phase(current) == LayerPhase::kStaging;
+  if (staging) {
+    background.bytes += work_.layers[current].bytes;
+    ahead.staging_finished();
   }
-  while (const auto next = ahead.next_fill()) {
+  while (const auto next = ahead.next_to_stage()) {
     background.busy += work_.layers[*next].stage;
     if (*next == 0) background.busy += work_.connection;
     background.bytes += work_.layers[*next].bytes;
-    ahead.fill_started();
-    ahead.fill_finished();
+    ahead.staging_started();
+    ahead.staging_finished();
   }
   return background;
 }
@@ -179,27 +180,27 @@ Seconds RearrangementRun::advance(Seconds step) {
     left -= spent;
     if (planning_left_ > Seconds()) return step;
     machine_.planned(work_.layers.size());
-    start_next_fill();
+    start_next_layer();
   }
-  // A fill that needs no time is done as soon as it may start.
+  // Staging that needs no time is done as soon as it may start.
   while (!idle()) {
-    const std::size_t filling = machine_.layers_committed() + machine_.ready();
-    if (filling == machine_.layers() || machine_.layer_phase(filling) != LayerPhase::kFilling) {
+    const std::size_t current = machine_.layers_committed() + machine_.ready();
+    if (current == machine_.layers() || machine_.layer_phase(current) != LayerPhase::kStaging) {
       break;
     }
-    const Seconds spent = std::min(left, filling_left_);
-    filling_left_ -= spent;
+    const Seconds spent = std::min(left, staging_left_);
+    staging_left_ -= spent;
     left -= spent;
-    if (filling_left_ > Seconds()) break;
-    machine_.fill_finished();
-    start_next_fill();
+    if (staging_left_ > Seconds()) break;
+    machine_.staging_finished();
+    start_next_layer();
   }
   return step - left;
 }
 
 Seconds step_beside(Seconds alone, Seconds contended, Seconds quiet, Seconds busy) {
   if (busy <= Seconds() || quiet >= alone) return alone;
-  const double rest = 1 - ratio(quiet, alone);  // of the step, once the fill starts
+  const double rest = 1 - ratio(quiet, alone);  // of the step, once staging starts
   const Seconds rest_contended = contended * rest;
   if (busy >= rest_contended) return quiet + rest_contended;
   return quiet + busy + alone * (rest - ratio(busy, contended));

@@ -20,9 +20,9 @@ struct ServedStep {
   Seconds served;                                        ///< the step itself, contention included
   RearrangementPhase phase = RearrangementPhase::kIdle;  ///< after the boundary
   std::vector<LayerId> committed;                        ///< at the boundary
-  Seconds quiet;             ///< planning beside the step, from its start
-  Seconds busy;              ///< then filling beside the step
-  BytesByLink fill_bytes{};  ///< which links the fill uses
+  Seconds quiet;              ///< planning beside the step, from its start
+  Seconds busy;               ///< then staging beside the step
+  BytesByLink stage_bytes{};  ///< which links staging uses
 };
 
 class StepObserver {

@@ -34,8 +34,8 @@ void TimelineRecorder::served(const ServedStep& step, const LoadMatrix& load,
   add("serving", "steps", fmt::format("step {}", step.number), "step", begin, step.served);
   add("rearrangement", "plan", "plan", "plan", begin, step.quiet);
   for (std::size_t link = 1; link < kLinkClasses; ++link) {
-    if (step.fill_bytes[link] <= Bytes()) continue;
-    add("links", std::string(name_of(static_cast<LinkClass>(link))), "fill", "stage",
+    if (step.stage_bytes[link] <= Bytes()) continue;
+    add("links", std::string(name_of(static_cast<LinkClass>(link))), "stage", "stage",
         begin + step.quiet, step.busy);
   }
   add_ranks(step, what, load, dispatch, model);
@@ -57,7 +57,7 @@ void TimelineRecorder::add_ranks(const ServedStep& step, const std::string& boun
     // The rank's own work; what is left of the step it waits for the busiest ones.
     add(process, "experts", fmt::format("{:.0f} tokens", tokens[rank]), "step", begin,
         std::min(model.parameters().expert_per_token * tokens[rank], step.served));
-    add(process, "stage", "fill", "stage", begin + step.quiet, step.busy);
+    add(process, "stage", "stage", "stage", begin + step.quiet, step.busy);
   }
 }
 

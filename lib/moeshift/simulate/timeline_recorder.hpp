@@ -10,8 +10,8 @@
 namespace moeshift {
 
 /// Records the steps [first, last): the steps and what interrupts them, per rank the tracks that
-/// the executor has ("stage", "commit") and its expert work, per class of link what fills over it.
-/// Spans of one track follow each other.
+/// the executor has ("stage", "commit") and its expert work, per class of link what is staged over
+/// it. Spans of one track follow each other.
 class TimelineRecorder final : public StepObserver {
  public:
   TimelineRecorder(std::uint64_t first, std::uint64_t last) : first_(first), last_(last) {}

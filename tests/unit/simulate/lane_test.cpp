@@ -92,7 +92,8 @@ TEST_CASE("a synchronous move stalls one step by the cost model's time and then 
   REQUIRE(record.bytes[1] == Bytes(2'000'000));
 }
 
-TEST_CASE("an asynchronous move overlaps its fill and exposes votes and commits and contention") {
+TEST_CASE(
+    "an asynchronous move overlaps its staging and exposes votes and commits and contention") {
   const Deployment deployment = small_deployment(2, 1);
   const Placement old = placement_of(1, 4, 2, {0, 1, 2, 3});
   const Placement next = placement_of(1, 4, 2, {0, 2, 1, 3});
@@ -105,14 +106,14 @@ TEST_CASE("an asynchronous move overlaps its fill and exposes votes and commits 
       make_transfer_plan(old, next, deployment.topology(), deployment.expert_sizes);
   const TransferCost cost = price(plan, deployment.topology(), deployment.cluster,
                                   {.buffers = 2, .synchronous = false, .background_share = 0.5});
-  const double fill = (cost.connection + cost.stage).count();
-  // Beside the fill the links have half their rate: 250 tokens x 300 bytes take twice as long.
+  const double staging = (cost.connection + cost.stage).count();
+  // Beside staging the links have half their rate: 250 tokens x 300 bytes take twice as long.
   const double before = step_seconds(500, 30, 1);
   const double slow = before + 250 * 300 / 1e9;
-  const double lost = fill * (1 - before / slow);
+  const double lost = staging * (1 - before / slow);
   const double after = step_seconds(310, 220, 1);
-  REQUIRE(result.overlapped.count() == exactly(fill));
-  const double boundaries = std::ceil(fill / slow);  // every one of them votes
+  REQUIRE(result.overlapped.count() == exactly(staging));
+  const double boundaries = std::ceil(staging / slow);  // every one of them votes
   const double stalls = boundaries * cost.layers[0].vote.count() + cost.commit.count();
   REQUIRE(result.exposed.count() == exactly(stalls + lost));
   const double old_steps = 10 + boundaries;

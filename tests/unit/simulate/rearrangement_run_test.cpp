@@ -97,7 +97,7 @@ TEST_CASE("layered mode stops at every boundary for its chunk and thinks once") 
 TEST_CASE("one commit per step makes 58 layers take at least 58 steps") {
   RearrangementRun run(mode_of("async:1", 0, 8));
   run.begin(round_work(58));
-  const Trip trip = run_to_end(run, Seconds(1e6));  // filling is never what it waits for
+  const Trip trip = run_to_end(run, Seconds(1e6));  // staging is never what it waits for
   REQUIRE(trip.boundaries == 59);                   // the first boundary only starts it
   REQUIRE(trip.stall.count() == exactly(58 * (0.25 + 0.5)));
   REQUIRE(trip.overlapped.count() == exactly(58));
@@ -117,10 +117,10 @@ TEST_CASE("one buffer stages one layer per step however long the step") {
   REQUIRE(run_to_end(run, Seconds(1e6)).boundaries == 5);
 }
 
-TEST_CASE("short steps wait for the fill and pay a vote each") {
+TEST_CASE("short steps wait for staging and pay a vote each") {
   RearrangementRun run(mode_of("async", 2, 2));
   run.begin(round_work(3));
-  // Steps of 0.5 s: 4 of planning, then 6 of filling; a layer is ready after every second one.
+  // Steps of 0.5 s: 4 of planning, then 6 of staging; a layer is ready after every second one.
   const Trip trip = run_to_end(run, Seconds(0.5));
   REQUIRE(trip.boundaries == 11);
   REQUIRE(trip.overlapped.count() == exactly(2 + 3));
@@ -150,7 +150,7 @@ TEST_CASE("the background tells what a long step would see") {
   REQUIRE(run.background().busy.count() == exactly(1.75));
 }
 
-TEST_CASE("a step beside a fill follows its closed form") {
+TEST_CASE("a step beside staging follows its closed form") {
   const Seconds alone(1);
   const Seconds slow(2);
   REQUIRE(step_beside(alone, slow, Seconds(), Seconds()).count() == exactly(1));

@@ -44,14 +44,14 @@ void Pipeline::advance() {
     earlier_all_issued &= flight.next_step == program_.units[flight.unit].steps.size();
   }
   const std::size_t staged_units = machine_.layers_committed() + staged();
-  while (machine_.layers_filled() < staged_units) machine_.fill_finished();
+  while (machine_.layers_staged() < staged_units) machine_.staging_finished();
 }
 
 void Pipeline::launch() {
-  while (const auto next = machine_.next_fill()) {
+  while (const auto next = machine_.next_to_stage()) {
     const StagingUnit& unit = program_.units[*next];
     if (unit.follows_wave && committed_everywhere_ < *next) return;
-    machine_.fill_started();
+    machine_.staging_started();
     Flight& flight = flights_.emplace_back();
     flight.unit = *next;
     flight.set = *next % options_.buffers;

@@ -37,7 +37,7 @@ struct PipelineEvents {
   std::function<void(const Flight&)> staged;
 };
 
-/// The state machine says which unit may be filled next and is told when one is staged; votes and
+/// The state machine says which unit may be staged next and is told when one is staged; votes and
 /// commits are the caller's. Exchanges are issued in the order of (unit, step) on every rank, which
 /// is all that first-in first-out matching needs; local work and arrivals of later units go on
 /// meanwhile.

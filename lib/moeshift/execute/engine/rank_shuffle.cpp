@@ -41,7 +41,7 @@ RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOpt
       waiter_(member, options.interrupted),
       rules_(rules_of(member, options)),
       machine_({.buffers = options.buffers,
-                .fills = options.buffers,
+                .staged_at_once = options.buffers,
                 .commits_per_step = commits_at_once(options)}),
       start_(SteadyClock::now()) {
   if (job.back != nullptr) jobs_.push_back(job.back);

@@ -97,7 +97,7 @@ const FaultDrill* RankShuffle::drill_of(FaultDrill::Kind kind, const StagingUnit
 /// staged by then: what the others miss is then the vote on that unit, whoever is how fast.
 std::size_t RankShuffle::announce() {
   const std::vector<StagingUnit>& units = program().units;
-  while (announced_ < machine_.layers_filled()) {
+  while (announced_ < machine_.layers_staged()) {
     const bool next = announced_ == machine_.layers_committed();
     if (!next && is_drilled(units[announced_], Phase::kStaged)) break;
     drill(units[announced_++], Phase::kStaged);
