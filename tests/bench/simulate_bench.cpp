@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Simulator: layer-steps per second of one lane, and of many lanes on one and two threads.
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
@@ -55,7 +56,7 @@ void BM_Sweep(benchmark::State& state) {
   const Threads threads{static_cast<std::size_t>(state.range(0))};
   std::size_t served = 0;
   for (auto _ : state) {
-    std::vector<Lane> lanes;
+    std::deque<Lane> lanes;
     for (std::size_t i = 0; i < 8; ++i) {
       LaneSettings settings;
       settings.planner = planner;

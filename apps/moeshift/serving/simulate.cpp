@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift simulate: what would rebalancing have done for this traffic?
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,7 +56,7 @@ class Simulate final : public Command {
     goal_.of_replay(serving_).apply_to(policy_options_, session, shape_, trace.header(), {});
     const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");
     TimelineRecorder recorder(shown.first, shown.last.value_or(shown.first + kStepsShown));
-    std::vector<Lane> lanes;
+    std::deque<Lane> lanes;
     for (LaneSettings& settings : lane_settings(session, *deployment)) {
       lanes.emplace_back(std::move(settings), *deployment, initial);
     }

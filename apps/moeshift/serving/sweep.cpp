@@ -61,13 +61,16 @@ class Sweep final : public Command {
     const SweepGrid grid = make_grid(session);
     prepare(session, grid, trace.header());
     std::vector<SweepRow> rows = feasible_rows(session, grid, trace.header());
-    std::vector<Lane> lanes;
-    lanes.reserve(rows.size());
+    std::deque<Lane> lanes;
     std::deque<BlockRecorder> recorders;
     std::vector<Lane*> pointers;
     for (SweepRow& row : rows) {
-      lanes.push_back(lane_of(session, row.point, trace.header()));
-      lanes.back().observe_with(&recorders.emplace_back(row.blocks));
+      const SweepPoint& point = row.point;
+      const PlanShape shape = shape_of(point.ranks, point.slots);
+      lanes
+          .emplace_back(settings_of(session, point), *deployments_.at(point.ranks),
+                        initial_placement(session, shape, trace.header(), std::nullopt))
+          .observe_with(&recorders.emplace_back(row.blocks));
     }
     for (Lane& lane : lanes) pointers.push_back(&lane);
     (void)replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
@@ -169,8 +172,7 @@ class Sweep final : public Command {
     return std::nullopt;
   }
 
-  [[nodiscard]] Lane lane_of(Session& session, const SweepPoint& point,
-                             const TraceHeader& header) const {
+  [[nodiscard]] LaneSettings settings_of(Session& session, const SweepPoint& point) const {
     LaneOptions lane = lane_;
     if (point.interval != 0) {
       // Everybody decides for the first time at the same step: intervals differ, warm-ups do not.
@@ -181,10 +183,8 @@ class Sweep final : public Command {
     LaneSettings settings = lane.settings(session.seed());
     settings.name = point.name();
     if (point.interval != 0) settings.planner = planners_.at({point.policy, point.ranks});
-    const Deployment& deployment = *deployments_.at(point.ranks);
-    settings.schedule = lane.schedule(deployment.cluster);
-    return {std::move(settings), deployment,
-            initial_placement(session, shape_of(point.ranks, point.slots), header, std::nullopt)};
+    settings.schedule = lane.schedule(deployments_.at(point.ranks)->cluster);
+    return settings;
   }
 
   void report(Session& session, const std::vector<SweepRow>& rows) const {

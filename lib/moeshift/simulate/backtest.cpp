@@ -66,8 +66,7 @@ std::vector<BacktestLane> backtest(const StepSource& source, const Deployment& d
   }
   add("oracle", Habit::kOracle, options.intervals.front());
 
-  std::vector<Lane> lanes;
-  lanes.reserve(outcome.size());
+  std::deque<Lane> lanes;
   std::deque<BlockRecorder> recorders;
   std::vector<Lane*> pointers;
   for (BacktestLane& lane : outcome) {
