@@ -27,12 +27,12 @@ ALLOWED = {
 # those named here.
 WINGS = {
     "execute": {
-        "": ["journal", "drill"],
+        "": [],
         "journal": [""],
         "drill": [""],
         "world": [""],
         "host": ["", "world"],
-        "engine": ["", "journal", "drill"],
+        "engine": [""],
         "registry": [""],
     },
 }

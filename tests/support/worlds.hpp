@@ -3,9 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "moeshift/core/rng.hpp"
+#include "moeshift/execute/drill/drilled_world.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
@@ -43,6 +46,13 @@ inline Rearrangement random_rearrangement(std::uint64_t seed, std::size_t layers
   Placement old = random_placement(shape, rng);
   Placement next = random_placement(shape, rng);
   return rearrangement(std::move(old), std::move(next), nodes, single_tensor_layout(bytes));
+}
+
+/// Ranks that are threads, and the faults that happen to them, as --inject takes them.
+inline std::unique_ptr<World> host_world(std::size_t ranks, const std::string& drills = "") {
+  auto world = host_backend().open({.ranks = ranks, .place = {}, .settings = {}});
+  if (drills.empty()) return world;
+  return std::make_unique<DrilledWorld>(std::move(world), parse_fault_drills(drills));
 }
 
 }  // namespace moeshift::test

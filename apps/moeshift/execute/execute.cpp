@@ -13,6 +13,9 @@
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/drill/drilled_world.hpp"
+#include "moeshift/execute/journal/journal_file.hpp"
+#include "moeshift/execute/journal/resume.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/report/chrome_trace.hpp"
 #include "moeshift/schedule/peer_schedules.hpp"
@@ -23,7 +26,6 @@
 #include "apps/moeshift/execute/commands.hpp"
 #include "apps/moeshift/execute/execute_options.hpp"
 #include "apps/moeshift/execute/execute_report.hpp"
-#include "apps/moeshift/execute/journal_file.hpp"
 #include "apps/moeshift/execute/process_place.hpp"
 #include "apps/moeshift/execute/rank_processes.hpp"
 
@@ -51,6 +53,25 @@ Placement without(const Placement& placement, const std::vector<RankId>& dead) {
   return Placement(placement.experts(), placement.ranks(), std::move(slots));
 }
 
+/// Rank 0 tells for all how far they are.
+class ProgressOfLeader final : public ShuffleObserver {
+ public:
+  explicit ProgressOfLeader(Progress& progress) : progress_(progress) {}
+
+  void progressed(RankId rank, std::string_view what, std::size_t done,
+                  std::size_t total) override {
+    if (rank != RankId(0)) return;
+    try {
+      progress_.update(what, done, total);
+    } catch (const InterruptedError&) {
+      // The next wait sees it, and ends this rank in order.
+    }
+  }
+
+ private:
+  Progress& progress_;
+};
+
 class Execute final : public Command {
  public:
   void declare(Options& options) override { options_.declare(options); }
@@ -77,16 +98,31 @@ class Execute final : public Command {
                    expert_layouts(task.model, range.first, range.last, options_.scale_share())};
 
     ScheduleOptions schedule = options_.schedule_options(task.cluster, backend.join_below);
-    TransferPlan plan = make_plan(session, task, job, range, schedule);
-    schedule.dead_ranks.clear();  // from here on they hold what they were sent
+    const auto plan_from = [&](const Placement& from) {
+      ShuffleJob start = job;
+      start.old = &from;
+      TransferPlan plan = make_plan(session, task, start, range, schedule);
+      schedule.dead_ranks.clear();  // from here on they hold what they were sent
+      return plan;
+    };
     const bool leader = !place || place->rank == RankId(0);
-    const std::unique_ptr<JournalFile> journal = open_journal(leader);
+    const std::unique_ptr<JournalFile> journal = open_journal(leader, world.timeout);
+    TransferPlan plan = plan_from(old);
     if (options_.resume) {
-      old = placement_after(journal->read(), old, next, plan);
-      plan = make_plan(session, task, job, range, schedule);
+      const Journal before = journal->read();
+      if (before.runs.empty() && leader) {
+        session.say(before.source + ": nothing has happened by this journal; beginning afresh");
+      }
+      old = placement_after(before, old, next, [&](const Placement& from, std::size_t run) {
+        return run == 1 ? plan : plan_from(from);
+      });
+      if (!before.runs.empty()) plan = plan_from(old);
     }
-    if (journal && leader) {
-      journal->start({content_hash(old), content_hash(next), plan.hash, plan.ranks});
+    if (journal) {
+      journal->start({.old_placement = content_hash(old),
+                      .new_placement = content_hash(next),
+                      .plan = plan.hash,
+                      .ranks = plan.ranks});
     }
     job.plan = &plan;
     ShuffleJob back{nullptr, &next, &old, job.layout};
@@ -142,7 +178,7 @@ class Execute final : public Command {
     return plan;
   }
 
-  [[nodiscard]] std::unique_ptr<JournalFile> open_journal(bool leader) const {
+  [[nodiscard]] std::unique_ptr<JournalFile> open_journal(bool leader, Seconds patience) const {
     if (!options_.journal) {
       if (options_.resume) throw InputError("--resume", "expected --journal FILE with it");
       return nullptr;
@@ -150,7 +186,7 @@ class Execute final : public Command {
     const JournalUse use = !leader           ? JournalUse::kJoin
                            : options_.resume ? JournalUse::kResume
                                              : JournalUse::kStart;
-    return std::make_unique<JournalFile>(*options_.journal, use);
+    return std::make_unique<JournalFile>(*options_.journal, use, patience);
   }
 
   Execution perform(Session& session, const Backend& backend, const Rearrangement& task,
@@ -168,10 +204,16 @@ class Execute final : public Command {
                         .phases = {},
                         .stages_apart = options_.lockstep};
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
-    shuffle.journal = journal;
+    ProgressOfLeader progress(session.progress());
+    shuffle.observers.push_back(&progress);
+    if (journal != nullptr) shuffle.observers.push_back(journal);
+    shuffle.decisions = journal;
     shuffle.interrupted = [&session] { return session.progress().interrupted(); };
-    shuffle.progress = &session.progress();
-    const auto world = backend.open(world_options);
+    std::unique_ptr<World> world = backend.open(world_options);
+    if (options_.drills) {
+      world =
+          std::make_unique<DrilledWorld>(std::move(world), parse_fault_drills(*options_.drills));
+    }
     if (world->local_ranks()[0] == RankId(0)) say_memory(session, backend, job, shuffle);
     execution.ranks = run_world(*world, job, shuffle);
     execution.facts = world->facts();

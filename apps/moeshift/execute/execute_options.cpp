@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/execute/drill/fault_drill.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -123,7 +124,7 @@ ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) co
   options.pack_below = pack_below;
   if (max_rate) options.max_rate = BytesPerSecond(static_cast<double>(max_rate->count()));
   options.verify = !no_verify;
-  if (drills) options.drills = parse_fault_drills(*drills);
+  if (drills) static_cast<void>(parse_fault_drills(*drills));
   if (mode == "async") {
     options.mode = ShuffleMode::kAsync;
   } else if (mode.starts_with("layered:")) {

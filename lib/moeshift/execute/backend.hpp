@@ -19,6 +19,7 @@
 #include "moeshift/execute/control_plane.hpp"
 #include "moeshift/execute/device_memory.hpp"
 #include "moeshift/execute/foreground.hpp"
+#include "moeshift/execute/observer.hpp"
 #include "moeshift/execute/transport.hpp"
 
 namespace moeshift {
@@ -62,6 +63,8 @@ struct Member {
   std::function<void(std::uint64_t range)> range_end;
   /// Facts about this rank for the result file: device, transport per peer, channels.
   std::vector<std::pair<std::string, std::string>> facts;
+  /// Told what this rank does, beside ShuffleOptions::observers.
+  std::vector<std::shared_ptr<ShuffleObserver>> observers;
 };
 
 /// This process's share of a world of ranks.

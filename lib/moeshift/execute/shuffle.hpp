@@ -9,11 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "moeshift/core/progress.hpp"
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute/drill/fault_drill.hpp"
-#include "moeshift/execute/journal/journal.hpp"
+#include "moeshift/execute/decision_log.hpp"
+#include "moeshift/execute/observer.hpp"
 #include "moeshift/execute/pattern.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/timeline.hpp"
@@ -55,10 +54,9 @@ struct ShuffleOptions {
   bool baseline = false;   ///< afterwards, time a plain ring, all-to-all and copies as well
   std::uint64_t seed = 0;  ///< of the weights
   bool verify = true;
-  std::vector<FaultDrill> drills;
-  std::function<bool()> interrupted;  ///< the user wants to stop; may be empty
-  Progress* progress = nullptr;       ///< told by rank 0 how far it is; may be null
-  JournalSink* journal = nullptr;     ///< may be null
+  std::function<bool()> interrupted;        ///< the user wants to stop; may be empty
+  std::vector<ShuffleObserver*> observers;  ///< told by all ranks of this process, at once
+  DecisionLog* decisions = nullptr;         ///< null: there will be no resuming
 };
 
 /// One slot that does not hold what it should.

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <map>
+#include <mutex>
+
 #include "tests/support/catch.hpp"
 #include "tests/support/worlds.hpp"
 
@@ -58,6 +61,30 @@ ShuffleOptions any_options(Rng& rng) {
   return options;
 }
 
+/// Nothing may go live before every rank has it: listens to all of them.
+class VoteWatch final : public ShuffleObserver {
+ public:
+  explicit VoteWatch(std::size_t ranks) : ranks_(ranks) {}
+
+  void reached(const LayerStep& step) override {
+    const std::lock_guard lock(mutex_);
+    std::size_t& staged = staged_[{step.layer, step.wave}];
+    if (step.phase == Phase::kStaged) ++staged;
+    const bool live = step.phase == Phase::kVoted || step.phase == Phase::kCommitted;
+    if (live && staged < ranks_) ++early_;
+    if (step.phase == Phase::kCommitted) ++committed_;
+  }
+  [[nodiscard]] std::size_t early() const { return early_; }
+  [[nodiscard]] std::size_t committed() const { return committed_; }
+
+ private:
+  std::size_t ranks_;
+  std::mutex mutex_;
+  std::map<std::pair<LayerId, std::size_t>, std::size_t> staged_;
+  std::size_t early_ = 0;
+  std::size_t committed_ = 0;
+};
+
 }  // namespace
 
 TEST_CASE("any rearrangement by any options leaves every slot byte for byte as planned") {
@@ -66,10 +93,13 @@ TEST_CASE("any rearrangement by any options leaves every slot byte for byte as p
   Rng rng = Rng::stream(20805, seed);
   const ScheduleOptions schedule = any_schedule(rng);
   const test::Rearrangement work = any_rearrangement(rng, schedule);
-  const ShuffleOptions options = any_options(rng);
-  const auto world = host_backend().open({.ranks = work.plan.ranks, .place = {}, .settings = {}});
+  ShuffleOptions options = any_options(rng);
+  VoteWatch watch(work.plan.ranks);
+  options.observers = {&watch};
+  const auto world = test::host_world(work.plan.ranks);
   const std::vector<RankOutcome> outcomes = run_world(*world, work.job(), options);
   REQUIRE(outcomes.size() == work.plan.ranks);
+  REQUIRE(watch.early() == 0);
   for (const RankOutcome& outcome : outcomes) {
     INFO((outcome.failure ? outcome.failure->message() : ""));
     REQUIRE_FALSE(outcome.failure);
@@ -93,16 +123,18 @@ TEST_CASE("after any failure every layer of every rank is wholly old or wholly n
   drill.layer = LayerId(rng.below(static_cast<std::uint32_t>(work.plan.layers.size())));
   drill.phase = rng.below(2) == 0 ? Phase::kStaging : Phase::kStaged;
   drill.duration = Seconds(1.0);  // longer than the timeout; a lone rank has to sit it out
-  options.drills = {drill};
-  const auto world = host_backend().open({.ranks = work.plan.ranks, .place = {}, .settings = {}});
+  VoteWatch watch(work.plan.ranks);
+  options.observers = {&watch};
+  DrilledWorld drilled(test::host_world(work.plan.ranks), {drill});
   const Deadline hang = Deadline::in(Seconds(30.0));
   std::uint64_t slots = 0;
-  for (const RankOutcome& outcome : run_world(*world, work.job(), options)) {
+  for (const RankOutcome& outcome : run_world(drilled, work.job(), options)) {
     CHECK(outcome.faults.empty());
     slots += outcome.slots_verified;
     // On a busy machine the short timeout may be over before anything is in place.
     if (outcome.failure && outcome.failure->phase == Phase::kSetup) ++slots;
   }
   CHECK(slots > 0);
+  CHECK(watch.early() == 0);
   CHECK_FALSE(hang.expired());
 }

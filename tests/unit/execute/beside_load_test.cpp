@@ -34,8 +34,8 @@ class Clock final : public Foreground {
 /// The host's world, whose members have a load.
 class LoadedWorld final : public World {
  public:
-  explicit LoadedWorld(std::size_t ranks)
-      : world_(host_backend().open({.ranks = ranks, .place = {}, .settings = {}})) {}
+  LoadedWorld(std::size_t ranks, const std::string& drills)
+      : world_(test::host_world(ranks, drills)) {}
 
   [[nodiscard]] std::size_t size() const override { return world_->size(); }
   [[nodiscard]] std::span<const RankId> local_ranks() const override {
@@ -59,8 +59,9 @@ ShuffleOptions beside_load() {
   return options;
 }
 
-std::vector<RankOutcome> perform(const Rearrangement& work, const ShuffleOptions& options) {
-  LoadedWorld world(work.plan.ranks);
+std::vector<RankOutcome> perform(const Rearrangement& work, const ShuffleOptions& options,
+                                 const std::string& drills = "") {
+  LoadedWorld world(work.plan.ranks, drills);
   return run_world(world, work.job(), options);
 }
 
@@ -100,8 +101,7 @@ TEST_CASE("a rank that fails beside a load leaves every layer old or new") {
     INFO(drill);
     ShuffleOptions options = beside_load();
     options.timeout = Seconds(0.3);
-    options.drills = {parse_fault_drill(drill)};
-    const std::vector<RankOutcome> outcomes = perform(work, options);
+    const std::vector<RankOutcome> outcomes = perform(work, options, drill);
     CHECK(outcomes.front().failure.has_value());
     for (const RankOutcome& outcome : outcomes) CHECK(outcome.faults.empty());
   }

@@ -13,8 +13,9 @@ using test::Rearrangement;
 
 namespace {
 
-std::vector<RankOutcome> perform(const Rearrangement& work, const ShuffleOptions& options) {
-  const auto world = host_backend().open({.ranks = work.plan.ranks, .place = {}, .settings = {}});
+std::vector<RankOutcome> perform(const Rearrangement& work, const ShuffleOptions& options,
+                                 const std::string& drills = "") {
+  const auto world = test::host_world(work.plan.ranks, drills);
   return run_world(*world, work.job(), options);
 }
 
@@ -56,9 +57,7 @@ TEST_CASE("a world of one rank permutes its own slots") {
 
 TEST_CASE("a corrupted byte is found with its layer and rank and slot and offset") {
   const Rearrangement work = random_rearrangement(5, 3, 12, 4, 4);
-  ShuffleOptions options;
-  options.drills = {parse_fault_drill("corrupt:1,2,3")};
-  const std::vector<RankOutcome> outcomes = perform(work, options);
+  const std::vector<RankOutcome> outcomes = perform(work, {}, "corrupt:1,2,3");
   CHECK(outcomes[0].faults.empty());
   REQUIRE(outcomes[2].faults.size() == 1);
   const SlotFault& fault = outcomes[2].faults[0];

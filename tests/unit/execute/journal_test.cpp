@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/execute/journal/journal.hpp"
-
-#include <sstream>
+#include <algorithm>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/drill/fault_drill.hpp"
 #include "moeshift/execute/host/host_pattern.hpp"
+#include "moeshift/execute/journal/resume.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/support/worlds.hpp"
@@ -15,56 +14,169 @@ using namespace moeshift;
 namespace {
 
 Journal read(const std::string& text) {
-  std::istringstream in(text);
-  return read_journal(in, "journal");
+  return read_journal(text, "journal");
 }
 
-std::string header(const test::Rearrangement& work) {
-  return journal_line(JournalHeader{content_hash(work.old), content_hash(work.next), work.plan.hash,
-                                    work.plan.ranks}) +
-         "\n";
+JournalHeader header_of(const test::Rearrangement& work, std::size_t run = 1) {
+  return {.old_placement = content_hash(work.old),
+          .new_placement = content_hash(work.next),
+          .plan = work.plan.hash,
+          .ranks = work.plan.ranks,
+          .run = run};
 }
 
-std::string committed(std::size_t rank, std::size_t layer) {
-  return journal_line(JournalRecord{RankId(rank), LayerId(layer), 0, Phase::kCommitted, 1}) + "\n";
+std::string decided(const JournalHeader& run, std::size_t layer, std::size_t wave = 0,
+                    Verdict verdict = Verdict::kCommit) {
+  const Ballot ballot{RankId(0), {{LayerId(layer), wave}}};
+  return decision_line(run, ballot, verdict) + "\n";
 }
+
+std::string step(const JournalHeader& run, std::size_t layer, Phase phase, std::size_t wave = 0) {
+  return step_line(run, {RankId(1), LayerId(layer), wave, true, phase, 0}) + "\n";
+}
+
+Replan same_plan(const test::Rearrangement& work) {
+  return [&work](const Placement&, std::size_t) { return work.plan; };
+}
+
+Placement now(const std::string& text, const test::Rearrangement& work) {
+  return placement_after(read(text), work.old, work.next, same_plan(work));
+}
+
+bool is_row(const Placement& placement, std::size_t layer, const Placement& like) {
+  return std::ranges::equal(placement.layer(LayerId(layer)), like.layer(LayerId(layer)));
+}
+
+/// A rearrangement whose layers take several waves each.
+struct Waves {
+  Waves() : work(plan_from(any(3), any(8))) {}
+
+  static Placement any(std::uint64_t seed) {
+    Rng rng(seed);
+    return test::random_placement({2, 24, 2, 14}, rng);
+  }
+  static test::Rearrangement plan_from(Placement old, Placement next) {
+    ScheduleOptions schedule;
+    schedule.staging_bytes = Bytes(3 * 4096);
+    return test::rearrangement(std::move(old), std::move(next), 1,
+                               single_tensor_layout(Bytes(4096)), schedule);
+  }
+
+  test::Rearrangement work;
+};
 
 }  // namespace
 
-TEST_CASE("a journal resumes from the layers that were committed") {
+TEST_CASE("a journal resumes from the layers that were decided on") {
   const test::Rearrangement work = test::random_rearrangement(3, 2, 8, 2, 8);
-  std::string text = header(work);
-  for (const std::size_t rank : {0U, 1U}) text += committed(rank, 1);
-  const Placement now = placement_after(read(text), work.old, work.next, work.plan);
-  CHECK(std::ranges::equal(now.layer(LayerId(0)), work.old.layer(LayerId(0))));
-  CHECK(std::ranges::equal(now.layer(LayerId(1)), work.next.layer(LayerId(1))));
+  const JournalHeader run = header_of(work);
+  const std::string text = header_line(run) + "\n" + decided(run, 1) +
+                           step(run, 1, Phase::kCommitted) + step(run, 0, Phase::kStaged);
+  CHECK(is_row(now(text, work), 0, work.old));
+  CHECK(is_row(now(text, work), 1, work.next));
+  const std::string withdrawn = text + decided(run, 0, 0, Verdict::kWithdraw);
+  CHECK(is_row(now(withdrawn, work), 0, work.old));
 }
 
-TEST_CASE("a journal line that a crash cut off has not happened") {
+TEST_CASE("a journal cut anywhere is read up to its last whole line") {
   const test::Rearrangement work = test::random_rearrangement(3, 2, 8, 2, 8);
-  const std::string cut = committed(0, 1).substr(0, 20);
-  CHECK(read(header(work) + cut).decided.empty());
-  CHECK_THROWS_AS(read(header(work) + cut + "\n" + committed(0, 0)), InputError);
+  const JournalHeader run = header_of(work);
+  const std::string text =
+      header_line(run) + "\n" + decided(run, 0) + step(run, 0, Phase::kCommitted) + decided(run, 1);
+  for (std::size_t length = 0; length <= text.size(); ++length) {
+    INFO("cut at " << length);
+    const Journal journal = read(text.substr(0, length));
+    CHECK(journal.whole_bytes <= length);
+    const std::string whole = text.substr(0, journal.whole_bytes);
+    CHECK((whole.empty() || whole.back() == '\n'));
+    CHECK(journal.runs.empty() == whole.empty());
+    CHECK(text.substr(journal.whole_bytes, length - journal.whole_bytes).find('\n') ==
+          std::string::npos);
+  }
 }
 
-TEST_CASE("a journal of another plan or without a header is refused") {
+TEST_CASE("a journal with any byte changed is refused") {
+  const test::Rearrangement work = test::random_rearrangement(3, 2, 8, 2, 8);
+  const JournalHeader run = header_of(work);
+  const std::string text = header_line(run) + "\n" + decided(run, 0) + step(run, 0, Phase::kVoted);
+  for (std::size_t at = 0; at + 1 < text.size(); ++at) {
+    for (const int flip : {0x01, 0x20, 0x80}) {
+      INFO("byte " << at << " xor " << flip);
+      std::string forged = text;
+      forged[at] = static_cast<char>(forged[at] ^ flip);
+      CHECK_THROWS_AS(read(forged), InputError);
+    }
+  }
+}
+
+TEST_CASE("headers of two rearrangements in one journal are refused") {
   const test::Rearrangement work = test::random_rearrangement(3, 2, 8, 2, 8);
   const test::Rearrangement other = test::random_rearrangement(4, 2, 8, 2, 8);
-  CHECK_THROWS_AS(placement_after(read(header(other)), work.old, work.next, work.plan), InputError);
-  CHECK_THROWS_AS(read(committed(0, 0)), InputError);
-  CHECK_THROWS_AS(read(""), InputError);
+  const std::string text = header_line(header_of(work)) + "\n";
+  CHECK_THROWS_AS(read(text + header_line(header_of(other, 2)) + "\n"), InputError);
+  CHECK_THROWS_AS(now(header_line(header_of(other)) + "\n", work), InputError);
+  // A line of another plan, or of another run, is none of this one's.
+  CHECK_THROWS_AS(read(text + decided(header_of(other), 0)), InputError);
+  CHECK_THROWS_AS(read(text + decided(header_of(work, 2), 0)), InputError);
+  CHECK_THROWS_AS(read(decided(header_of(work), 0)), InputError);
+  CHECK_THROWS_AS(read("a letter to a friend\n"), InputError);
 }
 
-TEST_CASE("a vote that one rank saw is a decision for all") {
+TEST_CASE("a resumed run whose start the runs before it do not lead to is refused") {
+  const test::Rearrangement work = test::random_rearrangement(3, 2, 8, 2, 8);
+  const JournalHeader run = header_of(work);
+  // Layer 0 went live, but the second run says that it began where the first did.
+  const std::string text =
+      header_line(run) + "\n" + decided(run, 0) + header_line(header_of(work, 2)) + "\n";
+  CHECK_THROWS_AS(now(text, work), InputError);
+}
+
+TEST_CASE("waves, layers, ranks and phases that do not exist are refused") {
+  const Waves waves;
+  const JournalHeader run = header_of(waves.work);
+  const std::string text = header_line(run) + "\n";
+  const std::size_t count = waves.work.plan.layers[0].waves.size();
+  REQUIRE(count > 1);
+  CHECK_THROWS_AS(now(text + decided(run, 0, 5000), waves.work), InputError);
+  CHECK_THROWS_AS(now(text + decided(run, 0, 1), waves.work), InputError);  // 0 first
+  CHECK_THROWS_AS(now(text + decided(run, 7), waves.work), InputError);
+  CHECK_THROWS_AS(now(text + decided(run, 0) + decided(run, 0), waves.work), InputError);
+  CHECK_THROWS_AS(read(text + step(run, 0, Phase::kCommitted)), InputError);  // never decided
+  CHECK_THROWS_AS(read(text + step(run, 0, Phase::kSetup)), InputError);
+  LayerStep stranger{RankId(2), LayerId(0), 0, true, Phase::kStaged, 0};
+  CHECK_THROWS_AS(read(text + step_line(run, stranger) + "\n"), InputError);
+}
+
+TEST_CASE("waves of a resumed run are waves of its own plan") {
+  const Waves waves;
+  const JournalHeader first = header_of(waves.work);
+  const std::string began = header_line(first) + "\n" + decided(first, 0);
+  const Placement halfway = now(began, waves.work);
+  const test::Rearrangement rest = Waves::plan_from(halfway, waves.work.next);
+  const JournalHeader second = header_of(rest, 2);
+  const std::size_t count = rest.plan.layers[0].waves.size();
+  std::string text = began + header_line(second) + "\n";
+  for (std::size_t wave = 0; wave < count; ++wave) text += decided(second, 0, wave);
+  const Placement end = placement_after(read(text), waves.work.old, waves.work.next,
+                                        [&](const Placement& from, std::size_t) {
+                                          return Waves::plan_from(from, waves.work.next).plan;
+                                        });
+  CHECK(is_row(end, 0, waves.work.next));
+  CHECK(is_row(end, 1, waves.work.old));
+}
+
+TEST_CASE("a journal of version 1 is read: any rank's vote is a decision for all") {
   const test::Rearrangement work = test::random_rearrangement(5, 3, 8, 4, 4);
-  const std::string voted =
-      journal_line(JournalRecord{RankId(2), LayerId(1), 0, Phase::kVoted, 0}) + "\n";
-  const std::string staged =
-      journal_line(JournalRecord{RankId(2), LayerId(2), 0, Phase::kStaged, 0}) + "\n";
-  const Journal journal = read(header(work) + voted + staged);
-  const Placement now = placement_after(journal, work.old, work.next, work.plan);
-  CHECK(std::ranges::equal(now.layer(LayerId(1)), work.next.layer(LayerId(1))));
-  CHECK(std::ranges::equal(now.layer(LayerId(2)), work.old.layer(LayerId(2))));
+  std::string text = "{\"moeshift_journal\":1,\"old_placement\":\"" + content_hash(work.old) +
+                     "\",\"new_placement\":\"" + content_hash(work.next) + "\",\"plan\":\"" +
+                     work.plan.hash + "\",\"ranks\":4}\n";
+  text += "{\"rank\":2,\"layer\":1,\"wave\":0,\"phase\":\"voted\",\"epoch\":0}\n";
+  text += "{\"rank\":3,\"layer\":1,\"wave\":0,\"phase\":\"committed\",\"epoch\":1}\n";
+  text += "{\"rank\":2,\"layer\":2,\"wave\":0,\"phase\":\"staged\",\"epoch\":0}\n";
+  CHECK(is_row(now(text, work), 1, work.next));
+  CHECK(is_row(now(text, work), 2, work.old));
+  text += "{\"rank\":0,\"layer\":2,\"wave\":5,\"phase\":\"voted\",\"epoch\":0}\n";
+  CHECK_THROWS_AS(now(text, work), InputError);
 }
 
 TEST_CASE("fault drills are read strictly") {

@@ -99,12 +99,4 @@ std::vector<FaultDrill> parse_fault_drills(const std::string& text) {
   return drills;
 }
 
-const FaultDrill* find_drill(const std::vector<FaultDrill>& drills, FaultDrill::Kind kind,
-                             RankId rank) {
-  for (const FaultDrill& drill : drills) {
-    if (drill.kind == kind && drill.rank == rank) return &drill;
-  }
-  return nullptr;
-}
-
 }  // namespace moeshift

@@ -42,8 +42,4 @@ struct FaultDrill {
 /// Several of them, joined by '+'.
 [[nodiscard]] std::vector<FaultDrill> parse_fault_drills(const std::string& text);
 
-/// The drill of `kind` for `rank`, if there is one.
-[[nodiscard]] const FaultDrill* find_drill(const std::vector<FaultDrill>& drills,
-                                           FaultDrill::Kind kind, RankId rank);
-
 }  // namespace moeshift

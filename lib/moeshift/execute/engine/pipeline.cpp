@@ -57,6 +57,7 @@ void Pipeline::launch() {
     flight.set = *next % options_.buffers;
     flight.started = SteadyClock::now();
     events_.begins(flight);
+    if (unit.steps.empty()) events_.issues(flight);
     if (unit.stage.empty()) continue;
     flight.stage = member_.memory->copy(memory_.copies(unit.stage, flight.set), CopyLane::kStage);
   }
@@ -99,10 +100,8 @@ void Pipeline::collect_arrivals(Flight& flight) {
 
 void Pipeline::issue(Flight& flight, const ExchangeStep& step) {
   flight.gather.reset();
-  std::vector<Message> messages = memory_.messages(step.messages, flight.set);
-  if (muted_from_ && flight.unit >= *muted_from_) {
-    std::erase_if(messages, [](const Message& m) { return m.direction == Direction::kSend; });
-  }
+  if (flight.next_step == 0) events_.issues(flight);
+  const std::vector<Message> messages = memory_.messages(step.messages, flight.set);
   if (!messages.empty()) flight.exchanges.push_back(member_.transport->exchange(messages));
   if (options_.max_rate) {
     const Seconds takes = bytes_sent(step) / *options_.max_rate;
@@ -110,7 +109,7 @@ void Pipeline::issue(Flight& flight, const ExchangeStep& step) {
                  std::chrono::duration_cast<SteadyClock::duration>(
                      std::chrono::duration<double>(takes.count()));
   }
-  if (++flight.next_step == 1) events_.issued(flight);
+  ++flight.next_step;
 }
 
 bool Pipeline::paced(const ExchangeStep& step) {

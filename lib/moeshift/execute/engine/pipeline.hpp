@@ -33,7 +33,7 @@ struct Flight {
 /// Told when a unit's staging begins and ends, so that it can be journalled and drawn.
 struct PipelineEvents {
   std::function<void(const Flight&)> begins;
-  std::function<void(const Flight&)> issued;  ///< its first exchange has been started
+  std::function<void(const Flight&)> issues;  ///< its first exchange is about to be started
   std::function<void(const Flight&)> staged;
 };
 
@@ -45,10 +45,6 @@ class Pipeline {
  public:
   Pipeline(Member& member, const RankProgram& program, const RankMemory& memory,
            const ShuffleOptions& options, Rearrangement& machine, PipelineEvents events);
-
-  /// Drops what this rank should send in this unit and after it (a channel that is first in first
-  /// out has no holes). For fault drills.
-  void mute_from(std::size_t unit) { muted_from_ = unit; }
 
   /// Makes progress everywhere.
   void advance();
@@ -80,7 +76,6 @@ class Pipeline {
   PipelineEvents events_;
   std::deque<Flight> flights_;
   std::size_t committed_everywhere_ = 0;
-  std::optional<std::size_t> muted_from_;
   std::optional<std::size_t> busy_with_;
   SteadyClock::time_point next_send_;  ///< pacing: no step before this
 };

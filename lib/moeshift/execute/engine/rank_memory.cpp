@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "moeshift/execute/contents.hpp"
+
 namespace moeshift {
 
 RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job,
@@ -80,24 +82,8 @@ std::vector<Message> RankMemory::messages(const std::vector<PlannedMessage>& mes
 }
 
 std::vector<ExpertId> RankMemory::contents(std::size_t layer, std::size_t waves) const {
-  const std::vector<Wave>& all = job_.plan->layers[layer].waves;
-  const Placement& placement = waves < all.size() ? *job_.old : *job_.next;
-  std::vector<ExpertId> slots(static_cast<std::size_t>(program_.slots_per_rank), ExpertId::none());
-  if (self_.index() < placement.ranks()) {
-    const std::span<const ExpertId> row = placement.rank_slots(LayerId(layer), self_);
-    std::copy(row.begin(), row.end(), slots.begin());
-  }
-  if (waves == all.size()) return slots;
-  for (std::size_t wave = 0; wave < waves; ++wave) {
-    for (const LocalCopy& copy : all[wave].commit_copies) {
-      if (copy.rank == self_) slots[copy.to.index] = copy.expert;
-    }
-    for (const Transfer& t : all[wave].transfers) {
-      const bool direct = t.to.kind == Place::Kind::kLive;
-      if (direct && t.destination == self_) slots[t.to.index] = t.expert;
-    }
-  }
-  return slots;
+  return slots_after_waves(job_.plan->layers[layer], *job_.old, *job_.next, LayerId(layer), self_,
+                           waves);
 }
 
 std::vector<RankMemory::Tasks> RankMemory::tasks(std::size_t layer, std::size_t waves) const {

@@ -7,8 +7,8 @@
 #include <mutex>
 #include <string>
 
+#include "moeshift/execute/file_descriptor.hpp"
 #include "moeshift/execute/host/host_memory.hpp"
-#include "moeshift/execute/world/file_descriptor.hpp"
 
 namespace moeshift {
 

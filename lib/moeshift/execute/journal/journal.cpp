@@ -2,153 +2,163 @@
 #include "moeshift/execute/journal/journal.hpp"
 
 #include <algorithm>
-#include <istream>
-#include <map>
-#include <span>
-#include <utility>
+#include <array>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
-#include "moeshift/core/sha256.hpp"
 
 namespace moeshift {
 namespace {
 
-using Json = nlohmann::ordered_json;
+/// No line that we write comes near it: a decision about 4,096 layers has 50,000 characters.
+constexpr std::size_t kLongestLine = std::size_t{1} << 20;
 
-JournalHeader header_of(const JsonReader& json) {
-  return {.old_placement = json.at("old_placement").string(),
-          .new_placement = json.at("new_placement").string(),
-          .plan = json.at("plan").string(),
-          .ranks = static_cast<std::size_t>(json.at("ranks").whole(1))};
+constexpr std::int64_t kMostRanks = std::int64_t{1} << 20;
+
+bool is_digest(const std::string& text) {
+  const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  return text.size() == 64 && std::ranges::all_of(text, hex);
 }
 
-JournalRecord record_of(const JsonReader& json) {
-  return {.rank = RankId(json.at("rank").whole()),
-          .layer = LayerId(json.at("layer").whole()),
-          .wave = static_cast<std::size_t>(json.at("wave").whole()),
-          .phase = Phase::kVoted,
-          .epoch = static_cast<std::uint32_t>(json.at("epoch").whole())};
+std::string digest_at(const JsonReader& json, std::string_view key) {
+  const JsonReader value = json.at(key);
+  if (!is_digest(value.string())) value.fail("a SHA-256 in 64 hexadecimal digits");
+  return value.string();
 }
 
-void add_header(Journal& journal, const JsonReader& json) {
-  const JournalHeader header = header_of(json);
-  if (journal.header.ranks == 0) {
-    journal.header = header;
-  } else if (header.new_placement != journal.header.new_placement) {
-    json.fail("a resumed run of the same rearrangement");
-  }
-}
+/// Reads line after line; knows the run that it is in.
+class JournalReader {
+ public:
+  explicit JournalReader(Journal& journal) : journal_(journal) {}
 
-void add_line(Journal& journal, const JsonReader& json) {
-  if (json.has("moeshift_journal")) {
-    add_header(journal, json);
-  } else if (journal.header.ranks == 0) {
-    json.fail("a journal's header first");
-  } else if (const auto phase = json.find("phase");
-             phase && (phase->string() == "voted" || phase->string() == "committed")) {
-    journal.decided.push_back(record_of(json));
-  }
-}
-
-/// The slots of a layer of one rank after `waves` committed waves.
-void apply_waves(std::span<ExpertId> row, const Placement& old, const Placement& next,
-                 const LayerMoves& moves, LayerId layer, RankId rank, std::size_t waves) {
-  const bool whole = waves == moves.waves.size();
-  const std::span<const ExpertId> slots = (whole ? next : old).rank_slots(layer, rank);
-  std::copy(slots.begin(), slots.end(), row.begin());
-  if (whole) return;
-  for (std::size_t wave = 0; wave < waves; ++wave) {
-    for (const LocalCopy& copy : moves.waves[wave].commit_copies) {
-      if (copy.rank == rank) row[copy.to.index] = copy.expert;
+  void read(std::string_view line, std::size_t number) {
+    number_ = number;
+    const std::string where = fmt::format("{}:{}", journal_.source, number);
+    if (line.size() > kLongestLine) throw InputError(where, "the line is too long for a journal");
+    const nlohmann::ordered_json document = parse_json(line, where);
+    const JsonReader json(document, where);
+    if (json.has("moeshift_journal")) version_ = version_of(json);
+    if (version_ == 0) json.fail("a journal's header first");
+    if (version_ == 2 && !is_sound(line)) {
+      throw InputError(where,
+                       "the line is not as it was written (its checksum differs): the "
+                       "journal is damaged, and what came of the run cannot be known");
+    }
+    if (json.has("moeshift_journal")) {
+      add_header(json);
+    } else {
+      add_event(json);
     }
   }
-}
 
-/// Waves of each layer that were voted for. One voice is enough: a vote is unanimous or none.
-std::map<LayerId, std::size_t> waves_decided(const Journal& journal) {
-  std::map<LayerId, std::size_t> waves;
-  for (const JournalRecord& record : journal.decided) {
-    std::size_t& decided = waves[record.layer];
-    decided = std::max(decided, record.wave + 1);
+ private:
+  static int version_of(const JsonReader& json) {
+    return static_cast<int>(json.at("moeshift_journal").whole(1, 2));
   }
-  return waves;
-}
+
+  JournalRun& run() { return journal_.runs.back(); }
+
+  void add_header(const JsonReader& json) {
+    JournalRun next;
+    next.line = number_;
+    next.header = {.old_placement = digest_at(json, "old_placement"),
+                   .new_placement = digest_at(json, "new_placement"),
+                   .plan = digest_at(json, "plan"),
+                   .ranks = static_cast<std::size_t>(json.at("ranks").whole(1, kMostRanks)),
+                   .run = journal_.runs.size() + 1};
+    const auto number = static_cast<std::int64_t>(next.header.run);
+    if (version_ == 2) static_cast<void>(json.at("run").whole(number, number));
+    if (!journal_.runs.empty()) {
+      const JournalHeader& first = journal_.runs.front().header;
+      const bool same =
+          first.new_placement == next.header.new_placement && first.ranks == next.header.ranks;
+      if (!same) json.fail("a resumed run of the same rearrangement");
+    }
+    journal_.runs.push_back(std::move(next));
+    decided_.clear();
+  }
+
+  void add_event(const JsonReader& json) {
+    const auto last = static_cast<std::int64_t>(run().header.ranks) - 1;
+    const RankId rank(json.at("rank").whole(0, last));
+    if (version_ == 2) check_run(json);
+    if (const auto end = json.find("end")) {
+      static_cast<void>(end->string());
+      run().ended.push_back(rank);
+    } else if (version_ == 2 && json.has("decision")) {
+      add_decision(json);
+    } else {
+      add_step(json);
+    }
+  }
+
+  void check_run(const JsonReader& json) {
+    const auto number = static_cast<std::int64_t>(run().header.run);
+    static_cast<void>(json.at("run").whole(number, number));
+    const JsonReader plan = json.at("plan");
+    if (plan.string() != run().header.plan.substr(0, 12)) plan.fail("the plan of its run");
+  }
+
+  void add_decision(const JsonReader& json) {
+    const JsonReader decision = json.at("decision");
+    const bool commit = decision.string() == "commit";
+    if (!commit && decision.string() != "withdraw") decision.fail("commit or withdraw");
+    if (json.at("parts").size() == 0) json.at("parts").fail("at least one layer");
+    for (const JsonReader& part : json.at("parts").items()) {
+      const LayerId layer(part.at(0).whole(0, kLargestNumber));
+      const auto wave = static_cast<std::size_t>(part.at(1).whole(0, kLargestNumber));
+      const auto [known, fresh] = decided_.try_emplace({layer, wave}, commit);
+      if (!fresh) part.fail("a layer that was not decided on before");
+      if (commit) run().committed.push_back({layer, wave, number_});
+    }
+  }
+
+  void add_step(const JsonReader& json) {
+    const LayerId layer(json.at("layer").whole(0, kLargestNumber));
+    const auto wave = static_cast<std::size_t>(json.at("wave").whole(0, kLargestNumber));
+    static_cast<void>(json.at("epoch").whole(0, kLargestNumber));
+    const JsonReader phase = json.at("phase");
+    const std::string name = phase.string();
+    constexpr std::array kPhases = {Phase::kStaging, Phase::kStaged, Phase::kVoted,
+                                    Phase::kCommitted, Phase::kVerified};
+    if (std::ranges::none_of(kPhases, [&](Phase p) { return name_of(p) == name; })) {
+      phase.fail("staging, staged, voted, committed or verified");
+    }
+    if (name != "voted" && name != "committed") return;
+    const auto [known, fresh] = decided_.try_emplace({layer, wave}, true);
+    if (version_ == 2 && (fresh || !known->second)) phase.fail("a decision to commit before it");
+    if (fresh) run().committed.push_back({layer, wave, number_});
+  }
+
+  static constexpr std::int64_t kLargestNumber = std::int64_t{1} << 31;
+
+  Journal& journal_;
+  int version_ = 0;
+  std::size_t number_ = 0;
+  std::map<std::pair<LayerId, std::size_t>, bool> decided_;  ///< of this run: to commit?
+};
 
 }  // namespace
 
-std::string journal_line(const JournalHeader& header) {
-  return Json{{"moeshift_journal", 1},
-              {"old_placement", header.old_placement},
-              {"new_placement", header.new_placement},
-              {"plan", header.plan},
-              {"ranks", header.ranks}}
-      .dump();
-}
-
-std::string journal_line(const JournalRecord& record) {
-  return fmt::format(R"({{"rank":{},"layer":{},"wave":{},"phase":"{}","epoch":{}}})",
-                     record.rank.value(), record.layer.value(), record.wave, name_of(record.phase),
-                     record.epoch);
-}
-
-std::string journal_end_line(RankId rank, const std::string& outcome) {
-  return Json{{"rank", rank.value()}, {"end", outcome}}.dump();
-}
-
-Journal read_journal(std::istream& in, const std::string& source) {
-  Journal journal;
-  std::string line;
-  for (std::size_t number = 1; std::getline(in, line); ++number) {
-    // Only a whole line ends with a newline: what a crash cut off has not happened.
-    if (in.eof() || line.empty()) continue;
-    const std::string where = source + ":" + std::to_string(number);
-    const Json document = parse_json(line, where);
-    add_line(journal, JsonReader(document, where));
+Journal read_journal(std::string_view text, const std::string& source) {
+  Journal journal{.source = source, .runs = {}, .whole_bytes = 0};
+  JournalReader reader(journal);
+  for (std::size_t number = 1, start = 0;; ++number) {
+    const std::size_t newline = text.find('\n', start);
+    if (newline == std::string_view::npos) break;
+    reader.read(text.substr(start, newline - start), number);
+    start = newline + 1;
+    journal.whole_bytes = start;
   }
-  if (journal.header.ranks == 0) throw InputError(source, "expected a journal, found no header");
+  const std::string_view tail = text.substr(journal.whole_bytes);
+  if (journal.runs.empty() && !may_begin_header(tail)) {
+    throw InputError(source, "expected a journal, found something else");
+  }
   return journal;
-}
-
-std::string content_hash(const Placement& placement) {
-  Sha256 hash;
-  const auto add = [&hash](std::uint64_t number) {
-    hash.update(std::as_bytes(std::span<const std::uint64_t>(&number, 1)));
-  };
-  add(placement.layers());
-  add(placement.slots());
-  add(placement.experts());
-  add(placement.ranks());
-  for (const ExpertId expert : placement.physical_to_logical().items()) add(expert.value());
-  return hash.hex();
-}
-
-Placement placement_after(const Journal& journal, const Placement& old, const Placement& next,
-                          const TransferPlan& plan) {
-  if (journal.header.plan != plan.hash) {
-    throw InputError("--resume", "the journal is about another rearrangement (plan " +
-                                     journal.header.plan.substr(0, 12) + ", not " +
-                                     plan.hash.substr(0, 12) + ")");
-  }
-  if (old.slots() != next.slots() || old.ranks() != next.ranks()) {
-    throw InputError("--resume", "cannot resume a change of the world's shape");
-  }
-  const std::map<LayerId, std::size_t> waves = waves_decided(journal);
-  IdMatrix<LayerId, SlotId, ExpertId> slots = old.physical_to_logical();
-  for (const LayerId layer : all_ids<LayerId>(old.layers())) {
-    const LayerMoves& moves = plan.layers[layer.index()];
-    const auto decided = waves.find(moves.layer);
-    if (decided == waves.end()) continue;
-    for (const RankId rank : all_ids<RankId>(old.ranks())) {
-      const std::span<ExpertId> row =
-          slots.row(layer).subspan(rank.index() * old.slots_per_rank(), old.slots_per_rank());
-      apply_waves(row, old, next, moves, layer, rank, decided->second);
-    }
-  }
-  return Placement(old.experts(), old.ranks(), std::move(slots));
 }
 
 }  // namespace moeshift

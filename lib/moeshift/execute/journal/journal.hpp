@@ -1,76 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a rearrangement has done so far, written down as it happens, and read back to finish it.
+// What rearrangements have done so far, written down as it happens, and read back to finish them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <iosfwd>
+#include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "moeshift/core/ids.hpp"
-#include "moeshift/execute/control_plane.hpp"
-#include "moeshift/model/placement.hpp"
-#include "moeshift/model/transfer_plan.hpp"
+#include "moeshift/execute/journal/journal_lines.hpp"
 
 namespace moeshift {
 
-/// One layer of one rank reached a phase.
-struct JournalRecord {
-  RankId rank;
+/// A wave of a layer that went live, or was going to.
+struct JournalDecision {
   LayerId layer;
   std::size_t wave = 0;
-  Phase phase = Phase::kPlanned;
-  std::uint32_t epoch = 0;  ///< placements this layer has committed on this rank
+  std::size_t line = 0;  ///< of the journal, from 1
 };
 
-/// Told by the engine as it goes; called from all ranks of a process at once. A record of kVoted
-/// is written before the commit it allows begins.
-class JournalSink {
- public:
-  JournalSink() = default;
-  JournalSink(const JournalSink&) = delete;
-  JournalSink& operator=(const JournalSink&) = delete;
-  virtual ~JournalSink() = default;
-
-  virtual void record(const JournalRecord& record) = 0;
-  /// The rank is through, for good or ill.
-  virtual void end(RankId rank, const std::string& outcome) = 0;
+/// A run, from its header to the next one.
+struct JournalRun {
+  JournalHeader header;
+  std::size_t line = 0;                    ///< of the header
+  std::vector<JournalDecision> committed;  ///< what was decided to go live, in order
+  std::vector<RankId> ended;               ///< ranks that were alive to say how they ended
 };
-
-/// The first line of a journal: which rearrangement it is about.
-struct JournalHeader {
-  std::string old_placement;  ///< SHA-256 of the placement before
-  std::string new_placement;  ///< and after
-  std::string plan;           ///< TransferPlan::hash
-  std::size_t ranks = 0;
-};
-
-/// JSON Lines, one object each, without the newline.
-[[nodiscard]] std::string journal_line(const JournalHeader& header);
-[[nodiscard]] std::string journal_line(const JournalRecord& record);
-[[nodiscard]] std::string journal_end_line(RankId rank, const std::string& outcome);
 
 /// A journal read back.
 struct Journal {
-  JournalHeader header;                ///< of the first run
-  std::vector<JournalRecord> decided;  ///< voted for or committed, by any rank
+  std::string source;             ///< what to call it in errors
+  std::vector<JournalRun> runs;   ///< empty: nothing has happened
+  std::uint64_t whole_bytes = 0;  ///< up to the last newline; what follows a crash cut off
 };
 
-/// Reads all of `in`. A last line cut short by a crash is ignored, everything else must be well
-/// formed. Later headers (of resumed runs) must be about the same two placements.
+/// Reads all of `text`. A last line without its newline has not happened: who wrote it had not yet
+/// acted on it. Every other line must be sound and about the run it lies in; lines of version 1
+/// (without checksums, a decision being any rank's "voted" or "committed") are read as well.
 /// @throws InputError "source:line: ...".
-[[nodiscard]] Journal read_journal(std::istream& in, const std::string& source);
-
-/// SHA-256 over shape and slots.
-[[nodiscard]] std::string content_hash(const Placement& placement);
-
-/// Where the experts are after the votes of `journal`: what a resumed run starts from.
-///
-/// A layer that any rank saw voted for is new everywhere, for the vote was unanimous and the
-/// decision stands (two-phase commit: a participant that comes back rolls forward). A rank that
-/// died between the vote and its commit has lost its memory anyway, and loads what `next` says.
-/// @throws InputError when the journal is about another plan, or the world's shape changes.
-[[nodiscard]] Placement placement_after(const Journal& journal, const Placement& old,
-                                        const Placement& next, const TransferPlan& plan);
+[[nodiscard]] Journal read_journal(std::string_view text, const std::string& source);
 
 }  // namespace moeshift

@@ -19,7 +19,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/deadline.hpp"
-#include "moeshift/execute/world/file_descriptor.hpp"
+#include "moeshift/execute/file_descriptor.hpp"
 
 namespace moeshift {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/deadline.hpp"
-#include "moeshift/execute/world/file_descriptor.hpp"
+#include "moeshift/execute/file_descriptor.hpp"
 #include "moeshift/execute/world/socket_control.hpp"
 
 namespace moeshift {

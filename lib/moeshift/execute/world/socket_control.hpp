@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "moeshift/execute/control_plane.hpp"
-#include "moeshift/execute/world/file_descriptor.hpp"
+#include "moeshift/execute/file_descriptor.hpp"
 #include "moeshift/execute/world/frame.hpp"
 
 namespace moeshift {
