@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model, cluster, plan and result files that are wrong: exit 2 and the JSON pointer."""
 import json
+import os
+import subprocess
 
 import cli
 from cli import CliTest
@@ -46,6 +48,44 @@ class BadFiles(CliTest):
         text = (cli.SOURCE / "configs/models/gpt_oss_20b_mxfp4.json").read_text()
         self.write("mine.json", text[: len(text) // 2])
         self.refused("models", "mine.json", says="mine.json:")
+
+    def test_paths_that_cannot_be_looked_at_are_bad_input_for_every_reader(self):
+        os.symlink("circle", self.folder / "circle")
+        plan = self.plan("plan.json")
+        for path in ("circle", "x" * 300, "circle/x"):
+            for words in (("trace", "info", path), ("models", path + ".json"), ("check", plan, path),
+                          ("plan", self.trace(), "--ranks", 4, "--slots", 12, "--from", path),
+                          ("models", "-o", path + "/x.json")):
+                with self.subTest(words=words):
+                    self.refused(*words)
+
+    def test_a_device_that_fails_while_it_is_read_ends_in_a_line_and_a_code(self):
+        if not os.path.exists("/proc/self/mem"):
+            self.skipTest("this system has no /proc/self/mem")
+        result = self.run_program("trace", "info", "/proc/self/mem")
+        self.assertIn(result.code, (2, 3), result.err)
+        self.assertEqual(len(result.err.splitlines()), 1, result.err)
+
+    def test_an_error_at_the_start_of_an_endless_pipe_ends_the_program(self):
+        with subprocess.Popen(["sh", "-c", "echo '{'; exec yes"], stdout=subprocess.PIPE) as endless:
+            done = subprocess.run([cli.PROGRAM, "trace", "info", "-"], stdin=endless.stdout, capture_output=True,
+                                  timeout=20, check=False)
+            endless.kill()
+        self.assertEqual(done.returncode, 2, done.stderr)
+
+    def test_lists_without_values_are_refused(self):
+        for option, words in (("--policies", ("compare", self.trace(), "--ranks", 4, "--slots", 12)),
+                              ("--ranks", ("sweep", self.trace(), "--policies", "static"))):
+            for value in ("", ",", "a,,b"):
+                with self.subTest(option=option, value=value):
+                    self.refused(*words, f"{option}={value}", says=option)
+
+    def test_any_number_of_threads_gives_the_same_answer_and_no_talk(self):
+        words = ("plan", self.trace(), "--ranks", 4, "--slots", 12, "--format", "csv")
+        first, many = self.good(*words, "--threads", 1), self.good(*words, "--threads", 10 ** 9)
+        self.assertEqual([line for line in first.out.splitlines() if "seconds" not in line],
+                         [line for line in many.out.splitlines() if "seconds" not in line])
+        self.assertEqual(many.err, "")
 
     def plan_with(self, change):
         """A plan file after `change` of its placement, given to export."""

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <string_view>
@@ -13,7 +14,6 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/core/interrupted.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -46,7 +46,9 @@ std::string HashingBuffer::finish() {
 }
 
 HashedInput::HashedInput(const std::string& path, Progress& progress, OnDone on_done)
-    : std::istream(nullptr), on_done_(std::move(on_done)) {
+    : std::istream(nullptr),
+      on_done_(std::move(on_done)),
+      errors_before_(std::uncaught_exceptions()) {
   std::streambuf* source = std::cin.rdbuf();
   std::uint64_t size = 0;
   if (path != "-") {
@@ -68,10 +70,13 @@ HashedInput::HashedInput(const std::string& path, Progress& progress, OnDone on_
 
 HashedInput::~HashedInput() {
   std::string hash;
-  try {
-    hash = buffer_->finish();
-  } catch (const InterruptedError&) {
-    hash.clear();
+  // After an error nobody asks for the hash, and the rest of a pipe may never end.
+  if (std::uncaught_exceptions() == errors_before_) {
+    try {
+      hash = buffer_->finish();
+    } catch (const std::exception&) {  // interrupted, or the device failed at what nobody needed
+      hash.clear();
+    }
   }
   on_done_(hash);
   exceptions(std::ios::goodbit);

@@ -38,7 +38,8 @@ class HashingBuffer final : public std::streambuf {
 };
 
 /// A file or standard input; on destruction reads what is left and reports the hash of all of it to
-/// `on_done`. Ctrl-C ends reading (InterruptedError) and that rest (an empty hash).
+/// `on_done`. Ctrl-C ends reading (InterruptedError) and that rest (an empty hash), as an error
+/// does.
 class HashedInput final : public std::istream {
  public:
   using OnDone = std::function<void(const std::string& hash)>;
@@ -53,6 +54,7 @@ class HashedInput final : public std::istream {
   std::ifstream file_;
   std::unique_ptr<HashingBuffer> buffer_;
   OnDone on_done_;
+  int errors_before_;
 };
 
 }  // namespace moeshift::cli

@@ -19,12 +19,17 @@ std::string main_name(const std::string& names) {
   return comma == std::string::npos ? names : names.substr(comma + 1);
 }
 
+[[noreturn]] void refuse_empty(const std::string& names, const std::string& word) {
+  throw InputError(main_name(names),
+                   fmt::format("expected values such as A,B, got an empty one in '{}'", word));
+}
+
 std::vector<std::string> split_commas(const std::string& text) {
   std::vector<std::string> parts;
   std::size_t at = 0;
   while (at <= text.size()) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
-    if (comma > at) parts.push_back(text.substr(at, comma - at));
+    parts.push_back(text.substr(at, comma - at));
     at = comma + 1;
   }
   return parts;
@@ -108,10 +113,11 @@ void OptionSet::list(const std::string& names, std::vector<std::string>& values,
   // What is given replaces the default; a second --option adds to the first.
   auto given = std::make_shared<bool>(false);
   OptionRecord& record = add(names, "A,B,...", help, std::move(default_text),
-                             [&values, given](const std::string& word) {
+                             [&values, given, names](const std::string& word) {
                                if (!*given) values.clear();
                                *given = true;
                                for (std::string& part : split_commas(word)) {
+                                 if (part.empty()) refuse_empty(names, word);
                                  values.push_back(std::move(part));
                                }
                              });

@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <iostream>
+#include <new>
 #include <span>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -150,8 +153,18 @@ int run_program(const std::vector<std::string>& argv) {
     return complain("device error", error, ExitCode::kDevice);
   } catch (const InterruptedError& error) {
     return complain("stopped", error, ExitCode::kInterrupted);
-  } catch (const std::bad_alloc& error) {
-    return complain("out of memory", error, ExitCode::kDevice);
+  } catch (const std::bad_alloc&) {
+    std::cout.flush();
+    std::fprintf(stderr, "moeshift: out of memory: fewer steps, ranks or --threads need less\n");
+    return static_cast<int>(ExitCode::kNegative);
+  } catch (const std::filesystem::filesystem_error& error) {
+    // A path that cannot be looked at: forbidden, too long, links in a circle.
+    const InputError bad(error.path1().string(), error.code().message());
+    return complain("error", bad, ExitCode::kBadInput);
+  } catch (const std::system_error& error) {
+    return complain("device error", error, ExitCode::kDevice);
+  } catch (const std::exception& error) {
+    return complain("unexpected", error, ExitCode::kDevice);
   }
 }
 

@@ -59,7 +59,7 @@ Json to_json(const MoeModel& model) {
 
 Table overview(const std::vector<MoeModel>& models) {
   Table table;
-  table.columns = {"model", "layers", "experts", "top-k", "groups", "expert", "slot", "all"};
+  table.columns = {"model", "layers", "experts", "k", "groups", "expert", "slot", "all"};
   for (const MoeModel& model : models) {
     table.rows.push_back({Cell::text(model.name), Cell::count(model.num_layers),
                           Cell::count(model.num_experts), Cell::count(model.top_k),
@@ -108,7 +108,8 @@ class Models final : public Command {
     }
     if (!in_full) {
       report.note(
-          "expert, slot, all: bytes of one expert in one layer, of one in every layer (what a "
+          "k: experts of a token; expert, slot, all: bytes of one expert in one layer, of one in "
+          "every layer (what a "
           "redundant expert costs a rank), of all. 'moeshift models NAME' shows tensors and "
           "source.");
     }

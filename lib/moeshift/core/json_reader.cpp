@@ -18,6 +18,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t kDeepestJson = 1024;
+
 std::size_t line_of(std::string_view text, std::size_t byte) {
   const std::string_view before = text.substr(0, std::min(byte, text.size()));
   return 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
@@ -70,6 +72,26 @@ class DuplicateKeys final : public nlohmann::json_sax<Json> {
   std::size_t fault_byte_ = 0;
 };
 
+/// The byte at which a document nests deeper than any of ours; readers of it may recurse.
+std::optional<std::size_t> too_deep(std::string_view text) {
+  std::size_t depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      quoted = c != '"';
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepestJson) return i;
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return std::nullopt;
+}
+
 /// The byte of the second occurrence of a key; only used to name a line.
 std::size_t second_occurrence(std::string_view text, const std::string& key) {
   const std::string quoted = Json(key).dump();
@@ -95,6 +117,10 @@ std::string escaped(std::string_view key) {
 }  // namespace
 
 nlohmann::ordered_json parse_json(std::string_view text, const std::string& source) {
+  if (const auto byte = too_deep(text)) {
+    throw InputError(fmt::format("{}:{}", source, line_of(text, *byte)),
+                     fmt::format("nested more than {} deep", kDeepestJson));
+  }
   DuplicateKeys duplicates;
   Json::sax_parse(text, &duplicates);
   Json document;

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <stdexcept>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
@@ -54,4 +56,43 @@ TEST_CASE("A folder that is not there is bad input and names the file") {
 TEST_CASE("A device is written to and not replaced") {
   write_atomically("/dev/null", [](std::ostream& out) { out << "gone"; });
   CHECK(fs::is_character_file("/dev/null"));
+}
+
+TEST_CASE("A link planted beside or at the output is never followed") {
+  const Folder folder;
+  const fs::path victim = folder.path / "victim";
+  std::ofstream(victim) << "precious";
+  const fs::path path = folder.path / "out.json";
+  fs::create_symlink(victim, path);
+  fs::create_symlink(victim, path.string() + "." + std::to_string(::getpid()) + ".tmp");
+  write_atomically(path, [](std::ostream& out) { out << "new"; });
+  CHECK(content(victim) == "precious");
+  CHECK(content(path) == "new");
+  CHECK_FALSE(fs::is_symlink(path));
+}
+
+TEST_CASE("An older file keeps its mode, a new one gets what the mask leaves") {
+  const Folder folder;
+  const fs::path path = folder.path / "out.json";
+  const auto write = [&] { write_atomically(path, [](std::ostream& out) { out << "x"; }); };
+  const mode_t mask = ::umask(027);
+  write();
+  ::umask(mask);
+  CHECK(fs::status(path).permissions() == fs::perms(0640));
+  fs::permissions(path, fs::perms(0600));
+  write();
+  CHECK(fs::status(path).permissions() == fs::perms(0600));
+}
+
+TEST_CASE("More than a buffer arrives whole, and the name of a descriptor is written through") {
+  const Folder folder;
+  const std::string large(200'001, 'x');
+  const fs::path path = folder.path / "large";
+  write_atomically(path, [&](std::ostream& out) { out << large; });
+  CHECK(content(path) == large);
+  const int file = ::open((folder.path / "opened").c_str(), O_WRONLY | O_CREAT, 0600);
+  write_atomically("/dev/fd/" + std::to_string(file), [&](std::ostream& out) { out << large; });
+  ::close(file);
+  CHECK(content(folder.path / "opened") == large);
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 2);
 }

@@ -72,3 +72,11 @@ TEST_CASE("a number beyond double is refused with its line") {
     CHECK(std::string(error.what()) == "f:2: not valid JSON: a number is too large");
   }
 }
+
+TEST_CASE("a document nested deeper than any of ours is refused before anything recurses into it") {
+  const std::string deep =
+      "{\n\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  CHECK_THROWS_WITH(parse_json(deep, "x.json"), "x.json:2: nested more than 1024 deep");
+  const std::string text = "[\"" + std::string(5'000, '[') + "\\\"[\"]";
+  CHECK_NOTHROW(parse_json(text, "x.json"));
+}
