@@ -16,6 +16,7 @@
 
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/engine/rank_program.hpp"
+#include "moeshift/execute/host/free_memory.hpp"
 #include "moeshift/execute/host/host_memory.hpp"
 #include "moeshift/execute/host/host_pattern.hpp"
 #include "moeshift/execute/shuffle.hpp"
@@ -73,7 +74,7 @@ class MemcpyField {
   MemcpyField(Bytes block, std::int64_t places)
       : block_(static_cast<std::size_t>(block.count())),
         places_(static_cast<std::size_t>(places)),
-        arena_(available_host_memory()),
+        arena_(free_host_memory()),
         from_(arena_.allocate(block * places)),
         to_(arena_.allocate(block * places)) {
     std::memset(from_, 1, block_ * places_);

@@ -13,6 +13,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/host/free_memory.hpp"
 #include "moeshift/execute/host/host_memory.hpp"
 #include "moeshift/execute/world/rendezvous.hpp"
 #include "moeshift/execute_mpi/mpi_check.hpp"
@@ -80,7 +81,7 @@ class MpiWorld final : public World {
     const int neighbours = ranks_on_this_machine(communicator_);
     Member member;
     member.control = open_control(rank, static_cast<std::size_t>(neighbours) == size_, deadline);
-    const Bytes share = available_host_memory() / neighbours;
+    const Bytes share = free_host_memory() / neighbours;
     member.memory = std::make_unique<HostMemory>(std::make_shared<HostArena>(share), 1);
     member.transport = std::make_unique<MpiTransport>(communicator_, left_in_order_);
     member.facts = {{"host", host_name()}};

@@ -6,6 +6,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/host/free_memory.hpp"
 #include "moeshift/execute/host/host_memory.hpp"
 #include "moeshift/execute/host/host_transport.hpp"
 #include "moeshift/execute/host/process_transport.hpp"
@@ -21,7 +22,7 @@ class HostWorld final : public World {
   explicit HostWorld(std::size_t ranks)
       : hub_(std::make_shared<ThreadHub>(ranks)),
         mail_(std::make_shared<HostMailboxes>(ranks)),
-        arena_(std::make_shared<HostArena>(available_host_memory())) {
+        arena_(std::make_shared<HostArena>(free_host_memory())) {
     for (const RankId rank : all_ids<RankId>(ranks)) ranks_.push_back(rank);
   }
 
@@ -56,7 +57,7 @@ class HostProcess final : public World {
     Member member;
     member.control = open_process_control(place_, deadline);
     const auto sharers = static_cast<std::int64_t>(place_.world);
-    auto arena = std::make_shared<SharedArena>(available_host_memory() / sharers);
+    auto arena = std::make_shared<SharedArena>(free_host_memory() / sharers);
     member.memory = std::make_unique<HostMemory>(arena, 1);
     member.transport = std::make_unique<ProcessTransport>(*member.control, arena, deadline);
     return member;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <string>
 #include <utility>
 
@@ -187,18 +186,6 @@ std::byte* HostArena::allocate(Bytes bytes) {
 Bytes HostArena::left() const {
   const std::lock_guard lock(mutex_);
   return limit_ - used_;
-}
-
-Bytes available_host_memory() {
-  std::ifstream meminfo("/proc/meminfo");
-  std::string key;
-  std::int64_t kibibytes = 0;
-  std::string unit;
-  while (meminfo >> key >> kibibytes) {
-    if (key == "MemAvailable:") return Bytes(kibibytes << 10);
-    std::getline(meminfo, unit);
-  }
-  return Bytes(0);
 }
 
 std::optional<Bytes> HostMemory::available() const {

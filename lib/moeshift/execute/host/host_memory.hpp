@@ -48,9 +48,6 @@ class HostArena final : public MemorySource {
   std::vector<Mapping> mappings_;
 };
 
-/// Memory that the machine could give to new programs now (MemAvailable); 0 when unknown.
-[[nodiscard]] Bytes available_host_memory();
-
 /// Work is done inside poll(), a piece at a time, so that one thread can serve several things.
 class HostMemory final : public DeviceMemory {
  public:
