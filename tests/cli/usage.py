@@ -38,6 +38,13 @@ class Usage(CliTest):
         self.assertEqual(self.good("help", "trace", "info").out, self.good("trace", "info", "--help").out)
         self.refused("help", "plna", says="did you mean 'plan'?")
 
+    def test_help_of_a_family_lists_its_commands(self):
+        for words in (("trace", "--help"), ("trace", "-h"), ("help", "trace")):
+            text = self.good(*words).out
+            for name in ("trace info", "trace convert", "trace generate"):
+                self.assertIn(f"\n  {name} ", text)
+            self.assertNotIn("\n  plan ", text)
+
     def test_no_line_of_any_help_is_wider_than_80_columns(self):
         helps = [self.good("--help").out]
         helps += [self.good(*name.split(), "--help").out
@@ -47,7 +54,8 @@ class Usage(CliTest):
                 self.assertLessEqual(len(line), 80, line)
 
     def test_the_version_names_the_program_and_its_revision(self):
-        self.assertRegex(self.good("--version").out, r"^moeshift \d+\.\d+\.\d+ \(\S+\)\n$")
+        for words in ("--version", "-V"):
+            self.assertRegex(self.good(words).out, r"^moeshift \d+\.\d+\.\d+ \(\S+\)\n$")
 
     def test_an_unknown_command_suggests_the_nearest(self):
         self.refused("plna", says="unknown command 'plna'; did you mean 'plan'?")
@@ -76,7 +84,7 @@ class Usage(CliTest):
         self.refused("models", "deepseek_v3_fp16", says=("unknown model 'deepseek_v3_fp16'", "deepseek_v3_"))
 
     def test_the_beginning_of_a_name_suggests_the_whole(self):
-        self.refused("models", "deepseek_v3", says="did you mean 'deepseek_v3_bf16'?")
+        self.refused("models", "deepseek_v3", says="did you mean 'deepseek_v3_fp8'?")
 
     def test_a_misspelt_shell_suggests_the_nearest(self):
         self.assertIn("complete -F _moeshift moeshift", self.good("completion", "bash").out)
@@ -88,7 +96,8 @@ class Usage(CliTest):
         self.refused("export", plan, "--format", "vlm", says="did you mean 'vllm'?")
 
     def test_an_unknown_cluster_suggests_the_nearest(self):
-        self.refused("clusters", "hgx_h20", says=("unknown cluster 'hgx_h20'", "did you mean 'hgx_h200'?"))
+        self.refused("clusters", "hgx_h2000", says=("unknown cluster 'hgx_h2000'", "did you mean 'hgx_h200'?"))
+        self.refused("clusters", "h200", says="did you mean 'hgx_h200'?")
 
     def test_a_missing_option_is_named(self):
         self.refused("plan", self.trace(), "--ranks", 4, says="--slots")

@@ -126,6 +126,10 @@ std::string shell_lines(std::string_view example) {
   return lines + "\n";
 }
 
+std::string command_line(const CommandEntry& entry) {
+  return fmt::format("  {:<16} {}\n", entry.path, hanging(std::string(entry.summary), 19));
+}
+
 }  // namespace
 
 std::string program_help() {
@@ -133,14 +137,23 @@ std::string program_help() {
       "moeshift plans where the experts of a Mixture-of-Experts model live, prices and\n"
       "simulates the rearrangement, and performs it.\n\n"
       "usage: moeshift COMMAND [options]      moeshift COMMAND --help\n\ncommands:\n";
-  for (const CommandEntry& entry : commands()) {
-    help += fmt::format("  {:<16} {}\n", entry.path, hanging(std::string(entry.summary), 19));
-  }
+  for (const CommandEntry& entry : commands()) help += command_line(entry);
   help +=
-      "\n  --version        version and git revision\n"
+      "\n  -V, --version    version and git revision\n"
       "\nexit codes: 0 good, 1 negative verdict (infeasible, regression, verification\n"
       "failed), 2 bad input or usage, 3 device or peer failure, 130 interrupted\n";
   return help;
+}
+
+std::string family_help(const std::string& family) {
+  std::string lines;
+  for (const CommandEntry& entry : commands()) {
+    if (entry.path.starts_with(family + " ")) lines += command_line(entry);
+  }
+  if (lines.empty()) return "";
+  return fmt::format("usage: moeshift {0} COMMAND [options]      moeshift {0} COMMAND --help\n\n",
+                     family) +
+         "commands:\n" + lines;
 }
 
 std::string command_help(const CommandEntry& entry, const OptionSet& options, bool full) {

@@ -101,9 +101,15 @@ ExitCode run_command(const std::vector<std::string>& given) {
     (words.empty() ? std::cerr : std::cout) << program_help();
     return words.empty() ? ExitCode::kBadInput : ExitCode::kGood;
   }
-  if (words[0] == "--version") {
+  if (words[0] == "--version" || words[0] == "-V") {
     std::cout << fmt::format("moeshift {} ({})\n", kVersion, kGitRevision);
     return ExitCode::kGood;
+  }
+  if (words.size() == 2 && (words[1] == "--help" || words[1] == "-h")) {
+    if (const std::string help = family_help(words[0]); !help.empty()) {
+      std::cout << help;
+      return ExitCode::kGood;
+    }
   }
   const Chosen chosen = find_command(words);
   if (chosen.entry == nullptr) unknown_command(words);

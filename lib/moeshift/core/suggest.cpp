@@ -23,20 +23,45 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return cost[a.size()][b.size()];
 }
 
-/// The first name that `typed` is the beginning of, where that says something.
-std::string_view beginning_with(std::string_view typed, std::span<const std::string_view> known) {
+/// Letters and digits only, small: "DeepSeek-V3" and "deepseek_v3" are one name.
+std::string bare(std::string_view name) {
+  std::string letters;
+  for (const char c : name) {
+    if (c >= 'A' && c <= 'Z') {
+      letters += static_cast<char>(c - 'A' + 'a');
+    } else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+      letters += c;
+    }
+  }
+  return letters;
+}
+
+/// The shortest name that begins with what was typed, else the shortest that has it in it; none for
+/// less than three letters, which say nothing.
+std::string_view containing(std::string_view typed, std::span<const std::string_view> known) {
   constexpr std::size_t kTelling = 3;
-  if (typed.size() < kTelling) return {};
-  const auto name = std::find_if(known.begin(), known.end(), [&](std::string_view candidate) {
-    return candidate.starts_with(typed);
-  });
-  return name == known.end() ? std::string_view() : *name;
+  const std::string wanted = bare(typed);
+  if (wanted.size() < kTelling) return {};
+  std::string_view inside;
+  bool begins = false;
+  for (const std::string_view name : known) {
+    const std::size_t at = bare(name).find(wanted);
+    if (at == std::string::npos) continue;
+    const bool better = at == 0 && !begins;
+    if (better || inside.empty() || ((at == 0) == begins && name.size() < inside.size())) {
+      inside = name;
+      begins = begins || at == 0;
+    }
+  }
+  return inside;
 }
 
 }  // namespace
 
 std::string did_you_mean(std::string_view typed, std::span<const std::string_view> known) {
-  std::string_view best;
+  // "h200" means hgx_h200, however few letters "l20" may be away.
+  std::string_view best = containing(typed, known);
+  if (!best.empty()) return "; did you mean '" + std::string(best) + "'?";
   std::size_t best_distance = std::max<std::size_t>(1, typed.size() / 3) + 1;
   for (const std::string_view name : known) {
     const std::size_t d = distance(typed, name);
@@ -44,7 +69,6 @@ std::string did_you_mean(std::string_view typed, std::span<const std::string_vie
     best = name;
     best_distance = d;
   }
-  if (best.empty()) best = beginning_with(typed, known);
   return best.empty() ? "" : "; did you mean '" + std::string(best) + "'?";
 }
 

@@ -9,9 +9,10 @@
 
 namespace moeshift {
 
-/// "; did you mean 'x'?" for the closest of `known`, or "" when none is close (more than a third
-/// of the letters, at least one, would have to change) and none begins with it (three letters or
-/// more). Ties go to the earlier name.
+/// "; did you mean 'x'?" for one of `known`, or "" when none is close: the shortest that begins
+/// with or else contains what was typed (three letters or more; case, '_' and '-' aside: "h200",
+/// "DeepSeek-V3"), else the one of which the fewest letters would have to change, at most a third
+/// of those typed and at least one. Ties go to the earlier name.
 [[nodiscard]] std::string did_you_mean(std::string_view typed,
                                        std::span<const std::string_view> known);
 
