@@ -185,11 +185,10 @@ class Diagnose(CliTest):
         trace = generated(self, "trace.jsonl", "--steps", 12, "--tokens", 4096)
         self.assertEqual(self.diagnose(trace, "--threads", 1), self.diagnose(trace, "--threads", 2))
 
-    def test_a_diagnosis_needs_a_file_with_some_steps_and_a_machine(self):
+    def test_a_diagnosis_needs_some_steps_and_a_machine(self):
         short = generated(self, "short.jsonl", "--steps", 2, "--tokens", 256)
         self.refused("diagnose", short, *GPT, "--slots", 40, says="at least 3 steps")
         trace = generated(self, "trace.jsonl", "--steps", 3, "--tokens", 256)
-        self.refused("diagnose", "-", *GPT, "--slots", 40, says="expected a file")
         self.refused("diagnose", trace, "--ranks", 8, "--slots", 40, says="--cluster")
         self.refused("diagnose", trace, *GPT, "--slots", 40, "--worthwhile", 2, says="--worthwhile")
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <sstream>
 #include <utility>
 
@@ -83,6 +84,8 @@ struct Session::State {
   explicit State(bool quiet) : bar(quiet) {}
   ProgressBar bar;
   ResultMeta meta;
+  std::map<std::string, nlohmann::ordered_json> documents;  ///< by path
+  std::map<std::string, std::string> kept;                  ///< texts of what is read twice
   bool standard_input_taken = false;
   bool cut_short = false;  ///< Ctrl-C while an input was read to its end: its hash is not known
 };
@@ -106,6 +109,14 @@ ResultMeta Session::meta() const {
 
 std::string Session::name_of_input(const std::string& path) {
   return path == "-" ? "<stdin>" : path;
+}
+
+std::unique_ptr<std::istream> Session::open_again(const std::string& path) {
+  std::error_code error;
+  if (path != "-" && fs::is_regular_file(path, error)) return open_input(path);
+  auto kept = state_->kept.find(path);
+  if (kept == state_->kept.end()) kept = state_->kept.emplace(path, read_text(path)).first;
+  return std::make_unique<std::istringstream>(kept->second);
 }
 
 std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
@@ -152,24 +163,32 @@ std::string Session::config_path(const std::string& kind, const std::string& nam
   }
   const std::vector<std::string> names = shipped(kind);
   const std::vector<std::string_view> known(names.begin(), names.end());
+  const std::string hint = did_you_mean(name_or_path, known);
+  if (kind == "serving") {
+    throw InputError("--serving",
+                     fmt::format("no serving parameters for '{}'{}; expected a file or one of {}",
+                                 name_or_path, hint, fmt::join(names, ", ")));
+  }
   const std::string singular = kind.substr(0, kind.size() - 1);
-  throw InputError("--" + singular,
-                   fmt::format("unknown {} '{}'{} ('moeshift {}' lists them)", singular,
-                               name_or_path, did_you_mean(name_or_path, known), kind));
+  throw InputError("--" + singular, fmt::format("unknown {} '{}'{} ('moeshift {}' lists them)",
+                                                singular, name_or_path, hint, kind));
+}
+
+const nlohmann::ordered_json& Session::document(const std::string& path) {
+  const auto found = state_->documents.find(path);
+  if (found != state_->documents.end()) return found->second;
+  nlohmann::ordered_json parsed = parse_json(read_text(path), name_of_input(path));
+  return state_->documents.emplace(path, std::move(parsed)).first->second;
 }
 
 MoeModel Session::load_model(const std::string& name_or_path) {
   const std::string path = config_path("models", name_or_path);
-  const std::string source = name_of_input(path);
-  const nlohmann::ordered_json document = parse_json(read_text(path), source);
-  return read_moe_model(JsonReader(document, source));
+  return read_moe_model(JsonReader(document(path), name_of_input(path)));
 }
 
 Cluster Session::load_cluster(const std::string& name_or_path) {
   const std::string path = config_path("clusters", name_or_path);
-  const std::string source = name_of_input(path);
-  const nlohmann::ordered_json document = parse_json(read_text(path), source);
-  return read_cluster(JsonReader(document, source));
+  return read_cluster(JsonReader(document(path), name_of_input(path)));
 }
 
 void Session::emit(const Report& report) {

@@ -47,14 +47,20 @@ class Session {
   /// Opens `path` ("-" = standard input) as a stream, hashed as it is read, and registers it as an
   /// input once `done` (the stream's destructor) has seen its end. Standard input can be had once.
   [[nodiscard]] std::unique_ptr<std::istream> open_input(const std::string& path);
+  /// The same for an input that is read several times: what cannot be opened again, a pipe or
+  /// standard input, is kept in memory. @throws InputError
+  [[nodiscard]] std::unique_ptr<std::istream> open_again(const std::string& path);
   /// What errors call `path`.
   [[nodiscard]] static std::string name_of_input(const std::string& path);
 
+  /// The JSON document in `path`, read and parsed once however often it is asked for: also a pipe
+  /// can be had again. Lives as long as the session. @throws InputError
+  [[nodiscard]] const nlohmann::ordered_json& document(const std::string& path);
   /// A model by the name of a shipped configuration or by the path of a file.
   [[nodiscard]] MoeModel load_model(const std::string& name_or_path);
   /// A cluster likewise.
   [[nodiscard]] Cluster load_cluster(const std::string& name_or_path);
-  /// Names (file stems) of the shipped configurations of a kind: "models", "clusters".
+  /// Names (file stems) of the shipped configurations of a kind: "models", "clusters", "serving".
   [[nodiscard]] std::vector<std::string> shipped(const std::string& kind) const;
   /// The file of a shipped configuration, or the path as it was given.
   /// @throws InputError for an unknown name, with the closest known one.

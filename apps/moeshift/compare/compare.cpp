@@ -26,7 +26,7 @@ class Compare final : public Command {
   void declare(Options& options) override { question_.declare(options); }
 
   ExitCode run(Session& session) override {
-    question_.check(session);
+    question_.check();
     const ComparisonWindows windows = read_windows(session);
     const ComparisonRows comparison(session, question_, windows);
     const std::vector<ComparisonRow> rows =
@@ -61,7 +61,9 @@ class Compare final : public Command {
                                    const std::vector<ComparisonRow>& rows,
                                    const Standings& standings) const {
     const TraceHeader& header = windows.test.header;
-    const Topology topology = question_.shape_with(question_.slot_counts.front()).topology(session);
+    const Topology topology =
+        read_planned_for(session, question_.shape_with(question_.slot_counts.front()), header)
+            .topology;
     const bool with_bytes = question_.shape.model.has_value();
     Report report("compare");
     Json train = Json::array();

@@ -9,7 +9,6 @@
 
 #include "apps/moeshift/cli/except_options.hpp"
 #include "apps/moeshift/cli/option_value.hpp"
-#include "apps/moeshift/cli/session.hpp"
 
 namespace moeshift::cli {
 
@@ -40,18 +39,12 @@ void CompareOptions::declare(Options& options) {
   goal.declare(options);
 }
 
-void CompareOptions::check(Session& session) {
+void CompareOptions::check() {
   check_policies();
   slot_counts = parse_counts("--slots", slots);
   if (history.empty()) history = {"1"};
   history_counts = parse_counts("--history", history);
   check_steps();
-  if (shape.model) {
-    sizes = session.load_model(*shape.model).expert_sizes();
-    policy_options.expert_bytes = sizes->largest();
-  } else if (policy_options.budget) {
-    throw InputError("--budget-bytes", "needs --model, which says how many bytes an expert has");
-  }
 }
 
 void CompareOptions::check_policies() const {

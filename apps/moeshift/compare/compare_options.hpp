@@ -16,8 +16,6 @@
 
 namespace moeshift::cli {
 
-class Session;
-
 /// Settings are every number of slots with every training window or, in a replay, every history.
 struct CompareOptions {
   std::string trace;
@@ -37,12 +35,11 @@ struct CompareOptions {
   std::optional<std::string> forecaster;
   std::optional<std::string> reference;
   PolicyOptions policy_options;
-  std::optional<ExpertSizes> sizes;  ///< with --model
 
   void declare(Options& options);
   /// Fills `slot_counts`, `history_counts`, `sizes` and what a budget in bytes means to policies.
   /// @throws InputError for options that do not go together.
-  void check(Session& session);
+  void check();
 
   [[nodiscard]] PlanShape shape_with(std::size_t slot_count) const;
   /// What they all move away from, in words.

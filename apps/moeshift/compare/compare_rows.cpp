@@ -13,7 +13,7 @@
 #include "moeshift/plan/registry.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
-#include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/inputs/planned_for.hpp"
 
 namespace moeshift::cli {
 
@@ -29,7 +29,7 @@ PlannedSteps steps_of(const LoadWindow& recorded) {
 std::vector<std::unique_ptr<Planner>> ComparisonRows::make_planners(
     const PlannedSteps& steps) const {
   PolicyOptions options = question_.policy_options;
-  question_.goal.apply_to(options, session_, question_.shape, windows_.test.header, steps);
+  question_.goal.apply_to(options, session_, planned_for(question_.slot_counts.front()), steps);
   std::vector<std::unique_ptr<Planner>> planners;
   for (const std::string& policy : question_.policies) {
     planners.push_back(question_.goal.limited(make_planner(policy, options)));
@@ -37,38 +37,30 @@ std::vector<std::unique_ptr<Planner>> ComparisonRows::make_planners(
   return planners;
 }
 
+PlannedFor ComparisonRows::planned_for(std::size_t slots) const {
+  return read_planned_for(session_, question_.shape_with(slots), windows_.test.header);
+}
+
 Comparison ComparisonRows::set_up(std::size_t slots) const {
-  const TraceHeader& header = windows_.test.header;
-  const PlanShape shape = question_.shape_with(slots);
+  const PlannedFor planned = planned_for(slots);
   Comparison comparison{.train = {.load = {},
-                                  .topology = shape.topology(session_),
+                                  .topology = planned.topology,
                                   .slots = slots,
-                                  .expert_groups = shape.expert_groups(session_, header),
+                                  .expert_groups = planned.expert_groups,
                                   .seed = session_.seed()},
                         .test = windows_.test.loads,
                         .before = {},
                         .from = {},
-                        .cluster = {},
-                        .expert_sizes = {},
+                        .cluster = planned.cluster,
+                        .expert_sizes = planned.expert_sizes(),
                         .dispatch = question_.goal.dispatch_options(session_),
                         .forecaster = question_.forecaster};
   if (windows_.previous) comparison.before = sum_of(windows_.previous->loads);
-  if (question_.shape.cluster) comparison.cluster = session_.load_cluster(*question_.shape.cluster);
-  comparison.expert_sizes = question_.sizes;
-  if (question_.from) comparison.from = read_from(header);
-  return comparison;
-}
-
-Placement ComparisonRows::read_from(const TraceHeader& header) const {
-  const std::unique_ptr<std::istream> in = session_.open_input(*question_.from);
-  const std::string name = Session::name_of_input(*question_.from);
-  const PlacementHints hints{.num_experts = header.num_experts, .num_ranks = question_.shape.ranks};
-  Placement placement = read_placement(*in, name, hints).placement;
-  if (placement.layers() != header.num_layers) {
-    throw InputError(
-        name, fmt::format("has {} layers, the trace {}", placement.layers(), header.num_layers));
+  if (question_.from) {
+    comparison.from =
+        read_placement_for(session_, *question_.from, planned.trace, question_.shape.ranks);
   }
-  return placement;
+  return comparison;
 }
 
 std::vector<ComparisonRow> ComparisonRows::of_settings() const {

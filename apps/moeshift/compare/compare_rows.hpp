@@ -35,11 +35,11 @@ class ComparisonRows {
     std::size_t slots, history, policy;  ///< indices
   };
 
+  [[nodiscard]] PlannedFor planned_for(std::size_t slots) const;
   [[nodiscard]] Comparison set_up(std::size_t slots) const;
   [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners(
       const PlannedSteps& steps) const;
   [[nodiscard]] std::vector<ReplayJob> replay_jobs() const;
-  [[nodiscard]] Placement read_from(const TraceHeader& header) const;
   [[nodiscard]] std::string forecast_text() const;
   [[nodiscard]] std::string windows_text(std::size_t count) const;
   [[nodiscard]] std::string setting_text(std::size_t slots, const std::string& planned_on) const;

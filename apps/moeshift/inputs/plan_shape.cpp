@@ -10,23 +10,6 @@
 #include "apps/moeshift/cli/session.hpp"
 
 namespace moeshift::cli {
-namespace {
-
-void check_agreement(const MoeModel& model, const TraceHeader& trace) {
-  if (model.num_layers == trace.num_layers && model.num_experts == trace.num_experts) return;
-  throw InputError(
-      "", fmt::format("model {} has {} layers x {} experts, the trace {} x {}", model.name,
-                      model.num_layers, model.num_experts, trace.num_layers, trace.num_experts));
-}
-
-/// More than any machine has, and few enough that a slip of the hand does not fill the memory.
-void check_count(const char* option, std::size_t count) {
-  constexpr std::size_t kMost = std::size_t{1} << 20U;
-  if (count >= 1 && count <= kMost) return;
-  throw InputError(option, fmt::format("expected 1 .. {}, got {}", kMost, count));
-}
-
-}  // namespace
 
 void PlanShape::declare(Options& options) {
   options.option("--ranks", ranks, "ranks that share the experts");
@@ -37,28 +20,6 @@ void PlanShape::declare(Options& options) {
   options.option("--model", model, "model: a name of `moeshift models` or a file");
   options.option("--nodes", nodes, "nodes that the ranks sit in; default: as the cluster says");
   options.option("--groups", groups, "expert groups; default: as model or trace say");
-}
-
-Topology PlanShape::topology(Session& session) const {
-  check_count("--ranks", ranks);
-  check_count("--slots", slots);
-  if (cluster) return session.load_cluster(*cluster).topology(ranks, nodes);
-  return Topology(ranks, nodes.value_or(1));
-}
-
-std::size_t PlanShape::expert_groups(Session& session, const TraceHeader& trace) const {
-  std::optional<std::size_t> of_model;
-  if (model) {
-    const MoeModel loaded = session.load_model(*model);
-    check_agreement(loaded, trace);
-    of_model = loaded.num_expert_groups;
-  }
-  const std::size_t count = groups.value_or(of_model.value_or(trace.num_expert_groups.value_or(1)));
-  if (count == 0 || trace.num_experts % count != 0) {
-    throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
-                                             trace.num_experts, count));
-  }
-  return count;
 }
 
 void declare_forecaster(Options& options, std::optional<std::string>& forecaster) {

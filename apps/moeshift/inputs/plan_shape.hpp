@@ -29,12 +29,6 @@ struct PlanShape {
   std::optional<std::size_t> groups;
 
   void declare(Options& options);
-  /// Nodes as --nodes says, else as the cluster has them, else one.
-  [[nodiscard]] Topology topology(Session& session) const;
-  /// Groups as --groups says, else as model or trace say, else 1.
-  /// @throws InputError when model and trace disagree on layers or experts, or the groups do not
-  ///         divide the experts.
-  [[nodiscard]] std::size_t expert_groups(Session& session, const TraceHeader& trace) const;
 };
 
 /// Declares --forecaster of the commands that plan on chosen steps of a trace.

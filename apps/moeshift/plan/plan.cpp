@@ -17,7 +17,7 @@
 
 #include "apps/moeshift/cli/option_value.hpp"
 #include "apps/moeshift/cli/session.hpp"
-#include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/inputs/planned_for.hpp"
 #include "apps/moeshift/plan/commands.hpp"
 #include "apps/moeshift/plan/deadline.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
@@ -58,17 +58,21 @@ class Plan final : public Command {
 
   ExitCode run(Session& session) override {
     const LoadWindow window = read_window(session);
+    const PlannedFor planned = read_planned_for(session, shape_, window.header);
     PlanProblem problem{.load = {},
                         .samples = {},
-                        .topology = shape_.topology(session),
-                        .slots = shape_.slots,
-                        .expert_groups = shape_.expert_groups(session, window.header),
+                        .topology = planned.topology,
+                        .slots = planned.slots,
+                        .expert_groups = planned.expert_groups,
                         .seed = session.seed(),
                         .inactive = inactive_ranks()};
     plan_on(problem, window.loads, forecaster_);
-    const std::optional<Placement> old = old_placement(session, window.header);
+    std::optional<Placement> old;
+    if (from_) old = read_placement_for(session, *from_, window.header, from_ranks_);
     if (old) problem.old = &*old;
-    prepare(session, window, problem.load);
+    sizes_ = planned.expert_sizes();
+    const std::size_t steps = forecaster_ ? 1 : window.loads.size();
+    goal_.apply_to(policy_options_, session, planned, steps_of(problem.load, steps));
     const std::unique_ptr<Planner> planner = make_planner(policy_, policy_options_);
     Deadline deadline(session.progress(), goal_.limit());
     const auto start = std::chrono::steady_clock::now();
@@ -93,26 +97,6 @@ class Plan final : public Command {
     std::vector<RankId> ranks = parse_ranks("--inactive", inactive_);
     std::sort(ranks.begin(), ranks.end());
     return ranks;
-  }
-
-  [[nodiscard]] std::optional<Placement> old_placement(Session& session,
-                                                       const TraceHeader& header) const {
-    if (!from_) return {};
-    const std::unique_ptr<std::istream> in = session.open_input(*from_);
-    const PlacementHints hints{.num_experts = header.num_experts, .num_ranks = from_ranks_};
-    return read_placement(*in, Session::name_of_input(*from_), hints).placement;
-  }
-
-  /// Fills in what only cluster and model can say.
-  void prepare(Session& session, const LoadWindow& window, const LoadMatrix& load) {
-    if (shape_.model) {
-      sizes_ = session.load_model(*shape_.model).expert_sizes();
-      policy_options_.expert_bytes = sizes_->largest();
-    } else if (policy_options_.budget) {
-      throw InputError("", "--budget-bytes needs --model, which says how many bytes an expert has");
-    }
-    const std::size_t steps = forecaster_ ? 1 : window.loads.size();
-    goal_.apply_to(policy_options_, session, shape_, window.header, steps_of(load, steps));
   }
 
   /// Under a budget of slots: what as many slots in every layer would do, if there are enough.

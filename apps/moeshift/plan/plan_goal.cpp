@@ -8,28 +8,20 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/cost/serving_parameters.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/serving_machine.hpp"
 #include "apps/moeshift/plan/deadline.hpp"
 
 namespace moeshift::cli {
 namespace {
 
 /// Machine and model as they serve. @throws InputError naming `option`, which needs them.
-ServingParameters serving_of(Session& session, const PlanShape& shape,
+ServingParameters serving_of(Session& session, const PlannedFor& planned,
                              const std::optional<std::string>& serving, const char* option) {
-  if (!shape.cluster || !shape.model) {
-    throw InputError(option, "needs --cluster and --model, which say how long things take");
-  }
-  const Cluster cluster = session.load_cluster(*shape.cluster);
-  const ServingMachine machine = load_serving(session, serving.value_or(cluster.name));
-  return serving_parameters(machine, session.load_model(*shape.model));
-}
-
-std::size_t top_k_of(Session& session, const PlanShape& shape, const TraceHeader& trace) {
-  if (trace.top_k) return std::max<std::size_t>(*trace.top_k, 1);
-  return shape.model ? std::max<std::size_t>(session.load_model(*shape.model).top_k, 1) : 1;
+  planned.need_machine_and_model(option,
+                                 "needs --cluster and --model, which say how long things take");
+  return read_serving(session, planned, serving);
 }
 
 /// One replica alone on its way.
@@ -81,35 +73,41 @@ std::unique_ptr<Planner> PlanGoal::limited(std::unique_ptr<Planner> planner) con
   return std::make_unique<TimeLimitedPlanner>(std::move(planner), *seconds);
 }
 
-void PlanGoal::apply_to(PolicyOptions& policy, Session& session, const PlanShape& shape,
-                        const TraceHeader& trace, const PlannedSteps& steps) const {
-  policy.objective = resolve_objective(session, shape, trace, steps.count);
-  resolve_price(session, shape, trace, steps, policy);
+void PlanGoal::apply_to(PolicyOptions& policy, Session& session, const PlannedFor& planned,
+                        const PlannedSteps& steps) const {
+  if (planned.model) {
+    policy.expert_bytes = planned.expert_sizes()->largest();
+  } else if (policy.budget) {
+    throw InputError("--budget-bytes", "needs --model, which says how many bytes an expert has");
+  }
+  policy.objective = resolve_objective(session, planned, steps.count);
+  resolve_price(session, planned, steps, policy);
 }
 
-Objective PlanGoal::resolve_objective(Session& session, const PlanShape& shape,
-                                      const TraceHeader& trace, std::size_t steps) const {
+Objective PlanGoal::resolve_objective(Session& session, const PlannedFor& planned,
+                                      std::size_t steps) const {
   if (tokens_per_step && (*tokens_per_step < 1 || *tokens_per_step > 1e12)) {
     throw InputError("--tokens-per-step", "expected a number of tokens, at least 1");
   }
-  Objective goal{.top_k = static_cast<double>(top_k_of(session, shape, trace)),
+  Objective goal{.top_k = static_cast<double>(planned.top_k()),
                  .steps = static_cast<double>(steps),
                  .tokens_per_step = tokens_per_step};
   if (objective == "activated") {
     goal.per_token = 0;
     goal.per_active = 1;
   } else if (objective == "seconds") {
-    const ServingParameters serves = serving_of(session, shape, serving, "--objective");
+    const ServingParameters serves = serving_of(session, planned, serving, "--objective");
     goal.per_token = serves.expert_per_token.count();
     goal.per_active = serves.expert_floor.count();
   }
   return goal;
 }
 
-PlanGoal PlanGoal::of_replay(const ServingOptions& options) const {
+PlanGoal PlanGoal::of_replay(std::optional<double> tokens,
+                             std::optional<std::string> served_by) const {
   PlanGoal goal = *this;
-  goal.tokens_per_step = options.tokens_per_step;
-  goal.serving = options.serving;
+  goal.tokens_per_step = tokens;
+  goal.serving = std::move(served_by);
   return goal;
 }
 
@@ -117,17 +115,16 @@ DispatchOptions PlanGoal::dispatch_options(Session& session) const {
   return {.rule = parse_dispatch_rule(dispatch), .seed = session.seed()};
 }
 
-void PlanGoal::resolve_price(Session& session, const PlanShape& shape, const TraceHeader& trace,
-                             const PlannedSteps& steps, PolicyOptions& policy) const {
+void PlanGoal::resolve_price(Session& session, const PlannedFor& planned, const PlannedSteps& steps,
+                             PolicyOptions& policy) const {
   constexpr std::string_view kSeconds = "seconds:";
   if (!policy.price || !policy.price->starts_with(kSeconds)) return;
   const double horizon = horizon_of(*policy.price, kSeconds.size());
-  const ServingParameters serves = serving_of(session, shape, serving, "--price");
-  const Cluster cluster = session.load_cluster(*shape.cluster);
-  const Bytes bytes = session.load_model(*shape.model).expert_sizes().mean();
+  const ServingParameters serves = serving_of(session, planned, serving, "--price");
+  const Bytes bytes = planned.expert_sizes()->mean();
   std::optional<double> pairs = steps.pairs;
   if (tokens_per_step) {
-    pairs = *tokens_per_step * static_cast<double>(top_k_of(session, shape, trace));
+    pairs = *tokens_per_step * static_cast<double>(planned.top_k());
   }
   if (!pairs) {
     throw InputError("--price",
@@ -135,9 +132,9 @@ void PlanGoal::resolve_price(Session& session, const PlanShape& shape, const Tra
                      "served");
   }
   const Seconds saved =
-      serves.expert_per_token * (*pairs / static_cast<double>(shape.ranks)) * horizon;
-  const Seconds near = transfer_seconds(cluster.intra_node, bytes);
-  const Seconds far = transfer_seconds(cluster.inter_node, bytes);
+      serves.expert_per_token * (*pairs / static_cast<double>(planned.topology.ranks())) * horizon;
+  const Seconds near = transfer_seconds(planned.cluster->intra_node, bytes);
+  const Seconds far = transfer_seconds(planned.cluster->inter_node, bytes);
   policy.price = fmt::format("{}", saved > Seconds() ? ratio(near, saved) : 1e9);
   policy.inter_node_price = std::max(1.0, ratio(far, near));
 }

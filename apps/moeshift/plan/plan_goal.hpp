@@ -15,8 +15,7 @@
 #include "moeshift/plan/policy_options.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
-#include "apps/moeshift/inputs/plan_shape.hpp"
-#include "apps/moeshift/serving/serving_options.hpp"
+#include "apps/moeshift/inputs/planned_for.hpp"
 
 namespace moeshift::cli {
 
@@ -45,15 +44,16 @@ struct PlanGoal {
   void declare(Options& options);
 
   /// The goal of a replay, which says by its own options how it serves.
-  [[nodiscard]] PlanGoal of_replay(const ServingOptions& options) const;
+  [[nodiscard]] PlanGoal of_replay(std::optional<double> tokens,
+                                   std::optional<std::string> served_by) const;
   [[nodiscard]] DispatchOptions dispatch_options(Session& session) const;
   /// @throws InputError for a bad number of seconds.
   [[nodiscard]] std::optional<Seconds> limit() const;
   /// `planner`, under the time limit if there is one.
   [[nodiscard]] std::unique_ptr<Planner> limited(std::unique_ptr<Planner> planner) const;
 
-  /// Tells the policy its objective, and turns --price seconds:H into the number that policies
-  /// take; a number is left alone.
+  /// Tells the policy how large an expert is and its objective, and turns --price seconds:H into
+  /// the number that policies take; a number is left alone.
   ///
   /// A transfer is charged its time alone on its link, message + bytes / slowest of pair and ports,
   /// as if the world stood still for it and nothing overlapped: an upper bound of what it costs.
@@ -61,16 +61,17 @@ struct PlanGoal {
   /// layer, the mean rank's pairs (token, expert) times the seconds that one takes; reading of
   /// weights, which decoding waits for, is not counted. The inter-node price follows from the
   /// links.
-  /// @throws InputError for seconds without cluster and model, for a bad H or number of tokens, and
-  ///         for a price in seconds when nothing says how many tokens a step has.
-  void apply_to(PolicyOptions& policy, Session& session, const PlanShape& shape,
-                const TraceHeader& trace, const PlannedSteps& steps) const;
+  /// @throws InputError for seconds without cluster and model, bytes without a model, a bad H or
+  ///         number of tokens, and for a price in seconds when nothing says how many tokens a step
+  ///         has.
+  void apply_to(PolicyOptions& policy, Session& session, const PlannedFor& planned,
+                const PlannedSteps& steps) const;
 
  private:
-  [[nodiscard]] Objective resolve_objective(Session& session, const PlanShape& shape,
-                                            const TraceHeader& trace, std::size_t steps) const;
-  void resolve_price(Session& session, const PlanShape& shape, const TraceHeader& trace,
-                     const PlannedSteps& steps, PolicyOptions& policy) const;
+  [[nodiscard]] Objective resolve_objective(Session& session, const PlannedFor& planned,
+                                            std::size_t steps) const;
+  void resolve_price(Session& session, const PlannedFor& planned, const PlannedSteps& steps,
+                     PolicyOptions& policy) const;
 };
 
 }  // namespace moeshift::cli

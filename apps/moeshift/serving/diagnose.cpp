@@ -22,7 +22,7 @@ namespace {
 class Diagnose final : public Command {
  public:
   void declare(Options& options) override {
-    options.positional("TRACE", trace_, "recorded loads: a file, since it is read twice");
+    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
     shape_.declare(options);
     options.option("--policy", policy_, "who plans in the backtest; see `moeshift policies`");
     options.option("--mode", mode_, "how moves share the machine with serving; as `simulate`");
@@ -36,7 +36,6 @@ class Diagnose final : public Command {
   }
 
   ExitCode run(Session& session) override {
-    if (trace_ == "-") throw InputError("TRACE", "expected a file: the trace is read twice");
     if (worthwhile_ < 0 || worthwhile_ >= 1) {
       throw InputError("--worthwhile", "expected a share in [0, 1)");
     }
@@ -62,9 +61,10 @@ class Diagnose final : public Command {
 
   /// Reads the whole trace; the machine first, so that a bad option is told at once.
   std::unique_ptr<Deployment> observe(Session& session, Findings& findings) const {
-    OpenTrace trace(session, trace_);
+    OpenTrace trace(session, trace_, OpenTrace::Reading::kSeveralTimes);
     findings.header = trace.header();
-    std::unique_ptr<Deployment> deployment = serving_.deployment(session, shape_, findings.header);
+    std::unique_ptr<Deployment> deployment =
+        serving_.deployment(session, read_planned_for(session, shape_, findings.header));
     TraceObserver observer(findings.header);
     DriftObserver drift(findings.header.num_layers, findings.header.num_experts);
     const StepSource source = trace.source();
@@ -148,7 +148,7 @@ class Diagnose final : public Command {
     findings.mode = to_string(options.mode);
     const Placement initial =
         initial_ ? without : initial_placement(session, shape_, findings.header, {});
-    OpenTrace trace(session, trace_);
+    OpenTrace trace(session, trace_, OpenTrace::Reading::kSeveralTimes);
     findings.lanes = backtest(trace.source(), deployment, without, initial, options,
                               serving_.replay_options(session), session.progress());
   }

@@ -9,12 +9,11 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
-#include "moeshift/core/suggest.hpp"
-#include "moeshift/formats/placement_format.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/simulate/presets.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/serving_machine.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -23,25 +22,6 @@ namespace {
 /// (max_num_batched_tokens), SGLang of 8192 (chunked_prefill_size): more than that is no forward
 /// pass.
 constexpr double kMostTokensPerRank = 8192;
-
-nlohmann::ordered_json read_json(Session& session, const std::string& path) {
-  return parse_json(session.read_text(path), Session::name_of_input(path));
-}
-
-/// A trace may hold some of the model's layers, if it says which.
-void check_agreement(const MoeModel& model, const TraceHeader& trace) {
-  const auto known = [&](std::int64_t id) {
-    return std::find(model.layer_ids.begin(), model.layer_ids.end(), id) != model.layer_ids.end();
-  };
-  const bool some = !trace.layer_ids.empty() &&
-                    std::all_of(trace.layer_ids.begin(), trace.layer_ids.end(), known);
-  if (model.num_experts == trace.num_experts && (model.num_layers == trace.num_layers || some)) {
-    return;
-  }
-  throw InputError("--model", fmt::format("{} has {} layers x {} experts, the trace {} x {}",
-                                          model.name, model.num_layers, model.num_experts,
-                                          trace.num_layers, trace.num_experts));
-}
 
 /// @throws InputError unless lowest < value < highest, bounds included where they are asked for.
 double in_range(const char* option, double value, double lowest, double highest) {
@@ -57,24 +37,9 @@ std::size_t at_least_one(const char* option, std::size_t value) {
 
 }  // namespace
 
-ServingMachine load_serving(Session& session, const std::string& name_or_path) {
-  std::string path = name_or_path;
-  if (path.find('/') == std::string::npos && !path.ends_with(".json") && path != "-") {
-    const std::vector<std::string> names = session.shipped("serving");
-    if (std::find(names.begin(), names.end(), path) == names.end()) {
-      const std::vector<std::string_view> known(names.begin(), names.end());
-      throw InputError("--serving",
-                       fmt::format("no serving parameters for '{}'{}; expected a file or one of {}",
-                                   path, did_you_mean(path, known), fmt::join(names, ", ")));
-    }
-    path = session.config_path("serving", path);
-  }
-  const nlohmann::ordered_json document = read_json(session, path);
-  return read_serving_machine(JsonReader(document, Session::name_of_input(path)));
-}
-
-OpenTrace::OpenTrace(Session& session, const std::string& path)
-    : in_(session.open_input(path)), reader_(open_trace(*in_, Session::name_of_input(path))) {}
+OpenTrace::OpenTrace(Session& session, const std::string& path, Reading reading)
+    : in_(reading == Reading::kOnce ? session.open_input(path) : session.open_again(path)),
+      reader_(open_trace(*in_, Session::name_of_input(path))) {}
 
 StepSource OpenTrace::source() {
   return [this](TraceStep& step) { return reader_->next(step); };
@@ -95,28 +60,23 @@ void ServingOptions::declare(Options& options) {
                  "share of the shorter of compute and communication that is hidden, 0 to 1");
 }
 
-std::unique_ptr<Deployment> ServingOptions::deployment(Session& session, const PlanShape& shape,
-                                                       const TraceHeader& trace) const {
-  if (!shape.cluster) throw InputError("--cluster", "needed to tell how long a step takes");
-  if (!shape.model) throw InputError("--model", "needed to tell how long a step takes");
-  const Cluster cluster = session.load_cluster(*shape.cluster);
-  const MoeModel model = session.load_model(*shape.model);
-  check_agreement(model, trace);
-  const ServingMachine machine = load_serving(session, serving.value_or(cluster.name));
-  ServingParameters parameters = serving_parameters(machine, model);
+std::unique_ptr<Deployment> ServingOptions::deployment(Session& session,
+                                                       const PlannedFor& planned) const {
+  planned.need_machine_and_model(planned.cluster ? "--model" : "--cluster",
+                                 "needed to tell how long a step takes");
+  ServingParameters parameters = read_serving(session, planned, serving);
   if (step_time_file) {
-    const nlohmann::ordered_json document = read_json(session, *step_time_file);
-    read_measured_step_time(JsonReader(document, Session::name_of_input(*step_time_file)),
-                            parameters);
+    read_measured_step_time(
+        JsonReader(session.document(*step_time_file), Session::name_of_input(*step_time_file)),
+        parameters);
   }
   if (step_fixed) parameters.step_fixed = Seconds(in_range("--step-fixed", *step_fixed, 0, 1e4));
   if (overlap) parameters.overlap = in_range("--overlap", *overlap, 0, 1);
-  const std::size_t top_k = std::max<std::size_t>(trace.top_k.value_or(model.top_k), 1);
   return std::make_unique<Deployment>(Deployment{
-      .model = ServingModel(parameters, cluster, cluster.topology(shape.ranks, shape.nodes), top_k),
-      .cluster = cluster,
-      .expert_sizes = model.expert_sizes(),
-      .expert_groups = shape.groups.value_or(model.num_expert_groups)});
+      .model = ServingModel(parameters, *planned.cluster, planned.topology, planned.top_k()),
+      .cluster = *planned.cluster,
+      .expert_sizes = *planned.expert_sizes(),
+      .expert_groups = planned.expert_groups});
 }
 
 ReplayOptions ServingOptions::replay_options(Session& session) const {
@@ -283,18 +243,11 @@ Placement initial_placement(Session& session, const PlanShape& shape, const Trac
     NoProgress progress;
     return make_planner("static")->plan(problem, session.threads(), progress).placement;
   }
-  const std::unique_ptr<std::istream> in = session.open_input(*path);
-  const PlacementHints hints{.num_experts = trace.num_experts, .num_ranks = shape.ranks};
-  Placement placement = read_placement(*in, Session::name_of_input(*path), hints).placement;
-  if (placement.layers() == trace.num_layers && placement.experts() == trace.num_experts &&
-      placement.ranks() == shape.ranks && placement.slots() == shape.slots) {
-    return placement;
-  }
-  throw InputError(
-      Session::name_of_input(*path),
-      fmt::format("expected {} layers, {} experts, {} slots and {} ranks, found {}, {}, {} and {}",
-                  trace.num_layers, trace.num_experts, shape.slots, shape.ranks, placement.layers(),
-                  placement.experts(), placement.slots(), placement.ranks()));
+  Placement placement = read_placement_for(session, *path, trace, shape.ranks);
+  if (placement.ranks() == shape.ranks && placement.slots() == shape.slots) return placement;
+  throw InputError(Session::name_of_input(*path),
+                   fmt::format("expected {} slots and {} ranks, found {} and {}", shape.slots,
+                               shape.ranks, placement.slots(), placement.ranks()));
 }
 
 }  // namespace moeshift::cli

@@ -17,7 +17,7 @@
 #include "moeshift/simulate/replay.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
-#include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/inputs/planned_for.hpp"
 #include "apps/moeshift/moves/schedule_options.hpp"
 
 namespace moeshift::cli {
@@ -25,7 +25,8 @@ namespace moeshift::cli {
 /// A trace that is being read; the input counts as one of the result's.
 class OpenTrace {
  public:
-  OpenTrace(Session& session, const std::string& path);
+  enum class Reading { kOnce, kSeveralTimes };
+  OpenTrace(Session& session, const std::string& path, Reading reading = Reading::kOnce);
 
   [[nodiscard]] const TraceHeader& header() const { return reader_->header(); }
   [[nodiscard]] StepSource source();
@@ -34,10 +35,6 @@ class OpenTrace {
   std::unique_ptr<std::istream> in_;
   std::unique_ptr<TraceReader> reader_;
 };
-
-/// Serving parameters by the name of a shipped configuration or by the path of a file.
-/// @throws InputError for an unknown name, with the closest known one.
-[[nodiscard]] ServingMachine load_serving(Session& session, const std::string& name_or_path);
 
 /// The machine and the model as they serve.
 struct ServingOptions {
@@ -49,9 +46,9 @@ struct ServingOptions {
   std::size_t repeat = 1;
 
   void declare(Options& options);
-  /// @throws InputError without cluster and model, and when model and trace disagree.
-  [[nodiscard]] std::unique_ptr<Deployment> deployment(Session& session, const PlanShape& shape,
-                                                       const TraceHeader& trace) const;
+  /// @throws InputError without cluster and model.
+  [[nodiscard]] std::unique_ptr<Deployment> deployment(Session& session,
+                                                       const PlannedFor& planned) const;
   [[nodiscard]] ReplayOptions replay_options(Session& session) const;
 };
 

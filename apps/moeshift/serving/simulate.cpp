@@ -49,11 +49,13 @@ class Simulate final : public Command {
   ExitCode run(Session& session) override {
     OpenTrace trace(session, trace_);
     const PlanShape largest = world_.largest(shape_);
+    const PlannedFor planned = read_planned_for(session, shape_, trace.header());
     const std::unique_ptr<Deployment> deployment =
-        serving_.deployment(session, largest, trace.header());
+        serving_.deployment(session, read_planned_for(session, largest, trace.header()));
     const Placement initial =
         widened(initial_placement(session, shape_, trace.header(), initial_), largest.ranks);
-    goal_.of_replay(serving_).apply_to(policy_options_, session, shape_, trace.header(), {});
+    goal_.of_replay(serving_.tokens_per_step, serving_.serving)
+        .apply_to(policy_options_, session, planned, {});
     const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");
     TimelineRecorder recorder(shown.first, shown.last.value_or(shown.first + kStepsShown));
     std::deque<Lane> lanes;

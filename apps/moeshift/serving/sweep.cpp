@@ -113,16 +113,17 @@ class Sweep final : public Command {
   /// What points share: planners, machines of every size, and the limit on memory.
   void prepare(Session& session, const SweepGrid& grid, const TraceHeader& header) {
     for (const std::size_t ranks : grid.ranks) {
-      const PlanShape shape = shape_of(ranks, grid.slots.front());
-      deployments_[ranks] = serving_.deployment(session, shape, header);
+      const PlannedFor planned =
+          read_planned_for(session, shape_of(ranks, grid.slots.front()), header);
+      deployments_[ranks] = serving_.deployment(session, planned);
+      model_ = *planned.model;
       PolicyOptions options = policy_options_;
-      options.expert_bytes = deployments_[ranks]->expert_sizes.largest();
-      plan_goal_.of_replay(serving_).apply_to(options, session, shape, header, {});
+      plan_goal_.of_replay(serving_.tokens_per_step, serving_.serving)
+          .apply_to(options, session, planned, {});
       for (const std::string& policy : grid.policies) {
         planners_[{policy, ranks}] = plan_goal_.limited(make_planner(policy, options));
       }
     }
-    model_ = session.load_model(*shape_.model);
     limit_ = memory_.value_or(deployments_.begin()->second->cluster.rank_memory);
   }
 

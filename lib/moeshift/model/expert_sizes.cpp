@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 #include "moeshift/core/error.hpp"
 
@@ -38,10 +39,16 @@ bool ExpertSizes::uniform(LayerId layer) const {
 }
 
 ExpertSizes ExpertSizes::layers(std::size_t first, std::size_t last) const {
-  if (uniform() || first == last) return each_;
-  IdMatrix<LayerId, ExpertId, Bytes> sizes(last - first, sizes_.columns());
+  std::vector<LayerId> which;
+  for (std::size_t layer = first; layer < last; ++layer) which.emplace_back(layer);
+  return layers(which);
+}
+
+ExpertSizes ExpertSizes::layers(std::span<const LayerId> which) const {
+  if (uniform() || which.empty()) return each_;
+  IdMatrix<LayerId, ExpertId, Bytes> sizes(which.size(), sizes_.columns());
   for (const LayerId layer : sizes.row_ids()) {
-    const auto row = sizes_.row(LayerId(first + layer.index()));
+    const auto row = sizes_.row(which[layer.index()]);
     std::copy(row.begin(), row.end(), sizes.row(layer).begin());
   }
   return ExpertSizes(std::move(sizes));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "moeshift/core/matrix.hpp"
 #include "moeshift/core/units.hpp"
@@ -35,6 +36,8 @@ class ExpertSizes {
   [[nodiscard]] bool fits(std::size_t layers, std::size_t experts) const {
     return uniform() || (sizes_.rows() == layers && sizes_.columns() == experts);
   }
+  /// Those of some layers, in their order, numbered from 0.
+  [[nodiscard]] ExpertSizes layers(std::span<const LayerId> which) const;
   /// Those of layers first .. last-1, numbered from 0.
   [[nodiscard]] ExpertSizes layers(std::size_t first, std::size_t last) const;
 

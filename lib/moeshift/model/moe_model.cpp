@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
 
 namespace moeshift {
@@ -139,6 +140,21 @@ MoeModel read_moe_model(const JsonReader& json) {
     model.bytes_per_expert =
         read_bytes_per_expert(json.at("bytes_per_expert"), model.num_layers, model.num_experts);
   }
+  return model;
+}
+
+MoeModel with_layers(MoeModel model, std::span<const std::int64_t> layer_ids) {
+  std::vector<LayerId> which;
+  for (const std::int64_t id : layer_ids) {
+    const auto found = std::find(model.layer_ids.begin(), model.layer_ids.end(), id);
+    if (found == model.layer_ids.end()) {
+      throw InputError(model.name, fmt::format("has no layer {}", id));
+    }
+    which.emplace_back(static_cast<std::size_t>(found - model.layer_ids.begin()));
+  }
+  model.layer_ids.assign(layer_ids.begin(), layer_ids.end());
+  model.num_layers = layer_ids.size();
+  if (model.bytes_per_expert) model.bytes_per_expert = model.bytes_per_expert->layers(which);
   return model;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,9 @@ struct MoeModel {
 ///         message), bytes that disagree with shape and dtype, layer_ids or bytes_per_expert of
 ///         another length.
 [[nodiscard]] MoeModel read_moe_model(const JsonReader& json);
+/// The model of some of its layers, called by its own numbers of them. O(layers * experts).
+/// @throws InputError naming the first number that it has not.
+[[nodiscard]] MoeModel with_layers(MoeModel model, std::span<const std::int64_t> layer_ids);
 /// The text of such a file; read_moe_model reads it back.
 [[nodiscard]] std::string moe_model_text(const MoeModel& model);
 

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/inputs/planned_for.hpp"
+
+#include <algorithm>
+#include <istream>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/placement_format.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+/// More than any machine has, and few enough that a slip of the hand does not fill the memory.
+void check_count(const char* option, std::size_t count) {
+  constexpr std::size_t kMost = std::size_t{1} << 20U;
+  if (count >= 1 && count <= kMost) return;
+  throw InputError(option, fmt::format("expected 1 .. {}, got {}", kMost, count));
+}
+
+/// The model, cut to the layers that the trace names. A trace of all layers may number them as it
+/// likes: engines count from the first layer or from the first with experts.
+MoeModel fitted(const MoeModel& model, const TraceHeader& trace) {
+  const auto known = [&](std::int64_t id) {
+    return std::find(model.layer_ids.begin(), model.layer_ids.end(), id) != model.layer_ids.end();
+  };
+  const auto stranger = std::find_if_not(trace.layer_ids.begin(), trace.layer_ids.end(), known);
+  const bool named = !trace.layer_ids.empty() && stranger == trace.layer_ids.end();
+  if (model.num_experts == trace.num_experts) {
+    if (named) return with_layers(model, trace.layer_ids);
+    if (model.num_layers == trace.num_layers) return model;
+  }
+  std::string why;
+  if (stranger != trace.layer_ids.end()) why = fmt::format(", among them {}", *stranger);
+  throw InputError("--model", fmt::format("{} has {} layers x {} experts, the trace {} x {}{}",
+                                          model.name, model.num_layers, model.num_experts,
+                                          trace.num_layers, trace.num_experts, why));
+}
+
+std::size_t groups_of(const PlanShape& shape, const std::optional<MoeModel>& model,
+                      const TraceHeader& trace) {
+  const std::size_t count =
+      shape.groups.value_or(model ? model->num_expert_groups : trace.num_expert_groups.value_or(1));
+  if (count >= 1 && trace.num_experts % count == 0) return count;
+  throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
+                                           trace.num_experts, count));
+}
+
+}  // namespace
+
+std::size_t PlannedFor::top_k() const {
+  const std::size_t of_model = model ? model->top_k : 1;
+  return std::max<std::size_t>(trace.top_k.value_or(of_model), 1);
+}
+
+std::optional<ExpertSizes> PlannedFor::expert_sizes() const {
+  if (!model) return {};
+  return model->expert_sizes();
+}
+
+void PlannedFor::need_machine_and_model(const std::string& option, const std::string& why) const {
+  if (cluster && model) return;
+  throw InputError(option, why);
+}
+
+PlannedFor read_planned_for(Session& session, const PlanShape& shape, const TraceHeader& trace) {
+  check_count("--ranks", shape.ranks);
+  check_count("--slots", shape.slots);
+  std::optional<Cluster> cluster;
+  if (shape.cluster) cluster = session.load_cluster(*shape.cluster);
+  std::optional<MoeModel> model;
+  if (shape.model) model = fitted(session.load_model(*shape.model), trace);
+  Topology topology = cluster ? cluster->topology(shape.ranks, shape.nodes)
+                              : Topology(shape.ranks, shape.nodes.value_or(1));
+  const std::size_t groups = groups_of(shape, model, trace);
+  return {.trace = trace,
+          .cluster = std::move(cluster),
+          .model = std::move(model),
+          .topology = std::move(topology),
+          .slots = shape.slots,
+          .expert_groups = groups};
+}
+
+Placement read_placement_for(Session& session, const std::string& path, const TraceHeader& trace,
+                             std::optional<std::size_t> ranks) {
+  const std::string name = Session::name_of_input(path);
+  const std::unique_ptr<std::istream> in = session.open_input(path);
+  const PlacementHints hints{.num_experts = trace.num_experts, .num_ranks = ranks};
+  Placement placement = read_placement(*in, name, hints).placement;
+  if (placement.layers() == trace.num_layers && placement.experts() == trace.num_experts) {
+    return placement;
+  }
+  throw InputError(name,
+                   fmt::format("has {} layers x {} experts, the trace {} x {}", placement.layers(),
+                               placement.experts(), trace.num_layers, trace.num_experts));
+}
+
+}  // namespace moeshift::cli
