@@ -12,6 +12,8 @@
 namespace moeshift {
 namespace {
 
+constexpr double kWorthSaying = 1e-3;  ///< share by which doubled replicas must be better
+
 /// Slots that hold something.
 std::size_t filled(const Placement& placement, LayerId layer) {
   const std::span<const ExpertId> slots = placement.layer(layer);
@@ -57,6 +59,8 @@ PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, T
     LayerVerdict& verdict = result.layers[i];
     verdict.keep = layers[i].keep;
     verdict.hasty = layers[i].hasty;
+    const bool doubling_helps = layers[i].doubled_peak < verdict.peak * (1 - kWorthSaying);
+    verdict.doubled_peak = doubling_helps ? layers[i].doubled_peak : 0;
     verdict.lower_bound =
         std::max(verdict.lower_bound, std::min(layers[i].lower_bound, verdict.peak));
     verdict.gap = gap_of(verdict.peak, verdict.lower_bound);

@@ -19,7 +19,8 @@ struct LayerPlan {
   std::uint64_t moves_tried = 0;
   /// A bound that holds for what else was asked (groups kept in nodes); 0 = none.
   double lower_bound = 0;
-  bool bounded = false;  ///< it is no weaker than the quick bounds (lower_bound.hpp)
+  double doubled_peak = 0;  ///< see LayerVerdict
+  bool bounded = false;     ///< it is no weaker than the quick bounds (lower_bound.hpp)
   std::vector<MoveReason> reasons = {};  ///< ranks as in LayerProblem; assemble() renames them
 };
 

@@ -2,9 +2,12 @@
 #include "moeshift/plan/lower_bound.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "moeshift/core/error.hpp"
@@ -129,47 +132,127 @@ double bisect(double known, double ceiling, int steps,
 }
 
 /// The counts among which every expert chooses for one (T, x): the fewest replicas that make it
-/// big (needs a small partner), middle, or small; 0 = no such count.
+/// big (needs a small partner), middle, or small; kNever = no such count. [experts, rounded up to
+/// whole lanes] each.
 struct PairChoices {
   std::vector<double> big, middle, small;
 };
+constexpr double kNever = 1e18;
+constexpr double kProof = 1e-6;  ///< a dual value above proves a threshold impossible
+constexpr std::size_t kLanes = 4;
 
-PairChoices choices_of(std::span<const double> load, double threshold, double x, double cap) {
-  PairChoices choices;
-  for (const double tokens : load) {
-    const double big = replicas_for(tokens, threshold);
-    const double middle = replicas_for(tokens, threshold - x);
-    const double small = replicas_for(tokens, x);
-    choices.big.push_back(big < middle ? big : 0);
-    choices.middle.push_back(middle < small ? middle : 0);
-    choices.small.push_back(small <= cap ? small : 0);
+/// The dual function of one (T, x) at mu, and its slope there.
+struct Dual {
+  double value = 0;
+  double slope = 0;
+};
+
+/// In partial sums, so that compilers turn it into vector instructions: most of a bound's time.
+Dual dual_at(const PairChoices& choices, double mu, double slots) {
+  std::array<double, kLanes> value{};
+  std::array<double, kLanes> slope{};
+  for (std::size_t e = 0; e < choices.big.size(); e += kLanes) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const double big = (mu + 1) * choices.big[e + i];
+      const double middle = mu * choices.middle[e + i];
+      const double small = (mu - 1) * choices.small[e + i];
+      const double rest = middle < small ? middle : small;
+      const double of_rest = middle < small ? choices.middle[e + i] : choices.small[e + i];
+      value[i] += big < rest ? big : rest;
+      slope[i] += big < rest ? choices.big[e + i] : of_rest;
+    }
   }
-  return choices;
+  return {.value = (value[0] + value[1]) + (value[2] + value[3]) - mu * slots,
+          .slope = (slope[0] + slope[1]) + (slope[2] + slope[3]) - slots};
 }
 
-double dual_value(const PairChoices& choices, double mu, double slots) {
-  constexpr double kNever = 1e18;
-  double sum = -mu * slots;
-  for (std::size_t e = 0; e < choices.big.size(); ++e) {
-    const double big = choices.big[e] > 0 ? (mu + 1) * choices.big[e] : kNever;
-    const double middle = choices.middle[e] > 0 ? mu * choices.middle[e] : kNever;
-    const double small = choices.small[e] > 0 ? (mu - 1) * choices.small[e] : kNever;
-    sum += std::min({big, middle, small});
-  }
-  return sum;
-}
-
-/// Concave in mu: ternary search.
-bool impossible_for_some_mu(const PairChoices& choices, double slots) {
-  double low = 1;
+/// The most of the dual function over mu in [1, 10], or as much of it as tells its sign: concave,
+/// so that tangents on both sides say where to look next and what cannot be exceeded.
+double most_of_dual(const PairChoices& choices, double slots) {
+  double low = 1.001;  // at 1 a count that is not to be had would cost nothing
   double high = 10;
-  for (int i = 0; i < 10; ++i) {
-    const double left = low + (high - low) / 3;
-    const double right = high - (high - low) / 3;
-    const double at_left = dual_value(choices, left, slots);
-    const double at_right = dual_value(choices, right, slots);
-    if (std::max(at_left, at_right) > 1e-6) return true;
-    (at_left < at_right ? low : high) = at_left < at_right ? left : right;
+  Dual at_low = dual_at(choices, low, slots);
+  Dual at_high = dual_at(choices, high, slots);
+  double most = std::max(at_low.value, at_high.value);
+  for (int i = 0; i < 12 && most <= kProof; ++i) {
+    if (at_low.slope <= 0 || at_high.slope >= 0) break;
+    const double mu = (at_high.value - at_low.value + at_low.slope * low - at_high.slope * high) /
+                      (at_low.slope - at_high.slope);
+    const double ceiling = at_low.value + at_low.slope * (mu - low);
+    if (ceiling <= kProof || mu <= low || mu >= high) break;
+    const Dual at_mu = dual_at(choices, mu, slots);
+    most = std::max(most, at_mu.value);
+    (at_mu.slope > 0 ? low : high) = mu;
+    (at_mu.slope > 0 ? at_low : at_high) = at_mu;
+  }
+  return most;
+}
+
+/// replicas_for, without a call per expert.
+double quick_replicas(double load, double share) {
+  const double exact = load / share * kSafety - 1e-12;
+  const double whole = static_cast<double>(static_cast<std::int32_t>(std::min(exact, 2e9)));
+  return std::max(1.0, whole < exact ? whole + 1 : whole);
+}
+
+/// All that the dual functions of one threshold have in common.
+class PairThreshold {
+ public:
+  PairThreshold(std::span<const double> load, double threshold, double cap)
+      : load_(load), threshold_(threshold), cap_(cap), whole_(load.size()) {
+    for (std::size_t e = 0; e < load.size(); ++e) whole_[e] = quick_replicas(load[e], threshold);
+    const std::size_t padded = (load.size() + kLanes - 1) / kLanes * kLanes;
+    for (auto* counts : {&choices_.big, &choices_.middle, &choices_.small}) {
+      counts->assign(padded, 0);
+    }
+  }
+
+  /// How far x proves the threshold impossible: it does where this is above kProof.
+  /// @param small [experts] replicas that bring every load to at most x.
+  double proof(double x, std::span<const double> small, double slots) {
+    if (x >= threshold_ / 2) return -kNever;
+    for (std::size_t e = 0; e < load_.size(); ++e) {
+      const double middle = quick_replicas(load_[e], threshold_ - x);
+      choices_.big[e] = whole_[e] < middle ? whole_[e] : kNever;
+      choices_.middle[e] = middle < small[e] ? middle : kNever;
+      choices_.small[e] = small[e] <= cap_ ? small[e] : kNever;
+    }
+    return most_of_dual(choices_, slots);
+  }
+
+ private:
+  std::span<const double> load_;
+  double threshold_;
+  double cap_;
+  std::vector<double> whole_;
+  PairChoices choices_;
+};
+
+/// The x to try, and what bringing every load to at most x takes.
+struct PairGrid {
+  std::vector<double> x;
+  std::vector<std::vector<double>> small;  ///< [x][experts]
+};
+
+/// Looks at every eighth x, then ever nearer around the best three, which finds nearly all that
+/// looking everywhere would.
+bool impossible_by_pairs(PairThreshold threshold, const PairGrid& grid, double slots) {
+  constexpr std::size_t kStride = 8;
+  std::vector<std::pair<double, std::size_t>> best;
+  const auto look = [&](std::size_t at) {
+    best.emplace_back(threshold.proof(grid.x[at], grid.small[at], slots), at);
+    return best.back().first > kProof;
+  };
+  for (std::size_t at = kStride / 2; at < grid.x.size(); at += kStride) {
+    if (look(at)) return true;
+  }
+  for (std::size_t step = kStride / 2; step > 0 && !best.empty(); step /= 2) {
+    std::sort(best.begin(), best.end(), std::greater<>{});
+    best.resize(std::min<std::size_t>(best.size(), 3));
+    for (const auto& [value, at] : std::vector(best)) {
+      if (at >= step && look(at - step)) return true;
+      if (at + step < grid.x.size() && look(at + step)) return true;
+    }
   }
   return false;
 }
@@ -207,13 +290,14 @@ double pair_bound(std::span<const double> load, std::size_t ranks, std::size_t s
   MOESHIFT_CHECK(slots == 2 * ranks);
   const auto have = static_cast<double>(slots);
   const double cap = static_cast<double>(slots - load.size() + 1);
-  const std::vector<double> grid = share_grid(load, slots - load.size(), 160);
-  return bisect(known, ceiling, 12, [&](double threshold) {
-    for (const double x : grid) {
-      if (x >= threshold / 2) return false;
-      if (impossible_for_some_mu(choices_of(load, threshold, x, cap), have)) return true;
-    }
-    return false;
+  PairGrid grid{.x = share_grid(load, slots - load.size(), 160), .small = {}};
+  for (const double x : grid.x) {
+    std::vector<double> small;
+    for (const double tokens : load) small.push_back(quick_replicas(tokens, x));
+    grid.small.push_back(std::move(small));
+  }
+  return bisect(known, ceiling, 9, [&](double threshold) {
+    return impossible_by_pairs(PairThreshold(load, threshold, cap), grid, have);
   });
 }
 

@@ -43,6 +43,9 @@ struct LayerVerdict {
   bool keep = false;           ///< the old placement of this layer was left alone
   bool hasty = false;          ///< time ran out: kept, or planned with the least effort
   std::size_t duplicates = 0;  ///< slots whose expert sits on the same rank already
+  /// A lower peak that EPLB reaches by doubling experts on a rank, as weights; 0 = none known. Ours
+  /// never do.
+  double doubled_peak = 0;
 };
 
 /// Why a policy that starts from the old placement put a replica where it was not.

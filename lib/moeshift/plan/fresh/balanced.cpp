@@ -38,6 +38,7 @@ LayerPlan BalancedPlanner::plan_layer(const LayerProblem& problem) const {
   plan.moves_tried = fresh.moves_tried;
   plan.lower_bound = bound_for_load(problem, fresh.lower_bound);
   plan.bounded = plan.lower_bound > 0;
+  plan.doubled_peak = fresh.doubled_peak;
   if (problem.can_keep() && all_distinct(problem.kept_slots(), problem.slots_per_rank) &&
       peak_of(problem, problem.kept_slots()) <= peak_of(problem, plan.slots) * (1 + min_gain_)) {
     plan.slots = problem.kept_slots();

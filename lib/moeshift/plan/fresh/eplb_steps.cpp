@@ -91,4 +91,23 @@ std::vector<std::uint32_t> replicate_greedily(std::span<const float> weights, st
   return replicas;
 }
 
+EplbPlan plan_by_eplb_steps(std::span<const double> load, std::size_t ranks, std::size_t slots) {
+  const std::vector<float> weights(load.begin(), load.end());
+  const std::vector<std::uint32_t> replicas = replicate_greedily(weights, slots);
+  EplbPlan plan{std::vector<std::uint32_t>(slots), std::vector<std::uint32_t>(load.size(), 0)};
+  for (const std::uint32_t e : replicas) ++plan.counts[e];
+  std::vector<float> shares;
+  for (const std::uint32_t e : replicas) {
+    shares.push_back(weights[e] / static_cast<float>(plan.counts[e]));
+  }
+  const Packing packed = pack_largest_first(shares, ranks);
+  std::vector<double> rank_load(ranks, 0);
+  for (std::size_t i = 0; i < slots; ++i) {
+    plan.experts[packed.pack[i] * (slots / ranks) + packed.position[i]] = replicas[i];
+    rank_load[packed.pack[i]] += load[replicas[i]] / plan.counts[replicas[i]];
+  }
+  plan.peak = *std::max_element(rank_load.begin(), rank_load.end());
+  return plan;
+}
+
 }  // namespace moeshift

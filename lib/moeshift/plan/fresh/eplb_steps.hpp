@@ -40,4 +40,14 @@ using PackingRule = Packing (*)(std::span<const float> weights, std::size_t pack
 [[nodiscard]] std::vector<std::uint32_t> replicate_greedily(std::span<const float> weights,
                                                             std::size_t slots);
 
+/// One flat layer by both steps.
+struct EplbPlan {
+  std::vector<std::uint32_t> experts;  ///< [slots], rank after rank; may hold one twice on a rank
+  std::vector<std::uint32_t> counts;   ///< [experts]
+  double peak = 0;                     ///< of a rank, under even dispatch
+};
+/// @pre slots divide by ranks.
+[[nodiscard]] EplbPlan plan_by_eplb_steps(std::span<const double> load, std::size_t ranks,
+                                          std::size_t slots);
+
 }  // namespace moeshift

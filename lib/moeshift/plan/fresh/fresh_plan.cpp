@@ -50,24 +50,14 @@ class Portfolio {
     keep_if_better(packing);
   }
 
-  /// EPLB's own counts and packing, its clashes repaired: whatever it finds, we find.
+  /// EPLB's own counts and packing, its clashes repaired: whatever it finds, we find. What it
+  /// reaches by doubling an expert on a rank is remembered: no distinct plan need come near it.
   void start_from_eplb() {
-    const std::vector<float> weights(load_.begin(), load_.end());
-    const std::vector<std::uint32_t> replicas = replicate_greedily(weights, slots_);
-    std::vector<std::uint32_t> counts(load_.size(), 0);
-    for (const std::uint32_t e : replicas) ++counts[e];
-    if (*std::max_element(counts.begin(), counts.end()) > ranks_) return;
-    std::vector<float> shares;
-    for (const std::uint32_t e : replicas) {
-      shares.push_back(weights[e] / static_cast<float>(counts[e]));
-    }
-    const Packing packed = pack_largest_first(shares, ranks_);
-    std::vector<std::uint32_t> experts(slots_);
-    for (std::size_t i = 0; i < slots_; ++i) {
-      experts[packed.pack[i] * (slots_ / ranks_) + packed.position[i]] = replicas[i];
-    }
-    make_distinct(load_, counts, ranks_, experts);
-    start(std::move(experts));
+    EplbPlan eplb = plan_by_eplb_steps(load_, ranks_, slots_);
+    if (!distinct(eplb.experts, slots_ / ranks_)) best_.doubled_peak = eplb.peak;
+    if (*std::max_element(eplb.counts.begin(), eplb.counts.end()) > ranks_) return;
+    make_distinct(load_, eplb.counts, ranks_, eplb.experts);
+    start(std::move(eplb.experts));
   }
 
   /// @param within multiples of the tolerance above the bound at which to stop.
@@ -116,6 +106,11 @@ class Portfolio {
   FreshPlan best_;
 };
 
+constexpr std::size_t kFewRanks = 32;    // a kick is cheap
+constexpr std::size_t kManyRanks = 96;   // from here on the number of large kicks falls
+constexpr std::size_t kFewSlots = 128;   // even the least effort kicks
+constexpr std::size_t kLeastKicks = 12;  // that often
+
 void search(Portfolio& portfolio, std::span<const double> load, std::size_t ranks,
             std::size_t slots_per_rank, const Effort& effort, std::uint64_t seed) {
   if (slots_per_rank >= 5) {
@@ -126,10 +121,17 @@ void search(Portfolio& portfolio, std::span<const double> load, std::size_t rank
   if (portfolio.done() || slots_per_rank == 1) return;
   portfolio.tighten_bound();
   if (portfolio.done()) return;
+  // More ranks take more time per kick, and fewer are to be had for it.
+  const auto for_ranks = [&](std::size_t kicks) {
+    return kicks * kManyRanks / std::max(ranks, kManyRanks);
+  };
+  const bool few = effort.steps > 0 && ranks * slots_per_rank <= kFewSlots;
+  const std::size_t kicks = few ? std::max(effort.kicks, kLeastKicks) : effort.kicks;
   if (slots_per_rank == 2) {
-    constexpr std::size_t kFewRanks = 32;
     portfolio.anneal_pairs(seed);
-    if (ranks <= kFewRanks) portfolio.kick(8 * effort.kicks, seed);
+    if (portfolio.done()) return;
+    portfolio.start_from_eplb();
+    if (ranks <= kFewRanks) portfolio.kick(8 * kicks, seed);
     return;
   }
   if (slots_per_rank < 5) {
@@ -137,27 +139,24 @@ void search(Portfolio& portfolio, std::span<const double> load, std::size_t rank
     if (portfolio.done()) return;
   }
   portfolio.start_from_eplb();
-  portfolio.kick(effort.kicks, seed);
-  if (slots_per_rank != 3) return;
-  // Three slots leave exchanges little choice: what is left to gain is in the counts. That takes
-  // time, and more with more ranks; half a per cent will do.
-  constexpr std::size_t kManyRanks = 96;
-  portfolio.kick(effort.triple_kicks * kManyRanks / std::max(ranks, kManyRanks), seed, Kick::kLarge,
-                 5);
+  portfolio.kick(kicks, seed);
+  // What is left to gain is in the counts, and the wider the gap, the more of it. With three slots
+  // that takes time, and half a per cent will do; with more it is rare.
+  portfolio.kick(for_ranks(effort.large_kicks), seed, Kick::kLarge, slots_per_rank == 3 ? 5 : 2);
 }
 
 }  // namespace
 
 Effort effort_named(const std::string& name) {
   if (name == "fast")
-    return {.tolerance = 2e-3, .steps = 24, .kicks = 0, .pair_iterations = 200, .triple_kicks = 0};
+    return {.tolerance = 2e-3, .steps = 24, .kicks = 0, .pair_iterations = 200, .large_kicks = 0};
   if (name == "normal") return {};
   if (name == "thorough") {
     return {.tolerance = 1e-4,
             .steps = 2000,
             .kicks = 200,
             .pair_iterations = 50000,
-            .triple_kicks = 4000};
+            .large_kicks = 4000};
   }
   static constexpr std::array<std::string_view, 3> kNames{"fast", "normal", "thorough"};
   throw InputError("", fmt::format("unknown effort '{}'; expected fast, normal or thorough{}", name,

@@ -16,7 +16,7 @@ struct Effort {
   std::size_t steps = 200;             ///< per refinement
   std::size_t kicks = 12;              ///< restarts from a perturbed local optimum
   std::size_t pair_iterations = 1150;  ///< annealing steps for two slots per rank
-  std::size_t triple_kicks = 576;      ///< large kicks for three slots, on up to 96 ranks
+  std::size_t large_kicks = 576;       ///< where small ones leave a gap, on up to 96 ranks
 };
 
 /// "fast", "normal" or "thorough".
@@ -25,13 +25,14 @@ struct Effort {
 
 /// The first start of the portfolio, unimproved: what there is time for when there is none.
 [[nodiscard]] constexpr Effort least_effort() {
-  return {.tolerance = 1e9, .steps = 0, .kicks = 0, .pair_iterations = 0, .triple_kicks = 0};
+  return {.tolerance = 1e9, .steps = 0, .kicks = 0, .pair_iterations = 0, .large_kicks = 0};
 }
 
 struct FreshPlan {
   std::vector<std::uint32_t> experts;  ///< [ranks * k], distinct within a rank
   double peak = 0;
   double lower_bound = 0;
+  double doubled_peak = 0;  ///< of EPLB's plan where that doubles experts on a rank; else 0
   std::uint64_t moves_tried = 0;
 };
 

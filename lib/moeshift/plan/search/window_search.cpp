@@ -63,6 +63,16 @@ void WindowSearch::run() {
   }
 }
 
+void WindowSearch::go_on(double target, std::vector<double> cuts, std::size_t patience) {
+  options_.target = target;
+  options_.cuts = std::move(cuts);
+  options_.patience = patience;
+  options_.doubt = 0;
+  std::fill(variance_.begin(), variance_.end(), 0.0F);
+  options_.max_steps += steps_.size();
+  run();
+}
+
 void WindowSearch::pass(double cut) {
   constexpr std::size_t kAimEvery = 10;
   // The more ranks, the more stand near the peak, which falls only once all of them are relieved.
@@ -123,9 +133,25 @@ bool WindowSearch::step() {
     try_spreading(hot, rank, best);
   }
   try_cooling(hot, best);
+  if (best.score <= 0) look_everywhere(hot, best);
   if (best.score <= 0) return false;
   apply(best);
   return true;
+}
+
+/// The ranks that step() passed over: spare replicas may lie on warm ones.
+void WindowSearch::look_everywhere(std::size_t hot, Candidate& best) {
+  std::size_t looked_at = 0;
+  for (const std::uint32_t rank : coldest_first_) {
+    if (rank == hot) continue;
+    if (looked_at < kMostRanks || on_same_node(hot, rank)) {
+      ++looked_at;
+      continue;
+    }
+    look_from(hot, rank);
+    if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
+    try_spreading(hot, rank, best);
+  }
 }
 
 void WindowSearch::apply(const Candidate& chosen) {

@@ -85,6 +85,9 @@ class WindowSearch {
 
   /// Runs to the target, the budget, or until nothing helps.
   void run();
+  /// Goes on to another target with other cuts and no doubt: nearer to what these windows alone ask
+  /// for.
+  void go_on(double target, std::vector<double> cuts, std::size_t patience);
 
   [[nodiscard]] double risk() const { return risk_; }
   [[nodiscard]] double cost() const { return cost_; }
@@ -110,6 +113,7 @@ class WindowSearch {
   void pass(double cut);
   void aim(double cut);
   bool step();
+  void look_everywhere(std::size_t hot, Candidate& best);
   void measure_doubt();
   void prepare(std::size_t hot);
   void look_from(std::size_t hot, std::size_t rank);

@@ -280,4 +280,10 @@ std::vector<std::uint32_t> rearrange_pairs(std::span<const double> load,
   return best.empty() ? fold_pairs(load, fresh.counts) : best;
 }
 
+std::vector<std::uint32_t> settle_pairs(std::span<const double> load,
+                                        std::span<const std::uint32_t> old,
+                                        std::vector<std::uint32_t> placed, double target) {
+  return Settling(load, old, std::move(placed), target).run();
+}
+
 }  // namespace moeshift

@@ -36,4 +36,12 @@ struct PairChainOptions {
                                                          std::span<const std::uint32_t> old,
                                                          const PairChainOptions& options);
 
+/// Two slots per rank: what arrived in `placed` and need not have gives its place back to what was
+/// on the rank in `old`, as long as no rank rises above `target`. O(slots^2) per replica that goes
+/// back.
+[[nodiscard]] std::vector<std::uint32_t> settle_pairs(std::span<const double> load,
+                                                      std::span<const std::uint32_t> old,
+                                                      std::vector<std::uint32_t> placed,
+                                                      double target);
+
 }  // namespace moeshift

@@ -5,12 +5,14 @@
 #include <numeric>
 #include <utility>
 
+#include "moeshift/plan/fresh/eplb_steps.hpp"
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/relabel.hpp"
 #include "moeshift/plan/search/coverage.hpp"
 #include "moeshift/plan/warm/adapt.hpp"
 #include "moeshift/plan/warm/pair_chains.hpp"
 #include "moeshift/plan/warm/scratch_plan.hpp"
+#include "moeshift/plan/warm/single_slots.hpp"
 
 namespace moeshift {
 namespace {
@@ -18,6 +20,9 @@ namespace {
 /// Of what planning gains over an initial map, the share that an old placement worth starting from
 /// still has. On recordings and drifting load it has 0.5 and more after every re-plan.
 constexpr double kLeastKnowledge = 0.25;
+
+/// Within this share of EPLB's balance a layer is as good.
+constexpr double kAsGood = 5e-4;
 
 std::vector<std::uint32_t> start_of(const LayerProblem& problem, std::span<const double> load) {
   std::vector<std::uint32_t> experts = adapt_old(problem, load);
@@ -42,6 +47,7 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
       options_(options),
       loads_(windows_of(problem, options.use_samples)),
       mean_(loads_.mean()),
+      bound_(bound()),
       prices_(holding_prices(problem, options.links)),
       search_(loads_, problem.ranks(), start_of(problem, mean_), prices_, search_options()) {
   const bool may_rebuild = !options.budget_transfers && options.max_steps > 0;
@@ -51,9 +57,11 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
     if (rebuilt_beats(0)) return;
     rebuilt_.clear();
   }
-  const bool pairs = problem.slots_per_rank == 2 && problem.survive.losses == 0;
-  if (may_rebuild && pairs && !options.use_samples) rebuild_pairs();
+  const bool by_counts = may_rebuild && problem.survive.losses == 0;
+  if (by_counts && problem.slots_per_rank == 1) rebuild_singles();
+  if (by_counts && problem.slots_per_rank == 2 && !options.use_samples) rebuild_pairs();
   if (!rebuilt_beats(0)) search_.run();
+  if (may_rebuild) catch_up();
 }
 
 MovePrice WarmLayer::move_price() const {
@@ -74,7 +82,7 @@ WindowSearchOptions WarmLayer::search_options() const {
     search.doubt = 0;
     search.cuts = {0.2, 0.6};
   }
-  if (!options_.use_samples) search.target = bound() * (1 + options_.target_gap);
+  if (!options_.use_samples) search.target = bound_ * (1 + options_.target_gap);
   return search;
 }
 
@@ -91,7 +99,7 @@ bool WarmLayer::knows_the_load() const {
     initial[slot] = static_cast<std::uint32_t>(slot % problem_.experts());
   }
   const double blind = risk_of(loads_, problem_.ranks(), initial, options_.risk);
-  return blind - search_.start_risk() >= kLeastKnowledge * (blind - bound());
+  return blind - search_.start_risk() >= kLeastKnowledge * (blind - bound_);
 }
 
 void WarmLayer::rebuild(std::vector<std::uint32_t> placed, const MovePrice& price) {
@@ -110,6 +118,104 @@ void WarmLayer::rebuild_pairs() {
   // Who asks more of a transfer gets fewer.
   chains.price = std::max(chains.price, options_.price);
   rebuild(rearrange_pairs(mean_, search_.placement_after(0), chains), move_price());
+}
+
+/// The number of transfers that pays best: with one slot per rank the rest follows.
+void WarmLayer::rebuild_singles() {
+  std::vector<std::uint32_t> placed = search_.placement_after(0);
+  const std::size_t experts = problem_.experts();
+  const auto price = [&](std::size_t rank, std::uint32_t e) {
+    return static_cast<double>(prices_[rank * experts + e]);
+  };
+  const MovePrice transfers = move_price();
+  double cost = search_.start_cost();
+  double least = search_.start_risk() + transfers.of(cost);
+  std::vector<std::uint32_t> best;
+  for (const SingleStep& step : rearrange_singles(mean_, placed, price)) {
+    cost += price(step.rank, step.expert) - price(step.rank, placed[step.rank]);
+    placed[step.rank] = step.expert;
+    const double value =
+        risk_of(loads_, problem_.ranks(), placed, options_.risk) + transfers.of(cost);
+    if (value >= least) continue;
+    least = value;
+    best = placed;
+  }
+  if (!best.empty()) rebuild(std::move(best), transfers);
+}
+
+/// The risk on one window below which there is nothing to catch up with: EPLB's, or the target
+/// where that is better.
+double WarmLayer::wanted() const {
+  const std::size_t ranks = problem_.ranks();
+  const double total = std::accumulate(mean_.begin(), mean_.end(), 0.0);
+  const double eplb =
+      plan_by_eplb_steps(mean_, ranks, problem_.slots()).peak * static_cast<double>(ranks) / total;
+  const double target = bound_ * (1 + options_.target_gap);
+  return std::max(std::min(eplb * (1 + kAsGood), target), bound_ * (1 + options_.effort.tolerance));
+}
+
+double WarmLayer::risk_of_best() const {
+  const std::size_t prefix = search_.best_prefix();
+  if (rebuilt_beats(prefix)) return rebuilt_risk_;
+  return prefix > 0 ? search_.steps()[prefix - 1].risk_after : search_.start_risk();
+}
+
+void WarmLayer::catch_up() {
+  const bool one_window = !options_.use_samples;
+  const double enough = one_window ? wanted() : bound_ * 1.1;
+  if (risk_of_best() <= enough) return;
+  // A fresh plan moves half of all replicas and more.
+  const double least_price = options_.price * static_cast<double>(problem_.slots()) / 2;
+  if (!one_window && risk_of_best() - bound_ < least_price) return;
+  if (one_window) {
+    go_on(enough);
+    if (risk_of_best() <= enough) return;
+  }
+  FreshPlan fresh = plan_fresh(mean_, problem_.ranks(), problem_.slots_per_rank, options_.effort,
+                               problem_.seed ^ problem_.layer.value());
+  cover(problem_, mean_, fresh.experts);
+  std::vector<ExpertId> slots;
+  for (const std::uint32_t e : fresh.experts) slots.emplace_back(e);
+  relabel(problem_, options_.links, exchangeable_ranks(problem_), slots);
+  std::vector<std::uint32_t> placed = experts_of(slots);
+  const double mean =
+      std::accumulate(mean_.begin(), mean_.end(), 0.0) / static_cast<double>(problem_.ranks());
+  if (problem_.slots_per_rank == 2 && problem_.survive.losses == 0 && enough * mean > fresh.peak) {
+    placed = settle_pairs(mean_, search_.placement_after(0), std::move(placed), enough * mean);
+  }
+  offer(std::move(placed));
+}
+
+/// Searches on, without doubt, from the best so far.
+void WarmLayer::go_on(double enough) {
+  constexpr std::size_t kPatience = 25;
+  const std::vector<double> cuts = {0.0, 0.6, 0.9};
+  if (!rebuilt_beats(search_.best_prefix())) {
+    search_.go_on(enough, cuts, kPatience);
+    return;
+  }
+  WindowSearchOptions options = search_options();
+  options.target = enough;
+  options.cuts = cuts;
+  options.patience = kPatience;
+  options.doubt = 0;
+  WindowSearch search(loads_, problem_.ranks(), rebuilt_, prices_, options);
+  search.run();
+  offer(search.placement_after(search.best_prefix()));
+}
+
+/// Takes the place of the rebuilt placement where it is worth more.
+void WarmLayer::offer(std::vector<std::uint32_t> placed) {
+  const std::vector<std::uint32_t> before = std::move(rebuilt_);
+  const double value =
+      before.empty() ? std::numeric_limits<double>::infinity() : rebuilt_risk_ + rebuilt_price_;
+  const double risk = rebuilt_risk_;
+  const double price = rebuilt_price_;
+  rebuild(std::move(placed), move_price());
+  if (rebuilt_risk_ + rebuilt_price_ < value) return;
+  rebuilt_ = before;
+  rebuilt_risk_ = risk;
+  rebuilt_price_ = price;
 }
 
 std::size_t WarmLayer::best_prefix() const {

@@ -22,9 +22,13 @@ namespace moeshift {
 /// - The old placement does not know the load: it evens the windows out hardly better than an
 ///   engine's initial map, so that nothing in it is worth keeping. Exchanges from there end in
 ///   plans that fit the windows and nothing else. The layer is planned afresh, if that pays.
+/// - One slot per rank: new replica counts (single_slots.hpp).
 /// - Two slots per rank: new replica counts by ejection chains (pair_chains.hpp), where these pay.
 ///
-/// Under a budget there is only the search.
+/// What ends short of EPLB's balance on its one window goes on without doubt, and where that ends
+/// short as well, a fresh plan that keeps what it can takes its place, at the price. Over several
+/// windows that is tried where more than a tenth is to be gained. Under a budget there is only the
+/// search.
 class WarmLayer {
  public:
   /// Searches. `problem` outlives this.
@@ -45,7 +49,13 @@ class WarmLayer {
   [[nodiscard]] double bound() const;
   [[nodiscard]] bool knows_the_load() const;
   void rebuild(std::vector<std::uint32_t> placed, const MovePrice& price);
+  void rebuild_singles();
   void rebuild_pairs();
+  [[nodiscard]] double wanted() const;
+  [[nodiscard]] double risk_of_best() const;
+  void catch_up();
+  void go_on(double enough);
+  void offer(std::vector<std::uint32_t> placed);
   [[nodiscard]] bool rebuilt_beats(std::size_t prefix) const;
   [[nodiscard]] double arrives(std::size_t slot, std::uint32_t expert) const;
   [[nodiscard]] bool on_node_of(std::size_t rank, ExpertId expert) const;
@@ -61,6 +71,7 @@ class WarmLayer {
   IncrementalOptions options_;
   WindowLoads loads_;
   std::vector<double> mean_;
+  double bound_;  ///< of the mean load, in units of the mean rank load
   std::vector<float> prices_;
   WindowSearch search_;
   std::vector<std::uint32_t> rebuilt_;  ///< [slots]; empty = not rebuilt
