@@ -2,7 +2,9 @@
 """execute on threads: what it answers, what it refuses, what it finds."""
 import fcntl
 import json
+import subprocess
 
+import cli
 import execution
 
 
@@ -77,6 +79,28 @@ class ExecuteCommand(execution.ExecutionTest):
     def test_a_used_journal_is_not_started_over_by_accident(self):
         self.good(*self.words("--journal", "journal"))
         self.failed("--journal", "journal", code=2, says=("--resume",))
+
+    def test_the_journal_is_never_the_file_of_another_option(self):
+        self.failed("--journal", "result.json", "-o", "result.json", code=2, says=("--journal",))
+        self.failed("--journal", "result.json", "--timeline", "./result.json", code=2, says=("--journal",))
+        self.failed("--journal", "old.json", "--resume", code=2, says=("--journal",))
+        (self.folder / "link").symlink_to("journal")
+        self.failed("--journal", "journal", "-o", "link", code=2, says=("--journal",))
+
+    def test_talk_of_a_run_without_standard_streams_stays_out_of_its_journal(self):
+        words = " ".join(map(str, self.words("--journal", "journal")))
+        subprocess.run(["sh", "-c", f"{cli.PROGRAM} {words} <&- >&- 2>&-"], cwd=self.folder, check=False, timeout=60)
+        self.assertTrue(all("run" in line for line in self.journal()))
+        self.assertTrue(self.performed("--journal", "journal", "--resume")["verified"])
+
+    def test_options_that_contradict_each_other_are_refused_and_unused_ones_named(self):
+        self.failed("--rank-threads", "--rank-processes", code=2, says=("--rank-threads",))
+        for seconds in ("0", "-1", "1e12", "nan", "inf"):
+            self.failed(f"--timeout={seconds}", code=2, says=("--timeout",))
+        self.assertTrue(self.performed("--timeout", 3000000)["verified"])
+        result = self.good(*self.words("--foreground-steps", 3, "--rendezvous", "tcp:127.0.0.1:1"))
+        self.assertIn("--foreground-steps is not used", result.err)
+        self.assertIn("--rendezvous is not used", result.err)
 
     def test_resume_refuses_the_journal_of_another_rearrangement(self):
         self.good(*self.words("--journal", "journal", "--layers", 3))

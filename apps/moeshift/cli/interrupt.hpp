@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C as a flag: the first asks, the second ends the program at once. Readers that go away.
+// Ctrl-C as a flag: the first asks, the second ends the program at once. Readers that go away, and
+// were never there.
 #pragma once
 
 namespace moeshift::cli {
@@ -12,6 +13,9 @@ void watch_interrupt();
 /// write and no longer the end of the process. A launcher may close the streams of all ranks as
 /// soon as one has died, and the survivors must still finish, tell and exit with their own code.
 void outlive_closed_pipes();
+/// Where standard input, output or error is closed, its number is taken from now on, by something
+/// that cannot be written: the next file to be opened would else have it, and our talk.
+void keep_talk_apart();
 /// True if standard output leads to nobody any more.
 [[nodiscard]] bool nobody_reads_output();
 

@@ -15,6 +15,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/interrupted.hpp"
+#include "moeshift/core/shown_text.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/core/units.hpp"
 #include "moeshift/report/table.hpp"
@@ -137,7 +138,7 @@ ExitCode run_command(const std::vector<std::string>& given) {
 
 int complain(const char* kind, const std::exception& error, ExitCode code) {
   std::cout.flush();
-  std::fprintf(stderr, "moeshift: %s: %s\n", kind, error.what());
+  std::fprintf(stderr, "moeshift: %s: %s\n", kind, shown(error.what()).c_str());
   return static_cast<int>(code);
 }
 
@@ -145,6 +146,7 @@ int complain(const char* kind, const std::exception& error, ExitCode code) {
 
 int run_program(const std::vector<std::string>& argv) {
   try {
+    keep_talk_apart();
     watch_interrupt();
     const ExitCode code = run_command(argv);
     if (!std::cout.flush() && !nobody_reads_output()) {

@@ -19,6 +19,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/shown_text.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/report/report_text.hpp"
 
@@ -236,7 +237,7 @@ void Session::detail(const std::string& line) {
 void Session::warn(const std::string& line) {
   if (common_.quiet) return;
   state_->bar.clear();
-  std::fprintf(stderr, "moeshift: warning: %s\n", line.c_str());
+  std::fprintf(stderr, "moeshift: warning: %s\n", shown(line).c_str());
 }
 
 }  // namespace moeshift::cli

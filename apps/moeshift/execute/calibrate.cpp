@@ -114,7 +114,10 @@ class Calibrate final : public Command {
     const auto place =
         backend.spans_processes || processes_ ? process_place(process_environment()) : std::nullopt;
     design(place ? place->local_world : ranks_, largest, session.seed());
-    const WorldRequest world{.ranks = ranks_, .place = place, .settings = settings()};
+    const WorldRequest world{
+        .ranks = ranks_, .place = place, .settings = settings(), .interrupted = [&session] {
+          return session.progress().interrupted();
+        }};
     if (backend.launch(world) == Launch::kSpawn) {
       return run_rank_processes(session, backend, world);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift execute: performs a rearrangement with real buffers and compares every byte.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -53,6 +54,17 @@ Placement without(const Placement& placement, const std::vector<RankId>& dead) {
   return Placement(placement.experts(), placement.ranks(), std::move(slots));
 }
 
+/// Where a file is, or will be once it is made: also behind links that lead to nothing yet.
+std::filesystem::path whole_path(const std::string& path) {
+  std::error_code unknown;
+  std::filesystem::path whole = std::filesystem::absolute(path, unknown);
+  constexpr int kLongestChain = 40;  // of links, as the system's
+  for (int link = 0; link < kLongestChain && std::filesystem::is_symlink(whole, unknown); ++link) {
+    whole = whole.parent_path() / std::filesystem::read_symlink(whole, unknown);
+  }
+  return std::filesystem::weakly_canonical(whole, unknown);
+}
+
 /// Rank 0 tells for all how far they are.
 class ProgressOfLeader final : public ShuffleObserver {
  public:
@@ -81,12 +93,16 @@ class Execute final : public Command {
     const Backend& backend = usable_backend();
     const std::optional<ProcessPlace> place = place_of(backend);
     static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
+    if (options_.journal) refuse_shared_journal(session.common().output);
+    if (!place || place->rank == RankId(0)) say_unused(session, place.has_value());
     const Rearrangement task = options_.rearrangement.load(session);
     const LayerRange range = options_.layer_range(task.old.layers());
-    const WorldRequest world{.ranks = task.topology.ranks(),
-                             .timeout = Seconds(options_.timeout.value_or(30.0)),
-                             .place = place,
-                             .settings = options_.settings()};
+    const WorldRequest world{
+        .ranks = task.topology.ranks(),
+        .timeout = options_.joining_timeout(),
+        .place = place,
+        .settings = options_.settings(),
+        .interrupted = [&session] { return session.progress().interrupted(); }};
     if (backend.launch(world) == Launch::kSpawn) {
       refuse_standard_input();
       return run_rank_processes(session, backend, world);
@@ -140,6 +156,33 @@ class Execute final : public Command {
   void refuse_standard_input() const {
     if (options_.rearrangement.old_path == "-" || options_.rearrangement.new_path == "-") {
       throw InputError("-", "every rank reads the placements itself: expected files");
+    }
+  }
+
+  /// A result renamed over the journal would be the end of it, and the journal that of an input.
+  void refuse_shared_journal(const std::string& output) const {
+    const std::filesystem::path journal = whole_path(*options_.journal);
+    const auto is_journal = [&](const std::string& path) {
+      std::error_code unknown;
+      return whole_path(path) == journal ||
+             std::filesystem::equivalent(path, *options_.journal, unknown);
+    };
+    for (const std::string& other :
+         {output, options_.timeline.value_or("-"), options_.rearrangement.old_path,
+          options_.rearrangement.new_path, options_.rearrangement.model,
+          options_.rearrangement.cluster}) {
+      if (other != "-" && is_journal(other)) {
+        throw InputError("--journal",
+                         "expected a file of its own, found that of another option: " + other);
+      }
+    }
+    if (*options_.journal == "-") throw InputError("--journal", "expected a file, found -");
+  }
+
+  void say_unused(Session& session, bool one_of_many) const {
+    for (const std::string& line : options_.unused()) session.say(line);
+    if (!one_of_many && !options_.rendezvous.empty()) {
+      session.say("--rendezvous is not used: this process was not started as one of several");
     }
   }
 

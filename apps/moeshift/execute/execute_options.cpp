@@ -21,6 +21,7 @@ std::optional<Number> number_in(std::string_view text) {
 
 /// A failure is noticed after so long, unless the plan itself takes longer.
 constexpr Seconds kShortestTimeout{30.0};
+constexpr Seconds kLongestTimeout{31'536'000.0};
 
 }  // namespace
 
@@ -50,6 +51,8 @@ void ExecuteOptions::declare(Options& options) {
   options.option("--timeline", timeline, "file for a Chrome trace of what each rank did");
   options.option("--journal", journal, "file that records what every layer has reached");
   options.flag("--resume", resume, "finish what the journal says was begun");
+  options.option("--memory-image", memory_image,
+                 "host, mpi: folder that keeps the ranks' memory; a resumed run compares it");
   options.flag("--no-verify", no_verify, "do not compare every byte afterwards");
   options.option("--max-ctas", max_ctas, "nccl: thread blocks it may use");
   options.option("--ranks-per-gpu", ranks_per_gpu, "nccl, ce: ranks that share one GPU");
@@ -58,7 +61,8 @@ void ExecuteOptions::declare(Options& options) {
   options.flag("--rank-threads", rank_threads, "ranks are threads of one process");
   options.flag("--rank-processes", rank_processes, "ranks are processes");
   options.option("--rendezvous", rendezvous,
-                 "tcp:host:port where rank 0 is met; default: as mpirun, srun or torchrun say");
+                 "tcp:host:port where rank 0 is met (with MOESHIFT_TOKEN in every rank's "
+                 "environment); default: as mpirun, srun or torchrun say");
   options.option("--inject", drills,
                  "fault drills for tests, as corrupt:layer,rank,slot; several joined by '+'");
 }
@@ -109,7 +113,11 @@ ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) co
   if (repeat == 0) throw InputError("--repeat", "expected at least 1");
   if (repeat > 1 && journal)
     throw InputError("--journal", "records one rearrangement, not several");
-  if (timeout && !(*timeout > 0)) throw InputError("--timeout", "expected more than 0 seconds");
+  static_cast<void>(joining_timeout());
+  if (rank_threads && rank_processes) {
+    throw InputError("--rank-threads", "expected one of --rank-threads and --rank-processes");
+  }
+  if (resume && !journal) throw InputError("--resume", "expected --journal FILE with it");
   ShuffleOptions options;
   options.buffers = buffer_sets();
   options.repeat = repeat;
@@ -137,6 +145,27 @@ ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) co
   throw InputError("--mode", "expected sync, layered:N or async, found '" + mode + "'");
 }
 
+Seconds ExecuteOptions::joining_timeout() const {
+  const Seconds seconds(timeout.value_or(kShortestTimeout.count()));
+  if (seconds > Seconds(0.0) && seconds <= kLongestTimeout) return seconds;
+  throw InputError("--timeout", "expected more than 0 and at most 31536000 seconds (a year)");
+}
+
+std::vector<std::string> ExecuteOptions::unused() const {
+  std::vector<std::string> lines;
+  const bool loaded = foreground != "none";
+  if (!loaded && foreground_steps != kForegroundSteps) {
+    lines.emplace_back("--foreground-steps is not used without --foreground");
+  }
+  if (!loaded && foreground_step != kForegroundStep) {
+    lines.emplace_back("--foreground-step is not used without --foreground");
+  }
+  if ((mode != "async" || !loaded) && commits_per_step != kCommitsPerStep) {
+    lines.emplace_back("--commits-per-step is not used without --mode async and --foreground");
+  }
+  return lines;
+}
+
 std::map<std::string, std::string> ExecuteOptions::settings() const {
   std::map<std::string, std::string> settings;
   if (max_ctas) settings["max-ctas"] = std::to_string(*max_ctas);
@@ -145,6 +174,7 @@ std::map<std::string, std::string> ExecuteOptions::settings() const {
   if (mps) settings["mps"] = "1";
   if (rank_threads) settings["threads"] = "1";
   if (rank_processes) settings["processes"] = "1";
+  if (memory_image) settings["memory-image"] = *memory_image;
   return settings;
 }
 

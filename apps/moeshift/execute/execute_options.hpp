@@ -31,9 +31,12 @@ struct ExecuteOptions {
   std::string scale = "1";
   std::string mode = "sync";
   std::string foreground = "none";
-  std::size_t commits_per_step = 1;
-  std::size_t foreground_steps = 50;
-  double foreground_step = 0.02;
+  static constexpr std::size_t kCommitsPerStep = 1;
+  static constexpr std::size_t kForegroundSteps = 50;
+  static constexpr double kForegroundStep = 0.02;
+  std::size_t commits_per_step = kCommitsPerStep;
+  std::size_t foreground_steps = kForegroundSteps;
+  double foreground_step = kForegroundStep;
   ScheduleChoice schedule;
   bool lockstep = false;
   std::size_t repeat = 1;
@@ -53,6 +56,7 @@ struct ExecuteOptions {
   bool rank_threads = false;
   bool rank_processes = false;
   std::string rendezvous;
+  std::optional<std::string> memory_image;
 
   void declare(Options& options);
   /// @throws InputError for options that make no sense.
@@ -63,6 +67,10 @@ struct ExecuteOptions {
   /// @param join_below what suits the transport.
   [[nodiscard]] ScheduleOptions schedule_options(const Cluster& cluster, Bytes join_below) const;
   [[nodiscard]] ShuffleOptions shuffle(std::uint64_t seed, Seconds predicted) const;
+  /// Seconds that any phase may take, as far as they can be told before there is a plan.
+  [[nodiscard]] Seconds joining_timeout() const;
+  /// What was given and will not be used by what was asked, one line each.
+  [[nodiscard]] std::vector<std::string> unused() const;
   /// What only one transport knows, as it expects it.
   [[nodiscard]] std::map<std::string, std::string> settings() const;
 };

@@ -113,6 +113,7 @@ std::optional<ProcessPlace> process_place(const Environment& environment) {
     }
     place.rendezvous = rendezvous_of(environment, place);
     place.started_by = launcher.name;
+    place.token = environment("MOESHIFT_TOKEN").value_or("");
     return place;
   }
   return std::nullopt;

@@ -35,6 +35,7 @@ struct ProcessPlace {
   /// the transport brings its own (MPI).
   std::string rendezvous;
   std::string started_by;  ///< "moeshift", "mpirun", "srun", "torchrun"
+  std::string token = {};  ///< known to the processes of this world alone; may be empty
 };
 
 /// What the user asked for, before anything is opened.
@@ -45,6 +46,8 @@ struct WorldRequest {
   /// Settings only one transport knows, by option name without dashes: "max-ctas",
   /// "ranks-per-gpu", "register", "mps", "threads". The transport checks them.
   std::map<std::string, std::string> settings;
+  /// The user wants to stop: asked while the ranks are waited for; may be empty.
+  std::function<bool()> interrupted = {};
 };
 
 /// Everything one rank works with. Destroyed from the last member to the first.

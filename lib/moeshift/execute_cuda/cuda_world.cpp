@@ -160,7 +160,9 @@ DeviceId CudaWorld::device_of(RankId rank) const {
 }
 
 std::unique_ptr<ControlPlane> CudaWorld::control_of(RankId rank, Deadline deadline) {
-  if (options_.place) return open_process_control(*options_.place, deadline);
+  if (options_.place) {
+    return open_process_control(*options_.place, deadline, options_.interrupted);
+  }
   return std::make_unique<ThreadControl>(hub_, rank);
 }
 

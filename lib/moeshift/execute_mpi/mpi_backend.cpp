@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ranks are processes that mpirun or srun started. MPI carries the experts; votes and failures go
 // over sockets of our own, because MPI has no deadline and does not tell who died.
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -12,9 +15,11 @@
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/host/free_memory.hpp"
 #include "moeshift/execute/host/host_memory.hpp"
+#include "moeshift/execute/host/shared_arena.hpp"
 #include "moeshift/execute/world/rendezvous.hpp"
 #include "moeshift/execute_mpi/mpi_check.hpp"
 #include "moeshift/execute_mpi/mpi_transport.hpp"
@@ -22,11 +27,31 @@
 namespace moeshift {
 namespace {
 
+/// MPI's own calls wait for ever: these look at the clock and at Ctrl-C.
+void finish(MPI_Request request, Deadline deadline, const Stop& stop) {
+  for (int done = 0; true; std::this_thread::sleep_for(std::chrono::microseconds(200))) {
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
+    if (done != 0) return;
+    if (stop && stop()) throw InterruptedError();
+    if (deadline.expired()) throw DeviceError("the ranks did not all join in time");
+  }
+}
+
+void all_here(MPI_Comm comm, Deadline deadline, const Stop& stop) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibarrier(comm, &request));
+  finish(request, deadline, stop);
+}
+
 /// Tells every rank of `comm` what rank 0 says.
-std::string broadcast(std::string text, MPI_Comm comm) {
-  std::array<char, 256> buffer{};
+std::string broadcast(const std::string& text, MPI_Comm comm, Deadline deadline, const Stop& stop) {
+  std::array<char, 512> buffer{};
+  MOESHIFT_CHECK(text.size() < buffer.size());
   text.copy(buffer.data(), buffer.size() - 1);
-  check_mpi(MPI_Bcast(buffer.data(), static_cast<int>(buffer.size()), MPI_CHAR, 0, comm));
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(
+      MPI_Ibcast(buffer.data(), static_cast<int>(buffer.size()), MPI_CHAR, 0, comm, &request));
+  finish(request, deadline, stop);
   return buffer.data();
 }
 
@@ -48,7 +73,7 @@ std::string host_name() {
 
 class MpiWorld final : public World {
  public:
-  explicit MpiWorld(const WorldRequest& options) {
+  explicit MpiWorld(const WorldRequest& options) : options_(options) {
     int provided = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided));
     if (provided < MPI_THREAD_SERIALIZED) {
@@ -78,11 +103,12 @@ class MpiWorld final : public World {
   std::span<const RankId> local_ranks() const override { return self_; }
 
   Member join(RankId rank, Deadline deadline) override {
+    all_here(communicator_, deadline, options_.interrupted);
     const int neighbours = ranks_on_this_machine(communicator_);
     Member member;
     member.control = open_control(rank, static_cast<std::size_t>(neighbours) == size_, deadline);
     const Bytes share = free_host_memory() / neighbours;
-    member.memory = std::make_unique<HostMemory>(std::make_shared<HostArena>(share), 1);
+    member.memory = std::make_unique<HostMemory>(source(share, rank), 1);
     member.transport = std::make_unique<MpiTransport>(communicator_, left_in_order_);
     member.facts = {{"host", host_name()}};
     return member;
@@ -98,15 +124,26 @@ class MpiWorld final : public World {
  private:
   std::unique_ptr<ControlPlane> open_control(RankId rank, bool one_machine, Deadline deadline) {
     ProcessPlace place{.rank = rank, .world = size_, .rendezvous = {}, .started_by = "mpi"};
+    const Stop& stop = options_.interrupted;
     if (size_ == 1) return open_process_control(place, deadline);
-    const bool leads = rank == RankId(0);
-    if (!leads) {
-      place.rendezvous = broadcast({}, communicator_);
-      return open_process_control(place, deadline);
+    if (rank != RankId(0)) {
+      const std::string told = broadcast({}, communicator_, deadline, stop);
+      const std::size_t space = told.find(' ');
+      place.rendezvous = told.substr(0, space);
+      place.token = told.substr(std::min(space, told.size() - 1) + 1);
+      return open_process_control(place, deadline, stop);
     }
-    const Listener listener(one_machine ? fmt::format("unix:@moeshift-{}", getpid()) : "tcp::0");
-    broadcast(listener.address(host_name()), communicator_);
-    return std::make_unique<SocketControl>(rank, size_, listener.accept_all(size_, deadline));
+    const std::string token = random_word();
+    const Listener listener(one_machine ? "unix:@moeshift-" + random_word() : "tcp::0");
+    broadcast(listener.address(host_name()) + " " + token, communicator_, deadline, stop);
+    return std::make_unique<SocketControl>(
+        rank, size_, listener.accept_all({.token = token, .world = size_}, deadline, stop));
+  }
+
+  [[nodiscard]] std::shared_ptr<MemorySource> source(Bytes share, RankId rank) const {
+    const auto image = options_.settings.find("memory-image");
+    if (image == options_.settings.end()) return std::make_shared<HostArena>(share);
+    return arena_in_image(share, image->second, rank);
   }
 
   void leave() {
@@ -114,6 +151,7 @@ class MpiWorld final : public World {
     MPI_Finalize();
   }
 
+  WorldRequest options_;
   MPI_Comm communicator_ = MPI_COMM_NULL;
   std::vector<RankId> self_;
   std::size_t size_ = 1;
@@ -125,9 +163,10 @@ std::string usable() {
 }
 
 Launch started_by_mpi(const WorldRequest& options) {
-  if (!options.settings.empty()) {
-    throw InputError("--" + options.settings.begin()->first,
-                     "the MPI transport has no such setting");
+  for (const auto& [name, value] : options.settings) {
+    if (name != "memory-image") {
+      throw InputError("--" + name, "the MPI transport has no such setting");
+    }
   }
   if (!options.place && options.ranks > 1) {
     throw InputError("--backend", fmt::format("mpi needs its ranks started: mpirun -np {} moeshift "

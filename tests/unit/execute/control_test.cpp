@@ -4,7 +4,6 @@
 
 #include <sys/socket.h>
 
-#include "moeshift/execute/world/rendezvous.hpp"
 #include "moeshift/execute/world/socket_control.hpp"
 #include "moeshift/execute/world/thread_hub.hpp"
 
@@ -125,19 +124,44 @@ TEST_CASE("ranks that close in order are no failure") {
   CHECK_FALSE(planes[3]->failure());
 }
 
-TEST_CASE("processes meet by socket name or port and a missing one is named at the deadline") {
-  const std::string name = "unix:@moeshift-test-" + std::to_string(getpid());
-  for (const std::string& address : {name, std::string("tcp:127.0.0.1:0")}) {
-    const Listener listener(address);
-    const std::string meeting = listener.address("127.0.0.1");
-    FileDescriptor other;
-    std::jthread peer(
-        [&] { other = connect_to_leader(meeting, RankId(1), Deadline::in(Seconds(20.0))); });
-    CHECK(listener.accept_all(2, Deadline::in(Seconds(20.0))).size() == 1);
+TEST_CASE("a peer that speaks out of turn fails the run and harms nobody") {
+  const std::vector<std::string> lies = {
+      to_bytes(Frame{Frame::Kind::kResult, 0, to_bytes(std::vector<std::string>{})}),
+      to_bytes(Frame{Frame::Kind::kResult, 7, to_bytes(std::vector<std::string>(2))}),
+      to_bytes(Frame{Frame::Kind::kValue, 0, "early"}),
+      to_bytes(Frame{Frame::Kind::kMissing, 0, to_bytes(std::vector<RankId>{RankId(900)})}),
+      to_bytes(Frame{Frame::Kind::kFail, 0, "cut"}),
+      std::string(4096, 'x')};
+  for (const std::string& lie : lies) {
+    std::array<int, 2> pair{};
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+    std::vector<FileDescriptor> one;
+    one.emplace_back(pair[0]);
+    SocketControl rank(RankId(1), 2, std::move(one));
+    const FileDescriptor leader(pair[1]);
+    const auto gathering = rank.all_gather("mine");
+    REQUIRE(send(leader.get(), lie.data(), lie.size(), MSG_NOSIGNAL) > 0);
+    REQUIRE(soon([&] { return rank.failure().has_value(); }));
+    CHECK(rank.failure()->rank == RankId(0));
+    CHECK_FALSE(gathering->poll());
   }
-  const Listener alone("tcp:127.0.0.1:0");
-  CHECK_THROWS_AS(alone.accept_all(3, Deadline::in(Seconds(0.05))), DeviceError);
-  CHECK_THROWS_AS(Listener("carrier pigeon"), InputError);
+}
+
+TEST_CASE("rank 0 hears a rank once in a round, and none from a round to come") {
+  for (const std::uint64_t number : {0U, 1U, 4000U}) {
+    std::array<int, 2> pair{};
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+    std::vector<FileDescriptor> one;
+    one.emplace_back(pair[0]);
+    SocketControl leader(RankId(0), 2, std::move(one));
+    const FileDescriptor rank(pair[1]);
+    const std::string first = to_bytes(Frame{Frame::Kind::kValue, 0, "first"});
+    const std::string second = to_bytes(Frame{Frame::Kind::kValue, number, "second"});
+    REQUIRE(send(rank.get(), first.data(), first.size(), MSG_NOSIGNAL) > 0);
+    REQUIRE(send(rank.get(), second.data(), second.size(), MSG_NOSIGNAL) > 0);
+    REQUIRE(soon([&] { return leader.failure().has_value(); }));
+    CHECK(leader.failure()->rank == RankId(1));
+  }
 }
 
 TEST_CASE("a stream that is no stream of frames is refused and never asks for much memory") {
@@ -148,5 +172,18 @@ TEST_CASE("a stream that is no stream of frames is refused and never asks for mu
   CHECK_FALSE(take_frame(half));
   half += 'd';
   CHECK(take_frame(half)->payload == "payload");
-  CHECK_THROWS_AS(values_from("\x10"), DeviceError);
+  CHECK_THROWS_AS(values_from("\x10", 1), DeviceError);
+  CHECK_THROWS_AS(values_from(to_bytes(std::vector<std::string>{}), 3), DeviceError);
+  CHECK_THROWS_AS(values_from(to_bytes(std::vector<std::string>(1000)), 3), DeviceError);
+  CHECK_THROWS_AS(ranks_from(to_bytes(std::vector<RankId>{RankId(3)}), 3), DeviceError);
+  Frame endless{Frame::Kind::kValue, 0, {}};
+  std::string header = to_bytes(endless);
+  header[7] = '\x10';  // a value of 256 MiB
+  CHECK_THROWS_AS(take_frame(header), DeviceError);
+  Failure odd{.rank = RankId(9), .phase = Phase::kStaging, .reason = "\x1b[31mred\n"};
+  const Failure heard = failure_from(to_bytes(odd), RankId(1), 4);
+  CHECK(heard.rank == RankId(1));
+  CHECK(heard.reason == "\\x1b[31mred\\x0a");
+  odd.phase = static_cast<Phase>(77);
+  CHECK_THROWS_AS(failure_from(to_bytes(odd), RankId(1), 4), DeviceError);
 }

@@ -143,6 +143,28 @@ class VerifyWork final : public Verification {
   std::vector<Mismatch> found_;
 };
 
+/// What was kept instead of filled anew.
+class ExpectWork final : public Pending {
+ public:
+  ExpectWork(std::span<const PatternTask> tasks, const SlotLayout& layout)
+      : tasks_(tasks.begin(), tasks.end()), compare_(tasks, layout) {}
+
+  bool poll() override {
+    if (!compare_.poll()) return false;
+    const std::vector<Mismatch> wrong = compare_.mismatches();
+    if (wrong.empty()) return true;
+    const PatternKey& key = tasks_[wrong.front().task].key;
+    throw DeviceError(fmt::format(
+        "the memory that was kept differs from what the journal says: layer {}, expert {}, {} "
+        "bytes of it, and {} more slots",
+        key.layer.value(), key.expert.value(), wrong.front().wrong_bytes, wrong.size() - 1));
+  }
+
+ private:
+  std::vector<PatternTask> tasks_;
+  VerifyWork compare_;
+};
+
 class PoisonWork final : public Pending {
  public:
   PoisonWork(std::byte* start, Bytes bytes) : start_(start), left_(bytes.count()) {}
@@ -202,6 +224,7 @@ std::unique_ptr<Pending> HostMemory::copy(std::span<const CopyRequest> copies, C
 
 std::unique_ptr<Pending> HostMemory::fill(std::span<const PatternTask> tasks,
                                           const SlotLayout& layout) {
+  if (arena_->kept()) return std::make_unique<ExpectWork>(tasks, layout);
   return std::make_unique<FillWork>(tasks, layout);
 }
 
@@ -211,7 +234,7 @@ std::unique_ptr<Verification> HostMemory::verify(std::span<const PatternTask> ta
 }
 
 std::unique_ptr<Pending> HostMemory::poison(std::byte* start, Bytes bytes) {
-  return std::make_unique<PoisonWork>(start, bytes);
+  return std::make_unique<PoisonWork>(start, arena_->kept() ? Bytes(0) : bytes);
 }
 
 void HostMemory::corrupt(std::byte* byte) {

@@ -23,6 +23,8 @@ class MemorySource {
   /// @throws InfeasibleError when there is no more.
   [[nodiscard]] virtual std::byte* allocate(Bytes bytes) = 0;
   [[nodiscard]] virtual Bytes left() const = 0;
+  /// It holds what an earlier run has left: nothing is written before it was compared.
+  [[nodiscard]] virtual bool kept() const { return false; }
 };
 
 /// Anonymous mappings with one common limit. Outlives every rank that reads another rank's
@@ -49,6 +51,8 @@ class HostArena final : public MemorySource {
 };
 
 /// Work is done inside poll(), a piece at a time, so that one thread can serve several things.
+/// Memory that was kept is not poisoned, and filling it is comparing it: a DeviceError says that
+/// the run before has left something else than is believed.
 class HostMemory final : public DeviceMemory {
  public:
   /// @param sharers ranks that allocate from the same arena: what is left is split among them.

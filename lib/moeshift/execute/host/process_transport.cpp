@@ -3,29 +3,17 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/execute/world/passed_files.hpp"
 
 namespace moeshift {
 namespace {
 
 constexpr std::int64_t kPiece = std::int64_t{4} << 20;  // as in host_memory.cpp
-
-std::vector<std::string> gather_now(ControlPlane& control, const std::string& mine,
-                                    Deadline deadline) {
-  const auto gathering = control.all_gather(mine);
-  while (!gathering->poll()) {
-    if (const auto failure = control.failure()) throw ShuffleFailure(*failure);
-    if (deadline.expired()) throw DeviceError("a peer did not tell where its memory is");
-    std::this_thread::yield();
-  }
-  return gathering->values();
-}
 
 }  // namespace
 
@@ -69,25 +57,24 @@ class ProcessExchange final : public Pending {
 };
 
 ProcessTransport::ProcessTransport(ControlPlane& control, std::shared_ptr<SharedArena> arena,
-                                   Deadline deadline)
+                                   Deadline deadline, const std::function<bool()>& stop)
     : self_(control.self()),
       arena_(std::move(arena)),
       peers_(control.size()),
       aborted_(std::make_shared<bool>(false)) {
-  // A mailbox per sender, first thing in the arena; fresh shared memory is all zeros.
-  const auto bytes = static_cast<std::int64_t>(sizeof(SharedMailbox) * peers_.size());
-  auto* inbox = reinterpret_cast<SharedMailbox*>(arena_->allocate(Bytes(bytes)));
-  const std::int64_t inbox_offset = arena_->offset_of(reinterpret_cast<std::byte*>(inbox));
-  const std::vector<std::string> tickets = gather_now(control, arena_->ticket(), deadline);
-  for (const RankId rank : all_ids<RankId>(peers_.size())) {
-    if (rank == self_) continue;
+  // A mailbox per sender, first thing in the arena, and empty also where memory was kept.
+  const std::size_t bytes = sizeof(SharedMailbox) * peers_.size();
+  std::byte* start = arena_->allocate(Bytes(static_cast<std::int64_t>(bytes)));
+  std::memset(start, 0, bytes);
+  auto* inbox = reinterpret_cast<SharedMailbox*>(start);
+  const auto inbox_offset = static_cast<std::size_t>(arena_->offset_of(start));
+  const auto take = [&](RankId rank, const FileDescriptor& file) {
     Peer& peer = peers_[rank.index()];
-    peer.memory = map_arena(tickets[rank.index()]);
+    peer.memory = map_arena(file, inbox_offset + bytes, arena_->is_image());
     peer.in = inbox + rank.index();
     peer.out = reinterpret_cast<SharedMailbox*>(peer.memory.start() + inbox_offset) + self_.index();
-  }
-  // Nobody may be gone before everybody has mapped it.
-  static_cast<void>(gather_now(control, "mapped", deadline));
+  };
+  exchange_files(control, arena_->file(), deadline, stop, take);
 }
 
 std::unique_ptr<Pending> ProcessTransport::exchange(std::span<const Message> messages) {
@@ -137,6 +124,10 @@ std::int64_t ProcessTransport::copy_some(Peer& peer, RankId from) const {
   if (offer.bytes != receive.bytes) {
     throw DeviceError(fmt::format("rank {} sent {} bytes where {} were expected", from.value(),
                                   offer.bytes, receive.bytes));
+  }
+  const auto room = static_cast<std::int64_t>(peer.memory.bytes());
+  if (offer.offset < 0 || offer.offset > room - offer.bytes) {
+    throw DeviceError(fmt::format("rank {} sent from outside of its memory", from.value()));
   }
   const std::int64_t piece = std::min(kPiece, receive.bytes - receive.done);
   std::memcpy(receive.pointer + receive.done, peer.memory.start() + offer.offset + receive.done,

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -31,9 +32,11 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "shared between p
 
 class ProcessTransport final : public Transport {
  public:
-  /// All ranks call it together: they tell each other where their arenas are.
-  /// @throws DeviceError when a peer's memory cannot be seen or the deadline is over.
-  ProcessTransport(ControlPlane& control, std::shared_ptr<SharedArena> arena, Deadline deadline);
+  /// All ranks call it together: they hand each other their arenas.
+  /// @param stop the user wants to stop; may be empty.
+  /// @throws DeviceError when a peer's memory is none or the deadline is over, InterruptedError.
+  ProcessTransport(ControlPlane& control, std::shared_ptr<SharedArena> arena, Deadline deadline,
+                   const std::function<bool()>& stop);
 
   [[nodiscard]] TransportTraits traits() const override { return {}; }
   void connect(std::span<const RankId>, std::span<const RankId>, Deadline) override {}

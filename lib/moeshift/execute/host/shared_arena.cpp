@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
@@ -17,6 +18,8 @@ namespace moeshift {
 namespace {
 
 constexpr std::int64_t kPage = 4096;
+/// Its size is for good.
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
 
 }  // namespace
 
@@ -43,9 +46,27 @@ SharedMapping::~SharedMapping() {
 }
 
 SharedArena::SharedArena(Bytes limit)
-    : limit_(std::max(limit.count(), kPage)), file_(memfd_create("moeshift", MFD_CLOEXEC)) {
-  if (!file_.is_open() || ftruncate(file_.get(), limit_) != 0) {
+    : limit_(std::max(limit.count(), kPage)),
+      file_(memfd_create("moeshift", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
+  if (!file_.is_open() || ftruncate(file_.get(), limit_) != 0 ||
+      fcntl(file_.get(), F_ADD_SEALS, kSeals | F_SEAL_SEAL) != 0) {
     throw DeviceError(std::string("cannot make shared memory: ") + std::strerror(errno));
+  }
+  mapping_ = SharedMapping(file_.get(), static_cast<std::size_t>(limit_));
+}
+
+SharedArena::SharedArena(Bytes limit, const std::string& image)
+    : limit_(std::max(limit.count(), kPage)),
+      image_(true),
+      file_(open(image.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+  struct stat status{};
+  if (!file_.is_open() || fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw InputError(image, std::string("cannot keep memory here: ") + std::strerror(errno));
+  }
+  kept_ = status.st_size > 0;
+  limit_ = std::max<std::int64_t>(limit_, status.st_size);
+  if (ftruncate(file_.get(), limit_) != 0) {
+    throw InputError(image, std::string("cannot keep memory here: ") + std::strerror(errno));
   }
   mapping_ = SharedMapping(file_.get(), static_cast<std::size_t>(limit_));
 }
@@ -65,18 +86,19 @@ Bytes SharedArena::left() const {
   return Bytes(limit_ - used_);
 }
 
-std::string SharedArena::ticket() const {
-  return fmt::format("/proc/{}/fd/{}", getpid(), file_.get());
+std::shared_ptr<SharedArena> arena_in_image(Bytes limit, const std::string& folder, RankId rank) {
+  return std::make_shared<SharedArena>(limit,
+                                       fmt::format("{}/rank-{}.memory", folder, rank.value()));
 }
 
-SharedMapping map_arena(const std::string& ticket) {
-  const FileDescriptor file(open(ticket.c_str(), O_RDWR | O_CLOEXEC));
-  const off_t bytes = file.is_open() ? lseek(file.get(), 0, SEEK_END) : -1;
-  if (bytes <= 0) {
-    throw DeviceError(
-        fmt::format("cannot see a peer's memory at {}: {}", ticket, std::strerror(errno)));
-  }
-  return SharedMapping(file.get(), static_cast<std::size_t>(bytes));
+SharedMapping map_arena(const FileDescriptor& file, std::size_t least, bool images) {
+  struct stat status{};
+  const bool regular = fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
+  const bool large = regular && static_cast<std::size_t>(status.st_size) >= least;
+  const int seals = fcntl(file.get(), F_GET_SEALS);
+  const bool firm = images || (seals >= 0 && (seals & kSeals) == kSeals);
+  if (!large || !firm) throw DeviceError("what a peer handed over is no memory to share");
+  return SharedMapping(file.get(), static_cast<std::size_t>(status.st_size));
 }
 
 }  // namespace moeshift

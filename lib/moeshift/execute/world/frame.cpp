@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/shown_text.hpp"
 
 namespace moeshift {
 namespace {
@@ -52,8 +53,9 @@ std::optional<Frame> take_frame(std::string& stream) {
   Header header{};
   if (stream.size() < sizeof header) return std::nullopt;
   std::memcpy(&header, stream.data(), sizeof header);
-  if (header.kind > static_cast<std::uint32_t>(Frame::Kind::kBye) ||
-      header.length > kLongestFrame) {
+  const auto kind = static_cast<Frame::Kind>(header.kind);
+  const std::uint32_t longest = kind == Frame::Kind::kResult ? kLongestFrame : kLongestValue;
+  if (header.kind > static_cast<std::uint32_t>(Frame::Kind::kBye) || header.length > longest) {
     throw DeviceError("the peer does not speak the control protocol");
   }
   if (stream.size() < sizeof header + header.length) return std::nullopt;
@@ -69,10 +71,11 @@ std::string to_bytes(const std::vector<std::string>& values) {
   return bytes;
 }
 
-std::vector<std::string> values_from(std::string_view bytes) {
+std::vector<std::string> values_from(std::string_view bytes, std::size_t count) {
   std::vector<std::string> values;
-  while (!bytes.empty()) values.push_back(take_text(bytes));
-  return values;
+  while (!bytes.empty() && values.size() < count) values.push_back(take_text(bytes));
+  if (bytes.empty() && values.size() == count) return values;
+  throw DeviceError("a round's result has not one value per rank");
 }
 
 std::string to_bytes(const Failure& failure) {
@@ -85,14 +88,20 @@ std::string to_bytes(const Failure& failure) {
   return bytes;
 }
 
-Failure failure_from(std::string_view bytes) {
+Failure failure_from(std::string_view bytes, RankId teller, std::size_t world) {
+  constexpr std::size_t kLongestReason = 1000;
   Failure failure;
   failure.rank = RankId(take(bytes));
+  if (failure.rank.index() >= world) failure.rank = teller;
   const LayerId layer(take(bytes));
   if (!layer.is_none()) failure.layer = layer;
-  failure.phase = static_cast<Phase>(take(bytes));
+  const std::uint32_t phase = take(bytes);
+  if (phase > static_cast<std::uint32_t>(Phase::kVerified)) {
+    throw DeviceError("a peer failed in a phase that does not exist");
+  }
+  failure.phase = static_cast<Phase>(phase);
   failure.interrupted = take(bytes) != 0;
-  failure.reason = take_text(bytes);
+  failure.reason = shown(take_text(bytes), kLongestReason);
   return failure;
 }
 
@@ -102,9 +111,14 @@ std::string to_bytes(const std::vector<RankId>& ranks) {
   return bytes;
 }
 
-std::vector<RankId> ranks_from(std::string_view bytes) {
+std::vector<RankId> ranks_from(std::string_view bytes, std::size_t world) {
   std::vector<RankId> ranks;
-  while (!bytes.empty()) ranks.emplace_back(take(bytes));
+  while (!bytes.empty()) {
+    const RankId rank(take(bytes));
+    const bool ascending = ranks.empty() || ranks.back() < rank;
+    if (rank.index() >= world || !ascending) throw DeviceError("a peer named ranks that are none");
+    ranks.push_back(rank);
+  }
   return ranks;
 }
 

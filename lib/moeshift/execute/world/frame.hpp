@@ -25,7 +25,9 @@ struct Frame {
   std::string payload;
 };
 
-/// Longer frames are an error of the peer, not a request for memory.
+/// Longer frames are an error of the peer, not a request for memory: one rank's outcome with its
+/// timeline has some 100 KB, all of them together are a result.
+inline constexpr std::uint32_t kLongestValue = 16U << 20U;
 inline constexpr std::uint32_t kLongestFrame = 256U << 20U;
 
 [[nodiscard]] std::string to_bytes(const Frame& frame);
@@ -34,10 +36,14 @@ inline constexpr std::uint32_t kLongestFrame = 256U << 20U;
 [[nodiscard]] std::optional<Frame> take_frame(std::string& stream);
 
 [[nodiscard]] std::string to_bytes(const std::vector<std::string>& values);
-[[nodiscard]] std::vector<std::string> values_from(std::string_view bytes);
+/// @throws DeviceError, as all readers here, for bytes that are no such thing.
+/// @param count how many there must be.
+[[nodiscard]] std::vector<std::string> values_from(std::string_view bytes, std::size_t count);
 [[nodiscard]] std::string to_bytes(const Failure& failure);
-[[nodiscard]] Failure failure_from(std::string_view bytes);
+/// @param world what it says of a rank that is none is said of `teller`.
+[[nodiscard]] Failure failure_from(std::string_view bytes, RankId teller, std::size_t world);
 [[nodiscard]] std::string to_bytes(const std::vector<RankId>& ranks);
-[[nodiscard]] std::vector<RankId> ranks_from(std::string_view bytes);
+/// @param world all are ranks of it, each at most once.
+[[nodiscard]] std::vector<RankId> ranks_from(std::string_view bytes, std::size_t world);
 
 }  // namespace moeshift

@@ -17,6 +17,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// Bytes read from one peer before the others have their turn.
+constexpr std::size_t kOneTurn = std::size_t{1} << 20;
+
 class SocketGathering final : public Gathering {
  public:
   SocketGathering(SocketControl& control, std::uint64_t number,
@@ -44,7 +47,9 @@ SocketControl::SocketControl(RankId self, std::size_t size, std::vector<FileDesc
   MOESHIFT_CHECK(connections.size() == (leads() ? size - 1 : 1));
   for (std::size_t i = 0; i < connections.size(); ++i) {
     set_nonblocking(connections[i].get());
-    peers_.push_back({leads() ? RankId(i + 1) : RankId(0), std::move(connections[i]), {}, {}});
+    Peer& peer = peers_.emplace_back();
+    peer.rank = leads() ? RankId(i + 1) : RankId(0);
+    peer.socket = std::move(connections[i]);
   }
   std::array<int, 2> bell{};
   if (pipe2(bell.data(), O_CLOEXEC | O_NONBLOCK) != 0) throw DeviceError("cannot make a pipe");
@@ -63,6 +68,7 @@ SocketControl::~SocketControl() {
 }
 
 std::unique_ptr<Gathering> SocketControl::all_gather(std::string_view mine) {
+  if (mine.size() > kLongestValue) throw DeviceError("too much to tell in one round");
   const std::lock_guard lock(mutex_);
   const std::uint64_t number = next_round_++;
   const std::shared_ptr<Round> open = round(number);
@@ -215,20 +221,31 @@ bool SocketControl::wait_for_events() {
 
 void SocketControl::read_from(Peer& peer) {
   std::array<char, 1 << 16> buffer;
-  while (true) {
+  // Frames are taken out as they come, so what waits is never more than one of them; and a peer
+  // that never stops talking leaves the others their turn.
+  for (std::size_t taken = 0; taken < kOneTurn && !peer.gone;) {
     const ssize_t count = recv(peer.socket.get(), buffer.data(), buffer.size(), 0);
     if (count > 0) {
       peer.incoming.append(buffer.data(), static_cast<std::size_t>(count));
+      taken += static_cast<std::size_t>(count);
+      take_frames(peer);
       continue;
     }
     const bool ended = count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-    try {
-      while (const auto frame = take_frame(peer.incoming)) handle(peer, *frame);
-    } catch (const DeviceError& error) {
-      note_failure({.rank = peer.rank, .reason = error.what()});
-    }
-    if (ended && !peer.gone) lose(peer);
+    if (ended) lose(peer, "its process ended");
     return;
+  }
+}
+
+void SocketControl::take_frames(Peer& peer) {
+  try {
+    while (!peer.gone) {
+      const auto frame = take_frame(peer.incoming);
+      if (!frame) return;
+      handle(peer, *frame);
+    }
+  } catch (const DeviceError& error) {
+    lose(peer, error.what());
   }
 }
 
@@ -240,7 +257,7 @@ void SocketControl::write_to(Peer& peer) {
       peer.outgoing.erase(0, static_cast<std::size_t>(count));
       continue;
     }
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) lose(peer);
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) lose(peer, "its process ended");
     return;
   }
 }
@@ -248,35 +265,52 @@ void SocketControl::write_to(Peer& peer) {
 void SocketControl::handle(Peer& peer, const Frame& frame) {
   switch (frame.kind) {
     case Frame::Kind::kValue:
-      if (leads()) add_value(peer.rank, frame.number, frame.payload);
-      return;
-    case Frame::Kind::kResult: {
-      const std::shared_ptr<Round> done = round(frame.number);
-      done->values = values_from(frame.payload);
-      done->complete = true;
-      rounds_.erase(frame.number);
-      return;
-    }
+      return hear_value(peer, frame);
+    case Frame::Kind::kResult:
+      return hear_result(frame);
     case Frame::Kind::kFail:
-      note_failure(failure_from(frame.payload));
-      return;
+      return note_failure(failure_from(frame.payload, peer.rank, size_));
     case Frame::Kind::kMissing:
-      if (leads()) {
-        answer_missing(peer, frame.number);
-      } else {
-        round(frame.number)->missing = ranks_from(frame.payload);
-      }
-      return;
+      return hear_missing(peer, frame);
     case Frame::Kind::kBye:
       peer.gone = true;
       return;
   }
 }
 
-void SocketControl::lose(Peer& peer) {
+/// A rank speaks in the rounds in their order, and is never further than the one that rank 0 is
+/// about to open: it needs rank 0's own value for every round before.
+void SocketControl::hear_value(Peer& peer, const Frame& frame) {
+  if (!leads() || frame.number != peer.spoken || frame.number > next_round_) {
+    throw DeviceError("the peer spoke out of turn");
+  }
+  ++peer.spoken;
+  add_value(peer.rank, frame.number, frame.payload);
+}
+
+void SocketControl::hear_result(const Frame& frame) {
+  const auto open = rounds_.find(frame.number);
+  if (leads() || open == rounds_.end()) throw DeviceError("the peer answered what nobody asked");
+  open->second->values = values_from(frame.payload, size_);
+  open->second->complete = true;
+  rounds_.erase(open);
+}
+
+void SocketControl::hear_missing(Peer& peer, const Frame& frame) {
+  if (leads()) {
+    // Who asks faster than he listens is not answered.
+    if (peer.outgoing.size() < kOneTurn) answer_missing(peer, frame.number);
+    return;
+  }
+  const auto open = rounds_.find(frame.number);
+  if (open != rounds_.end()) open->second->missing = ranks_from(frame.payload, size_);
+}
+
+void SocketControl::lose(Peer& peer, const std::string& reason) {
   peer.gone = true;
+  peer.incoming.clear();
   peer.outgoing.clear();
-  if (!closing_) note_failure({.rank = peer.rank, .reason = "its process ended"});
+  if (!closing_) note_failure({.rank = peer.rank, .reason = reason});
 }
 
 }  // namespace moeshift

@@ -53,7 +53,8 @@ class SocketControl final : public ControlPlane {
     FileDescriptor socket;
     std::string incoming;
     std::string outgoing;
-    bool gone = false;  ///< said bye, or its socket is closed
+    std::uint64_t spoken = 0;  ///< rank 0 only: rounds that it has a value in
+    bool gone = false;         ///< said bye, or its socket is closed
   };
 
   [[nodiscard]] bool leads() const { return self_ == RankId(0); }
@@ -63,8 +64,12 @@ class SocketControl final : public ControlPlane {
   [[nodiscard]] bool wait_for_events();
   void read_from(Peer& peer);
   void write_to(Peer& peer);
+  void take_frames(Peer& peer);
   void handle(Peer& peer, const Frame& frame);
-  void lose(Peer& peer);
+  void hear_value(Peer& peer, const Frame& frame);
+  void hear_result(const Frame& frame);
+  void hear_missing(Peer& peer, const Frame& frame);
+  void lose(Peer& peer, const std::string& reason);
 
   // With the lock held.
   void add_value(RankId rank, std::uint64_t number, std::string value);
