@@ -17,7 +17,9 @@ constexpr std::size_t kMostLoads = std::size_t{1} << 16U;
 
 bool feed_trace(const std::string& bytes) {
   std::istringstream in(bytes);
-  const auto reader = open_trace(in, "fuzz");
+  TraceReadOptions options;
+  options.likely_experts = 16;
+  const auto reader = open_trace(in, "fuzz", "auto", options);
   const TraceHeader& header = reader->header();
   if (header.num_layers * header.num_experts > kMostLoads) return false;
   TraceObserver observer(header);

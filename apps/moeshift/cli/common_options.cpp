@@ -18,6 +18,7 @@ void declare_common(OptionSet& options, CommonOptions& common) {
   options.choice("--color", common.color, {"auto", "always", "never"}, "colour on terminals");
   options.option("--seed", common.seed, "seed of everything random");
   options.option("--threads", common.threads, "threads to use; 0 = all");
+  options.option("--max-input", common.max_input, "refuse inputs that are longer, such as 2GiB");
 }
 
 }  // namespace moeshift::cli

@@ -45,7 +45,8 @@ std::string HashingBuffer::finish() {
   return hash_.hex();
 }
 
-HashedInput::HashedInput(const std::string& path, Progress& progress, OnDone on_done)
+HashedInput::HashedInput(const std::string& path, Progress& progress, OnDone on_done,
+                         std::uint64_t most)
     : std::istream(nullptr),
       on_done_(std::move(on_done)),
       errors_before_(std::uncaught_exceptions()) {
@@ -61,9 +62,13 @@ HashedInput::HashedInput(const std::string& path, Progress& progress, OnDone on_
     if (!unknown) size = bytes;
   }
   const std::string what = fmt::format("reading {} (MB)", path == "-" ? "standard input" : path);
-  buffer_ = std::make_unique<HashingBuffer>(*source, [&progress, what, size](std::uint64_t bytes) {
-    progress.update(what, bytes / kMegabyte, size / kMegabyte);
-  });
+  buffer_ = std::make_unique<HashingBuffer>(
+      *source, [&progress, what, size, path, most](std::uint64_t bytes) {
+        if (most > 0 && bytes > most) {
+          throw InputError(path, fmt::format("is longer than --max-input allows ({} bytes)", most));
+        }
+        progress.update(what, bytes / kMegabyte, size / kMegabyte);
+      });
   rdbuf(buffer_.get());
   exceptions(std::ios::badbit);  // or it would swallow what the buffer throws
 }

@@ -44,8 +44,10 @@ class HashedInput final : public std::istream {
  public:
   using OnDone = std::function<void(const std::string& hash)>;
 
-  /// @param path "-" = standard input. @throws InputError when the file cannot be opened.
-  HashedInput(const std::string& path, Progress& progress, OnDone on_done);
+  /// @param path "-" = standard input.
+  /// @param most bytes that may be read; 0 = any number.
+  /// @throws InputError when the file cannot be opened, and on reading when it is longer than that.
+  HashedInput(const std::string& path, Progress& progress, OnDone on_done, std::uint64_t most = 0);
   ~HashedInput() override;
   HashedInput(const HashedInput&) = delete;
   HashedInput& operator=(const HashedInput&) = delete;

@@ -124,15 +124,18 @@ std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
   if (path == "-" && std::exchange(state_->standard_input_taken, true)) {
     throw InputError("-", "standard input can be read once: expected a file for the other input");
   }
-  return std::make_unique<HashedInput>(path, state_->bar, [this, path](const std::string& hash) {
-    const std::string name = name_of_input(path);
-    if (hash.empty()) state_->cut_short = true;
-    detail(fmt::format("read {}, sha256 {}", name, hash));
-    for (const InputFile& input : state_->meta.inputs) {
-      if (input.path == name && input.sha256 == hash) return;
-    }
-    state_->meta.inputs.push_back({name, hash});
-  });
+  return std::make_unique<HashedInput>(
+      path, state_->bar,
+      [this, path](const std::string& hash) {
+        const std::string name = name_of_input(path);
+        if (hash.empty()) state_->cut_short = true;
+        detail(fmt::format("read {}, sha256 {}", name, hash));
+        for (const InputFile& input : state_->meta.inputs) {
+          if (input.path == name && input.sha256 == hash) return;
+        }
+        state_->meta.inputs.push_back({name, hash});
+      },
+      static_cast<std::uint64_t>(common_.max_input.value_or(Bytes(0)).count()));
 }
 
 std::string Session::read_text(const std::string& path) {

@@ -29,6 +29,7 @@ struct CommonOptions {
   std::string color = "auto";
   std::size_t seed = 0;
   std::size_t threads = 0;
+  std::optional<Bytes> max_input;  ///< of one input, as it lies on disk
 };
 
 class Session {

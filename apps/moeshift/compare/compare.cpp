@@ -38,9 +38,9 @@ class Compare final : public Command {
 
  private:
   [[nodiscard]] ComparisonWindows read_windows(Session& session) const {
-    const std::unique_ptr<std::istream> in = session.open_input(question_.trace);
+    const auto reader = question_.trace.open(session, question_.shape.model);
     ComparisonWindows windows = load_comparison_windows(
-        *in, Session::name_of_input(question_.trace),
+        *reader, question_.trace.name(),
         {.train = question_.train, .test = question_.test, .previous = question_.previous},
         !question_.replay);
     if (!question_.replay && windows.test.loads.size() == 1 && windows.train.size() == 1 &&

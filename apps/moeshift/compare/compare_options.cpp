@@ -13,7 +13,7 @@
 namespace moeshift::cli {
 
 void CompareOptions::declare(Options& options) {
-  options.positional("TRACE", trace, "recorded loads; '-' is standard input");
+  trace.declare(options);
   options.list("--policies", policies, "who takes part; see `moeshift policies`");
   options.require_last();
   ExceptOptions once(options, {"--slots"});
@@ -37,6 +37,7 @@ void CompareOptions::declare(Options& options) {
                  "policy that the others are compared with; default: static, else the first");
   declare_policy_options(options, policy_options);
   goal.declare(options);
+  trace.declare_options(options);
 }
 
 void CompareOptions::check() {

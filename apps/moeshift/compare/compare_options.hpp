@@ -12,13 +12,14 @@
 
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
 
 namespace moeshift::cli {
 
 /// Settings are every number of slots with every training window or, in a replay, every history.
 struct CompareOptions {
-  std::string trace;
+  TraceInputs trace;
   std::vector<std::string> policies;
   PlanShape shape;
   std::vector<std::string> slots;

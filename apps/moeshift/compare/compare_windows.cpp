@@ -19,14 +19,14 @@ LoadWindow part_of(const LoadWindow& whole, std::size_t first, std::size_t last)
 
 }  // namespace
 
-ComparisonWindows load_comparison_windows(std::istream& in, const std::string& name,
+ComparisonWindows load_comparison_windows(TraceReader& reader, const std::string& name,
                                           const WindowNames& names, bool halve) {
   std::vector<StepRange> ranges = {parse_step_range(names.test.value_or(":"), "--test")};
   if (names.previous) ranges.push_back(parse_step_range(*names.previous, "--previous"));
   for (const std::string& range : names.train) {
     ranges.push_back(parse_step_range(range, "--train"));
   }
-  std::vector<LoadWindow> read = load_windows(in, name, ranges);
+  std::vector<LoadWindow> read = load_windows(reader, name, ranges);
   ComparisonWindows windows{.train = {}, .test = std::move(read[0]), .previous = {}};
   if (names.previous) windows.previous = std::move(read[1]);
   for (std::size_t i = names.previous ? 2 : 1; i < read.size(); ++i) {

@@ -28,7 +28,8 @@ struct ComparisonWindows {
 /// @param halve without windows to plan on: the first half of the steps is that, the second judges;
 ///        a trace of one step is both.
 /// @throws InputError for bad ranges and short traces.
-[[nodiscard]] ComparisonWindows load_comparison_windows(std::istream& in, const std::string& name,
+[[nodiscard]] ComparisonWindows load_comparison_windows(TraceReader& reader,
+                                                        const std::string& name,
                                                         const WindowNames& names, bool halve);
 
 /// Sums of `count` steps each; what is left over at the end is dropped.

@@ -87,10 +87,13 @@ PlannedFor read_planned_for(Session& session, const PlanShape& shape, const Trac
 }
 
 Placement read_placement_for(Session& session, const std::string& path, const TraceHeader& trace,
-                             std::optional<std::size_t> ranks) {
+                             std::optional<std::size_t> ranks,
+                             std::optional<std::size_t> likely_ranks) {
   const std::string name = Session::name_of_input(path);
   const std::unique_ptr<std::istream> in = session.open_input(path);
-  const PlacementHints hints{.num_experts = trace.num_experts, .num_ranks = ranks};
+  PlacementHints hints{.num_experts = trace.num_experts, .num_ranks = ranks};
+  hints.num_layers = trace.num_layers;
+  hints.likely_ranks = likely_ranks;
   Placement placement = read_placement(*in, name, hints).placement;
   if (placement.layers() == trace.num_layers && placement.experts() == trace.num_experts) {
     return placement;

@@ -44,10 +44,11 @@ struct PlannedFor {
                                           const TraceHeader& trace);
 
 /// The placement of a file for the layers and experts of the trace.
-/// @param ranks where the file does not say how many.
+/// @param ranks must agree with what the file says. @param likely_ranks where it says nothing.
 /// @throws InputError when it is of another number of layers or experts.
 [[nodiscard]] Placement read_placement_for(Session& session, const std::string& path,
                                            const TraceHeader& trace,
-                                           std::optional<std::size_t> ranks);
+                                           std::optional<std::size_t> ranks,
+                                           std::optional<std::size_t> likely_ranks = {});
 
 }  // namespace moeshift::cli

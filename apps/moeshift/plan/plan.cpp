@@ -18,6 +18,7 @@
 #include "apps/moeshift/cli/option_value.hpp"
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/planned_for.hpp"
+#include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/plan/commands.hpp"
 #include "apps/moeshift/plan/deadline.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
@@ -39,7 +40,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 class Plan final : public Command {
  public:
   void declare(Options& options) override {
-    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
+    trace_.declare(options);
     shape_.declare(options);
     options.choice("--policy", policy_, policy_names(), "who plans; see `moeshift policies`");
     options.option("--windows", windows_, "steps to plan on, as first:last (last not included)");
@@ -48,12 +49,14 @@ class Plan final : public Command {
     options.flag("--explain", explain_, "also show why each replica moved (incremental, robust)");
     declare_forecaster(options, forecaster_);
     options.section("world");
-    options.option("--from-ranks", from_ranks_, "ranks of --from, where its file does not say");
+    options.option("--from-ranks", from_ranks_,
+                   "ranks of --from, where its file does not say; default: --ranks");
     options.list("--inactive", inactive_, "ranks that hold nothing, as 3,7");
     options.section("policy");
     declare_policy_options(options, policy_options_);
     options.section("goal");
     goal_.declare(options);
+    trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
@@ -68,7 +71,7 @@ class Plan final : public Command {
                         .inactive = inactive_ranks()};
     plan_on(problem, window.loads, forecaster_);
     std::optional<Placement> old;
-    if (from_) old = read_placement_for(session, *from_, window.header, from_ranks_);
+    if (from_) old = read_placement_for(session, *from_, window.header, from_ranks_, shape_.ranks);
     if (old) problem.old = &*old;
     sizes_ = planned.expert_sizes();
     const std::size_t steps = forecaster_ ? 1 : window.loads.size();
@@ -88,9 +91,9 @@ class Plan final : public Command {
 
  private:
   [[nodiscard]] LoadWindow read_window(Session& session) const {
-    const std::unique_ptr<std::istream> in = session.open_input(trace_);
-    return load_window(*in, Session::name_of_input(trace_),
-                       parse_step_range(windows_, "--windows"));
+    const StepRange range = parse_step_range(windows_, "--windows");
+    const auto reader = trace_.open(session, shape_.model);
+    return std::move(load_windows(*reader, trace_.name(), {&range, 1}).front());
   }
 
   [[nodiscard]] std::vector<RankId> inactive_ranks() const {
@@ -133,7 +136,7 @@ class Plan final : public Command {
     session.emit(report);
   }
 
-  std::string trace_;
+  TraceInputs trace_;
   PlanShape shape_;
   std::string policy_ = "deepseek";
   std::string windows_ = ":";

@@ -22,7 +22,7 @@ namespace {
 class Diagnose final : public Command {
  public:
   void declare(Options& options) override {
-    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
+    trace_.declare(options);
     shape_.declare(options);
     options.option("--policy", policy_, "who plans in the backtest; see `moeshift policies`");
     options.option("--mode", mode_, "how moves share the machine with serving; as `simulate`");
@@ -33,6 +33,7 @@ class Diagnose final : public Command {
     options.option("--balanced", balanced_,
                    "balancedness without rebalancing from which on nothing is advised");
     serving_.declare(options);
+    trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
@@ -61,7 +62,7 @@ class Diagnose final : public Command {
 
   /// Reads the whole trace; the machine first, so that a bad option is told at once.
   std::unique_ptr<Deployment> observe(Session& session, Findings& findings) const {
-    OpenTrace trace(session, trace_, OpenTrace::Reading::kSeveralTimes);
+    OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
     findings.header = trace.header();
     std::unique_ptr<Deployment> deployment =
         serving_.deployment(session, read_planned_for(session, shape_, findings.header));
@@ -77,7 +78,7 @@ class Diagnose final : public Command {
     findings.statistics = observer.finish();
     findings.drift = drift.finish();
     if (findings.statistics.num_steps < kFewestSteps) {
-      throw InputError(Session::name_of_input(trace_),
+      throw InputError(trace_.name(),
                        fmt::format("expected at least {} steps, some to plan on and some to judge "
                                    "on; the trace has {}",
                                    kFewestSteps, findings.statistics.num_steps));
@@ -148,12 +149,12 @@ class Diagnose final : public Command {
     findings.mode = to_string(options.mode);
     const Placement initial =
         initial_ ? without : initial_placement(session, shape_, findings.header, {});
-    OpenTrace trace(session, trace_, OpenTrace::Reading::kSeveralTimes);
+    OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
     findings.lanes = backtest(trace.source(), deployment, without, initial, options,
                               serving_.replay_options(session), session.progress());
   }
 
-  std::string trace_;
+  TraceInputs trace_;
   PlanShape shape_;
   std::string policy_ = "incremental";
   std::optional<std::string> mode_;

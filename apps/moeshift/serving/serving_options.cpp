@@ -37,9 +37,9 @@ std::size_t at_least_one(const char* option, std::size_t value) {
 
 }  // namespace
 
-OpenTrace::OpenTrace(Session& session, const std::string& path, Reading reading)
-    : in_(reading == Reading::kOnce ? session.open_input(path) : session.open_again(path)),
-      reader_(open_trace(*in_, Session::name_of_input(path))) {}
+OpenTrace::OpenTrace(Session& session, const TraceInputs& trace,
+                     const std::optional<std::string>& model, Reading reading)
+    : reader_(trace.open(session, model, reading)) {}
 
 StepSource OpenTrace::source() {
   return [this](TraceStep& step) { return reader_->next(step); };

@@ -18,21 +18,21 @@
 
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/inputs/planned_for.hpp"
+#include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/moves/schedule_options.hpp"
 
 namespace moeshift::cli {
 
-/// A trace that is being read; the input counts as one of the result's.
+/// A trace that is being read; its files count as inputs of the result.
 class OpenTrace {
  public:
-  enum class Reading { kOnce, kSeveralTimes };
-  OpenTrace(Session& session, const std::string& path, Reading reading = Reading::kOnce);
+  OpenTrace(Session& session, const TraceInputs& trace, const std::optional<std::string>& model,
+            Reading reading = Reading::kOnce);
 
   [[nodiscard]] const TraceHeader& header() const { return reader_->header(); }
   [[nodiscard]] StepSource source();
 
  private:
-  std::unique_ptr<std::istream> in_;
   std::unique_ptr<TraceReader> reader_;
 };
 

@@ -28,7 +28,7 @@ namespace {
 class Simulate final : public Command {
  public:
   void declare(Options& options) override {
-    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
+    trace_.declare(options);
     shape_.declare(options);
     options.option(
         "--policy", policy_,
@@ -44,10 +44,11 @@ class Simulate final : public Command {
     serving_.declare(options);
     options.option("--timeline", timeline_, "write a Chrome trace of some steps to this file");
     options.option("--timeline-steps", timeline_steps_, "which steps it shows, as first:last");
+    trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
-    OpenTrace trace(session, trace_);
+    OpenTrace trace(session, trace_, shape_.model);
     const PlanShape largest = world_.largest(shape_);
     const PlannedFor planned = read_planned_for(session, shape_, trace.header());
     const std::unique_ptr<Deployment> deployment =
@@ -178,7 +179,7 @@ class Simulate final : public Command {
         d.balanced, d.hysteresis, d.too_costly, d.unchanged);
   }
 
-  std::string trace_;
+  TraceInputs trace_;
   PlanShape shape_;
   std::optional<std::string> policy_;
   PolicyOptions policy_options_;

@@ -31,7 +31,7 @@ namespace {
 class Sweep final : public Command {
  public:
   void declare(Options& options) override {
-    options.positional("TRACE", trace_, "recorded loads; '-' is standard input");
+    trace_.declare(options);
     options.list("--policies", policies_, "who takes part; static always does");
     options.require_last();
     options.list("--ranks", ranks_, "numbers of ranks to try, e.g. 32,64");
@@ -54,10 +54,11 @@ class Sweep final : public Command {
     ExceptOptions lane(options, {"--interval", "--forecaster"});
     lane_.declare(lane);
     serving_.declare(options);
+    trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
-    OpenTrace trace(session, trace_);
+    OpenTrace trace(session, trace_, shape_.model);
     const SweepGrid grid = make_grid(session);
     prepare(session, grid, trace.header());
     std::vector<SweepRow> rows = feasible_rows(session, grid, trace.header());
@@ -216,7 +217,7 @@ class Sweep final : public Command {
     session.emit(report);
   }
 
-  std::string trace_;
+  TraceInputs trace_;
   std::vector<std::string> policies_;
   std::vector<std::string> ranks_;
   std::vector<std::string> slots_;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift trace convert: one trace format to another.
-#include <istream>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "moeshift/formats/trace_format.hpp"
+#include "moeshift/trace/views.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/traces/commands.hpp"
 #include "apps/moeshift/traces/trace_copy.hpp"
 
@@ -17,15 +19,21 @@ namespace {
 class TraceConvert final : public Command {
  public:
   void declare(Options& options) override {
-    options.positional("IN", in_, "recorded loads in any known format; '-' is standard input");
+    options.positional(
+        "IN", in_, "recorded loads in any known format, a file or a folder; '-' is standard input");
     options.positional("OUT", out_, "file to write; '-' is standard output");
     options.choice("--to", to_, writable_trace_format_names(), "format to write");
     options.choice("--from", from_, known_inputs(), "format of IN; auto looks at its first bytes");
+    options.flag("--differences", differences_,
+                 "counts run on from step to step: write what each step added; where they fall the "
+                 "counter began anew");
+    trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
-    const std::unique_ptr<std::istream> in = session.open_input(in_);
-    const auto reader = open_trace(*in, Session::name_of_input(in_), from_);
+    trace_.set_paths({in_});
+    auto reader = trace_.open(session, {}, Reading::kOnce, from_);
+    if (differences_) reader = differences_of(std::move(reader));
     std::size_t steps = 0;
     session.write_file(out_, [&](std::ostream& out) {
       steps =
@@ -49,6 +57,8 @@ class TraceConvert final : public Command {
   std::string out_;
   std::string to_ = "neutral";
   std::string from_ = "auto";
+  bool differences_ = false;
+  TraceInputs trace_;
 };
 
 }  // namespace

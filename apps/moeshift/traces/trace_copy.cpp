@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/traces/trace_copy.hpp"
 
+#include <fmt/format.h>
+
+#include "apps/moeshift/cli/session.hpp"
+
 namespace moeshift::cli {
 
 std::vector<std::string> trace_format_names() {
@@ -28,6 +32,17 @@ std::size_t copy_trace(TraceReader& reader, TraceWriter& writer, Progress& progr
   }
   writer.finish();
   return steps;
+}
+
+void write_trace(Session& session, TraceReader& reader, const std::string& to) {
+  const std::string& path = session.common().output;
+  std::size_t steps = 0;
+  session.write_file(path, [&](std::ostream& out) {
+    steps = copy_trace(reader, *trace_format(to).create(out, reader.header()), session.progress());
+  });
+  if (path == "-") return;
+  session.say(fmt::format("{}: {} steps of {} layers x {} experts as {}", path, steps,
+                          reader.header().num_layers, reader.header().num_experts, to));
 }
 
 }  // namespace moeshift::cli

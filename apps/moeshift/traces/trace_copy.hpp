@@ -11,6 +11,8 @@
 
 namespace moeshift::cli {
 
+class Session;
+
 [[nodiscard]] std::vector<std::string> trace_format_names();
 /// Those that can be written.
 [[nodiscard]] std::vector<std::string> writable_trace_format_names();
@@ -20,5 +22,9 @@ namespace moeshift::cli {
 /// @return the number of steps
 std::size_t copy_trace(TraceReader& reader, TraceWriter& writer, Progress& progress,
                        std::size_t total = 0);
+
+/// Writes all of `reader` in the format called `to` to the file for the answer (-o), and says what
+/// was written.
+void write_trace(Session& session, TraceReader& reader, const std::string& to);
 
 }  // namespace moeshift::cli

@@ -2,7 +2,6 @@
 // moeshift trace info: what a trace holds and whether it is sound.
 #include <algorithm>
 #include <cmath>
-#include <istream>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/traces/commands.hpp"
 
 namespace moeshift::cli {
@@ -121,6 +121,7 @@ Json header_json(const TraceHeader& header) {
   if (header.top_k) json["top_k"] = *header.top_k;
   if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
   if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
+  if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
   json["source"] = header.source;
   json["licence"] = header.licence;
   return json;
@@ -178,10 +179,10 @@ Json result_of(const TraceHeader& header, const TraceStatistics& statistics) {
 class TraceInfo final : public Command {
  public:
   void declare(Options& options) override {
-    options.positional("TRACE", trace_,
-                       "recorded loads in any known format; '-' is standard input");
+    trace_.declare(options);
     options.option("--windows", windows_, "steps to look at, as first:last (last not included)");
     options.flag("--summary", summary_, "leave out the row per layer");
+    trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
@@ -193,11 +194,10 @@ class TraceInfo final : public Command {
 
  private:
   /// The input is closed before the report, which names it with its hash.
-  TraceStatistics read(Session& session, TraceHeader& header) const {
+  TraceStatistics read(Session& session, TraceHeader& header) {
     const StepRange range = parse_step_range(windows_, "--windows");
-    const std::string name = Session::name_of_input(trace_);
-    const std::unique_ptr<std::istream> in = session.open_input(trace_);
-    const auto reader = open_trace(*in, name);
+    const std::string name = trace_.name();
+    const auto reader = trace_.open(session);
     header = reader->header();
     TraceObserver observer(header);
     const std::size_t seen = observe(*reader, range, observer);
@@ -224,7 +224,7 @@ class TraceInfo final : public Command {
               const TraceStatistics& statistics) const {
     Report report("trace_info");
     report.result() = result_of(header, statistics);
-    report.note(header.model.empty() ? Session::name_of_input(trace_) : header.model);
+    report.note(header.model.empty() ? trace_.name() : header.model);
     report.note(shape_text(header, statistics));
     report.table(spread_table(statistics));
     if (!summary_) report.table(layer_table(header, statistics));
@@ -255,7 +255,7 @@ class TraceInfo final : public Command {
                        sparkline(averaged(variation, kDriftColumns)));
   }
 
-  std::string trace_;
+  TraceInputs trace_;
   std::string windows_ = ":";
   bool summary_ = false;
 };

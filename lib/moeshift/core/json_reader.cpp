@@ -100,20 +100,6 @@ std::size_t second_occurrence(std::string_view text, const std::string& key) {
   return second == std::string_view::npos ? 0 : second;
 }
 
-std::string escaped(std::string_view key) {
-  std::string token;
-  for (const char c : key) {
-    if (c == '~') {
-      token += "~0";
-    } else if (c == '/') {
-      token += "~1";
-    } else {
-      token += c;
-    }
-  }
-  return token;
-}
-
 }  // namespace
 
 nlohmann::ordered_json parse_json(std::string_view text, const std::string& source) {
@@ -139,6 +125,20 @@ nlohmann::ordered_json parse_json(std::string_view text, const std::string& sour
                      fmt::format("key \"{}\" appears twice in one object", key));
   }
   return document;
+}
+
+std::string pointer_token(std::string_view key) {
+  std::string token;
+  for (const char c : key) {
+    if (c == '~') {
+      token += "~0";
+    } else if (c == '/') {
+      token += "~1";
+    } else {
+      token += c;
+    }
+  }
+  return token;
 }
 
 JsonReader::JsonReader(const Json& value, std::string source, std::string pointer)
@@ -168,7 +168,7 @@ JsonReader JsonReader::at(std::string_view key) const {
   if (!value_->is_object()) fail("expected an object");
   const auto found = value_->find(std::string(key));
   if (found == value_->end()) fail(fmt::format("expected the key \"{}\"", key));
-  return {*found, source_, pointer_ + "/" + escaped(key)};
+  return {*found, source_, pointer_ + "/" + pointer_token(key)};
 }
 
 std::optional<JsonReader> JsonReader::find(std::string_view key) const {

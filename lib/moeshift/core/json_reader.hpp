@@ -19,6 +19,9 @@ namespace moeshift {
 /// @throws InputError "source:line: ..." on bad syntax, truncation and duplicate keys.
 [[nodiscard]] nlohmann::ordered_json parse_json(std::string_view text, const std::string& source);
 
+/// `key` as a token of a JSON pointer (RFC 6901): '~' and '/' escaped.
+[[nodiscard]] std::string pointer_token(std::string_view key);
+
 /// A cursor on one value of a parsed document: typed, checked access that knows its JSON pointer.
 ///
 /// The document must outlive the cursor. Every accessor throws InputError

@@ -17,8 +17,8 @@ constexpr const char* kLoad = "logical_expert_load";
 
 class AdrsReader final : public TraceReader {
  public:
-  explicit AdrsReader(std::unique_ptr<ByteSource> bytes)
-      : bytes_(std::move(bytes)), steps_(*bytes_, "load_history") {
+  AdrsReader(std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options)
+      : bytes_(std::move(bytes)), scale_(options.scale), steps_(*bytes_, "load_history") {
     std::string_view text;
     if (!steps_.next(text)) {
       throw InputError(bytes_->name() + "#/load_history", "expected at least one step");
@@ -37,7 +37,7 @@ class AdrsReader final : public TraceReader {
     const auto root = done_ == 0 ? parse_first() : json_.parse(text, name_of(place));
     for (const auto field : json_object(root, place)) {
       if (field.key == kLoad) {
-        json_load_matrix(field.value, header_, step.load, place.at(kLoad));
+        json_load_matrix(field.value, header_, step.load, place.at(kLoad), scale_);
         has_load = true;
       } else {
         append_json_member(other, field);
@@ -83,6 +83,7 @@ class AdrsReader final : public TraceReader {
   }
 
   std::unique_ptr<ByteSource> bytes_;
+  double scale_;
   JsonItems steps_;
   JsonDocument json_;
   std::string first_;  ///< read ahead for its shape
@@ -118,13 +119,8 @@ class AdrsWriter final : public TraceWriter {
 TraceFormat adrs_trace_format() {
   return {"adrs",
           "load history of the ADRS evaluators: {\"load_history\": [{\"logical_expert_load\"}]}",
-          [](const FormatHead& head) { return head.has("load_history"); },
-          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
-            return std::make_unique<AdrsReader>(std::move(bytes));
-          },
-          [](std::ostream& out, const TraceHeader& header) -> std::unique_ptr<TraceWriter> {
-            return std::make_unique<AdrsWriter>(out, header);
-          }};
+          [](const FormatHead& head) { return head.has("load_history"); }, open_with<AdrsReader>,
+          create_with<AdrsWriter>};
 }
 
 }  // namespace moeshift

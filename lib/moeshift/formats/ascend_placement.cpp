@@ -83,7 +83,8 @@ void write_ascend(std::ostream& out, const PlacementFile& file) {
 
 PlacementFormat ascend_placement_format() {
   return {"ascend", "Ascend expert_map.json (vllm-ascend, msit, MindIE)",
-          [](const FormatHead& head) { return head.has("layer_list"); }, read_ascend, write_ascend};
+          [](const FormatHead& head) { return head.has("layer_list"); }, read_with<read_ascend>,
+          write_ascend};
 }
 
 }  // namespace moeshift

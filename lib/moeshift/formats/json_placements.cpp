@@ -147,22 +147,59 @@ void write_sglang(std::ostream& out, const PlacementFile& file) {
   out << "]}\n";
 }
 
+// Bare lists: [[S] x layers], or [S] for all layers (vllm-project/vllm#49572, rtp-llm's
+// phy2log_path).
+
+PlacementFile read_list(ByteSource& bytes, const PlacementHints& hints) {
+  const std::string name = bytes.name();
+  const Json document = parse_json(bytes.rest(), name);
+  const JsonReader list(document, name);
+  if (list.size() == 0) list.fail("expected at least one slot");
+  if (list.at(std::size_t{0}).is_array()) {
+    return {placement_of(rows_of(list), {}, hints, list.where()), {}};
+  }
+  if (!hints.num_layers) {
+    list.fail(
+        "is one list of slots for all layers, and does not say how many there are; expected "
+        "--layers, or one list per layer");
+  }
+  const SlotRows rows(*hints.num_layers, slot_row(list));
+  return {placement_of(rows, {}, hints, list.where()), {}};
+}
+
+void write_list(std::ostream& out, const PlacementFile& file) {
+  out << "[\n";
+  write_rows(out, file.placement);
+  out << "]\n";
+}
+
 }  // namespace
+
+PlacementFormat list_placement_format() {
+  return {"list", "JSON list of experts per slot, [[slots] x layers] (vLLM, rtp-llm)",
+          [](const FormatHead& head) {
+            const std::size_t first = head.bytes.find_first_not_of(" \t\r\n");
+            return first != std::string_view::npos && head.bytes[first] == '[';
+          },
+          read_with<read_list>, write_list};
+}
 
 PlacementFormat plan_placement_format() {
   return {"moeshift", "plan file of this program",
-          [](const FormatHead& head) { return head.has("schema"); }, read_plan, write_plan};
+          [](const FormatHead& head) { return head.has("schema"); }, read_with<read_plan>,
+          write_plan};
 }
 
 PlacementFormat vllm_placement_format() {
   return {"vllm", "vLLM eplb_initial_mapping JSON Lines",
-          [](const FormatHead& head) { return head.has("record_type"); }, read_vllm, write_vllm};
+          [](const FormatHead& head) { return head.has("record_type"); }, read_with<read_vllm>,
+          write_vllm};
 }
 
 PlacementFormat sglang_placement_format() {
   return {"sglang", "SGLang JSON {\"physical_to_logical_map\": [layers][slots]}",
-          [](const FormatHead& head) { return head.has("physical_to_logical_map"); }, read_sglang,
-          write_sglang};
+          [](const FormatHead& head) { return head.has("physical_to_logical_map"); },
+          read_with<read_sglang>, write_sglang};
 }
 
 }  // namespace moeshift

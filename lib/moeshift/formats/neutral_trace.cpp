@@ -18,9 +18,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 8> kHeaderKeys{
-    "model",     "num_layers", "num_experts", "top_k", "num_expert_groups",
-    "layer_ids", "source",     "licence"};
+constexpr std::array<std::string_view, 9> kHeaderKeys{
+    "model",     "num_layers", "num_experts", "top_k",  "num_expert_groups",
+    "layer_ids", "num_ranks",  "source",      "licence"};
 
 std::string optional_text(const JsonReader& header, std::string_view key) {
   const auto value = header.find(key);
@@ -62,6 +62,7 @@ TraceHeader parse_header(const Json& document, const std::string& where) {
   header.top_k = optional_count(reader, "top_k", header.num_experts);
   header.num_expert_groups = optional_count(reader, "num_expert_groups", header.num_experts);
   header.layer_ids = layer_ids_of(reader, header.num_layers);
+  header.num_ranks = optional_count(reader, "num_ranks", kMostExperts);
   Json other = Json::object();
   for (const auto& [key, value] : document.items()) {
     if (std::find(kHeaderKeys.begin(), kHeaderKeys.end(), key) == kHeaderKeys.end()) {
@@ -74,7 +75,8 @@ TraceHeader parse_header(const Json& document, const std::string& where) {
 
 class NeutralReader final : public TraceReader {
  public:
-  explicit NeutralReader(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes)) {
+  NeutralReader(std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options)
+      : bytes_(std::move(bytes)), scale_(options.scale) {
     std::string_view text;
     if (!bytes_->filled_line(text)) {
       throw InputError(bytes_->where(), "the file is empty; expected the header of a trace");
@@ -95,7 +97,7 @@ class NeutralReader final : public TraceReader {
     std::string other;
     for (const auto field : object) {
       if (field.key == "load") {
-        json_load_matrix(field.value, header_, step.load, line.at("load"));
+        json_load_matrix(field.value, header_, step.load, line.at("load"), scale_);
         has_load = true;
       } else if (field.key == "step") {
         step.step = json_whole(field.value, 0, line.at("step"));
@@ -114,6 +116,7 @@ class NeutralReader final : public TraceReader {
 
  private:
   std::unique_ptr<ByteSource> bytes_;
+  double scale_;
   JsonDocument json_;
 };
 
@@ -125,6 +128,7 @@ Json header_json(const TraceHeader& header) {
   if (header.top_k) json["top_k"] = *header.top_k;
   if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
   if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
+  if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
   json["source"] = header.source;
   json["licence"] = header.licence;
   json.update(Json::parse(header.other_json));
@@ -161,12 +165,7 @@ class NeutralWriter final : public TraceWriter {
 TraceFormat neutral_trace_format() {
   return {"neutral", "JSON Lines of this project: a header, then one object per step",
           [](const FormatHead& head) { return head.has("num_layers") && head.has("num_experts"); },
-          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
-            return std::make_unique<NeutralReader>(std::move(bytes));
-          },
-          [](std::ostream& out, const TraceHeader& header) -> std::unique_ptr<TraceWriter> {
-            return std::make_unique<NeutralWriter>(out, header);
-          }};
+          open_with<NeutralReader>, create_with<NeutralWriter>};
 }
 
 }  // namespace moeshift

@@ -4,17 +4,19 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/placement_parts.hpp"
 
 namespace moeshift {
 namespace {
 
-constexpr std::int64_t kMostExpertId = 1'000'000;
+constexpr std::int64_t kMostExpertId = kMostExperts - 1;
 
 std::string known_names() {
   std::string names;
@@ -42,14 +44,28 @@ std::size_t largest_id(const SlotRows& rows) {
   return static_cast<std::size_t>(largest);
 }
 
+/// Whether every layer holds all of 0 .. largest id, as maps do that lost no rank.
+bool holds_all(const SlotRows& rows) {
+  const std::size_t experts = largest_id(rows) + 1;
+  return std::ranges::all_of(rows, [&](const std::vector<std::int64_t>& row) {
+    const std::set<std::int64_t> held(row.begin(), row.end());
+    return held.size() - held.count(-1) == experts;
+  });
+}
+
 }  // namespace
 
 std::span<const PlacementFormat> placement_formats() {
   static const std::array formats{plan_placement_format(),   vllm_placement_format(),
                                   sglang_placement_format(), npy_placement_format(),
                                   trtllm_placement_format(), ascend_placement_format(),
-                                  torch_placement_format()};
+                                  torch_placement_format(),  list_placement_format()};
   return formats;
+}
+
+bool looks_like_map(const FormatHead& head) {
+  return std::ranges::any_of(placement_formats(),
+                             [&](const PlacementFormat& format) { return format.detect(head); });
 }
 
 const PlacementFormat& placement_format(std::string_view name) {
@@ -64,12 +80,17 @@ const PlacementFormat& placement_format(std::string_view name) {
 
 PlacementFile read_placement(std::istream& in, const std::string& name, const PlacementHints& hints,
                              std::string_view format) {
-  ByteSource bytes(in, name);
-  if (format != "auto") return placement_format(format).read(bytes, hints);
-  const FormatHead head = head_of(bytes);
+  auto bytes = std::make_unique<ByteSource>(in, name);
+  if (format != "auto") return placement_format(format).read(std::move(bytes), hints);
+  const FormatHead head = head_of(*bytes);
   if (head.bytes.empty()) throw InputError(name + ":1", "the file is empty; expected a placement");
   for (const PlacementFormat& candidate : placement_formats()) {
-    if (candidate.detect(head)) return candidate.read(bytes, hints);
+    if (candidate.detect(head)) return candidate.read(std::move(bytes), hints);
+  }
+  for (const TraceFormat& trace : trace_formats()) {
+    if (!trace.detect(head)) continue;
+    throw InputError(name + ":1", fmt::format("this is a load trace ({}), not a placement ({})",
+                                              trace.name, known_names()));
   }
   throw InputError(name + ":1", "expected a placement (" + known_names() + ")");
 }
@@ -85,13 +106,24 @@ Placement placement_of(const SlotRows& rows, const PlacementHints& stated,
   if (rows.empty() || rows.front().empty()) {
     throw InputError(where, "expected at least one layer and one slot");
   }
-  const auto ranks = agreed(stated.num_ranks, hints.num_ranks, "ranks", where);
+  auto ranks = agreed(stated.num_ranks, hints.num_ranks, "ranks", where);
+  if (!ranks) ranks = hints.likely_ranks;
   if (!ranks) {
-    throw InputError(where, "the format does not say how many ranks there are; expected --ranks");
+    throw InputError(where,
+                     fmt::format("the format does not say how many ranks there are; expected "
+                                 "{}",
+                                 hints.ranks_option));
   }
   const std::size_t experts = agreed(stated.num_experts, hints.num_experts, "experts", where)
                                   .value_or(largest_id(rows) + 1);
+  if (!stated.num_experts && largest_id(rows) + 1 < experts && holds_all(rows)) {
+    throw InputError(where,
+                     fmt::format("expected {} experts, but the map is of {}: it holds 0 .. {} "
+                                 "and all of them",
+                                 experts, largest_id(rows) + 1, largest_id(rows)));
+  }
   const std::size_t slots = rows.front().size();
+  check_shape(rows.size(), std::max(experts, slots), where);
   if (*ranks == 0 || slots % *ranks != 0) {
     throw InputError(where,
                      fmt::format("{} slots do not divide evenly over {} ranks", slots, *ranks));

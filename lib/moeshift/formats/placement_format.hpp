@@ -25,6 +25,12 @@ struct PlacementFile {
 struct PlacementHints {
   std::optional<std::size_t> num_experts;
   std::optional<std::size_t> num_ranks;
+  /// Of files with one list of experts for all layers.
+  std::optional<std::size_t> num_layers = {};
+  /// Taken where the file says nothing, and never compared with what it says.
+  std::optional<std::size_t> likely_ranks = {};
+  /// The option that would say the ranks, for errors.
+  std::string_view ranks_option = "--ranks";
 };
 
 /// A row of the registry. Adding a format = one reader, one writer and one row.
@@ -32,7 +38,7 @@ struct PlacementFormat {
   std::string_view name;     ///< what export --to says
   std::string_view summary;  ///< one line
   bool (*detect)(const FormatHead& head);
-  PlacementFile (*read)(ByteSource& bytes, const PlacementHints& hints);
+  PlacementFile (*read)(std::unique_ptr<ByteSource> bytes, const PlacementHints& hints);
   void (*write)(std::ostream& out, const PlacementFile& file);  ///< null: only read
 };
 

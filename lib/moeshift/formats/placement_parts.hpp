@@ -2,6 +2,7 @@
 // What the placement formats share. Internal to formats/.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,13 @@ namespace moeshift {
 [[nodiscard]] PlacementFormat trtllm_placement_format();
 [[nodiscard]] PlacementFormat ascend_placement_format();
 [[nodiscard]] PlacementFormat torch_placement_format();
+[[nodiscard]] PlacementFormat list_placement_format();
+
+/// A placement reader of a stream, as a row of the registry.
+template <PlacementFile (*kRead)(ByteSource& bytes, const PlacementHints& hints)>
+PlacementFile read_with(std::unique_ptr<ByteSource> bytes, const PlacementHints& hints) {
+  return kRead(*bytes, hints);
+}
 
 /// Rows of expert ids as a file gave them, -1 = nothing.
 using SlotRows = std::vector<std::vector<std::int64_t>>;

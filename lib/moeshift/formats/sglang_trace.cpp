@@ -21,8 +21,8 @@ simdjson::dom::element first_of(simdjson::dom::element value, const JsonPlace& p
 
 class SglangReader final : public TraceReader {
  public:
-  explicit SglangReader(std::unique_ptr<ByteSource> bytes)
-      : bytes_(std::move(bytes)), name_(bytes_->name()) {
+  SglangReader(std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options)
+      : bytes_(std::move(bytes)), name_(bytes_->name()), scale_(options.scale) {
     const JsonPlace top{name_, ""};
     simdjson::dom::element counts;
     bool has_counts = false;
@@ -48,7 +48,7 @@ class SglangReader final : public TraceReader {
     step.other_json = "{}";
     const JsonPlace counts{name_, "/logical_count"};
     const JsonPlace place = many_steps_ ? counts.at(done_) : counts;
-    json_load_matrix(steps_[done_], header_, step.load, place);
+    json_load_matrix(steps_[done_], header_, step.load, place, scale_);
     ++done_;
     return true;
   }
@@ -77,6 +77,7 @@ class SglangReader final : public TraceReader {
 
   std::unique_ptr<ByteSource> bytes_;
   std::string name_;
+  double scale_;
   JsonDocument json_;  ///< owns what steps_ points into
   std::vector<simdjson::dom::element> steps_;
   bool many_steps_ = false;
@@ -110,13 +111,8 @@ class SglangWriter final : public TraceWriter {
 
 TraceFormat sglang_trace_format() {
   return {"sglang", "SGLang JSON {\"logical_count\": [steps][layers][experts]}",
-          [](const FormatHead& head) { return head.has("logical_count"); },
-          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
-            return std::make_unique<SglangReader>(std::move(bytes));
-          },
-          [](std::ostream& out, const TraceHeader& header) -> std::unique_ptr<TraceWriter> {
-            return std::make_unique<SglangWriter>(out, header);
-          }};
+          [](const FormatHead& head) { return head.has("logical_count"); }, open_with<SglangReader>,
+          create_with<SglangWriter>};
 }
 
 }  // namespace moeshift

@@ -16,7 +16,6 @@ namespace moeshift {
 namespace {
 
 constexpr std::size_t kHeadBytes = std::size_t{1} << 20U;
-constexpr double kLargestLoad = 0x1p53;
 
 /// The end of the JSON string that begins at `quote`, or npos when it is cut off.
 std::size_t string_end(std::string_view text, std::size_t quote) {
@@ -80,9 +79,11 @@ FormatHead head_of(ByteSource& bytes) {
 }
 
 std::span<const TraceFormat> trace_formats() {
-  static const std::array formats{neutral_trace_format(), vllm_trace_format(),
-                                  sglang_trace_format(),  npy_trace_format(),
-                                  adrs_trace_format(),    torch_trace_format()};
+  static const std::array formats{
+      neutral_trace_format(),     vllm_trace_format(),  vllm_dump_trace_format(),
+      sglang_trace_format(),      npy_trace_format(),   npz_trace_format(),
+      adrs_trace_format(),        torch_trace_format(), sglang_csv_trace_format(),
+      safetensors_trace_format(), routes_trace_format()};
   return formats;
 }
 
@@ -96,16 +97,67 @@ const TraceFormat& trace_format(std::string_view name) {
                                    known_names(), did_you_mean(name, known)));
 }
 
-std::unique_ptr<TraceReader> open_trace(std::istream& in, const std::string& name,
-                                        std::string_view format) {
-  auto bytes = std::make_unique<ByteSource>(in, name);
-  if (format != "auto") return trace_format(format).open(std::move(bytes));
+namespace {
+
+std::unique_ptr<TraceReader> open_bytes(std::unique_ptr<ByteSource> bytes, std::string_view format,
+                                        const TraceReadOptions& options) {
+  if (format != "auto") return trace_format(format).open(std::move(bytes), options);
   const FormatHead head = head_of(*bytes);
+  const std::string name = bytes->name();
   if (head.bytes.empty()) throw InputError(name + ":1", "the file is empty; expected a trace");
   for (const TraceFormat& candidate : trace_formats()) {
-    if (candidate.detect(head)) return candidate.open(std::move(bytes));
+    if (candidate.detect(head)) return candidate.open(std::move(bytes), options);
+  }
+  if (looks_like_map(head)) {
+    throw InputError(name + ":1",
+                     "this is a placement, not a load trace; give it where a placement is asked "
+                     "for (--from)");
   }
   throw InputError(name + ":1", "expected a load trace (" + known_names() + ")");
+}
+
+}  // namespace
+
+std::unique_ptr<TraceReader> open_source(std::unique_ptr<ByteSource> bytes, std::string_view format,
+                                         const TraceReadOptions& options) {
+  const std::string name = bytes->name();
+  auto reader = open_bytes(std::move(bytes), format, options);
+  const std::size_t experts = reader->header().num_experts;
+  if (options.num_experts && *options.num_experts != experts) {
+    throw InputError(name, fmt::format("expected {} experts, but the file says {}",
+                                       *options.num_experts, experts));
+  }
+  return reader;
+}
+
+std::unique_ptr<TraceReader> open_trace(std::istream& in, const std::string& name,
+                                        std::string_view format, const TraceReadOptions& options) {
+  return open_source(std::make_unique<ByteSource>(in, name), format, options);
+}
+
+std::string expected_load(double value) {
+  const std::string expectation = "expected a whole number in [0, 2^53]";
+  const bool scalable = value >= 0 && value <= kLargestLoad && std::floor(value) != value;
+  if (!scalable) return expectation;
+  return expectation +
+         fmt::format(", got {}; --scale-loads 1000 multiplies loads and rounds them", value);
+}
+
+std::optional<std::int64_t> rank_in_name(const std::string& path) {
+  const std::string name = path.substr(path.find_last_of('/') + 1);
+  std::size_t at = name.rfind("rank");
+  if (at != std::string::npos) {
+    at += 4;
+    if (at < name.size() && (name[at] == '_' || name[at] == '-')) ++at;
+  } else {
+    at = name.rfind('_');
+    if (at == std::string::npos) return std::nullopt;
+    ++at;
+  }
+  std::int64_t rank = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + at, end, rank);
+  return error == std::errc() && rank >= 0 ? std::optional(rank) : std::nullopt;
 }
 
 void check_shape(std::size_t num_layers, std::size_t num_experts, const std::string& where) {

@@ -2,8 +2,11 @@
 // Recorded loads in every format we know, behind one reader and one writer.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,9 +14,12 @@
 #include <vector>
 
 #include "moeshift/formats/bytes/byte_source.hpp"
+#include "moeshift/formats/read_options.hpp"
 #include "moeshift/model/load.hpp"
 
 namespace moeshift {
+
+class RoutesReader;
 
 /// Yields the steps of one trace in file order. Bad input, whatever the bytes, leaves by InputError
 /// that names line and JSON pointer (or byte offset) and what was expected there.
@@ -23,10 +29,16 @@ class TraceReader {
   TraceReader& operator=(const TraceReader&) = delete;
   virtual ~TraceReader() = default;
 
+  /// Its notes may grow until the end has been read.
   [[nodiscard]] const TraceHeader& header() const { return header_; }
   /// Overwrites `step` (its memory is reused) with the next one, [num_layers, num_experts] whole
   /// numbers in [0, 2^53]; false at the end.
   virtual bool next(TraceStep& step) = 0;
+
+  /// The routes behind the loads, where the file has them; read either these or the steps.
+  [[nodiscard]] virtual RoutesReader* routes() { return nullptr; }
+  /// The rank whose tokens alone are counted, where the file says so: loads are the sum over ranks.
+  [[nodiscard]] virtual std::optional<std::int64_t> rank() const { return std::nullopt; }
 
  protected:
   TraceReader() = default;
@@ -65,7 +77,8 @@ struct TraceFormat {
   std::string_view name;     ///< what --to and --from-format say
   std::string_view summary;  ///< one line
   bool (*detect)(const FormatHead& head);
-  std::unique_ptr<TraceReader> (*open)(std::unique_ptr<ByteSource> bytes);
+  std::unique_ptr<TraceReader> (*open)(std::unique_ptr<ByteSource> bytes,
+                                       const TraceReadOptions& options);
   /// Null for formats that are only read.
   std::unique_ptr<TraceWriter> (*create)(std::ostream& out, const TraceHeader& header);
 };
@@ -78,12 +91,36 @@ struct TraceFormat {
 
 /// Opens a trace; its header is read and checked. `in` must outlive the reader.
 ///
-/// Memory is bounded by the largest step for neutral, vllm and npy; sglang files are one JSON
-/// document and are read whole.
-/// @param name what errors call the stream.
+/// Memory is bounded by the largest step for neutral, vllm, adrs and npy; other formats are one
+/// document or archive and are read whole.
+/// @param name what errors call the stream; some formats tell the rank in it.
 /// @param format a registry name, or "auto": whatever the first bytes look like.
 /// @throws InputError
 [[nodiscard]] std::unique_ptr<TraceReader> open_trace(std::istream& in, const std::string& name,
-                                                      std::string_view format = "auto");
+                                                      std::string_view format = "auto",
+                                                      const TraceReadOptions& options = {});
+
+/// One file of a recording.
+struct TraceInput {
+  std::string name;  ///< its path, for errors and for what a format tells by it
+  std::function<std::unique_ptr<std::istream>()> open;
+};
+
+/// How several files are one trace.
+struct JoinOptions {
+  bool sum_ranks = false;  ///< each file counts the tokens of one rank: equal steps are added up
+  bool sort = false;       ///< by step number, which reads everything into memory
+  std::string format = "auto";  ///< of all files, a registry name
+};
+
+/// Opens the files of one recording as one trace.
+///
+/// Files that say of which rank they are (and all, with sum_ranks) are added up step by step;
+/// others follow each other, and a step that is there twice with equal loads counts once. The
+/// statistics folders of TensorRT-LLM and MindIE are told by the names of their files.
+/// @throws InputError when the files disagree in shape.
+[[nodiscard]] std::unique_ptr<TraceReader> open_trace(std::vector<TraceInput> inputs,
+                                                      const TraceReadOptions& options = {},
+                                                      const JoinOptions& join = {});
 
 }  // namespace moeshift

@@ -36,8 +36,25 @@ YAML::Node member(const YAML::Node& map, const std::string& key, const std::stri
   throw InputError(where_of(map, name), fmt::format("expected the key \"{}\"", key));
 }
 
-PlacementFile placement_from(const YAML::Node& top, const PlacementHints& hints,
+/// The balancer's own node: the document, or what server options hold under
+/// moe_config.load_balancer (TensorRT-LLM's llm_args).
+YAML::Node balancer_of(const YAML::Node& top) {
+  if (!top.IsMap() || top["num_slots"].IsDefined()) return top;
+  const YAML::Node options = top["moe_config"];
+  const YAML::Node nested =
+      options.IsDefined() && options.IsMap() ? options["load_balancer"] : top["load_balancer"];
+  return nested.IsDefined() && nested.IsMap() ? nested : top;
+}
+
+PlacementFile placement_from(const YAML::Node& document, const PlacementHints& hints,
                              const std::string& name) {
+  const YAML::Node top = balancer_of(document);
+  if (top.IsMap() && !top["initial_global_assignments"].IsDefined()) {
+    throw InputError(where_of(top, name),
+                     "has no initial_global_assignments: the engine starts from slot s of rank r "
+                     "holding expert (r * experts / ranks + s) % experts and balances while it "
+                     "serves; plan without --from instead");
+  }
   const YAML::Node assignments = member(top, "initial_global_assignments", name);
   const auto slots = static_cast<std::size_t>(whole(member(top, "num_slots", name), 1, name));
   SlotRows rows;
@@ -89,9 +106,11 @@ PlacementFormat trtllm_placement_format() {
   return {"trtllm", "TensorRT-LLM moe_load_balancer.yaml",
           [](const FormatHead& head) {
             return head.bytes.substr(0, 1) != "{" &&
-                   head.bytes.find("initial_global_assignments:") != std::string_view::npos;
+                   (head.bytes.find("initial_global_assignments:") != std::string_view::npos ||
+                    (head.bytes.find("load_balancer:") != std::string_view::npos &&
+                     head.bytes.find("num_slots:") != std::string_view::npos));
           },
-          read_trtllm, write_trtllm};
+          read_with<read_trtllm>, write_trtllm};
 }
 
 }  // namespace moeshift

@@ -10,6 +10,8 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/json/json_document.hpp"
+#include "moeshift/formats/physical_fold.hpp"
+#include "moeshift/formats/repeated_steps.hpp"
 
 namespace moeshift {
 namespace {
@@ -19,8 +21,15 @@ struct StatsRecord {
   std::int64_t step = 0;
   std::optional<simdjson::dom::element> expert_load;
   std::optional<simdjson::dom::element> p2l_map;
+  std::optional<std::size_t> num_ranks;
+  std::optional<std::size_t> num_layers;
+  std::string model;
   std::string other_members;
 };
+
+std::size_t count_at(simdjson::dom::key_value_pair field, const JsonPlace& line) {
+  return static_cast<std::size_t>(json_whole(field.value, 1, line.at(field.key)));
+}
 
 /// Nothing when the record is of another type (session_metadata and the like).
 std::optional<StatsRecord> stats_record(simdjson::dom::element root, const JsonPlace& line) {
@@ -41,7 +50,13 @@ std::optional<StatsRecord> stats_record(simdjson::dom::element root, const JsonP
       record.expert_load = field.value;
     } else if (field.key == "p2l_map") {
       record.p2l_map = field.value;
-    } else if (field.key != "num_layers") {
+    } else if (field.key == "num_layers") {
+      record.num_layers = count_at(field, line);
+    } else {
+      if (field.key == "num_ranks") record.num_ranks = count_at(field, line);
+      if (field.key == "model" || field.key == "model_name") {
+        record.model = json_string(field.value, line.at(field.key));
+      }
       append_json_member(record.other_members, field);
     }
   }
@@ -52,36 +67,21 @@ std::optional<StatsRecord> stats_record(simdjson::dom::element root, const JsonP
   return record;
 }
 
-/// p2l_map as [layers][slots], -1 = a slot that holds nothing.
-std::vector<std::vector<std::int64_t>> slot_map(simdjson::dom::element value,
-                                                const JsonPlace& place) {
-  std::vector<std::vector<std::int64_t>> map;
-  for (const simdjson::dom::element row : json_array(value, place)) {
-    const JsonPlace row_place = place.at(map.size());
-    std::vector<std::int64_t> slots;
-    slots.reserve(map.empty() ? 0 : map.front().size());
-    for (const simdjson::dom::element slot : json_array(row, row_place)) {
-      std::int64_t expert = 0;
-      const bool good = slot.get(expert) == simdjson::SUCCESS && expert >= -1 &&
-                        expert < static_cast<std::int64_t>(kMostExperts);
-      if (!good) row_place.at(slots.size()).fail("expected an expert or -1");
-      slots.push_back(expert);
-    }
-    if (!map.empty() && slots.size() != map.front().size()) {
-      row_place.fail(fmt::format("expected {} slots, got {}", map.front().size(), slots.size()));
-    }
-    map.push_back(std::move(slots));
-  }
-  return map;
+/// "some/model", or "58-layers" where records have no name in them.
+std::string model_of(const StatsRecord& record, const SlotMap& map) {
+  return record.model.empty() ? fmt::format("{}-layers", map.size()) : record.model;
 }
 
 class VllmReader final : public TraceReader {
  public:
-  explicit VllmReader(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes)) {
+  VllmReader(std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options)
+      : bytes_(std::move(bytes)), scale_(options.scale), wanted_(options.model) {
     header_.source = "vllm eplb_load_stats";
     has_pending_ = read_record(pending_);
     if (!has_pending_) {
-      throw InputError(bytes_->where(), "expected at least one eplb_load_stats record with loads");
+      std::string expectation = "expected at least one eplb_load_stats record with loads";
+      if (!wanted_.empty()) expectation += fmt::format(" of the model '{}'{}", wanted_, others());
+      throw InputError(bytes_->where(), expectation);
     }
   }
 
@@ -99,67 +99,77 @@ class VllmReader final : public TraceReader {
       const JsonPlace line{bytes_->where(), ""};
       const auto record = stats_record(json_.parse(text, line.document), line);
       if (!record || json_array(*record->expert_load, line.at("expert_load")).size() == 0) continue;
-      const auto map = slot_map(*record->p2l_map, line.at("p2l_map"));
-      if (header_.num_experts == 0) adopt_shape(map, line);
+      const SlotMap map = slot_map(*record->p2l_map, line.at("p2l_map"));
+      if (!is_ours(*record, map, line)) continue;
+      if (header_.num_experts == 0) adopt(*record, map, line);
+      fold(*record, map, step.load, line);
+      if (repeated_.seen(record->step, step.load)) continue;
       step.step = record->step;
       step.label.reset();
       step.other_json = normal_json("{" + record->other_members + "}", line.document);
-      fold(*record->expert_load, map, step.load, line);
       return true;
     }
+    repeated_.note_in(header_.notes);
     return false;
   }
 
-  /// The format does not state E; every expert of a live map has a slot, so its largest id does.
-  void adopt_shape(const std::vector<std::vector<std::int64_t>>& map, const JsonPlace& line) {
-    std::int64_t largest = -1;
-    for (const auto& row : map) {
-      for (const std::int64_t expert : row) largest = std::max(largest, expert);
-    }
-    header_.num_layers = map.size();
-    header_.num_experts = static_cast<std::size_t>(largest + 1);
-    check_shape(header_.num_layers, header_.num_experts, line.at("p2l_map").document + "#/p2l_map");
+  /// A drafter beside the model writes records of its own into the same file.
+  bool is_ours(const StatsRecord& record, const SlotMap& map, const JsonPlace& line) {
+    const std::string model = model_of(record, map);
+    if (std::find(models_.begin(), models_.end(), model) == models_.end()) models_.push_back(model);
+    if (!wanted_.empty()) return model == wanted_;
+    if (models_.size() == 1) return true;
+    line.fail(
+        fmt::format("this record is of another model ('{}') than those before ('{}'): expected "
+                    "--trace-model with one of them",
+                    model, models_.front()));
   }
 
-  /// Sums the loads of the slots of each expert.
-  void fold(simdjson::dom::element value, const std::vector<std::vector<std::int64_t>>& map,
-            LoadMatrix& load, const JsonPlace& line) {
+  [[nodiscard]] std::string others() const {
+    return models_.empty() ? "" : fmt::format(", found '{}'", fmt::join(models_, "', '"));
+  }
+
+  /// The format does not state E.
+  void adopt(const StatsRecord& record, const SlotMap& map, const JsonPlace& line) {
+    header_.num_layers = map.size();
+    header_.num_experts = experts_of(map);
+    header_.model = record.model;
+    header_.num_ranks = record.num_ranks;
+    const std::string place = line.at("p2l_map").document + "#/p2l_map";
+    check_shape(header_.num_layers, header_.num_experts, place);
+    if (record.num_ranks && map.front().size() % *record.num_ranks != 0) {
+      line.at("num_ranks")
+          .fail(fmt::format("{} slots do not divide evenly over {} ranks", map.front().size(),
+                            *record.num_ranks));
+    }
+  }
+
+  void fold(const StatsRecord& record, const SlotMap& map, LoadMatrix& load,
+            const JsonPlace& line) {
     const JsonPlace map_place = line.at("p2l_map");
     if (map.size() != header_.num_layers) {
       map_place.fail(fmt::format("expected {} layers, got {}", header_.num_layers, map.size()));
     }
+    if (record.num_layers && *record.num_layers != map.size()) {
+      line.at("num_layers").fail(fmt::format("expected {}, as in the map", map.size()));
+    }
     TraceHeader physical;
     physical.num_layers = header_.num_layers;
     physical.num_experts = map.front().size();
-    json_load_matrix(value, physical, physical_, line.at("expert_load"));
-    load = LoadMatrix(header_.num_layers, header_.num_experts);
-    for (const LayerId layer : load.row_ids()) {
-      fold_layer(map[layer.index()], physical_.row(layer), load.row(layer), map_place, layer);
+    json_load_matrix(*record.expert_load, physical, physical_, line.at("expert_load"), scale_);
+    if (load.rows() != header_.num_layers || load.columns() != header_.num_experts) {
+      load = LoadMatrix(header_.num_layers, header_.num_experts);
     }
-  }
-
-  static void fold_layer(std::span<const std::int64_t> slots, std::span<const double> tokens,
-                         std::span<double> load, const JsonPlace& map_place, LayerId layer) {
-    for (std::size_t slot = 0; slot < slots.size(); ++slot) {
-      const auto fail = [&](const std::string& expectation) {
-        map_place.at(layer.index()).at(slot).fail(expectation);
-      };
-      if (slots[slot] >= static_cast<std::int64_t>(load.size())) {
-        fail(fmt::format("expected an expert below {}", load.size()));
-      }
-      if (slots[slot] < 0 && tokens[slot] != 0) {
-        fail("expected no load in a slot that holds no expert");
-      }
-      if (slots[slot] >= 0) load[static_cast<std::size_t>(slots[slot])] += tokens[slot];
-    }
-    if (std::any_of(load.begin(), load.end(), [](double sum) { return sum > 0x1p53; })) {
-      map_place.at(layer.index()).fail("expected replicas of an expert to sum to at most 2^53");
-    }
+    fold_slots(map, physical_, load, map_place);
   }
 
   std::unique_ptr<ByteSource> bytes_;
+  double scale_;
+  std::string wanted_;
+  std::vector<std::string> models_;  ///< seen so far
   JsonDocument json_;
   LoadMatrix physical_;
+  RepeatedSteps repeated_;
   TraceStep pending_;
   bool has_pending_ = false;
 };
@@ -199,13 +209,8 @@ class VllmWriter final : public TraceWriter {
 
 TraceFormat vllm_trace_format() {
   return {"vllm", "vLLM eplb_load_stats JSON Lines (physical loads and p2l_map, folded to experts)",
-          [](const FormatHead& head) { return head.has("record_type"); },
-          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
-            return std::make_unique<VllmReader>(std::move(bytes));
-          },
-          [](std::ostream& out, const TraceHeader& header) -> std::unique_ptr<TraceWriter> {
-            return std::make_unique<VllmWriter>(out, header);
-          }};
+          [](const FormatHead& head) { return head.has("record_type"); }, open_with<VllmReader>,
+          create_with<VllmWriter>};
 }
 
 }  // namespace moeshift

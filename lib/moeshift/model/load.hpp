@@ -32,9 +32,12 @@ struct TraceHeader {
   std::size_t num_experts = 0;
   std::optional<std::size_t> top_k;
   std::optional<std::size_t> num_expert_groups;
-  std::vector<std::int64_t> layer_ids;  ///< the model's own layer numbers; empty = 0 .. layers-1
+  std::vector<std::int64_t> layer_ids;   ///< the model's own layer numbers; empty = 0 .. layers-1
+  std::optional<std::size_t> num_ranks;  ///< of the world that was recorded
   std::string source;
   std::string licence;
+  /// What the reader took for granted or left out: lines for the user, never silent.
+  std::vector<std::string> notes;
   /// Every other key of the header, as one JSON object text; kept so that a conversion loses
   /// nothing.
   std::string other_json = "{}";

@@ -19,9 +19,11 @@ void check_shape(const PlanProblem& problem) {
   }
   if (problem.slots == 0 || problem.slots % ranks != 0) {
     const std::size_t fewer = problem.slots / ranks * ranks;
-    const std::string or_fewer = fewer > 0 ? fmt::format("{} or ", fewer) : "";
-    throw InputError("", fmt::format("{} slots do not divide evenly over {} ranks; {}{} would",
-                                     problem.slots, ranks, or_fewer, fewer + ranks));
+    const std::size_t fewest = (problem.experts() + ranks - 1) / ranks * ranks;
+    const std::string or_fewer = fewer >= fewest ? fmt::format("{} or ", fewer) : "";
+    throw InputError(
+        "", fmt::format("{} slots do not divide evenly over {} ranks; {}{} would", problem.slots,
+                        ranks, or_fewer, std::max(fewer + ranks, fewest)));
   }
   for (const RankId rank : problem.inactive) {
     if (rank.index() < ranks) continue;

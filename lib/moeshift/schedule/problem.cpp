@@ -10,6 +10,12 @@
 #include "moeshift/core/error.hpp"
 
 namespace moeshift {
+namespace {
+
+/// Of experts that nobody holds: a rank that died may take thousands along.
+constexpr std::size_t kMostNamed = 20;
+
+}  // namespace
 
 Problem::Problem(const Placement& old, const Placement& next, const Topology& topology,
                  const ExpertSizes& sizes, const std::vector<RankId>& dead_ranks, Threads threads)
@@ -81,19 +87,29 @@ void Problem::check_shapes() const {
   throw InputError("", fmt::format("placements have {} ranks, cluster has {}", ranks, ranks_));
 }
 
-/// "layer 3: experts 5, 7; layer 4: expert 9"
+/// "layer 3: experts 5, 7; layer 4: expert 9 and 12 more"
 void Problem::check_reachable() const {
   std::string missing;
+  std::size_t named = 0;
+  std::size_t unnamed = 0;
   for (const LayerId layer : needs_.ids()) {
     const std::vector<ExpertId>& experts = needs_[layer].unreachable;
     if (experts.empty()) continue;
+    if (named >= kMostNamed) {
+      unnamed += experts.size();
+      continue;
+    }
     missing += fmt::format("{}layer {}: expert{}", missing.empty() ? "" : "; ", layer.value(),
                            experts.size() == 1 ? "" : "s");
-    for (std::size_t i = 0; i < experts.size(); ++i) {
+    const std::size_t shown = std::min(experts.size(), kMostNamed - named);
+    for (std::size_t i = 0; i < shown; ++i) {
       missing += fmt::format("{} {}", i == 0 ? "" : ",", experts[i].value());
     }
+    named += shown;
+    unnamed += experts.size() - shown;
   }
   if (missing.empty()) return;
+  if (unnamed > 0) missing += fmt::format(" and {} more", unnamed);
   const bool anybody_dead = std::find(dead_.begin(), dead_.end(), true) != dead_.end();
   if (anybody_dead) throw InfeasibleError("no live rank of the old placement holds " + missing);
   throw InputError("", "no rank of the old placement holds " + missing);

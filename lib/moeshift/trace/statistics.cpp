@@ -73,17 +73,9 @@ std::size_t hot_set_size(std::size_t num_experts) {
   return std::clamp<std::size_t>(num_experts / 4, 1, 8);
 }
 
-void TraceObserver::Sighting::see(std::int64_t at_step, std::size_t at_layer, double how_bad) {
-  if (count == 0) {
-    step = at_step;
-    layer = at_layer;
-  }
-  ++count;
-  value = std::max(value, how_bad);
-}
-
 TraceObserver::TraceObserver(const TraceHeader& header)
     : header_(header),
+      doubts_(header),
       hot_set_(hot_set_size(header.num_experts)),
       sum_(header.num_layers, header.num_experts),
       last_hot_(header.num_layers),
@@ -94,45 +86,16 @@ TraceObserver::TraceObserver(const TraceHeader& header)
 void TraceObserver::add(const TraceStep& step) {
   MOESHIFT_CHECK(step.load.rows() == header_.num_layers &&
                  step.load.columns() == header_.num_experts);
-  std::vector<double> totals;
+  doubts_.add(step);
   for (const LayerId layer : step.load.row_ids()) {
     const auto row = step.load.row(layer);
-    totals.push_back(total_of(row));
-    check_layer(step, layer, totals.back());
     imbalance_sum_[layer.index()] += expert_imbalance(row);
     std::transform(row.begin(), row.end(), sum_.row(layer).begin(), sum_.row(layer).begin(),
                    std::plus<>());
   }
-  check_totals(step, totals);
   compare(step);
-  ascending_ = ascending_ && step.step > last_step_;
-  last_step_ = step.step;
   last_ = step.load;
   ++num_steps_;
-}
-
-void TraceObserver::check_layer(const TraceStep& step, LayerId layer, double total) {
-  if (total <= 0) {
-    empty_.see(step.step, layer.index(), 0);
-    return;
-  }
-  if (!header_.top_k) return;
-  const auto top_k = static_cast<double>(*header_.top_k);
-  if (std::fmod(total, top_k) != 0) indivisible_.see(step.step, layer.index(), 0);
-  const auto row = step.load.row(layer);
-  const double rate = *std::max_element(row.begin(), row.end()) * top_k / total;
-  if (rate > 1) above_ceiling_.see(step.step, layer.index(), rate);
-}
-
-void TraceObserver::check_totals(const TraceStep& step, std::span<const double> totals) {
-  double smallest = 0;
-  double largest = 0;
-  for (const double total : totals) {
-    if (total <= 0) continue;
-    smallest = smallest > 0 ? std::min(smallest, total) : total;
-    largest = std::max(largest, total);
-  }
-  if (largest > smallest) unequal_.see(step.step, 0, (largest - smallest) / largest);
 }
 
 void TraceObserver::compare(const TraceStep& step) {
@@ -155,11 +118,7 @@ void TraceObserver::compare(const TraceStep& step) {
     }
     before = std::move(hot);
   }
-  if (num_steps_ == 0) return;
-  drift_.push_back(drift);
-  const auto now = step.load.items();
-  only_grows_ = only_grows_ && std::equal(now.begin(), now.end(), last_.items().begin(),
-                                          [](double a, double b) { return a >= b; });
+  if (num_steps_ > 0) drift_.push_back(drift);
 }
 
 TraceStatistics TraceObserver::finish() const {
@@ -167,7 +126,7 @@ TraceStatistics TraceObserver::finish() const {
   statistics.num_steps = num_steps_;
   statistics.hot_set = hot_set_;
   statistics.drift = drift_;
-  statistics.warnings = warnings();
+  statistics.warnings = doubts_.warnings();
   const double steps = std::max(1.0, static_cast<double>(num_steps_));
   const double pairs = std::max(1.0, static_cast<double>(drift_.size()));
   double assignments = 0;
@@ -192,59 +151,6 @@ TraceStatistics TraceObserver::finish() const {
         assignments / static_cast<double>(header_.num_layers) / static_cast<double>(*header_.top_k);
   }
   return statistics;
-}
-
-std::string TraceObserver::layer_name(std::size_t layer) const {
-  if (header_.layer_ids.empty()) return fmt::format("layer {}", layer);
-  return fmt::format("layer {}", header_.layer_ids[layer]);
-}
-
-std::vector<TraceWarning> TraceObserver::warnings() const {
-  std::vector<TraceWarning> found;
-  const auto first = [&](const Sighting& s) {
-    return fmt::format("first in step {}, {}", s.step, layer_name(s.layer));
-  };
-  if (!header_.top_k) {
-    found.push_back({"top_k_unknown", "the header does not state top_k",
-                     "add \"top_k\" to it, so that the totals can be checked against it"});
-  }
-  if (indivisible_.count > 0) {
-    found.push_back({"top_k_divisibility",
-                     fmt::format("{} layer totals are not divisible by top_k = {} ({})",
-                                 indivisible_.count, *header_.top_k, first(indivisible_)),
-                     "check top_k; if it is right the recorder lost counts, drop those steps"});
-  }
-  if (above_ceiling_.count > 0) {
-    found.push_back(
-        {"top_k_ceiling",
-         fmt::format("an expert is chosen up to {:.2f} times per token in {} layers of steps ({})",
-                     above_ceiling_.value, above_ceiling_.count, first(above_ceiling_)),
-         "check top_k; loads may also be per rank or weighted, record assignments instead"});
-  }
-  if (unequal_.count > 0) {
-    found.push_back({"unequal_totals",
-                     fmt::format("layers of one step differ in total by up to {:.3g} % in {} steps "
-                                 "(first in step {})",
-                                 100 * unequal_.value, unequal_.count, unequal_.step),
-                     unequal_.value < 1e-3
-                         ? "a recorder stopped in the middle of a pass; harmless at this size"
-                         : "check that all layers are counted over the same tokens"});
-  }
-  if (empty_.count > 0) {
-    found.push_back(
-        {"empty_layers",
-         fmt::format("{} layers of steps have no load at all ({})", empty_.count, first(empty_)),
-         "drop warm-up steps with --windows; a dense layer does not belong in a trace"});
-  }
-  if (only_grows_ && num_steps_ >= 4) {
-    found.push_back({"cumulative", "no count ever falls from one step to the next",
-                     "the recorder writes running totals: subtract each step from the next"});
-  }
-  if (!ascending_) {
-    found.push_back({"step_order", "step numbers do not ascend",
-                     "a ring buffer was dumped as it lay, or files were joined: sort by step"});
-  }
-  return found;
 }
 
 }  // namespace moeshift

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "moeshift/model/load.hpp"
+#include "moeshift/trace/doubts.hpp"
 
 namespace moeshift {
 
@@ -48,13 +49,6 @@ struct StepDrift {
   double hot_overlap = 1;
 };
 
-/// Something that does not fit. `text` says what was seen, `advice` what to do about it.
-struct TraceWarning {
-  std::string_view kind;  ///< "top_k_divisibility", "top_k_ceiling", "unequal_totals", ...
-  std::string text;
-  std::string advice;
-};
-
 struct TraceStatistics {
   std::size_t num_steps = 0;
   std::optional<double> tokens;  ///< mean over layers of assignments / top_k; needs top_k
@@ -65,10 +59,6 @@ struct TraceStatistics {
 };
 
 /// Takes steps one at a time; memory is a few matrices and two numbers per step.
-///
-/// Warnings: layer totals that top_k does not divide; an expert chosen more often than there are
-/// tokens (max * top_k > sum); unequal layer totals within a step; layers without load; counts that
-/// only ever grow (cumulative recorders); step numbers that do not ascend; top_k not stated.
 class TraceObserver {
  public:
   explicit TraceObserver(const TraceHeader& header);
@@ -78,22 +68,10 @@ class TraceObserver {
   [[nodiscard]] TraceStatistics finish() const;
 
  private:
-  /// How often something was seen, and where first.
-  struct Sighting {
-    std::size_t count = 0;
-    std::int64_t step = 0;
-    std::size_t layer = 0;
-    double value = 0;  ///< of the worst one
-    void see(std::int64_t at_step, std::size_t at_layer, double how_bad);
-  };
-
-  void check_layer(const TraceStep& step, LayerId layer, double total);
-  void check_totals(const TraceStep& step, std::span<const double> totals);
   void compare(const TraceStep& step);
-  [[nodiscard]] std::vector<TraceWarning> warnings() const;
-  [[nodiscard]] std::string layer_name(std::size_t layer) const;
 
   TraceHeader header_;
+  TraceDoubts doubts_;
   std::size_t hot_set_;
   std::size_t num_steps_ = 0;
   LoadMatrix sum_;
@@ -103,10 +81,6 @@ class TraceObserver {
   std::vector<double> variation_sum_;
   std::vector<double> overlap_sum_;
   std::vector<StepDrift> drift_;
-  bool ascending_ = true;
-  bool only_grows_ = true;
-  std::int64_t last_step_ = -1;
-  Sighting indivisible_, above_ceiling_, unequal_, empty_;
 };
 
 }  // namespace moeshift

@@ -59,7 +59,6 @@ std::string to_string(const StepRange& range) {
 std::vector<LoadWindow> load_windows(TraceReader& reader, const std::string& name,
                                      std::span<const StepRange> ranges) {
   std::vector<LoadWindow> windows(ranges.size());
-  for (LoadWindow& window : windows) window.header = reader.header();
   const auto wanted_after = [&](std::size_t position) {
     return std::any_of(ranges.begin(), ranges.end(), [&](const StepRange& range) {
       return !range.last || position < *range.last;
@@ -75,6 +74,7 @@ std::vector<LoadWindow> load_windows(TraceReader& reader, const std::string& nam
       windows[i].labels.push_back(step.label);
     }
   }
+  for (LoadWindow& window : windows) window.header = reader.header();
   for (std::size_t i = 0; i < ranges.size(); ++i) check_full(windows[i], ranges[i], position, name);
   return windows;
 }

@@ -48,10 +48,9 @@ std::vector<double> row(const TraceStep& step, std::size_t layer) {
   return {items.begin(), items.end()};
 }
 
-std::string stats(const std::string& load, const std::string& map) {
-  return R"({"record_type":"eplb_load_stats","version":1,"step":3,"num_ranks":2,"num_layers":1,)"
-         R"("expert_load":)" +
-         load + R"(,"p2l_map":)" + map + "}\n";
+std::string stats(const std::string& load, const std::string& map, int step = 3) {
+  return R"({"record_type":"eplb_load_stats","version":1,"step":)" + std::to_string(step) +
+         R"(,"num_ranks":1,"expert_load":)" + load + R"(,"p2l_map":)" + map + "}\n";
 }
 
 /// A .npy file as NumPy writes it.
@@ -100,13 +99,14 @@ TEST_CASE("vLLM statistics fold physical loads onto experts") {
                            stats("[[1,2,3,4]]", "[[0,2,1,0]]") +
                            R"({"record_type":"bench_run_start"})"
                            "\n" +
-                           stats("[]", "[]") + stats("[[5,6,0,7]]", "[[2,1,-1,0]]"));
+                           stats("[]", "[]") + stats("[[5,6,0,7]]", "[[2,1,-1,0]]", 4));
   CHECK(trace.header.num_experts == 3);
   REQUIRE(trace.steps.size() == 2);
   CHECK(row(trace.steps[0], 0) == std::vector<double>{5, 3, 2});
   CHECK(row(trace.steps[1], 0) == std::vector<double>{7, 6, 5});
   CHECK(trace.steps[0].step == 3);
-  CHECK(trace.steps[0].other_json == R"({"num_ranks":2})");
+  CHECK(trace.steps[0].other_json == R"({"num_ranks":1})");
+  CHECK(trace.header.num_ranks == 1U);
 }
 
 TEST_CASE("vLLM statistics that contradict themselves are refused") {
@@ -164,7 +164,7 @@ TEST_CASE("npy loads of every plain type are read") {
 TEST_CASE("bad npy files are refused") {
   const std::string good = "{'descr': '<i2', 'fortran_order': False, 'shape': (2, 1, 1), }";
   CHECK(fault_of(npy(good, "\x01")) == "x#/0/0: the file is truncated");
-  CHECK(fault_of(npy(good, std::string("\x01\x00\xff\xff", 4))) ==
+  CHECK(fault_of(npy(good, std::string("\x01\x00\xfe\xff", 4))) ==
         "x#/1/0/0: expected a whole number in [0, 2^53]");
   CHECK(fault_of(npy(good, std::string("\x01\x00\x01\x00\x00", 5))) ==
         "x: expected the file to end after its array");

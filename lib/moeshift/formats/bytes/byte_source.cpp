@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <cstring>
 #include <istream>
+#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/formats/bytes/zstd_decoder.hpp"
+#include "moeshift/formats/bytes/decoder.hpp"
 
 namespace moeshift {
 namespace {
@@ -18,11 +19,19 @@ constexpr std::size_t kBlock = std::size_t{1} << 18U;
 
 ByteSource::ByteSource(std::istream& in, std::string name)
     : in_(in), name_(std::move(name)), buffer_(kBlock + kPadding) {
-  const std::string_view start = peek(4);
-  if (!looks_like_zstd(start)) return;
-  const std::string_view taken = peek(available());
-  zstd_ = std::make_unique<ZstdDecoder>(in_, std::string(taken), name_);
-  begin_ = end_;
+  static_cast<void>(peek(4));
+  decoder_ = decoder_for(in_, peek(available()), name_);
+  if (decoder_) begin_ = end_;
+}
+
+ByteSource::ByteSource(std::unique_ptr<std::istream> in, std::string name)
+    : ByteSource(*in, std::move(name)) {
+  owned_ = std::move(in);
+}
+
+std::unique_ptr<ByteSource> ByteSource::of_text(std::string text, std::string name) {
+  return std::make_unique<ByteSource>(std::make_unique<std::istringstream>(std::move(text)),
+                                      std::move(name));
 }
 
 ByteSource::~ByteSource() = default;
@@ -43,8 +52,8 @@ void ByteSource::make_room() {
 bool ByteSource::fill() {
   make_room();
   const std::size_t room = buffer_.size() - kPadding - end_;
-  if (zstd_) {
-    const std::size_t decoded = zstd_->read(buffer_.data() + end_, room);
+  if (decoder_) {
+    const std::size_t decoded = decoder_->read(buffer_.data() + end_, room);
     end_ += decoded;
     return decoded > 0;
   }

@@ -11,12 +11,12 @@
 
 namespace moeshift {
 
-class ZstdDecoder;
+class Decoder;
 
 /// Reads a std::istream through one buffer that grows only with the longest line.
 ///
-/// A zstd stream is decompressed on the way. Every view handed out is valid until the next call and
-/// is followed by kPadding readable bytes, which is what SIMD parsers ask for.
+/// zstd and gzip streams are unfolded on the way. Every view handed out is valid until the next
+/// call and is followed by kPadding readable bytes, which is what SIMD parsers ask for.
 class ByteSource {
  public:
   static constexpr std::size_t kPadding = 128;
@@ -26,6 +26,10 @@ class ByteSource {
 
   /// @param name what to call the stream in errors: a path, "<stdin>".
   ByteSource(std::istream& in, std::string name);
+  /// The same, of a stream that lives as long as this.
+  ByteSource(std::unique_ptr<std::istream> in, std::string name);
+  /// Bytes in memory.
+  [[nodiscard]] static std::unique_ptr<ByteSource> of_text(std::string text, std::string name);
   ~ByteSource();
   ByteSource(const ByteSource&) = delete;
   ByteSource& operator=(const ByteSource&) = delete;
@@ -54,8 +58,9 @@ class ByteSource {
   void make_room();
   bool fill();
 
+  std::unique_ptr<std::istream> owned_;
   std::istream& in_;
-  std::unique_ptr<ZstdDecoder> zstd_;
+  std::unique_ptr<Decoder> decoder_;
   std::string name_;
   std::vector<char> buffer_;
   std::size_t begin_ = 0;

@@ -21,6 +21,8 @@ struct ZstdDecoder::State {
   std::unique_ptr<ZSTD_DStream, FreeStream> stream{ZSTD_createDStream()};
   ZSTD_inBuffer input{};
   bool inside_frame = true;
+  std::uint64_t packed = 0;
+  std::uint64_t unfolded = 0;
 };
 
 bool looks_like_zstd(std::string_view bytes) {
@@ -30,6 +32,7 @@ bool looks_like_zstd(std::string_view bytes) {
 ZstdDecoder::ZstdDecoder(std::istream& in, std::string start, std::string name)
     : in_(in), block_(std::move(start)), name_(std::move(name)), state_(std::make_unique<State>()) {
   state_->input = {block_.data(), block_.size(), 0};
+  state_->packed = block_.size();
 }
 
 ZstdDecoder::~ZstdDecoder() = default;
@@ -38,6 +41,7 @@ bool ZstdDecoder::refill() {
   block_.resize(ZSTD_DStreamInSize());
   in_.read(block_.data(), static_cast<std::streamsize>(block_.size()));
   state_->input = {block_.data(), static_cast<std::size_t>(in_.gcount()), 0};
+  state_->packed += state_->input.size;
   return state_->input.size > 0;
 }
 
@@ -55,6 +59,8 @@ std::size_t ZstdDecoder::read(char* to, std::size_t count) {
     }
     state_->inside_frame = left != 0;
   }
+  state_->unfolded += output.pos;
+  check_growth(state_->packed, state_->unfolded, name_);
   return output.pos;
 }
 

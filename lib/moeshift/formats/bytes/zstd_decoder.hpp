@@ -2,28 +2,24 @@
 // Decompresses a stream of zstd frames piece by piece. Internal to formats/.
 #pragma once
 
-#include <cstddef>
-#include <iosfwd>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "moeshift/formats/bytes/decoder.hpp"
 
 namespace moeshift {
 
 [[nodiscard]] bool looks_like_zstd(std::string_view bytes);
 
-class ZstdDecoder {
+class ZstdDecoder final : public Decoder {
  public:
   /// @param start bytes that were taken from `in` already.
   /// @param name what errors call the stream.
   ZstdDecoder(std::istream& in, std::string start, std::string name);
-  ~ZstdDecoder();
-  ZstdDecoder(const ZstdDecoder&) = delete;
-  ZstdDecoder& operator=(const ZstdDecoder&) = delete;
+  ~ZstdDecoder() override;
 
-  /// Up to `count` decompressed bytes; 0 at the end.
-  /// @throws InputError when the frames are damaged or end early.
-  std::size_t read(char* to, std::size_t count);
+  std::size_t read(char* to, std::size_t count) override;
 
  private:
   struct State;

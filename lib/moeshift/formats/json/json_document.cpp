@@ -11,25 +11,12 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/formats/formats.hpp"
 
 namespace moeshift {
 namespace {
 
 constexpr std::int64_t kLargestWhole = std::int64_t{1} << 53U;
-
-std::string escaped(std::string_view key) {
-  std::string token;
-  for (const char c : key) {
-    if (c == '~') {
-      token += "~0";
-    } else if (c == '/') {
-      token += "~1";
-    } else {
-      token += c;
-    }
-  }
-  return token;
-}
 
 /// simdjson says what is wrong but not where; the slower parser knows both.
 [[noreturn]] void fail_syntax(std::string_view text, const std::string& where,
@@ -48,10 +35,22 @@ std::int64_t whole_or_negative(simdjson::dom::element value) {
   return fits ? static_cast<std::int64_t>(number) : -1;
 }
 
+double number_or_nan(simdjson::dom::element value) {
+  double number = 0;
+  return value.get(number) == simdjson::SUCCESS ? number : std::nan("");
+}
+
+double scaled_load(simdjson::dom::element item, double scale, const JsonPlace& row,
+                   std::size_t index) {
+  const double load = std::round(number_or_nan(item) * scale);
+  if (!(load >= 0 && load <= kLargestLoad)) row.at(index).fail(expected_load(load));
+  return load;
+}
+
 }  // namespace
 
 JsonPlace JsonPlace::at(std::string_view key) const {
-  return {document, pointer + "/" + escaped(key)};
+  return {document, pointer + "/" + pointer_token(key)};
 }
 
 JsonPlace JsonPlace::at(std::size_t index) const {
@@ -105,7 +104,7 @@ std::string json_string(simdjson::dom::element value, const JsonPlace& place) {
 }
 
 void json_loads(simdjson::dom::element value, std::span<double> row, const JsonPlace& pointer,
-                std::size_t layer) {
+                std::size_t layer, double scale) {
   const auto place = [&] { return pointer.at(layer); };
   simdjson::dom::array array;
   if (value.get(array) != simdjson::SUCCESS) {
@@ -114,9 +113,14 @@ void json_loads(simdjson::dom::element value, std::span<double> row, const JsonP
   std::size_t filled = 0;
   for (const simdjson::dom::element item : array) {
     if (filled == row.size()) place().fail(fmt::format("expected {} loads, got more", row.size()));
+    if (scale != 0) {
+      row[filled] = scaled_load(item, scale, place(), filled);
+      ++filled;
+      continue;
+    }
     const std::int64_t whole = whole_or_negative(item);
     if (whole < 0 || whole > kLargestWhole) {
-      place().at(filled).fail("expected a whole number in [0, 2^53]");
+      place().at(filled).fail(expected_load(number_or_nan(item)));
     }
     row[filled++] = static_cast<double>(whole);
   }
@@ -126,7 +130,7 @@ void json_loads(simdjson::dom::element value, std::span<double> row, const JsonP
 }
 
 void json_load_matrix(simdjson::dom::element value, const TraceHeader& header, LoadMatrix& load,
-                      const JsonPlace& place) {
+                      const JsonPlace& place, double scale) {
   const std::size_t layers = header.num_layers;
   if (load.rows() != layers || load.columns() != header.num_experts) {
     load = LoadMatrix(layers, header.num_experts);
@@ -134,7 +138,7 @@ void json_load_matrix(simdjson::dom::element value, const TraceHeader& header, L
   std::size_t layer = 0;
   for (const simdjson::dom::element row : json_array(value, place)) {
     if (layer == layers) place.fail(fmt::format("expected {} layers, got more", layers));
-    json_loads(row, load.row(LayerId(layer)), place, layer);
+    json_loads(row, load.row(LayerId(layer)), place, layer, scale);
     ++layer;
   }
   if (layer != layers) place.fail(fmt::format("expected {} layers, got {}", layers, layer));

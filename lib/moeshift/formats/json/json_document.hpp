@@ -45,11 +45,12 @@ std::int64_t json_whole(simdjson::dom::element value, std::int64_t lowest, const
 std::string json_string(simdjson::dom::element value, const JsonPlace& place);
 /// Reads an array of exactly row.size() whole numbers in [0, 2^53].
 /// @param place of the row is `pointer`/`layer`; it is put together only when something is wrong.
+/// @param scale what numbers are multiplied by before they are rounded; 0 = they must be whole.
 void json_loads(simdjson::dom::element value, std::span<double> row, const JsonPlace& pointer,
-                std::size_t layer);
+                std::size_t layer, double scale = 0);
 /// Reads the load of a step, [num_layers, num_experts]; reuses the memory of `load`.
 void json_load_matrix(simdjson::dom::element value, const TraceHeader& header, LoadMatrix& load,
-                      const JsonPlace& place);
+                      const JsonPlace& place, double scale = 0);
 
 /// Appends "key":value to the members of an object text.
 void append_json_member(std::string& members, simdjson::dom::key_value_pair field);

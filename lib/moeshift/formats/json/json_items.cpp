@@ -58,7 +58,8 @@ class ValueEnd {
 
 }  // namespace
 
-JsonItems::JsonItems(ByteSource& bytes, std::string key) : bytes_(bytes), key_(std::move(key)) {
+JsonItems::JsonItems(ByteSource& bytes, std::string key, OnMember on_member)
+    : bytes_(bytes), key_(std::move(key)), on_member_(std::move(on_member)) {
   expect('{');
   skip_to_array();
 }
@@ -67,7 +68,7 @@ void JsonItems::skip_to_array() {
   while (true) {
     const std::string key = read_key();
     if (key == key_) break;
-    static_cast<void>(value());
+    read_member(key);
     if (look() == '}') fail(fmt::format("expected the key \"{}\"", key_));
     expect(',');
   }
@@ -97,12 +98,18 @@ JsonPlace JsonItems::place() const {
 void JsonItems::skip_rest() {
   while (look() == ',') {
     expect(',');
-    if (read_key() == key_) fail(fmt::format("key \"{}\" appears twice in one object", key_));
-    static_cast<void>(value());
+    const std::string key = read_key();
+    if (key == key_) fail(fmt::format("key \"{}\" appears twice in one object", key_));
+    read_member(key);
   }
   expect('}');
   skip_space();
   if (!bytes_.peek(1).empty()) fail("expected nothing after the object");
+}
+
+void JsonItems::read_member(const std::string& key) {
+  const std::string_view text = value();
+  if (on_member_) on_member_(key, text);
 }
 
 std::string JsonItems::read_key() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -16,9 +17,12 @@ namespace moeshift {
 /// keys are skipped. Memory: the longest item, at most ByteSource::kLongestLine.
 class JsonItems {
  public:
+  using OnMember = std::function<void(std::string_view key, std::string_view value)>;
+
   /// Reads up to the '[' of `key`. @throws InputError unless `bytes` hold an object with that
   /// array.
-  JsonItems(ByteSource& bytes, std::string key);
+  /// @param on_member is told of every other member, key and value as they stand in the text.
+  JsonItems(ByteSource& bytes, std::string key, OnMember on_member = {});
 
   /// The next item, valid until the next call and followed by ByteSource::kPadding bytes; false at
   /// the end, when the rest of the object has been looked at as well.
@@ -29,6 +33,7 @@ class JsonItems {
 
  private:
   void skip_space();
+  void read_member(const std::string& key);
   [[nodiscard]] char look();
   void expect(char wanted);
   std::string_view value();
@@ -39,6 +44,7 @@ class JsonItems {
 
   ByteSource& bytes_;
   std::string key_;
+  OnMember on_member_;
   std::size_t items_ = 0;
   bool in_array_ = false;
   bool ended_ = false;

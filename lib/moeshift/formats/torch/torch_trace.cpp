@@ -10,7 +10,10 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/array/array_trace.hpp"
+#include "moeshift/formats/collected_routes.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/torch/tensor_rows.hpp"
 #include "moeshift/formats/torch/torch_archive.hpp"
 
 namespace moeshift {
@@ -24,32 +27,39 @@ struct Matrix {
   std::string place;
 };
 
-void read_matrix(TorchArchive& file, const Matrix& matrix, double lowest, LoadMatrix& into) {
+/// @param lowest 0 for loads, -1 for maps. @param scale of loads; 0 for maps.
+void read_matrix(TorchArchive& file, const Matrix& matrix, double lowest, double scale,
+                 LoadMatrix& into) {
   for (const LayerId layer : into.row_ids()) {
     const std::array<std::size_t, 2> index{matrix.index.value_or(0), layer.index()};
     const auto given = std::span(index).last(matrix.index ? 2 : 1);
-    file.read_row(*matrix.tensor, given, lowest, into.row(layer),
-                  fmt::format("{}/{}", matrix.place, layer.value()));
+    const std::string place = fmt::format("{}/{}", matrix.place, layer.value());
+    file.read_row(*matrix.tensor, given, into.row(layer), place);
+    if (lowest < 0) {
+      accept_ids(into.row(layer), lowest, kMostExperts - 1, file.name() + "#" + place);
+    } else {
+      accept_loads(into.row(layer), scale, file.name() + "#" + place);
+    }
   }
 }
 
 class TorchReader final : public TraceReader {
  public:
-  explicit TorchReader(std::unique_ptr<ByteSource> bytes) : file_(*bytes) {
+  TorchReader(TorchArchive file, const TraceReadOptions& options)
+      : file_(std::move(file)), scale_(options.scale) {
     const PickleNode& root = file_.root();
     if (root.find("records") != nullptr) {
       open_records(root);
     } else if (const PickleNode* counts = root.find("logical_count")) {
       open_counts(counts, "/logical_count");
       header_.source = "sglang recorder, stat: steps in the order of its ring buffer";
-    } else if (std::holds_alternative<PickleTensor>(root.value)) {
-      open_counts(&root, "");
-      header_.source = "torch tensor";
     } else {
       throw InputError(file_.name() + "#",
-                       "expected \"logical_count\", \"records\" or a tensor of loads");
+                       "expected \"logical_count\", \"records\", \"layers\" or a tensor of loads");
     }
   }
+
+  [[nodiscard]] std::optional<std::int64_t> rank() const override { return rank_; }
 
   bool next(TraceStep& step) override {
     while (done_ < num_steps_) {
@@ -78,14 +88,14 @@ class TorchReader final : public TraceReader {
       if (step.load.rows() != header_.num_layers || step.load.columns() != header_.num_experts) {
         step.load = LoadMatrix(header_.num_layers, header_.num_experts);
       }
-      read_matrix(file_, matrix(done_++), 0, step.load);
+      read_matrix(file_, matrix(done_++), 0, scale_, step.load);
       return;
     }
     // Two batches that overlap make two records of one pass.
     step.load = LoadMatrix(header_.num_layers, header_.num_experts);
     do {
       LoadMatrix physical(map_.rows(), map_.columns());
-      read_matrix(file_, records_[done_], 0, physical);
+      read_matrix(file_, records_[done_], 0, scale_, physical);
       fold(physical, step.load);
       ++done_;
     } while (done_ < num_steps_ && records_[done_].step == step.step);
@@ -127,7 +137,7 @@ class TorchReader final : public TraceReader {
     }
     adopt_shape(map.shape[0], map.shape[1], "/last_physical_to_logical_map");
     map_ = LoadMatrix(map.shape[0], map.shape[1]);
-    read_matrix(file_, {&map, {}, 0, "/last_physical_to_logical_map"}, -1, map_);
+    read_matrix(file_, {&map, {}, 0, "/last_physical_to_logical_map"}, -1, 0, map_);
     const auto items = map_.items();
     const double largest = *std::max_element(items.begin(), items.end());
     adopt_shape(map.shape[0], static_cast<std::size_t>(std::max(largest + 1, 0.0)),
@@ -143,6 +153,9 @@ class TorchReader final : public TraceReader {
     if (counts.shape != map.shape) {
       throw InputError(file_.name() + "#" + place, "expected the shape of the map");
     }
+    const PickleNode* rank = record.find("rank");
+    const auto* number = rank == nullptr ? nullptr : std::get_if<std::int64_t>(&rank->value);
+    if (number != nullptr) rank_ = *number;
     const PickleNode* pass = record.find("forward_pass_id");
     const auto* id = pass == nullptr ? nullptr : std::get_if<std::int64_t>(&pass->value);
     records_.push_back(
@@ -156,6 +169,8 @@ class TorchReader final : public TraceReader {
   }
 
   TorchArchive file_;
+  double scale_;
+  std::optional<std::int64_t> rank_;
   const PickleTensor* counts_ = nullptr;  ///< [T,L,E] or [L,E]; null where there are records
   std::string place_;                     ///< of counts_
   std::vector<Matrix> records_;
@@ -164,13 +179,96 @@ class TorchReader final : public TraceReader {
   std::size_t done_ = 0;
 };
 
+/// The bundles of routes that SGLang forks save (sglang-sc-eplb, eplb/moe_bundle_trace.py):
+/// {"format", "num_ranks", "top_k", "layers": [{"gate", "source_rank" [n], "topk_experts" [n, k],
+/// "count" [n]}]}.
+constexpr std::string_view kBundle = "sglang.moe_bundle_trace.v1";
+
+std::optional<std::int64_t> whole_at(const PickleNode& node, std::string_view key) {
+  const PickleNode* found = node.find(key);
+  const auto* number = found == nullptr ? nullptr : std::get_if<std::int64_t>(&found->value);
+  return number == nullptr ? std::nullopt : std::optional(*number);
+}
+
+/// A tensor [n] of whole numbers in [0, highest].
+std::vector<double> column(TorchArchive& file, const PickleNode& layer, const char* key,
+                           std::size_t rows, double highest, const std::string& place) {
+  const PickleTensor& tensor = file.tensor(layer.find(key), place + "/" + key);
+  if (tensor.shape.size() != 1 || tensor.shape[0] != rows) {
+    throw InputError(file.name() + "#" + place + "/" + key,
+                     fmt::format("expected {} numbers, one per row", rows));
+  }
+  std::vector<double> numbers(rows);
+  file.read_row(tensor, {}, numbers, place + "/" + key);
+  accept_ids(numbers, 0, highest, file.name() + "#" + place + "/" + key);
+  return numbers;
+}
+
+void read_bundle_layer(TorchArchive& file, const PickleNode& layer, CollectedRoutes& routes,
+                       std::size_t index) {
+  const std::string place = fmt::format("/layers/{}", index);
+  const PickleTensor& ids = file.tensor(layer.find("topk_experts"), place + "/topk_experts");
+  if (ids.shape.size() != 2) {
+    throw InputError(file.name() + "#" + place + "/topk_experts", "expected shape (rows, top_k)");
+  }
+  const std::int64_t number =
+      whole_at(layer, "layer_id").value_or(static_cast<std::int64_t>(index));
+  LayerRoutes& into = routes.layer(0, number);
+  into.top_k = ids.shape[1];
+  std::vector<double> row(ids.shape[1]);
+  for (std::size_t i = 0; i < ids.shape[0]; ++i) {
+    const std::string row_place = fmt::format("{}/topk_experts/{}", place, i);
+    file.read_row(ids, std::array{i}, row, row_place);
+    append_route(row, routes.num_experts(), into, file.name() + "#" + row_place);
+  }
+  const auto counts = column(file, layer, "count", ids.shape[0], 0x1p40, place);
+  into.count.assign(counts.begin(), counts.end());
+  if (layer.find("source_rank") == nullptr) return;
+  for (const double rank : column(file, layer, "source_rank", ids.shape[0], 1e6, place)) {
+    into.source_rank.push_back(static_cast<std::uint32_t>(rank));
+  }
+}
+
+std::unique_ptr<TraceReader> open_bundle(TorchArchive file, const TraceReadOptions& options) {
+  const PickleNode& root = file.root();
+  const auto* layers = std::get_if<PickleList>(&root.find("layers")->value);
+  const PickleNode* format = root.find("format");
+  const auto* name = format == nullptr ? nullptr : std::get_if<std::string>(&format->value);
+  if (layers == nullptr || name == nullptr || *name != kBundle) {
+    throw InputError(file.name() + "#/format", fmt::format("expected \"{}\"", kBundle));
+  }
+  const auto said = whole_at(root, "num_experts");
+  CollectedRoutes routes(said && *said > 0 && *said <= std::int64_t{kMostExperts}
+                             ? static_cast<std::size_t>(*said)
+                             : demanded_experts(options, file.name()));
+  for (std::size_t i = 0; i < layers->size(); ++i) {
+    read_bundle_layer(file, *(*layers)[i], routes, i);
+  }
+  TraceHeader header;
+  header.source = "sglang moe bundle";
+  const auto ranks = whole_at(root, "num_ranks");
+  if (ranks && *ranks > 0) header.num_ranks = static_cast<std::size_t>(*ranks);
+  return trace_of(std::move(routes).reader(std::move(header), file.name()));
+}
+
 }  // namespace
 
+std::unique_ptr<TraceReader> torch_trace(std::unique_ptr<ZipArchive> zip, const std::string& name,
+                                         const TraceReadOptions& options) {
+  TorchArchive file(std::move(zip), name);
+  const PickleNode& root = file.root();
+  if (std::holds_alternative<PickleTensor>(root.value)) {
+    return array_trace(tensor_rows(std::move(file), &root, ""), options);
+  }
+  if (root.find("layers") != nullptr) return open_bundle(std::move(file), options);
+  return std::make_unique<TorchReader>(std::move(file), options);
+}
+
 TraceFormat torch_trace_format() {
-  return {"torch", "SGLang's recorder (.pt), or a tensor [steps, layers, experts]; only read",
+  return {"torch", "SGLang's recorder or bundle (.pt), or a tensor of loads; only read",
           [](const FormatHead& head) { return looks_like_zip(head.bytes); },
-          [](std::unique_ptr<ByteSource> bytes) -> std::unique_ptr<TraceReader> {
-            return std::make_unique<TorchReader>(std::move(bytes));
+          [](std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options) {
+            return torch_trace(std::make_unique<ZipArchive>(*bytes), bytes->name(), options);
           },
           nullptr};
 }

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// moeshift trace join: the files of one recording as one trace.
+#include <string>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/trace_format.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/trace_inputs.hpp"
+#include "apps/moeshift/traces/commands.hpp"
+#include "apps/moeshift/traces/trace_copy.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+class TraceJoin final : public Command {
+ public:
+  void declare(Options& options) override {
+    trace_.declare(options);
+    options.choice("--to", to_, writable_trace_format_names(), "format to write");
+    trace_.declare_options(options);
+  }
+
+  ExitCode run(Session& session) override {
+    write_trace(session, *trace_.open(session), to_);
+    return ExitCode::kGood;
+  }
+
+ private:
+  TraceInputs trace_;
+  std::string to_ = "neutral";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_trace_join() {
+  return std::make_unique<TraceJoin>();
+}
+
+}  // namespace moeshift::cli

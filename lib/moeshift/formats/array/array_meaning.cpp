@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/formats/array/array_meaning.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/suggest.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::size_t kSample = std::size_t{1} << 17U;
+/// Layers of one step differ by the tokens of a pass that a recorder cut in two: far less than
+/// this.
+constexpr double kEqual = 0.02;
+constexpr std::size_t kMostTopK = 32;
+constexpr double kMostIds = 4096;
+/// Of a token and layer each: fewer say nothing.
+constexpr std::size_t kFewestRows = 8;
+/// So many equal pairs within rows would be there if the numbers were drawn at random.
+constexpr double kSurePairs = 8;
+
+constexpr std::array<std::pair<std::string_view, ArrayMeaning>, 5> kNames = {
+    {{"told", ArrayMeaning::kTold},
+     {"loads", ArrayMeaning::kLoads},
+     {"physical", ArrayMeaning::kPhysical},
+     {"routing", ArrayMeaning::kRouting},
+     {"map", ArrayMeaning::kMap}}};
+
+struct Sample {
+  std::span<const double> numbers;
+  std::size_t length = 1;  ///< of a row
+
+  [[nodiscard]] std::size_t rows() const { return numbers.size() / length; }
+  [[nodiscard]] std::span<const double> row(std::size_t i) const {
+    return numbers.subspan(i * length, length);
+  }
+};
+
+double total(std::span<const double> numbers) {
+  return std::accumulate(numbers.begin(), numbers.end(), 0.0);
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// The share of the filled ones among `totals` that agree with their median; 0 where fewer than two
+/// are filled.
+double agreement(std::vector<double> totals) {
+  std::erase_if(totals, [](double sum) { return sum <= 0; });
+  if (totals.size() < 2) return 0;
+  const double middle = median(totals);
+  const auto close = std::ranges::count_if(
+      totals, [&](double sum) { return std::abs(sum - middle) <= kEqual * middle; });
+  return static_cast<double>(close) / static_cast<double>(totals.size());
+}
+
+/// Mean agreement of the totals of `group` consecutive rows each.
+double agreement_within(const Sample& sample, std::size_t group) {
+  double sum = 0;
+  std::size_t groups = 0;
+  for (std::size_t first = 0; first + group <= sample.rows(); first += group, ++groups) {
+    std::vector<double> totals;
+    for (std::size_t i = first; i < first + group; ++i) totals.push_back(total(sample.row(i)));
+    sum += agreement(std::move(totals));
+  }
+  return groups == 0 ? 0 : sum / static_cast<double>(groups);
+}
+
+/// Agreement of the totals over groups of rows.
+double agreement_across(const Sample& sample, std::size_t group) {
+  std::vector<double> totals;
+  for (std::size_t first = 0; first + group <= sample.rows(); first += group) {
+    totals.push_back(total(sample.numbers.subspan(first * sample.length, group * sample.length)));
+  }
+  return agreement(std::move(totals));
+}
+
+bool distinct(std::span<const double> row) {
+  std::vector<double> sorted(row.begin(), row.end());
+  std::ranges::sort(sorted);
+  return std::ranges::adjacent_find(sorted) == sorted.end();
+}
+
+bool all_whole(std::span<const double> numbers) {
+  return std::ranges::all_of(numbers, [](double x) { return std::floor(x) == x; });
+}
+
+/// Whether the numbers of `row` are 0, 1, ..., m for some m, each at least once.
+bool covers(std::span<const double> row) {
+  std::vector<double> sorted(row.begin(), row.end());
+  std::ranges::sort(sorted);
+  double expected = 0;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (i > 0 && sorted[i] == sorted[i - 1]) continue;
+    if (sorted[i] != expected++) return false;
+  }
+  return sorted.size() > 1;
+}
+
+std::string map_evidence(const Sample& sample) {
+  if (std::ranges::any_of(sample.numbers, [](double x) { return x == -1; })) {
+    return "it has -1, which no load is";
+  }
+  for (std::size_t i = 0; i < sample.rows(); ++i) {
+    if (!covers(sample.row(i))) return "";
+  }
+  return "every row has every number from 0 to its largest, as the experts of slots have";
+}
+
+std::string routing_evidence(const Sample& sample) {
+  const double largest = *std::ranges::max_element(sample.numbers);
+  const bool fits = sample.length <= kMostTopK && largest < kMostIds &&
+                    largest + 1 >= static_cast<double>(sample.length) && sample.length >= 2 &&
+                    sample.rows() >= kFewestRows;
+  if (!fits) return "";
+  for (std::size_t i = 0; i < sample.rows(); ++i) {
+    if (!distinct(sample.row(i))) return "";
+  }
+  return fmt::format("no row of {} has a number twice, and none is above {}", sample.length,
+                     largest);
+}
+
+/// Whether it would be strange if loads had no equal pair in any row.
+bool surely_routing(const Sample& sample) {
+  const double largest = *std::ranges::max_element(sample.numbers);
+  const auto k = static_cast<double>(sample.length);
+  const double pairs = static_cast<double>(sample.rows()) * k * (k - 1) / 2;
+  return pairs / (largest + 1) >= kSurePairs;
+}
+
+Sample sample_of(std::span<const std::size_t> shape, std::span<const double> rows) {
+  return {rows, std::max<std::size_t>(shape.back(), 1)};
+}
+
+}  // namespace
+
+ArrayMeaning array_meaning(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const auto& [word, meaning] : kNames) {
+    if (word == name) return meaning;
+    if (meaning != ArrayMeaning::kTold) known.push_back(word);
+  }
+  throw InputError("", fmt::format("unknown meaning '{}' of an array; expected {}{}", name,
+                                   fmt::join(known, ", "), did_you_mean(name, known)));
+}
+
+ArrayEvidence evidence_of(std::span<const std::size_t> shape, std::span<const double> rows) {
+  ArrayEvidence evidence;
+  const Sample sample = sample_of(shape, rows);
+  if (sample.rows() == 0) return evidence;
+  const bool whole = all_whole(rows);
+  if (whole) evidence.map = map_evidence(sample);
+  const bool negative = *std::ranges::min_element(rows) < 0;
+  if (negative || shape.size() < 2) return evidence;
+  const std::size_t group = shape[shape.size() - 2];
+  if (agreement_within(sample, group) >= 0.75) {
+    evidence.loads = shape.size() == 2 ? "all layers have the same total"
+                                       : "the layers of a step have the same total";
+  }
+  if (shape.size() < 3) return evidence;
+  if (whole && shape.size() == 3) evidence.routing = routing_evidence(sample);
+  if (shape.size() == 4 || (group > 1 && agreement_across(sample, group) >= 0.75)) {
+    evidence.physical =
+        shape.size() == 4
+            ? "it has four dimensions: steps, layers, ranks, slots of a rank"
+            : fmt::format("only the totals over the {} rows of a layer are the same", group);
+  }
+  return evidence;
+}
+
+namespace {
+
+/// "; loads: ...; routing: ..."
+std::string reasons(const ArrayEvidence& evidence) {
+  std::string text;
+  for (const auto& [name, why] :
+       {std::pair{"loads", &evidence.loads}, std::pair{"physical", &evidence.physical},
+        std::pair{"routing", &evidence.routing}, std::pair{"map", &evidence.map}}) {
+    if (!why->empty()) text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", name, *why);
+  }
+  return text;
+}
+
+[[noreturn]] void ask(const ArrayRows& array, const std::string& is, const std::string& why) {
+  throw InputError(array.place(), fmt::format("this array of shape ({}) {}. {}",
+                                              fmt::join(array.shape(), ", "), is, why));
+}
+
+}  // namespace
+
+ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
+  if (asked != ArrayMeaning::kTold) return asked;
+  const std::vector<double> rows = array.sample(kSample);
+  const ArrayEvidence found = evidence_of(array.shape(), rows);
+  if (rows.empty()) return ArrayMeaning::kLoads;
+  if (!found.map.empty() && found.routing.empty()) {
+    ask(array, "looks like a placement, not like loads",
+        fmt::format("{}: give it where a placement is asked for (--from), or say --as loads",
+                    found.map));
+  }
+  if (!found.loads.empty()) return ArrayMeaning::kLoads;
+  const bool routing = !found.routing.empty();
+  if (routing && surely_routing(sample_of(array.shape(), rows)) && found.map.empty()) {
+    return ArrayMeaning::kRouting;
+  }
+  if (routing || !found.physical.empty()) {
+    ask(array, "can be more than one thing",
+        fmt::format("{}; say --as loads, physical (with --map PLACEMENT), routing or map",
+                    reasons(found)));
+  }
+  return ArrayMeaning::kLoads;
+}
+
+}  // namespace moeshift

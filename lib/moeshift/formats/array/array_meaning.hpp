@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a bare array of numbers can be: loads, loads of slots, routes of tokens, a map. Internal to
+// formats/.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/read_options.hpp"
+
+namespace moeshift {
+
+/// What speaks for each meaning; empty = nothing does.
+struct ArrayEvidence {
+  std::string loads;
+  std::string physical;
+  std::string routing;
+  std::string map;
+};
+
+/// Looks at whole rows of the array's beginning.
+///
+/// Loads: the layers of a step have equal totals, since each token chooses k experts in each layer.
+/// Physical: only the totals over all ranks of a layer are equal. Routing: few numbers a row, never
+/// the same twice in a row, small. Map: -1, or every row holds every number up to its largest.
+[[nodiscard]] ArrayEvidence evidence_of(std::span<const std::size_t> shape,
+                                        std::span<const double> rows);
+
+/// The meaning of `array`: the one asked for, or the only one that its evidence allows.
+/// @throws InputError where two are possible, saying what speaks for each, and where the numbers
+/// cannot be what was asked for.
+[[nodiscard]] ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked);
+
+}  // namespace moeshift

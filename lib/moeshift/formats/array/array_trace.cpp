@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/formats/array/array_trace.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/array/array_meaning.hpp"
+#include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/placement_format.hpp"
+#include "moeshift/formats/routes_reader.hpp"
+
+namespace moeshift {
+namespace {
+
+void begin_step(TraceStep& step, std::size_t number) {
+  step.step = static_cast<std::int64_t>(number);
+  step.label.reset();
+  step.other_json = "{}";
+}
+
+/// [steps, layers, experts] or [layers, experts].
+class LoadsReader final : public TraceReader {
+ public:
+  LoadsReader(std::unique_ptr<ArrayRows> array, double scale)
+      : array_(std::move(array)), scale_(scale) {
+    const auto& shape = array_->shape();
+    const std::size_t dimensions = shape.size();
+    if (dimensions != 2 && dimensions != 3) {
+      throw InputError(array_->place() + "/header",
+                       "expected shape (steps, layers, experts) or (layers, experts)");
+    }
+    num_steps_ = dimensions == 3 ? shape[0] : 1;
+    header_.num_layers = shape[dimensions - 2];
+    header_.num_experts = shape[dimensions - 1];
+    check_shape(header_.num_layers, header_.num_experts, array_->place() + "/header");
+  }
+
+  bool next(TraceStep& step) override {
+    if (done_ == num_steps_) {
+      array_->finish();
+      return false;
+    }
+    if (step.load.rows() != header_.num_layers || step.load.columns() != header_.num_experts) {
+      step.load = LoadMatrix(header_.num_layers, header_.num_experts);
+    }
+    begin_step(step, done_);
+    for (const LayerId layer : step.load.row_ids()) {
+      const auto row = step.load.row(layer);
+      array_->next(row);
+      accept_loads(row, scale_, fmt::format("{}/{}/{}", array_->place(), done_, layer.value()));
+    }
+    ++done_;
+    return true;
+  }
+
+ private:
+  std::unique_ptr<ArrayRows> array_;
+  double scale_;
+  std::size_t num_steps_ = 0;
+  std::size_t done_ = 0;
+};
+
+/// How the numbers of one layer lie: `rows` rows of `columns`, together the slots of a map.
+struct SlotShape {
+  std::size_t steps = 1;
+  std::size_t rows = 1;
+  std::size_t columns = 1;
+};
+
+SlotShape slot_shape(const ArrayRows& array, const Placement& map) {
+  const auto& shape = array.shape();
+  const auto fits = [&](std::size_t layers, std::size_t slots) {
+    return layers == map.layers() && slots == map.slots();
+  };
+  if (shape.size() == 2 && fits(shape[0], shape[1])) return {1, 1, shape[1]};
+  if (shape.size() == 3 && fits(shape[0], shape[1] * shape[2])) return {1, shape[1], shape[2]};
+  if (shape.size() == 3 && fits(shape[1], shape[2])) return {shape[0], 1, shape[2]};
+  if (shape.size() == 4 && fits(shape[1], shape[2] * shape[3])) {
+    return {shape[0], shape[2], shape[3]};
+  }
+  throw InputError(
+      array.place(),
+      fmt::format("expected loads of the {} layers x {} slots of the map, got shape ({})",
+                  map.layers(), map.slots(), fmt::join(shape, ", ")));
+}
+
+const PlacementFile& demanded_map(const TraceReadOptions& options, const ArrayRows& array) {
+  if (options.map != nullptr) return *options.map;
+  throw InputError(array.place(),
+                   "loads of slots mean nothing without the placement under which they were "
+                   "counted; expected --map PLACEMENT");
+}
+
+/// Loads of slots, summed over the replicas of each expert.
+class PhysicalReader final : public TraceReader {
+ public:
+  PhysicalReader(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options)
+      : array_(std::move(array)), scale_(options.scale), map_(demanded_map(options, *array_)) {
+    shape_ = slot_shape(*array_, map_.placement);
+    header_.num_layers = map_.placement.layers();
+    header_.num_experts = map_.placement.experts();
+    header_.layer_ids = map_.layer_ids;
+    row_.resize(map_.placement.slots());
+    check_shape(header_.num_layers, header_.num_experts, array_->place());
+  }
+
+  bool next(TraceStep& step) override {
+    if (done_ == shape_.steps) {
+      array_->finish();
+      return false;
+    }
+    begin_step(step, done_++);
+    step.load = LoadMatrix(header_.num_layers, header_.num_experts);
+    for (const LayerId layer : step.load.row_ids()) read_layer(layer, step.load.row(layer));
+    return true;
+  }
+
+ private:
+  void read_layer(LayerId layer, std::span<double> load) {
+    const std::string place = fmt::format("{}/{}/{}", array_->place(), done_ - 1, layer.value());
+    for (std::size_t i = 0; i < shape_.rows; ++i) {
+      array_->next(std::span(row_).subspan(i * shape_.columns, shape_.columns));
+    }
+    accept_loads(row_, scale_, place);
+    const auto slots = map_.placement.layer(layer);
+    for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+      if (!slots[slot].is_none()) {
+        load[slots[slot].index()] += row_[slot];
+      } else if (row_[slot] != 0) {
+        throw InputError(fmt::format("{}/{}", place, slot),
+                         "expected no load in a slot that the map says is empty");
+      }
+    }
+    accept_loads(load, 0, place);
+  }
+
+  std::unique_ptr<ArrayRows> array_;
+  double scale_;
+  PlacementFile map_;
+  SlotShape shape_;
+  std::vector<double> row_;
+  std::size_t done_ = 0;
+};
+
+/// [tokens, layers, k] experts.
+class ArrayRoutes final : public RoutesReader {
+ public:
+  ArrayRoutes(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options)
+      : array_(std::move(array)), tokens_per_step_(options.tokens_per_step) {
+    const auto& shape = array_->shape();
+    if (shape.size() != 3 || shape[1] == 0 || shape[2] == 0) {
+      throw InputError(array_->place(), "expected shape (tokens, layers, experts per token)");
+    }
+    header_.num_layers = shape[1];
+    header_.num_experts = demanded_experts(options, array_->place());
+    header_.top_k = shape[2];
+    header_.source = fmt::format("routes of {} tokens, {} a step", shape[0], tokens_per_step_);
+    check_shape(header_.num_layers, header_.num_experts, array_->place());
+    if (shape[2] > header_.num_experts) {
+      throw InputError(array_->place(), fmt::format("{} experts per token of {}: expected at most "
+                                                    "as many as there are",
+                                                    shape[2], header_.num_experts));
+    }
+    row_.resize(shape[2]);
+  }
+
+  bool next(Routes& routes) override {
+    const std::size_t tokens = array_->shape()[0];
+    if (done_ == tokens) {
+      array_->finish();
+      return false;
+    }
+    routes.step = step_++;
+    routes.num_experts = header_.num_experts;
+    routes.layers.assign(header_.num_layers, LayerRoutes{*header_.top_k, {}, {}, {}});
+    const std::size_t last = std::min(tokens, done_ + tokens_per_step_);
+    for (; done_ < last; ++done_) {
+      for (std::size_t layer = 0; layer < header_.num_layers; ++layer) {
+        array_->next(row_);
+        append_route(row_, header_.num_experts, routes.layers[layer],
+                     fmt::format("{}/{}/{}", array_->place(), done_, layer));
+      }
+    }
+    return true;
+  }
+
+ private:
+  std::unique_ptr<ArrayRows> array_;
+  std::size_t tokens_per_step_;
+  std::vector<double> row_;
+  std::size_t done_ = 0;
+  std::int64_t step_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TraceReader> array_trace(std::unique_ptr<ArrayRows> array,
+                                         const TraceReadOptions& options) {
+  switch (meaning_of(*array, options.as)) {
+    case ArrayMeaning::kPhysical:
+      return std::make_unique<PhysicalReader>(std::move(array), options);
+    case ArrayMeaning::kRouting:
+      return trace_of(std::make_unique<ArrayRoutes>(std::move(array), options));
+    case ArrayMeaning::kMap:
+      throw InputError(array->place(),
+                       "a map has no loads; give it where a placement is asked for");
+    default:
+      return std::make_unique<LoadsReader>(std::move(array), options.scale);
+  }
+}
+
+}  // namespace moeshift

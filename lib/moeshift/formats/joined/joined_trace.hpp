@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Traces that are several files: one after another, summed over ranks, or sorted. Internal to
+// formats/.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moeshift/formats/trace_format.hpp"
+
+namespace moeshift {
+
+/// A file of a recording, opened.
+struct TracePart {
+  std::string name;
+  std::unique_ptr<TraceReader> reader;
+};
+
+/// The steps of all parts, one file after the other. A step that an earlier file has, with equal
+/// loads, is left out; one that has a number of an earlier file and other loads goes on counting
+/// where that file ended.
+[[nodiscard]] std::unique_ptr<TraceReader> in_sequence(std::vector<TracePart> parts);
+
+/// The same, by ascending step number; everything is read into memory.
+/// @throws InputError when a step is there twice with different loads.
+[[nodiscard]] std::unique_ptr<TraceReader> sorted_by_step(std::vector<TracePart> parts);
+
+/// Steps of equal numbers added up: one part for each rank. Steps that not all have are left out,
+/// which a note says. Layers that only some parts have are zero in the others, where layers have
+/// numbers.
+[[nodiscard]] std::unique_ptr<TraceReader> summed_over_ranks(std::vector<TracePart> parts);
+
+}  // namespace moeshift

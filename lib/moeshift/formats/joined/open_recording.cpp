@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several files as one trace: which belong together, and how.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/core/json_reader.hpp"
+#include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/joined/joined_trace.hpp"
+#include "moeshift/formats/joined/mindie.hpp"
+
+namespace moeshift {
+namespace {
+
+/// TensorRT-LLM's description of the statistics beside it.
+constexpr std::string_view kMeta = "meta_info.json";
+
+bool is_called(const TraceInput& input, std::string_view ending) {
+  return input.name == ending || input.name.ends_with("/" + std::string(ending)) ||
+         (ending.front() == '_' && input.name.ends_with(ending));
+}
+
+/// What meta_info.json says, which the statistics themselves do not.
+struct Meta {
+  std::optional<std::size_t> num_experts, top_k, num_ranks;
+  std::string where;
+};
+
+Meta read_meta(const TraceInput& input) {
+  ByteSource bytes(input.open(), input.name);
+  const auto document = parse_json(bytes.rest(), input.name);
+  const JsonReader top(document, input.name);
+  const auto count = [&](std::string_view key) -> std::optional<std::size_t> {
+    const auto value = top.find(key);
+    if (!value) return std::nullopt;
+    return static_cast<std::size_t>(value->whole(1, static_cast<std::int64_t>(kMostExperts)));
+  };
+  return {count("num_experts"), count("num_experts_per_token"), count("ep_size"), input.name};
+}
+
+/// The trace with what lies beside it added to its header.
+class Described final : public TraceReader {
+ public:
+  Described(std::unique_ptr<TraceReader> reader, const Meta& meta) : reader_(std::move(reader)) {
+    header_ = reader_->header();
+    if (meta.num_experts && *meta.num_experts != header_.num_experts) {
+      throw InputError(meta.where, fmt::format("says {} experts, the statistics have {}",
+                                               *meta.num_experts, header_.num_experts));
+    }
+    header_.top_k = meta.top_k;
+    header_.num_ranks = meta.num_ranks;
+  }
+  bool next(TraceStep& step) override {
+    if (reader_->next(step)) return true;
+    header_.notes = reader_->header().notes;
+    return false;
+  }
+
+ private:
+  std::unique_ptr<TraceReader> reader_;
+};
+
+/// One file of one rank: the note that the others are missing.
+class OneRank final : public TraceReader {
+ public:
+  explicit OneRank(std::unique_ptr<TraceReader> reader) : reader_(std::move(reader)) {
+    header_ = reader_->header();
+    rank_ = *reader_->rank();
+  }
+  bool next(TraceStep& step) override {
+    if (reader_->next(step)) return true;
+    header_.notes = reader_->header().notes;
+    header_.notes.push_back(fmt::format(
+        "this file counts the tokens of rank {} alone; the load is the sum over the files of all "
+        "ranks",
+        rank_));
+    return false;
+  }
+
+ private:
+  std::unique_ptr<TraceReader> reader_;
+  std::int64_t rank_ = 0;
+};
+
+std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts) {
+  std::map<std::int64_t, std::vector<TracePart>> by_rank;
+  for (TracePart& part : parts) {
+    const auto rank = part.reader->rank();
+    if (!rank) {
+      throw InputError(part.name, "says no rank, as the other files do; join them apart");
+    }
+    by_rank[*rank].push_back(std::move(part));
+  }
+  std::vector<TracePart> ranks;
+  for (auto& [rank, of_rank] : by_rank) {
+    std::string name = of_rank.front().name;
+    auto reader = in_sequence(std::move(of_rank));
+    ranks.push_back({std::move(name), std::move(reader)});
+  }
+  if (ranks.size() == 1) return std::move(ranks.front().reader);
+  return summed_over_ranks(std::move(ranks));
+}
+
+std::unique_ptr<TraceReader> combined(std::vector<TracePart> parts, const JoinOptions& join) {
+  const bool ranked = std::ranges::any_of(
+      parts, [](const TracePart& part) { return part.reader->rank().has_value(); });
+  if (join.sum_ranks && !ranked) return summed_over_ranks(std::move(parts));
+  if (parts.size() == 1 && ranked) {
+    return std::make_unique<OneRank>(std::move(parts.front().reader));
+  }
+  if (ranked) return with_ranks(std::move(parts));
+  return join.sort ? sorted_by_step(std::move(parts)) : in_sequence(std::move(parts));
+}
+
+}  // namespace
+
+std::unique_ptr<TraceReader> open_trace(std::vector<TraceInput> inputs,
+                                        const TraceReadOptions& options, const JoinOptions& join) {
+  if (inputs.empty()) throw InputError("", "expected at least one trace");
+  if (std::ranges::any_of(inputs, [](const TraceInput& i) { return is_mindie_name(i.name); })) {
+    return mindie_trace(std::move(inputs), options);
+  }
+  std::optional<Meta> meta;
+  std::vector<TracePart> parts;
+  for (const TraceInput& input : inputs) {
+    if (inputs.size() > 1 && is_called(input, kMeta)) {
+      meta = read_meta(input);
+    } else if (!is_called(input, "_numtokens.json") && !is_called(input, "_raw.safetensors")) {
+      auto bytes = std::make_unique<ByteSource>(input.open(), input.name);
+      parts.push_back({input.name, open_source(std::move(bytes), join.format, options)});
+    }
+  }
+  if (parts.empty()) throw InputError(inputs.front().name, "expected at least one trace beside it");
+  auto reader = combined(std::move(parts), join);
+  if (meta) return std::make_unique<Described>(std::move(reader), *meta);
+  return reader;
+}
+
+}  // namespace moeshift

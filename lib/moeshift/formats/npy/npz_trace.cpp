@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Archives of numpy.savez(): routes ("routed_experts" [tokens, layers, k], as vLLM and SGLang hand
+// out), Megatron's expert loads (MCORE_MOE_EXPERT_LOAD_DUMP), or a single array of loads.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/array/array_trace.hpp"
+#include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/npy/npy.hpp"
+#include "moeshift/formats/sparse_counts.hpp"
+#include "moeshift/formats/torch/torch_archive.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::string_view kMegatron = "mcore_ep_load_dump_v1";
+constexpr std::size_t kMostSmall = 1'000'000;
+
+/// The arrays of an archive by name.
+class Npz {
+ public:
+  Npz(const ZipArchive& zip, std::string name) : zip_(zip), name_(std::move(name)) {}
+
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const std::string& entry : zip_.entries()) {
+      if (entry.ends_with(".npy")) names.push_back(entry.substr(0, entry.size() - 4));
+    }
+    return names;
+  }
+  [[nodiscard]] bool has(std::string_view array) const {
+    const auto all = names();
+    return std::find(all.begin(), all.end(), array) != all.end();
+  }
+  [[nodiscard]] std::string place(const std::string& array) const { return name_ + "#/" + array; }
+  [[nodiscard]] std::string bytes(const std::string& array) const {
+    auto content = zip_.read(array + ".npy");
+    if (!content) throw InputError(place(array), "expected an undamaged entry");
+    return *std::move(content);
+  }
+  [[nodiscard]] std::unique_ptr<ArrayRows> rows(const std::string& array) const {
+    return npy_rows(bytes(array), place(array));
+  }
+  /// Whole numbers of a small array.
+  [[nodiscard]] std::vector<double> small(const std::string& array) const {
+    const auto numbers_in = rows(array);
+    std::vector<double> numbers = all_numbers(*numbers_in, kMostSmall);
+    accept_ids(numbers, 0, kLargestLoad, place(array));
+    return numbers;
+  }
+  [[nodiscard]] std::size_t number(const std::string& array) const {
+    const std::vector<double> numbers = small(array);
+    if (numbers.size() != 1) throw InputError(place(array), "expected one number");
+    return static_cast<std::size_t>(numbers.front());
+  }
+
+ private:
+  const ZipArchive& zip_;
+  std::string name_;
+};
+
+/// [layers, forwards, experts]: layer first. Rows past forward_counts were never written.
+std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& name,
+                                           const TraceReadOptions& options) {
+  if (npy_text(npz.bytes("dump_version"), npz.place("dump_version")) != kMegatron) {
+    throw InputError(npz.place("dump_version"), fmt::format("expected \"{}\"", kMegatron));
+  }
+  const auto loads = npz.rows("loads");
+  const auto& shape = loads->shape();
+  if (shape.size() != 3) {
+    throw InputError(loads->place(), "expected shape (layers, forwards, experts)");
+  }
+  check_shape(shape[0], shape[2], loads->place());
+  const std::vector<double> layers = npz.small("layer_numbers");
+  const std::vector<double> forwards = npz.small("forward_counts");
+  if (layers.size() != shape[0] || forwards.size() != shape[0]) {
+    throw InputError(npz.place("layer_numbers"), fmt::format("expected {} numbers", shape[0]));
+  }
+  if (npz.number("num_global_physical_experts") != shape[2]) {
+    throw InputError(npz.place("num_global_physical_experts"),
+                     fmt::format("expected {}, as in loads", shape[2]));
+  }
+  const double fewest = *std::ranges::min_element(forwards);
+  SparseCounts counts(shape[2]);
+  std::vector<double> row(shape[2]);
+  for (std::size_t layer = 0; layer < shape[0]; ++layer) {
+    for (std::size_t forward = 0; forward < shape[1]; ++forward) {
+      loads->next(row);
+      if (static_cast<double>(forward) >= fewest) continue;
+      accept_loads(row, options.scale, fmt::format("{}/{}/{}", loads->place(), layer, forward));
+      counts.row(static_cast<std::int64_t>(forward), static_cast<std::int64_t>(layers[layer])) =
+          row;
+    }
+  }
+  TraceHeader header;
+  header.source = "megatron expert load dump";
+  header.num_ranks = npz.number("ep_size");
+  if (*std::ranges::max_element(forwards) > fewest) {
+    header.notes.push_back(fmt::format(
+        "{}: not all layers have the same number of passes; the first {} that all have are read",
+        name, fewest));
+  }
+  const auto rank = static_cast<std::int64_t>(npz.number("global_rank"));
+  return std::move(counts).reader(std::move(header), name, rank);
+}
+
+/// The array to read: the only one, or one by a name that writers use.
+std::string loads_in(const Npz& npz, const std::string& name) {
+  const std::vector<std::string> names = npz.names();
+  if (names.size() == 1) return names.front();
+  for (const char* known : {"loads", "load", "expert_load", "expert_loads", "logical_count"}) {
+    if (npz.has(known)) return known;
+  }
+  throw InputError(name, fmt::format("holds the arrays {}; expected one called \"loads\" or "
+                                     "\"routed_experts\" (or one array alone)",
+                                     fmt::join(names, ", ")));
+}
+
+std::unique_ptr<TraceReader> open_zip(std::unique_ptr<ByteSource> bytes,
+                                      const TraceReadOptions& options) {
+  const std::string name = bytes->name();
+  auto zip = std::make_unique<ZipArchive>(*bytes);
+  if (TorchArchive::is_one(*zip)) return torch_trace(std::move(zip), name, options);
+  const Npz npz(*zip, name);
+  if (npz.has("dump_version")) return open_megatron(npz, name, options);
+  TraceReadOptions of_array = options;
+  if (npz.has("routed_experts")) {
+    if (options.as == ArrayMeaning::kTold) of_array.as = ArrayMeaning::kRouting;
+    return array_trace(npz.rows("routed_experts"), of_array);
+  }
+  if (npz.names().empty()) {
+    throw InputError(name, "expected a file of torch.save() or numpy.savez()");
+  }
+  return array_trace(npz.rows(loads_in(npz, name)), of_array);
+}
+
+}  // namespace
+
+TraceFormat npz_trace_format() {
+  return {"npz", "numpy.savez(): routed_experts [tokens, layers, k], Megatron's loads, or loads",
+          [](const FormatHead& head) { return looks_like_zip(head.bytes); }, open_zip, nullptr};
+}
+
+}  // namespace moeshift

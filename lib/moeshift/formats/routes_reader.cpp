@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/formats/routes_reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/array/array_rows.hpp"
+
+namespace moeshift {
+namespace {
+
+class SummedRoutes final : public TraceReader {
+ public:
+  explicit SummedRoutes(std::unique_ptr<RoutesReader> reader) : reader_(std::move(reader)) {
+    header_ = reader_->header();
+  }
+
+  bool next(TraceStep& step) override {
+    if (!reader_->next(routes_)) return false;
+    step.step = routes_.step;
+    step.label.reset();
+    step.other_json = "{}";
+    step.load = loads_of(routes_);
+    return true;
+  }
+
+  [[nodiscard]] RoutesReader* routes() override { return reader_.get(); }
+
+ private:
+  std::unique_ptr<RoutesReader> reader_;
+  Routes routes_;
+};
+
+}  // namespace
+
+std::unique_ptr<TraceReader> trace_of(std::unique_ptr<RoutesReader> routes) {
+  return std::make_unique<SummedRoutes>(std::move(routes));
+}
+
+void append_route(std::span<const double> ids, std::size_t num_experts, LayerRoutes& layer,
+                  const std::string& place) {
+  accept_ids(ids, 0, static_cast<double>(num_experts) - 1, place);
+  for (std::size_t i = 1; i < ids.size(); ++i) {
+    if (std::find(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(i), ids[i]) ==
+        ids.begin() + static_cast<std::ptrdiff_t>(i)) {
+      continue;
+    }
+    throw InputError(place,
+                     fmt::format("expert {} is there twice: expected the {} experts that one "
+                                 "token chose (cut off padding, and tokens that were not routed)",
+                                 ids[i], ids.size()));
+  }
+  for (const double id : ids) layer.experts.push_back(static_cast<std::uint32_t>(id));
+}
+
+std::size_t demanded_experts(const TraceReadOptions& options, const std::string& place) {
+  if (options.num_experts) return *options.num_experts;
+  if (options.likely_experts) return *options.likely_experts;
+  throw InputError(place,
+                   "lists only experts that were chosen, not how many there are; expected "
+                   "--experts or --model");
+}
+
+}  // namespace moeshift

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moeshift/trace/views.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+namespace moeshift {
+namespace {
+
+class Differences final : public TraceReader {
+ public:
+  explicit Differences(std::unique_ptr<TraceReader> reader) : reader_(std::move(reader)) {
+    header_ = reader_->header();
+  }
+
+  bool next(TraceStep& step) override {
+    if (!reader_->next(step)) {
+      header_.notes = reader_->header().notes;
+      return false;
+    }
+    LoadMatrix totals = step.load;
+    if (last_.rows() > 0) {
+      for (const LayerId layer : step.load.row_ids()) {
+        subtract(last_.row(layer), step.load.row(layer));
+      }
+    }
+    last_ = std::move(totals);
+    return true;
+  }
+
+ private:
+  static void subtract(std::span<const double> before, std::span<double> now) {
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      if (now[i] < before[i]) return;
+    }
+    std::ranges::transform(now, before, now.begin(), std::minus<>());
+  }
+
+  std::unique_ptr<TraceReader> reader_;
+  LoadMatrix last_;
+};
+
+class Selection final : public TraceReader {
+ public:
+  Selection(std::unique_ptr<TraceReader> reader, const StepRange& layers, const StepRange& steps,
+            std::string name)
+      : reader_(std::move(reader)), steps_(steps), name_(std::move(name)) {
+    header_ = reader_->header();
+    header_.layer_ids.clear();
+    const TraceHeader& all = reader_->header();
+    for (std::size_t row = 0; row < all.num_layers; ++row) {
+      const std::int64_t id =
+          all.layer_ids.empty() ? static_cast<std::int64_t>(row) : all.layer_ids[row];
+      if (id < 0 || !layers.contains(static_cast<std::size_t>(id))) continue;
+      rows_.push_back(row);
+      header_.layer_ids.push_back(id);
+    }
+    if (rows_.empty()) {
+      throw InputError(name_,
+                       fmt::format("--layers {}: the trace has none of these", to_string(layers)));
+    }
+    header_.num_layers = rows_.size();
+    if (rows_.size() == all.num_layers) header_.layer_ids = all.layer_ids;
+  }
+
+  bool next(TraceStep& step) override {
+    while (!steps_.last || position_ < *steps_.last) {
+      if (!reader_->next(step)) return end();
+      if (!steps_.contains(position_++)) continue;
+      taken_ = true;
+      take_rows(step.load);
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  bool end() {
+    header_.notes = reader_->header().notes;
+    if (!taken_ || steps_.last) {
+      throw InputError(name_, fmt::format("expected steps {}, but the trace has {} steps",
+                                          to_string(steps_), position_));
+    }
+    return false;
+  }
+
+  void take_rows(LoadMatrix& load) {
+    if (rows_.size() == load.rows()) return;
+    LoadMatrix taken(rows_.size(), load.columns());
+    for (const LayerId layer : taken.row_ids()) {
+      std::ranges::copy(load.row(LayerId(rows_[layer.index()])), taken.row(layer).begin());
+    }
+    load = std::move(taken);
+  }
+
+  std::unique_ptr<TraceReader> reader_;
+  StepRange steps_;
+  std::string name_;
+  std::vector<std::size_t> rows_;
+  std::size_t position_ = 0;
+  bool taken_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<TraceReader> differences_of(std::unique_ptr<TraceReader> reader) {
+  return std::make_unique<Differences>(std::move(reader));
+}
+
+std::unique_ptr<TraceReader> selection_of(std::unique_ptr<TraceReader> reader,
+                                          const StepRange& layers, const StepRange& steps,
+                                          const std::string& name) {
+  return std::make_unique<Selection>(std::move(reader), layers, steps, name);
+}
+
+}  // namespace moeshift
