@@ -18,7 +18,9 @@ ALLOWED = {
     "cost": ["core", "model"],
     "schedule": ["core", "model", "cost"],
     "plan": ["core", "model", "cost"],
-    "simulate": ["core", "model", "forecast", "plan", "schedule", "cost"],
+    "judge": ["core", "model", "forecast", "plan", "schedule", "cost"],
+    "simulate": ["core", "model", "forecast", "plan", "schedule", "cost", "judge"],
+    "calibrate": ["core", "model", "schedule", "cost"],
     "execute": ["core", "model", "schedule"],
     "execute_mpi": ["core", "model", "schedule", "execute"],
     "execute_cuda": ["core", "model", "schedule", "execute"],
@@ -55,6 +57,22 @@ ROOMS = {
         "registry": ["asked", "fresh", "peers", "planner", "policy_options", "survive", "warm"],
     },
 }
+# The program: which of its folders includes which, in the order of floors.
+APPS = {
+    "cli": [],
+    "inputs": ["cli"],
+    "traces": ["cli", "inputs"],
+    "files": ["cli", "inputs"],
+    "plan": ["cli", "inputs"],
+    "moves": ["cli", "inputs"],
+    "compare": ["cli", "inputs", "plan"],
+    "serving": ["cli", "inputs", "plan", "moves", "compare"],
+    "execute": ["cli", "inputs", "moves", "files"],
+}
+MOST_UNITS = 25  # of one folder: a unit is a header with its source, or either alone
+# The readers on top of formats stand on its json wing, which looks up a type in their table.
+ONE_FLOOR = {"moeshift/formats/"}
+CROWDED = {"lib/moeshift/execute_cuda"}  # has more, and no wings yet
 # Headers that belong to one place only.
 ONLY_IN = [
     (re.compile(r"<CLI/"), {"apps/moeshift/cli/parse_options.cpp"}),
@@ -103,6 +121,10 @@ def violations_of(name, includes):
             yield f"{name}: inside {stage} an include points down, and {include} does not"
         if stage and include.startswith('"apps/'):
             yield f"{name}: the library must not include {include}"
+        app = re.match(r'"apps/moeshift/(\w+)/', include)
+        if app and parts[0] == "apps" and len(parts) > 3 and app[1] != parts[2]:
+            if app[1] not in APPS.get(parts[2], []):
+                yield f"{name}: {parts[2]} must not include {include}"
         for pattern, homes in ONLY_IN:
             if pattern.search(include) and not any(name.startswith(home) for home in homes):
                 yield f"{name}: {include} belongs in {', '.join(sorted(homes))}"
@@ -120,15 +142,75 @@ def check_rooms_in_order():
             known.add(room)
 
 
+def circle_in(arrows):
+    """One circle of a graph {room: rooms}, or None."""
+    done = set()
+
+    def walk(room, path):
+        if room in path:
+            return path[path.index(room):] + [room]
+        if room in done:
+            return None
+        for there in sorted(arrows.get(room, ())):
+            circle = walk(there, [*path, room])
+            if circle:
+                return circle
+        done.add(room)
+        return None
+
+    return next(filter(None, (walk(room, []) for room in sorted(arrows))), None)
+
+
+def circles(texts):
+    """Circles between the wings of a stage, and between the folders of the program. Files on top of
+    a stage are one wing; where they are floors of their own, ROOMS says so."""
+    graphs = {}
+
+    def wing(path):
+        return path.split("/")[0] if "/" in path else "the top"
+
+    for name, text in texts.items():
+        home = re.match(r"(?:lib/)?((?:apps/)?moeshift/(?:(?!/)\w+/)?)", name)
+        stage = "apps/moeshift/" if name.startswith("apps/") else home[1]
+        inside = name.removeprefix("lib/").removeprefix(stage)
+        for include in INCLUDE.findall(text):
+            path = include.strip('"')
+            if not path.startswith(stage) or stage in ONE_FLOOR or stage.split('/')[1] in ROOMS:
+                continue
+            here, there = wing(inside), wing(path.removeprefix(stage))
+            if here != there:
+                graphs.setdefault(stage, {}).setdefault(here, set()).add(there)
+    for stage, arrows in sorted(graphs.items()):
+        circle = circle_in(arrows)
+        if circle:
+            yield f"{stage}: a circle of includes: {' -> '.join(circle)}"
+
+
+def crowded(root):
+    """Folders of too many units, and folders of the pipeline or the program without a page."""
+    for top in ("lib/moeshift", "apps/moeshift"):
+        for folder in sorted(p for p in (root / top).rglob("*") if p.is_dir()):
+            name = folder.relative_to(root).as_posix()
+            units = {p.stem for p in folder.iterdir() if p.suffix in SUFFIXES}
+            if len(units) > MOST_UNITS and name not in CROWDED:
+                yield f"{name}: {len(units)} units, at most {MOST_UNITS} fit one folder"
+            if units and folder.parent == root / top and not (folder / "README.md").exists():
+                yield f"{name}: has no page (README.md)"
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     folders = {p.name for p in (root / "lib/moeshift").iterdir() if p.is_dir()}
     check_rooms_in_order()
     found = [f"lib/moeshift/{f}: no rule for this folder" for f in sorted(folders - set(ALLOWED))]
+    texts = {}
     for path in sorted(p for d in ("lib", "apps", "tests") for p in (root / d).rglob("*")):
         if path.suffix in SUFFIXES:
-            text = path.read_text(encoding="utf-8")
-            found += violations_of(path.relative_to(root).as_posix(), INCLUDE.findall(text))
+            name = path.relative_to(root).as_posix()
+            texts[name] = path.read_text(encoding="utf-8")
+            found += violations_of(name, INCLUDE.findall(texts[name]))
+    found += circles({n: t for n, t in texts.items() if not n.startswith("tests/")})
+    found += crowded(root)
     print("\n".join(found) if found else "layers: every include points down the pipeline")
     return 1 if found else 0
 

@@ -39,6 +39,14 @@ class ExecuteCommand(execution.ExecutionTest):
         result = self.failed("--inject", "corrupt:4,2,5", code=1, says=("layer 4, rank 2, slot 5", "first at offset 0"))
         self.assertIn("1 WRONG bytes", result.out)
 
+    def test_what_was_not_compared_is_not_reported_as_verified(self):
+        done = self.good(*self.words("--no-verify"))
+        self.assertIn("no slot was verified", done.out)
+        self.assertNotIn("all right", done.out)
+        result = self.performed("--no-verify")
+        self.assertFalse(result["verified"])
+        self.assertEqual({layer["phase"] for layer in result["layers"]}, {"committed"})
+
     def test_layers_keep_the_numbers_they_have_in_the_model(self):
         layers = self.performed("--layers", "2:4")["layers"]
         self.assertEqual([layer["layer"] for layer in layers], [2, 3])

@@ -10,7 +10,7 @@ class Layout(CliTest):
         full = (*shape, "--cluster", "hgx_h200", "--model", "deepseek_v3_fp8")
         self.good("plan", cli.DEEPSEEK_LIKE, *shape, "-o", "plan.json", "-q")
         for words in (("models",), ("clusters",), ("policies",), ("models", "deepseek_r1_nvfp4"),
-                      ("clusters", "gb200_nvl72"), ("plan", cli.DEEPSEEK_LIKE, *full, "--layers"),
+                      ("clusters", "gb200_nvl72"), ("plan", cli.DEEPSEEK_LIKE, *full, "--per-layer"),
                       ("compare", cli.DEEPSEEK_LIKE, *full, "--policies", "static,deepseek,snake"),
                       ("check", "plan.json", "plan.json")):
             yield words, self.good(*words, env={"COLUMNS": str(columns)}).out

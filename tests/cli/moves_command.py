@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """moves: schedules of ours and of peers, budgets, dead ranks, worlds that grow, pictures."""
+import json
+
 import execution
 
 
@@ -28,6 +30,23 @@ class MovesCommand(execution.ExecutionTest):
             theirs = self.moves("--schedule", peer)
             self.assertGreaterEqual(theirs["totals"]["predicted_seconds"]["total"],
                                     best["totals"]["predicted_seconds"]["total"])
+
+    def test_beside_serving_only_commits_are_felt_and_in_a_stop_everything_is(self):
+        stop = self.moves("--mode", "sync")["totals"]["predicted_seconds"]
+        beside = self.moves("--mode", "async")["totals"]["predicted_seconds"]
+        self.assertEqual(stop["exposed"], stop["total"])
+        self.assertEqual(beside["exposed"], beside["commit"])
+        self.assertLess(beside["exposed"], beside["total"] / 2)
+
+    def test_more_rounds_are_a_regression_and_fewer_are_not(self):
+        self.good("moves", "old.json", "new.json", *self.MACHINE, "--nodes", 2, "-o", "result.json", "-q")
+        result = self.load("result.json")
+        rounds = result["result"]["totals"]["rounds"]
+        for changed, code in ((rounds + 1, 1), (rounds - 1, 0), (rounds, 0)):
+            result["result"]["totals"]["rounds"] = changed
+            self.write("changed.json", json.dumps(result))
+            done = self.run_program("check", "changed.json", "result.json", "--fail-on", "totals.rounds=0")
+            self.assertEqual(done.code, code, f"{rounds} -> {changed}: {done.out} {done.err}")
 
     def test_against_a_peer_the_savings_of_all_features_add_up_to_the_difference(self):
         result = self.moves("--against", "vllm-batched")
@@ -95,8 +114,8 @@ class MovesCommand(execution.ExecutionTest):
         self.refused("--schedule", "vllm", "--against", "sglang")
 
     def test_explain_draws_the_rounds_in_80_columns(self):
-        done = self.good("moves", "old.json", "new.json", *self.MACHINE, "--nodes", 2, "--explain", 0)
+        done = self.good("moves", "old.json", "new.json", *self.MACHINE, "--nodes", 2, "--rounds", 0)
         self.assertIn("ports between nodes", done.out)
         self.assertIn("ports inside nodes", done.out)
         self.assertLessEqual(max(len(line) for line in done.out.splitlines()), 80)
-        self.refused("--explain", 6, says=("0 .. 5",))
+        self.refused("--rounds", 6, says=("0 .. 5",))

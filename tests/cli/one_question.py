@@ -119,7 +119,7 @@ class OneQuestion(CliTest):
         self.tiny_model()
         text = (self.folder / self.steps()).read_text()
         for command in COMMANDS:
-            self.refused(*self.words(command, "-", model="-"), stdin=text, says="read once")
+            self.refused(*self.words(command, "-", model="-"), stdin=text)
 
     def test_a_file_is_one_input_of_the_result_however_often_it_is_asked(self):
         self.tiny_model()

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift completion SHELL: text for the shell to source, or the manual page.
-#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
 
-#include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
 
 #include "apps/moeshift/cli/commands.hpp"
@@ -23,10 +21,7 @@ class Completion final : public Command {
 
   ExitCode run(Session& session) override {
     static constexpr std::array<std::string_view, 4> kTargets = {"bash", "zsh", "fish", "man"};
-    if (std::find(kTargets.begin(), kTargets.end(), target_) == kTargets.end()) {
-      throw InputError("SHELL", "expected bash, zsh, fish or man, got '" + target_ + "'" +
-                                    did_you_mean(target_, kTargets));
-    }
+    (void)index_of_name("shell", target_, kTargets);
     session.write_file(session.common().output, [this](std::ostream& out) {
       if (target_ == "bash") return write_bash_completion(out);
       if (target_ == "zsh") return write_zsh_completion(out);

@@ -95,6 +95,17 @@ std::vector<std::string> without_help_word(const std::vector<std::string>& argv)
   return words;
 }
 
+/// The library names what is wrong, "ranks"; on the command line that is called --ranks.
+ExitCode run_with_flags(Command& command, const OptionSet& options, Session& session) {
+  try {
+    return command.run(session);
+  } catch (const InputError& error) {
+    const std::string flag = "--" + error.where();
+    if (!options.has(flag)) throw;
+    throw InputError("", "--" + std::string(error.what()));
+  }
+}
+
 ExitCode run_command(const std::vector<std::string>& given) {
   const std::vector<std::string> argv = without_help_word(given);
   const std::span<const std::string> words = std::span(argv).subspan(1);
@@ -131,7 +142,7 @@ ExitCode run_command(const std::vector<std::string>& given) {
     return word.starts_with("--format");
   });
   Session session(argv, common);
-  const ExitCode code = command->run(session);
+  const ExitCode code = run_with_flags(*command, options, session);
   session.detail(resources_used());
   return code;
 }

@@ -27,7 +27,8 @@ void CompareOptions::declare(Options& options) {
   options.option("--previous", previous,
                  "steps on which each policy planned the placement that it now moves away from; "
                  "default: all start from the initial map of an engine (policy static)");
-  options.option("--from", from, "or the placement (plan file) that all move away from");
+  options.option("--from", from,
+                 "the placement to move away from: a plan, or any format of `export`");
   options.flag("--replay", replay,
                "plan again after every window, on the past alone; the next window judges");
   options.option("--window", window, "replay: steps per window");

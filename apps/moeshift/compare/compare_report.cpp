@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -16,23 +15,6 @@ namespace moeshift::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double mean_score(const ComparisonRow& row) {
-  return std::accumulate(row.scores.begin(), row.scores.end(), 0.0) /
-         static_cast<double>(row.scores.size());
-}
-
-double worst_score(const ComparisonRow& row) {
-  return *std::min_element(row.scores.begin(), row.scores.end());
-}
-
-/// The 5th percentile, nearest rank.
-double low_score(const ComparisonRow& row) {
-  std::vector<double> sorted = row.scores;
-  std::sort(sorted.begin(), sorted.end());
-  const double rank = std::ceil(0.05 * static_cast<double>(sorted.size()));
-  return sorted[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
-}
 
 Json bytes_json(const ComparisonRow& row, bool with_bytes) {
   if (!with_bytes) return {};
@@ -64,35 +46,6 @@ std::string names_of(const std::vector<ComparisonRow>& rows,
 
 }  // namespace
 
-Standings standings_of(const std::vector<ComparisonRow>& rows, std::size_t reference,
-                       std::uint64_t seed) {
-  Standings standings;
-  standings.reference = reference;
-  std::vector<Tradeoff> tradeoffs;
-  const DifferenceOptions options{.seed = seed};
-  for (const ComparisonRow& row : rows) {
-    standings.differences.push_back(paired_difference(row.scores, rows[reference].scores, options));
-    tradeoffs.push_back({mean_score(row), row.transfers});
-  }
-  standings.pareto = pareto_optimal(tradeoffs);
-  std::vector<std::size_t> order(rows.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return tradeoffs[a].value > tradeoffs[b].value;
-  });
-  standings.best = standings.second = order.front();
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    const PairedDifference lead =
-        paired_difference(rows[standings.best].scores, rows[order[i]].scores, options);
-    if (i == 1) {
-      standings.second = order[i];
-      standings.lead = lead;
-    }
-    if (!lead.certain()) standings.tied.push_back(order[i]);
-  }
-  return standings;
-}
-
 Json to_json(const PairedDifference& difference) {
   const bool known = difference.method != IntervalMethod::kNone;
   return {{"mean", difference.mean},
@@ -123,9 +76,9 @@ Json to_json(const std::vector<ComparisonRow>& rows, const Standings& standings,
                     {"planned_on", row.planned_on},
                     {"held_out",
                      {{"windows", row.scores.size()},
-                      {"balancedness_mean", mean_score(row)},
-                      {"balancedness_p5", low_score(row)},
-                      {"balancedness_worst", worst_score(row)}}},
+                      {"balancedness_mean", row.mean_score()},
+                      {"balancedness_p5", row.low_score()},
+                      {"balancedness_worst", row.worst_score()}}},
                     {"difference", to_json(standings.differences[i])},
                     {"pareto", static_cast<bool>(standings.pareto[i])}});
   }
@@ -135,10 +88,10 @@ Json to_json(const std::vector<ComparisonRow>& rows, const Standings& standings,
 Json best_json(const std::vector<ComparisonRow>& rows, const Standings& standings) {
   Json tied = Json::array();
   for (const std::size_t row : standings.tied) tied.push_back(rows[row].name());
-  const bool alone = standings.second == standings.best;
+  const std::optional<std::size_t> second = standings.runner_up;
   return {{"name", rows[standings.best].name()},
-          {"runner_up", alone ? Json() : Json(rows[standings.second].name())},
-          {"lead", alone ? Json() : to_json(standings.lead)},
+          {"runner_up", second ? Json(rows[*second].name()) : Json()},
+          {"lead", second ? to_json(standings.behind[*second]) : Json()},
           {"tied_with", std::move(tied)}};
 }
 
@@ -165,8 +118,8 @@ Table held_out_table(const std::vector<ComparisonRow>& rows, const Standings& st
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const PairedDifference& difference = standings.differences[i];
     const bool reference = i == standings.reference;
-    table.rows.push_back({Cell::text(rows[i].name()), Cell::decimal(mean_score(rows[i]), 4),
-                          Cell::decimal(worst_score(rows[i]), 4),
+    table.rows.push_back({Cell::text(rows[i].name()), Cell::decimal(rows[i].mean_score(), 4),
+                          Cell::decimal(rows[i].worst_score(), 4),
                           reference ? Cell::empty() : Cell::decimal(difference.mean, 4),
                           reference ? Cell::empty() : interval_cell(difference),
                           Cell::text(standings.pareto[i] ? "*" : "-")});
@@ -177,9 +130,9 @@ Table held_out_table(const std::vector<ComparisonRow>& rows, const Standings& st
 std::string verdict_of(const std::vector<ComparisonRow>& rows, const Standings& standings) {
   const ComparisonRow& best = rows[standings.best];
   std::string text = fmt::format("best on held-out steps: {}", best.name());
-  if (standings.second == standings.best) return text + " (nobody else took part)";
-  const PairedDifference& lead = standings.lead;
-  const std::string& second = rows[standings.second].name();
+  if (!standings.runner_up) return text + " (nobody else took part)";
+  const PairedDifference& lead = standings.behind[*standings.runner_up];
+  const std::string second = rows[*standings.runner_up].name();
   if (lead.method == IntervalMethod::kNone) {
     return text + fmt::format(
                       ", {:.4f} of balancedness ahead of {}; one window cannot say whether "
@@ -191,15 +144,8 @@ std::string verdict_of(const std::vector<ComparisonRow>& rows, const Standings& 
       "windows)",
       lead.mean, second, lead.low, lead.high, lead.pairs);
   if (standings.tied.empty()) return text + ": a real difference";
-  std::vector<std::size_t> group = standings.tied;
-  group.push_back(standings.best);
-  const std::size_t thrifty =
-      *std::min_element(group.begin(), group.end(), [&](std::size_t a, std::size_t b) {
-        return rows[a].transfers != rows[b].transfers ? rows[a].transfers < rows[b].transfers
-                                                      : a < b;
-      });
   return text + fmt::format("; these windows cannot tell it from {}. Of these {} moves least",
-                            names_of(rows, standings.tied), rows[thrifty].name());
+                            names_of(rows, standings.tied), rows[standings.thrifty].name());
 }
 
 }  // namespace moeshift::cli

@@ -10,6 +10,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/placement_format.hpp"
+#include "moeshift/judge/plan_on.hpp"
 #include "moeshift/plan/registry.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
@@ -85,7 +86,7 @@ std::vector<ComparisonRow> ComparisonRows::of_settings() const {
         rows.back().planned_on = steps + forecast_text();
         rows.back().setting = setting_text(slots, windows_.train.size() > 1 ? steps : "");
       }
-      judge(comparison, session_.threads(), rows);
+      judge_rows(comparison, session_.threads(), rows);
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }
   }

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/judge/held_out.hpp"
 #include "moeshift/plan/planner.hpp"
 
 #include "apps/moeshift/compare/compare_options.hpp"
 #include "apps/moeshift/compare/compare_windows.hpp"
-#include "apps/moeshift/compare/comparison.hpp"
 
 namespace moeshift::cli {
 

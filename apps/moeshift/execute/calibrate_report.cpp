@@ -36,20 +36,6 @@ double at_share(const std::vector<double>& sorted, std::size_t percent) {
 
 }  // namespace
 
-Validation judge(const std::vector<Seconds>& predicted, const std::vector<Seconds>& measured) {
-  Validation validation;
-  std::vector<double> sizes;
-  for (std::size_t i = 0; i < predicted.size(); ++i) {
-    validation.relative_errors.push_back(ratio(predicted[i], measured[i]) - 1);
-    sizes.push_back(std::abs(validation.relative_errors.back()));
-  }
-  if (sizes.empty()) return validation;
-  std::sort(sizes.begin(), sizes.end());
-  validation.median_error = at_share(sizes, 50);
-  validation.p95_error = at_share(sizes, 95);
-  return validation;
-}
-
 Json exchanges_json(const std::vector<ExchangeSample>& samples) {
   Json rows = Json::array();
   for (const ExchangeSample& sample : samples) {
@@ -82,10 +68,10 @@ Json validation_json(const Validation& validation) {
           {"plans", validation.relative_errors.size()}};
 }
 
-Table terms_table(const std::vector<LinkFitReport>& links, const CopyCalibration& copies,
+Table terms_table(const std::vector<LinkCalibration>& links, const CopyCalibration& copies,
                   const CopyCalibration& together) {
   Table table{"", {"term", "value", "95 % from", "to", "exchanges", ""}, {}};
-  for (const LinkFitReport& link : links) {
+  for (const LinkCalibration& link : links) {
     const std::string prefix = links.size() == 1 ? "" : std::string(name_of(link.link)) + " ";
     for (const FittedTerm& term : link.fit.terms) add_term(table, prefix, term);
   }
@@ -94,9 +80,9 @@ Table terms_table(const std::vector<LinkFitReport>& links, const CopyCalibration
   return table;
 }
 
-Table residuals_table(const std::vector<LinkFitReport>& links) {
+Table residuals_table(const std::vector<LinkCalibration>& links) {
   Table table{"residuals", {"link", "pattern", "exchanges", "median error", "worst"}, {}};
-  for (const LinkFitReport& link : links) {
+  for (const LinkCalibration& link : links) {
     std::map<std::string, std::vector<double>> errors;
     for (std::size_t i = 0; i < link.samples.size(); ++i) {
       errors[link.samples[i].pattern].push_back(std::abs(link.fit.relative_errors[i]));
@@ -111,9 +97,9 @@ Table residuals_table(const std::vector<LinkFitReport>& links) {
   return table;
 }
 
-Json links_json(const std::vector<LinkFitReport>& links) {
+Json links_json(const std::vector<LinkCalibration>& links) {
   Json json = Json::object();
-  for (const LinkFitReport& link : links) {
+  for (const LinkCalibration& link : links) {
     json[std::string(name_of(link.link))] = {{"terms", terms_json(link.fit.terms)},
                                              {"exchanges", link.samples.size()},
                                              {"median_relative_error", link.fit.median_error},

@@ -95,7 +95,7 @@ class Execute final : public Command {
     static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
     if (options_.journal) refuse_shared_journal(session.common().output);
     if (!place || place->rank == RankId(0)) say_unused(session, place.has_value());
-    const Rearrangement task = options_.rearrangement.load(session);
+    const MoveTask task = options_.rearrangement.load(session);
     const LayerRange range = options_.layer_range(task.old.layers());
     const WorldRequest world{
         .ranks = task.topology.ranks(),
@@ -204,7 +204,7 @@ class Execute final : public Command {
   }
 
   /// The plan of the chosen layers, which keep the numbers they have in the whole model.
-  [[nodiscard]] TransferPlan make_plan(Session& session, const Rearrangement& task,
+  [[nodiscard]] TransferPlan make_plan(Session& session, const MoveTask& task,
                                        const ShuffleJob& job, LayerRange range,
                                        const ScheduleOptions& schedule) const {
     const auto tensors = static_cast<std::uint32_t>(job.layout.tensors());
@@ -229,10 +229,14 @@ class Execute final : public Command {
     const JournalUse use = !leader           ? JournalUse::kJoin
                            : options_.resume ? JournalUse::kResume
                                              : JournalUse::kStart;
-    return std::make_unique<JournalFile>(*options_.journal, use, patience);
+    try {
+      return std::make_unique<JournalFile>(*options_.journal, use, patience);
+    } catch (const UsedJournal& error) {
+      throw InputError("", error.what() + std::string("; --resume goes on with it"));
+    }
   }
 
-  Execution perform(Session& session, const Backend& backend, const Rearrangement& task,
+  Execution perform(Session& session, const Backend& backend, const MoveTask& task,
                     const ShuffleJob& job, JournalFile* journal,
                     const WorldRequest& world_options) {
     CostOptions cost;
@@ -279,7 +283,8 @@ class Execute final : public Command {
   ExitCode conclude(Session& session, Execution execution, bool leader) {
     // Found before anything was moved: there is nothing to report.
     if (execution.ranks[0].infeasible) {
-      throw InfeasibleError(execution.ranks[0].failure->message());
+      throw InfeasibleError(execution.ranks[0].failure->message() +
+                            "; lower --layers, --scale or --buffers");
     }
     if (options_.timeline && leader) {
       session.write_file(*options_.timeline, [&](std::ostream& out) {

@@ -33,7 +33,7 @@ void ExecuteOptions::declare(Options& options) {
   schedule.declare(options);
   options.flag("--lockstep", lockstep,
                "no rank begins a layer before all have committed the last: times stages apart");
-  options.option("--repeat", repeat, "rearrangements in a row, there and back, each verified");
+  options.option("--repeat", repeat, "times that it is done, there and back, each verified");
   options.flag("--baseline", baseline,
                "then time a plain ring and a plain all-to-all of as many bytes, and copies");
   options.option("--mode", mode, "sync, layered:N (N layers per step) or async");

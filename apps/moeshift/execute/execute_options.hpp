@@ -13,7 +13,7 @@
 #include "moeshift/schedule/scheduler.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
-#include "apps/moeshift/inputs/rearrangement.hpp"
+#include "apps/moeshift/inputs/move_task.hpp"
 #include "apps/moeshift/moves/schedule_options.hpp"
 
 namespace moeshift::cli {
@@ -25,7 +25,7 @@ struct LayerRange {
 };
 
 struct ExecuteOptions {
-  RearrangementOptions rearrangement;
+  MoveTaskOptions rearrangement;
   std::string backend = "host";
   std::string layers;
   std::string scale = "1";

@@ -65,7 +65,7 @@ PredictionError prediction_error(const TransferPlan& plan, const std::vector<Lay
       commit[1].push_back(measured[i].commit);
     }
   }
-  return {judge(stage[0], stage[1]), judge(commit[0], commit[1]),
+  return {validation_of(stage[0], stage[1]), validation_of(commit[0], commit[1]),
           total.count() > 0 ? ratio(predicted.total - predicted.connection, total) - 1 : 0};
 }
 

@@ -8,11 +8,10 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "moeshift/calibrate/design.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/model/transfer_plan.hpp"
-
-#include "apps/moeshift/execute/calibrate_report.hpp"
 
 namespace moeshift::cli {
 

@@ -244,8 +244,12 @@ Report execution_report(const Execution& execution) {
   std::uint64_t slots = 0;
   for (const RankOutcome& rank : execution.ranks) slots += rank.slots_verified;
   const std::uint64_t wrong = execution.mismatched_bytes();
-  report.note(fmt::format("verified every byte of {} slots: {}", slots,
-                          wrong == 0 ? "all right" : fmt::format("{} WRONG bytes", wrong)));
+  if (slots == 0 && wrong == 0) {
+    report.note("no slot was verified");
+  } else {
+    report.note(fmt::format("verified every byte of {} slots: {}", slots,
+                            wrong == 0 ? "all right" : fmt::format("{} WRONG bytes", wrong)));
+  }
   return report;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift export: a plan in the format of the engine that is to load it.
-#include <istream>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -9,10 +8,10 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/formats/placement_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/files/commands.hpp"
+#include "apps/moeshift/inputs/placement_file.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -54,8 +53,7 @@ class Export final : public Command {
   }
 
   ExitCode run(Session& session) override {
-    const std::unique_ptr<std::istream> in = session.open_input(plan_);
-    PlacementFile file = read_placement(*in, Session::name_of_input(plan_), {experts_, ranks_});
+    PlacementFile file = read_placement_file(session, plan_, {experts_, ranks_});
     if (first_layer_) number_layers(file, *first_layer_);
     check_covered(file, Session::name_of_input(plan_));
     const std::string& path = session.common().output;

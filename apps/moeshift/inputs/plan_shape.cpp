@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/forecast/forecaster.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 
@@ -26,20 +25,6 @@ void declare_forecaster(Options& options, std::optional<std::string>& forecaster
   options.option("--forecaster", forecaster,
                  "plan on a forecast made from those steps: last, mean:H, ewma:A, samples:HxN or "
                  "recentred:HxN:A (as of simulate); default: their sum, for robust each of them");
-}
-
-void plan_on(PlanProblem& problem, std::span<const LoadMatrix> steps,
-             const std::optional<std::string>& forecaster) {
-  if (!forecaster) {
-    problem.load = sum_of(steps);
-    problem.samples.assign(steps.begin(), steps.end());
-    return;
-  }
-  const std::unique_ptr<Forecaster> sees = make_forecaster(*forecaster);
-  for (const LoadMatrix& step : steps) sees->observe(step);
-  Forecast forecast = sees->forecast();
-  problem.load = std::move(forecast.load);
-  problem.samples = std::move(forecast.samples);
 }
 
 void declare_policy_options(Options& options, PolicyOptions& policy) {

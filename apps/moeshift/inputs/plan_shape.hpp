@@ -34,12 +34,6 @@ struct PlanShape {
 /// Declares --forecaster of the commands that plan on chosen steps of a trace.
 void declare_forecaster(Options& options, std::optional<std::string>& forecaster);
 
-/// Gives `problem` the steps to plan on: their sum as the load and each as a sample, or what a
-/// forecaster that saw them makes of them, which is one step's load.
-/// @throws InputError for an unknown forecaster.
-void plan_on(PlanProblem& problem, std::span<const LoadMatrix> steps,
-             const std::optional<std::string>& forecaster);
-
 /// Declares what a user may ask of a policy.
 void declare_policy_options(Options& options, PolicyOptions& policy);
 

@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/formats/placement_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/placement_file.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -90,11 +90,10 @@ Placement read_placement_for(Session& session, const std::string& path, const Tr
                              std::optional<std::size_t> ranks,
                              std::optional<std::size_t> likely_ranks) {
   const std::string name = Session::name_of_input(path);
-  const std::unique_ptr<std::istream> in = session.open_input(path);
   PlacementHints hints{.num_experts = trace.num_experts, .num_ranks = ranks};
   hints.num_layers = trace.num_layers;
   hints.likely_ranks = likely_ranks;
-  Placement placement = read_placement(*in, name, hints).placement;
+  Placement placement = read_placement_file(session, path, hints, "--from-ranks").placement;
   if (placement.layers() == trace.num_layers && placement.experts() == trace.num_experts) {
     return placement;
   }

@@ -49,7 +49,7 @@ std::vector<LayerId> longer_layers(const TransferPlan& plan, const TransferCost&
 
 }  // namespace
 
-AgainstPeer compare_with_peer(const std::string& peer, const Rearrangement& task,
+AgainstPeer compare_with_peer(const std::string& peer, const MoveTask& task,
                               const TransferPlan& plan, const TransferCost& ours,
                               const CostOptions& options, Threads threads) {
   CostOptions alone = options;

@@ -11,7 +11,7 @@
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/report/table.hpp"
 
-#include "apps/moeshift/inputs/rearrangement.hpp"
+#include "apps/moeshift/inputs/move_task.hpp"
 
 namespace moeshift::cli {
 
@@ -33,7 +33,7 @@ struct AgainstPeer {
 };
 
 /// @param ours the plan to compare, with its price under `options`. The peer has one buffer.
-[[nodiscard]] AgainstPeer compare_with_peer(const std::string& peer, const Rearrangement& task,
+[[nodiscard]] AgainstPeer compare_with_peer(const std::string& peer, const MoveTask& task,
                                             const TransferPlan& plan, const TransferCost& ours,
                                             const CostOptions& options, Threads threads);
 

@@ -13,7 +13,7 @@
 #include "moeshift/cost/transfer_cost.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
-#include "apps/moeshift/inputs/rearrangement.hpp"
+#include "apps/moeshift/inputs/move_task.hpp"
 #include "apps/moeshift/moves/against_peer.hpp"
 #include "apps/moeshift/moves/commands.hpp"
 #include "apps/moeshift/moves/moves_report.hpp"
@@ -36,12 +36,12 @@ class Moves final : public Command {
                    "also say what each feature saves against a peer's schedule");
     options.option("--matrix", matrix_,
                    "file for the traffic matrix that alltoallv_perf of nccl-tests reads");
-    options.option("--explain", explain_, "layer (counted from 0) whose rounds are drawn");
+    options.option("--rounds", rounds_, "layer (counted from 0) whose rounds are drawn");
   }
 
   ExitCode run(Session& session) override {
     check_options();
-    const Rearrangement task = rearrangement_.load(session);
+    const MoveTask task = rearrangement_.load(session);
     const TransferPlan plan = schedule_.make_plan(task, session.threads());
     cost_.buffers = schedule_.buffer_sets();
     cost_.synchronous = mode_ == "sync";
@@ -74,7 +74,7 @@ class Moves final : public Command {
     throw InputError("--link-share", "expected more than 0 and at most 1");
   }
 
-  [[nodiscard]] Report report(const Rearrangement& task, const TransferPlan& plan,
+  [[nodiscard]] Report report(const MoveTask& task, const TransferPlan& plan,
                               const TransferCost& cost) const {
     Report report("moves");
     report.result() = {{"schedule", schedule_.schedule},
@@ -86,7 +86,7 @@ class Moves final : public Command {
     report.note(fmt::format("{} on {}: {} layers, {} -> {} ranks, {} nodes, {} per expert",
                             task.model.name, task.cluster.name, plan.layers.size(), plan.old_ranks,
                             plan.new_ranks, task.topology.nodes(), human_sizes(plan.sizes)));
-    if (explain_) {
+    if (rounds_) {
       add_rounds(report, plan);
     } else {
       report.table(layers_table(plan, cost));
@@ -98,23 +98,23 @@ class Moves final : public Command {
   static constexpr std::size_t kMostRanksShown = 128;  ///< a larger matrix helps nobody
 
   void add_rounds(Report& report, const TransferPlan& plan) const {
-    if (*explain_ >= plan.layers.size()) {
-      throw InputError("--explain", fmt::format("expected 0 .. {}", plan.layers.size() - 1));
+    if (*rounds_ >= plan.layers.size()) {
+      throw InputError("--rounds", fmt::format("expected 0 .. {}", plan.layers.size() - 1));
     }
-    const LayerMoves& layer = plan.layers[*explain_];
-    if (layer.waves.empty()) report.note(fmt::format("layer {} stays as it is", *explain_));
+    const LayerMoves& layer = plan.layers[*rounds_];
+    if (layer.waves.empty()) report.note(fmt::format("layer {} stays as it is", *rounds_));
     for (std::size_t i = 0; i < layer.waves.size(); ++i) {
       for (Table& table : round_tables(layer.waves[i], i)) report.table(std::move(table));
     }
   }
 
-  RearrangementOptions rearrangement_;
+  MoveTaskOptions rearrangement_;
   CostOptions cost_;
   ScheduleChoice schedule_;
   std::string mode_ = "sync";
   std::string against_ = "none";
   std::optional<std::string> matrix_;
-  std::optional<std::size_t> explain_;
+  std::optional<std::size_t> rounds_;
 };
 
 }  // namespace

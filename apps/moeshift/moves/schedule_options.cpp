@@ -71,7 +71,7 @@ std::vector<RankId> ScheduleChoice::dead_ranks() const {
   return parse_ranks("--dead", dead);
 }
 
-TransferPlan ScheduleChoice::make_plan(const Rearrangement& task, Threads threads) const {
+TransferPlan ScheduleChoice::make_plan(const MoveTask& task, Threads threads) const {
   const ExpertSizes sizes = task.model.expert_sizes();
   if (!peer()) {
     return make_transfer_plan(task.old, task.next, task.topology, sizes,

@@ -14,7 +14,7 @@
 #include "moeshift/schedule/scheduler.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
-#include "apps/moeshift/inputs/rearrangement.hpp"
+#include "apps/moeshift/inputs/move_task.hpp"
 
 namespace moeshift::cli {
 
@@ -53,7 +53,7 @@ struct ScheduleChoice {
   /// @throws InputError for options that do not go together.
   [[nodiscard]] ScheduleOptions options_for_ours(const Cluster& cluster,
                                                  Bytes join_below = Bytes(0)) const;
-  [[nodiscard]] TransferPlan make_plan(const Rearrangement& task, Threads threads) const;
+  [[nodiscard]] TransferPlan make_plan(const MoveTask& task, Threads threads) const;
   /// @throws InputError for what peers cannot do.
   void refuse_for_peers() const;
 };

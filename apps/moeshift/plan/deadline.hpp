@@ -19,10 +19,10 @@ namespace moeshift::cli {
 
 /// Passes progress on; interrupted once the time is up, or when the user asked to stop, which the
 /// progress behind it may tell by throwing.
-class Deadline final : public Progress {
+class PlanDeadline final : public Progress {
  public:
   /// Counts from now.
-  Deadline(Progress& behind, std::optional<Seconds> limit) : behind_(behind) {
+  PlanDeadline(Progress& behind, std::optional<Seconds> limit) : behind_(behind) {
     if (!limit) return;
     const std::chrono::duration<double> time(limit->count());
     end_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(time);
@@ -58,7 +58,7 @@ class TimeLimitedPlanner final : public Planner {
 
   [[nodiscard]] PlanResult plan(const PlanProblem& problem, Threads threads,
                                 Progress& progress) const override {
-    Deadline deadline(progress, limit_);
+    PlanDeadline deadline(progress, limit_);
     return planner_->plan(problem, threads, deadline);
   }
 

@@ -11,6 +11,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/placement_format.hpp"
+#include "moeshift/judge/plan_on.hpp"
 #include "moeshift/plan/layered_planner.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/trace/window.hpp"
@@ -44,8 +45,9 @@ class Plan final : public Command {
     shape_.declare(options);
     options.choice("--policy", policy_, policy_names(), "who plans; see `moeshift policies`");
     options.option("--windows", windows_, "steps to plan on, as first:last (last not included)");
-    options.option("--from", from_, "the placement in force: a plan, or any format of `export`");
-    options.flag("--layers", per_layer_, "also show a row per layer");
+    options.option("--from", from_,
+                   "the placement to move away from: a plan, or any format of `export`");
+    options.flag("--per-layer", per_layer_, "also show a row per layer");
     options.flag("--explain", explain_, "also show why each replica moved (incremental, robust)");
     declare_forecaster(options, forecaster_);
     options.section("world");
@@ -77,7 +79,7 @@ class Plan final : public Command {
     const std::size_t steps = forecaster_ ? 1 : window.loads.size();
     goal_.apply_to(policy_options_, session, planned, steps_of(problem.load, steps));
     const std::unique_ptr<Planner> planner = make_planner(policy_, policy_options_);
-    Deadline deadline(session.progress(), goal_.limit());
+    PlanDeadline deadline(session.progress(), goal_.limit());
     const auto start = std::chrono::steady_clock::now();
     PlanResult plan = planner->plan(problem, session.threads(), deadline);
     const double plan_seconds = seconds_since(start);

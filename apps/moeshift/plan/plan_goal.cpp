@@ -49,7 +49,7 @@ void PlanGoal::declare(Options& options) {
   options.option("--serving", serving,
                  "serving parameters: a name of configs/serving or a file; default: the cluster's");
   options.choice("--dispatch", dispatch, {"even", "nearest", "random", "lp"},
-                 "how tokens choose a replica when a placement is scored");
+                 "how tokens choose a replica");
   options.option("--time-limit", time_limit,
                  "seconds a plan may take; layers not planned by then stay, or get the least "
                  "effort");

@@ -26,8 +26,10 @@ class Diagnose final : public Command {
     shape_.declare(options);
     options.option("--policy", policy_, "who plans in the backtest; see `moeshift policies`");
     options.option("--mode", mode_, "how moves share the machine with serving; as `simulate`");
-    options.option("--initial", initial_,
-                   "placement without rebalancing; default: expert i in slot i, no redundancy");
+    options.option(
+        "--initial", initial_,
+        "placement at the start, and of never rebalancing; default: expert i in slot i, no "
+        "redundancy");
     options.option("--worthwhile", worthwhile_,
                    "share of the step time that rebalancing must save to be advised");
     options.option("--balanced", balanced_,

@@ -49,7 +49,8 @@ void ServingOptions::declare(Options& options) {
   options.option("--tokens-per-step", tokens_per_step,
                  "scale every recorded step to so many tokens; default: as recorded, cut into "
                  "forward passes of at most 8192 tokens per rank");
-  options.option("--repeat", repeat, "forward passes that each recorded step stands for");
+  options.option("--repeat", repeat,
+                 "times that each recorded step is done: the forward passes it stands for");
   options.option("--serving", serving,
                  "serving parameters: a name of configs/serving or a file; default: the cluster's");
   options.option("--step-time-file", step_time_file,
@@ -118,7 +119,8 @@ void LaneOptions::declare(Options& options) {
   options.option("--plan-seconds", plan_seconds, "how long the policy thinks");
   options.option("--background-share", background_share,
                  "share of every link that a fill beside serving takes");
-  options.option("--dispatch", dispatch, "replica of a token: even, nearest, random or lp");
+  options.option("--dispatch", dispatch,
+                 "how tokens choose a replica: even, nearest, random or lp");
   options.option("--replica-bias", replica_bias,
                  "0: replicas share evenly, 1: the first one takes all");
   limits.declare(options);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift sweep: which policy, how many redundant experts, which interval?
+#include "moeshift/simulate/sweep.hpp"
+
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -22,8 +24,8 @@
 #include "apps/moeshift/plan/plan_goal.hpp"
 #include "apps/moeshift/serving/commands.hpp"
 #include "apps/moeshift/serving/serving_options.hpp"
+#include "apps/moeshift/serving/sweep_refusal.hpp"
 #include "apps/moeshift/serving/sweep_report.hpp"
-#include "apps/moeshift/serving/sweep_rows.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -190,7 +192,7 @@ class Sweep final : public Command {
   }
 
   void report(Session& session, const std::vector<SweepRow>& rows) const {
-    const Goal goal = goal_named(goal_);
+    const SweepGoal goal = sweep_goal_named(goal_);
     const SweepVerdict verdict = judge_sweep(rows, goal, session.seed());
     const LaneSettings settings = lane_.settings(session.seed());
     const LaneResult& first = rows.front().result;

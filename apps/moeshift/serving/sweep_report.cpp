@@ -33,27 +33,28 @@ const SweepRow& still(const std::vector<SweepRow>& rows, const SweepRow& row) {
   });
 }
 
-std::string goal_text(Goal goal, const SweepRow& row) {
-  if (goal == Goal::kP99) {
+std::string goal_text(SweepGoal goal, const SweepRow& row) {
+  if (goal == SweepGoal::kP99) {
     return fmt::format("p99 of {}", human(row.result.step_times.quantile(0.99)));
   }
-  if (goal == Goal::kPerRank) {
+  if (goal == SweepGoal::kPerRank) {
     return fmt::format("{:.0f} tokens/s and rank", row.value(goal));
   }
   return fmt::format("{:.0f} tokens/s", row.value(goal));
 }
 
-std::string_view goal_name(Goal goal) {
-  if (goal == Goal::kP99) return "p99";
-  return goal == Goal::kPerRank ? "per-rank" : "throughput";
+std::string_view goal_name(SweepGoal goal) {
+  if (goal == SweepGoal::kP99) return "p99";
+  return goal == SweepGoal::kPerRank ? "per-rank" : "throughput";
 }
 
 /// How far behind the best, as a share of the best's step time (or p99).
-double best_seconds(const std::vector<SweepRow>& rows, const SweepVerdict& verdict, Goal goal) {
+double best_seconds(const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
+                    SweepGoal goal) {
   const SweepRow& best = rows[verdict.best];
-  if (goal == Goal::kP99) return best.result.step_times.quantile(0.99).count();
+  if (goal == SweepGoal::kP99) return best.result.step_times.quantile(0.99).count();
   const double mean = best.result.step_times.mean().count();
-  return goal == Goal::kPerRank ? mean * static_cast<double>(best.point.ranks) : mean;
+  return goal == SweepGoal::kPerRank ? mean * static_cast<double>(best.point.ranks) : mean;
 }
 
 Cell behind_cell(const PairedDifference& behind, double whole) {
@@ -73,7 +74,7 @@ Json to_json(const std::vector<SweepRow>& rows, const SweepVerdict& verdict) {
     const SweepRow& row = rows[i];
     Json item = point_json(row.point);
     item["expert_bytes_per_rank"] = row.memory.count();
-    item["throughput_per_rank"] = row.value(Goal::kPerRank);
+    item["throughput_per_rank"] = row.value(SweepGoal::kPerRank);
     item.update(to_json(row.result));
     item["vs_static"] = ratios(row.result, still(rows, row).result);
     item["behind_best"] = to_json(verdict.behind[i]);
@@ -93,7 +94,7 @@ Json to_json(const std::vector<Refused>& refused) {
   return json;
 }
 
-Json best_json(const std::vector<SweepRow>& rows, const SweepVerdict& verdict, Goal goal) {
+Json best_json(const std::vector<SweepRow>& rows, const SweepVerdict& verdict, SweepGoal goal) {
   Json tied = Json::array();
   for (const std::size_t row : verdict.tied) tied.push_back(rows[row].point.name());
   Json json = point_json(rows[verdict.best].point);
@@ -107,7 +108,7 @@ Json best_json(const std::vector<SweepRow>& rows, const SweepVerdict& verdict, G
   return json;
 }
 
-Table sweep_table(const std::vector<SweepRow>& rows, const SweepVerdict& verdict, Goal goal) {
+Table sweep_table(const std::vector<SweepRow>& rows, const SweepVerdict& verdict, SweepGoal goal) {
   Table table{"",
               {"policy", "ranks", "slots", "every", "weights", "tokens/s", "gain", "p99", "exposed",
                "moved", "behind best [95 %]", "*"},
@@ -148,7 +149,8 @@ Table refused_table(const std::vector<Refused>& refused) {
   return table;
 }
 
-std::string sentence_of(const std::vector<SweepRow>& rows, const SweepVerdict& verdict, Goal goal) {
+std::string sentence_of(const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
+                        SweepGoal goal) {
   const SweepRow& best = rows[verdict.best];
   std::string text =
       fmt::format("best by {}: {} ({})", goal_name(goal), best.point.name(), goal_text(goal, best));

@@ -8,8 +8,9 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "moeshift/report/table.hpp"
+#include "moeshift/simulate/sweep.hpp"
 
-#include "apps/moeshift/serving/sweep_rows.hpp"
+#include "apps/moeshift/serving/sweep_refusal.hpp"
 
 namespace moeshift::cli {
 
@@ -19,12 +20,12 @@ namespace moeshift::cli {
                                              const SweepVerdict& verdict);
 [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<Refused>& refused);
 [[nodiscard]] nlohmann::ordered_json best_json(const std::vector<SweepRow>& rows,
-                                               const SweepVerdict& verdict, Goal goal);
+                                               const SweepVerdict& verdict, SweepGoal goal);
 
 [[nodiscard]] Table sweep_table(const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
-                                Goal goal);
+                                SweepGoal goal);
 [[nodiscard]] Table refused_table(const std::vector<Refused>& refused);
 [[nodiscard]] std::string sentence_of(const std::vector<SweepRow>& rows,
-                                      const SweepVerdict& verdict, Goal goal);
+                                      const SweepVerdict& verdict, SweepGoal goal);
 
 }  // namespace moeshift::cli

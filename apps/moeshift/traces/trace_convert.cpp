@@ -23,7 +23,8 @@ class TraceConvert final : public Command {
         "IN", in_, "recorded loads in any known format, a file or a folder; '-' is standard input");
     options.positional("OUT", out_, "file to write; '-' is standard output");
     options.choice("--to", to_, writable_trace_format_names(), "format to write");
-    options.choice("--from", from_, known_inputs(), "format of IN; auto looks at its first bytes");
+    options.choice("--input-format", input_format_, known_inputs(),
+                   "format of IN; auto looks at its first bytes");
     options.flag("--differences", differences_,
                  "counts run on from step to step: write what each step added; where they fall the "
                  "counter began anew");
@@ -32,7 +33,7 @@ class TraceConvert final : public Command {
 
   ExitCode run(Session& session) override {
     trace_.set_paths({in_});
-    auto reader = trace_.open(session, {}, Reading::kOnce, from_);
+    auto reader = trace_.open(session, {}, Reading::kOnce, input_format_);
     if (differences_) reader = differences_of(std::move(reader));
     std::size_t steps = 0;
     session.write_file(out_, [&](std::ostream& out) {
@@ -56,7 +57,7 @@ class TraceConvert final : public Command {
   std::string in_;
   std::string out_;
   std::string to_ = "neutral";
-  std::string from_ = "auto";
+  std::string input_format_ = "auto";
   bool differences_ = false;
   TraceInputs trace_;
 };

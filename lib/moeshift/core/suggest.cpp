@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "moeshift/core/error.hpp"
+
 namespace moeshift {
 namespace {
 
@@ -70,6 +72,23 @@ std::string did_you_mean(std::string_view typed, std::span<const std::string_vie
     best_distance = d;
   }
   return best.empty() ? "" : "; did you mean '" + std::string(best) + "'?";
+}
+
+void refuse_name(std::string_view what, std::string_view typed,
+                 std::span<const std::string_view> known) {
+  std::string names;
+  for (const std::string_view name : known) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  throw InputError("", "unknown " + std::string(what) + " '" + std::string(typed) + "'" +
+                           did_you_mean(typed, known) + "; expected one of " + names);
+}
+
+std::size_t index_of_name(std::string_view what, std::string_view name,
+                          std::span<const std::string_view> known) {
+  const auto found = std::find(known.begin(), known.end(), name);
+  if (found == known.end()) refuse_name(what, name, known);
+  return static_cast<std::size_t>(found - known.begin());
 }
 
 }  // namespace moeshift

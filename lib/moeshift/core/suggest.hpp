@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// "Did you mean": the known name closest to what was typed.
+// Finding things by name, and "did you mean": the known name closest to what was typed.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,5 +16,27 @@ namespace moeshift {
 /// of those typed and at least one. Ties go to the earlier name.
 [[nodiscard]] std::string did_you_mean(std::string_view typed,
                                        std::span<const std::string_view> known);
+
+/// Says that no `what` is called `typed`, which one may be meant, and which there are.
+/// @throws InputError always.
+[[noreturn]] void refuse_name(std::string_view what, std::string_view typed,
+                              std::span<const std::string_view> known);
+
+/// The row called `name` of a table whose rows have a `name`; `what` is what a row stands for.
+/// @throws InputError as refuse_name.
+template <class Rows>
+[[nodiscard]] const auto& row_named(const Rows& rows, std::string_view what,
+                                    std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const auto& row : rows) {
+    if (row.name == name) return row;
+    known.push_back(row.name);
+  }
+  refuse_name(what, name, known);
+}
+
+/// The place of `name` among `known`. @throws InputError as refuse_name.
+[[nodiscard]] std::size_t index_of_name(std::string_view what, std::string_view name,
+                                        std::span<const std::string_view> known);
 
 }  // namespace moeshift

@@ -153,11 +153,7 @@ void check_holders(const Sharing& sharing, std::size_t experts, LayerId layer,
 
 DispatchRule parse_dispatch_rule(std::string_view name) {
   static constexpr std::array<std::string_view, 4> kNames{"even", "nearest", "random", "lp"};
-  const auto found = std::find(kNames.begin(), kNames.end(), name);
-  if (found != kNames.end()) return static_cast<DispatchRule>(found - kNames.begin());
-  throw InputError("", fmt::format("unknown dispatch rule '{}'; expected even, nearest, random or "
-                                   "lp{}",
-                                   name, did_you_mean(name, kNames)));
+  return static_cast<DispatchRule>(index_of_name("dispatch rule", name, kNames));
 }
 
 LayerDispatch dispatch_shares(const Placement& placement, LayerId layer, const Topology& topology,

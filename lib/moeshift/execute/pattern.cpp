@@ -57,7 +57,7 @@ ExpertSizes ExpertLayouts::sizes() const {
 
 ExpertLayouts expert_layouts(const MoeModel& model, std::size_t first, std::size_t last,
                              double scale) {
-  if (!(scale > 0.0 && scale <= 1.0)) throw InputError("--scale", "expected a share in (0, 1]");
+  if (!(scale > 0.0 && scale <= 1.0)) throw InputError("scale", "expected a share in (0, 1]");
   const ExpertSizes sizes = model.expert_sizes().layers(first, last);
   if (sizes.uniform())
     return scaled_layout(model, scale * ratio(sizes.largest(), model.expert_bytes()));

@@ -33,7 +33,7 @@ class CeWorld final : public CudaWorld {
                                               ControlPlane& control) override {
     if (kind != ForegroundKind::kCollective) return CudaWorld::open_foreground(kind, step, control);
     if (settings().ranks_per_gpu > 1) {
-      throw InputError("--foreground", "a collective load beside ce needs a GPU for every rank");
+      throw InputError("foreground", "a collective load beside ce needs a GPU for every rank");
     }
     return make_collective_foreground(control, Deadline::in(kCollectiveDeadline));
   }

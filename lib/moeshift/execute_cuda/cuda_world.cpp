@@ -24,7 +24,7 @@ std::size_t read_count(const std::string& name, const std::string& text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value == 0) {
-    throw InputError("--" + name, "expected a whole number >= 1, not '" + text + "'");
+    throw InputError(name, "expected a whole number >= 1, not '" + text + "'");
   }
   return value;
 }
@@ -32,7 +32,7 @@ std::size_t read_count(const std::string& name, const std::string& text) {
 bool read_flag(const std::string& name, const std::string& text) {
   if (text.empty() || text == "true" || text == "1") return true;
   if (text == "false" || text == "0") return false;
-  throw InputError("--" + name, "expected true or false, not '" + text + "'");
+  throw InputError(name, "expected true or false, not '" + text + "'");
 }
 
 void read_one(CudaSettings& settings, const std::string& name, const std::string& text) {
@@ -67,7 +67,7 @@ std::size_t ranks_here(const WorldRequest& options) {
 
 CudaSettings read_cuda_settings(const WorldRequest& options,
                                 const std::vector<std::string>& known) {
-  if (options.ranks == 0) throw InputError("--ranks", "expected at least 1");
+  if (options.ranks == 0) throw InputError("ranks", "expected at least 1");
   const std::size_t devices = std::max<std::size_t>(visible_devices(), 1);
   const std::size_t here = ranks_here(options);
   CudaSettings settings;
@@ -75,16 +75,15 @@ CudaSettings read_cuda_settings(const WorldRequest& options,
   for (const auto& [name, text] : options.settings) {
     if (std::ranges::find(known, name) == known.end()) {
       const std::vector<std::string_view> names(known.begin(), known.end());
-      throw InputError("--" + name,
-                       "this transport has no such setting" + did_you_mean(name, names));
+      throw InputError(name, "this transport has no such setting" + did_you_mean(name, names));
     }
     read_one(settings, name, text);
   }
   if (settings.threads && settings.processes) {
-    throw InputError("--threads", "ranks are either threads or processes");
+    throw InputError("threads", "ranks are either threads or processes");
   }
   if (here > devices * settings.ranks_per_gpu) {
-    throw InputError("--ranks-per-gpu",
+    throw InputError("ranks-per-gpu",
                      fmt::format("{} ranks do not fit on {} GPUs with {} each; raise it", here,
                                  devices, settings.ranks_per_gpu));
   }
@@ -94,7 +93,7 @@ CudaSettings read_cuda_settings(const WorldRequest& options,
 Escort escort_of(const CudaSettings& settings) {
   if (!settings.mps) return {};
   const auto program = MpsDaemon::program();
-  if (!program) throw DeviceError("mps: no nvidia-cuda-mps-control here; leave out --mps");
+  if (!program) throw DeviceError("mps: no nvidia-cuda-mps-control here; leave out mps");
   const auto daemon = std::make_shared<MpsDaemon>(*program);
   Escort escort{.companion = daemon, .environment = {}};
   for (const auto& [name, value] : daemon->environment()) {
@@ -150,8 +149,8 @@ std::unique_ptr<Foreground> CudaWorld::open_foreground(ForegroundKind kind, Seco
                                                        ControlPlane& /*control*/) {
   if (kind == ForegroundKind::kCompute) return make_compute_foreground(step);
   if (kind == ForegroundKind::kMemory) return make_memory_foreground(step);
-  throw InputError("--foreground", "this transport has no '" + std::string(name_of(kind)) +
-                                       "' load; compute and hbm run everywhere");
+  throw InputError("foreground", "this transport has no '" + std::string(name_of(kind)) +
+                                     "' load; compute and hbm run everywhere");
 }
 
 DeviceId CudaWorld::device_of(RankId rank) const {

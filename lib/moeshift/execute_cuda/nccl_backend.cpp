@@ -108,9 +108,9 @@ void prepare_shared_gpu(const WorldRequest& options, const CudaSettings& setting
     return;
   }
   if (!options.place && options.ranks > 1) {
-    throw InputError("--threads", "NCCL " + nccl_library_version() +
-                                      " refuses two ranks of one process on one GPU; run them as "
-                                      "processes, or use NCCL 2.30.3 or newer");
+    throw InputError("threads", "NCCL " + nccl_library_version() +
+                                    " refuses two ranks of one process on one GPU; run them as "
+                                    "processes, or use NCCL 2.30.3 or newer");
   }
   if (options.place) {
     set_environment(shared_gpu_environment(options.place->rank, options.place->world));

@@ -6,7 +6,7 @@ namespace moeshift {
 
 std::unique_ptr<Foreground> make_collective_foreground(ControlPlane& /*control*/,
                                                        Deadline /*deadline*/) {
-  throw InputError("--foreground", "a collective load needs NCCL, which this build lacks");
+  throw InputError("foreground", "a collective load needs NCCL, which this build lacks");
 }
 
 }  // namespace moeshift

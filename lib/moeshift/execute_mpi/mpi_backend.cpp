@@ -89,7 +89,7 @@ class MpiWorld final : public World {
     size_ = static_cast<std::size_t>(size);
     if (size_ != options.ranks) {
       leave();
-      throw InputError("--ranks",
+      throw InputError("ranks",
                        fmt::format("{} ranks are wanted, MPI started {}", options.ranks, size));
     }
   }
@@ -165,13 +165,13 @@ std::string usable() {
 Launch started_by_mpi(const WorldRequest& options) {
   for (const auto& [name, value] : options.settings) {
     if (name != "memory-image") {
-      throw InputError("--" + name, "the MPI transport has no such setting");
+      throw InputError(name, "the MPI transport has no such setting");
     }
   }
   if (!options.place && options.ranks > 1) {
-    throw InputError("--backend", fmt::format("mpi needs its ranks started: mpirun -np {} moeshift "
-                                              "execute ... --backend mpi",
-                                              options.ranks));
+    throw InputError("backend", fmt::format("mpi needs its ranks started, by mpirun -np {} and "
+                                            "this command",
+                                            options.ranks));
   }
   return Launch::kHere;
 }

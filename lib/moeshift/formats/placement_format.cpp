@@ -69,13 +69,7 @@ bool looks_like_map(const FormatHead& head) {
 }
 
 const PlacementFormat& placement_format(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const PlacementFormat& format : placement_formats()) {
-    if (format.name == name) return format;
-    known.push_back(format.name);
-  }
-  throw InputError("", fmt::format("unknown placement format '{}'; expected one of {}{}", name,
-                                   known_names(), did_you_mean(name, known)));
+  return row_named(placement_formats(), "placement format", name);
 }
 
 PlacementFile read_placement(std::istream& in, const std::string& name, const PlacementHints& hints,

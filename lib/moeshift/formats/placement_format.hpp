@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/formats/trace_format.hpp"
 #include "moeshift/model/placement.hpp"
 
@@ -29,8 +30,8 @@ struct PlacementHints {
   std::optional<std::size_t> num_layers = {};
   /// Taken where the file says nothing, and never compared with what it says.
   std::optional<std::size_t> likely_ranks = {};
-  /// The option that would say the ranks, for errors.
-  std::string_view ranks_option = "--ranks";
+  /// What would say the ranks, for errors: a caller's option.
+  std::string_view ranks_option = "their number";
 };
 
 /// A row of the registry. Adding a format = one reader, one writer and one row.

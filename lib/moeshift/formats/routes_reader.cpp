@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 
 namespace moeshift {
 namespace {

@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/routes_reader.hpp"
 #include "moeshift/formats/sparse_counts.hpp"

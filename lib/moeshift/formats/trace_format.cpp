@@ -88,13 +88,7 @@ std::span<const TraceFormat> trace_formats() {
 }
 
 const TraceFormat& trace_format(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const TraceFormat& format : trace_formats()) {
-    if (format.name == name) return format;
-    known.push_back(format.name);
-  }
-  throw InputError("", fmt::format("unknown trace format '{}'; expected one of {}{}", name,
-                                   known_names(), did_you_mean(name, known)));
+  return row_named(trace_formats(), "trace format", name);
 }
 
 namespace {

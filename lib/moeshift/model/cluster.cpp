@@ -92,7 +92,7 @@ const LinkParameters& Cluster::link(LinkClass link_class) const {
 }
 
 Topology Cluster::topology(std::size_t ranks, std::optional<std::size_t> nodes) const {
-  if (ranks == 0) throw InputError("--ranks", "expected at least 1");
+  if (ranks == 0) throw InputError("ranks", "expected at least 1");
   const std::size_t node_count = nodes.value_or((ranks + ranks_per_node - 1) / ranks_per_node);
   const std::size_t racks =
       nodes_per_rack == 0 ? 1 : (node_count + nodes_per_rack - 1) / nodes_per_rack;

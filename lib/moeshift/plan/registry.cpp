@@ -211,13 +211,7 @@ std::span<const PolicyEntry> policies() {
 }
 
 std::unique_ptr<Planner> make_planner(std::string_view name, const PolicyOptions& options) {
-  std::vector<std::string_view> names;
-  for (const PolicyEntry& policy : kPolicies) {
-    if (policy.name == name) return dress(policy, options);
-    names.push_back(policy.name);
-  }
-  throw InputError("", fmt::format("unknown policy '{}'{} (`moeshift policies` lists them)", name,
-                                   did_you_mean(name, names)));
+  return dress(row_named(kPolicies, "policy", name), options);
 }
 
 }  // namespace moeshift

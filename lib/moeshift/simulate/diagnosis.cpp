@@ -10,6 +10,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/cost/balance.hpp"
+#include "moeshift/judge/ranking.hpp"
 #include "moeshift/plan/lower_bound.hpp"
 
 namespace moeshift {
@@ -168,7 +169,7 @@ class Judge {
   }
 
   void dynamic(std::size_t best, std::size_t once) {
-    const std::size_t chosen = longest_as_good_as(best);
+    const std::size_t chosen = longest_as_good();
     diagnosis_.advice = Advice::kDynamic;
     diagnosis_.lane = chosen;
     const PairedDifference more =
@@ -188,16 +189,22 @@ class Judge {
     }
   }
 
-  [[nodiscard]] std::size_t longest_as_good_as(std::size_t best) const {
-    std::size_t chosen = best;
+  /// Of the habits that plan again: the one that moves least often and may be as good as the best.
+  [[nodiscard]] std::size_t longest_as_good() const {
+    std::vector<std::size_t> every;
+    std::vector<Tradeoff> tradeoffs;
     for (std::size_t i = 1; i < lanes_.size(); ++i) {
-      if (lanes_[i].habit != Habit::kEvery || lanes_[i].interval <= lanes_[chosen].interval)
-        continue;
-      const PairedDifference behind =
-          mean_difference(lanes_[i].blocks, lanes_[best].blocks, {.seed = options_.seed});
-      if (!behind.certain() && outcome(i).saving.certain()) chosen = i;
+      if (lanes_[i].habit != Habit::kEvery) continue;
+      every.push_back(i);
+      tradeoffs.push_back({outcome(i).saving.mean, 1 / static_cast<double>(lanes_[i].interval)});
     }
-    return chosen;
+    const Ranking ranking = ranking_of(tradeoffs, [&](std::size_t a, std::size_t b) {
+      return mean_difference(lanes_[every[b]].blocks, lanes_[every[a]].blocks,
+                             {.seed = options_.seed});
+    });
+    return every[cheapest_of_equals(
+        ranking, [&](std::size_t i) { return outcome(every[i]).saving.certain(); },
+        [&](std::size_t a, std::size_t b) { return tradeoffs[a].cost < tradeoffs[b].cost; })];
   }
 
   void say(std::string reason) { diagnosis_.reasons.push_back(std::move(reason)); }

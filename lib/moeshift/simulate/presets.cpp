@@ -4,9 +4,6 @@
 #include <array>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
 
 namespace moeshift {
@@ -71,15 +68,7 @@ std::span<const EnginePreset> engine_presets() {
 }
 
 void apply_preset(std::string_view name, LaneSettings& settings) {
-  std::vector<std::string_view> names;
-  for (const EnginePreset& preset : kPresets) {
-    names.push_back(preset.name);
-    if (preset.name != name) continue;
-    preset.apply(settings);
-    return;
-  }
-  throw InputError("--like", fmt::format("unknown engine '{}'{}; expected one of {}", name,
-                                         did_you_mean(name, names), fmt::join(names, ", ")));
+  row_named(kPresets, "engine", name).apply(settings);
 }
 
 }  // namespace moeshift

@@ -7,7 +7,7 @@
 #include <map>
 #include <vector>
 
-#include "moeshift/simulate/paired_difference.hpp"
+#include "moeshift/judge/paired_difference.hpp"
 #include "moeshift/simulate/step_observer.hpp"
 
 namespace moeshift {

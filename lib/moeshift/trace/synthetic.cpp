@@ -276,16 +276,7 @@ std::span<const SyntheticPreset> synthetic_presets() {
 }
 
 const SyntheticOptions& synthetic_preset(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const SyntheticPreset& preset : synthetic_presets()) {
-    if (preset.name == name) return preset.options;
-    known.push_back(preset.name);
-  }
-  std::string names;
-  for (const std::string_view preset : known)
-    names += (names.empty() ? "" : ", ") + std::string(preset);
-  throw InputError("", fmt::format("unknown preset '{}'; expected one of {}{}", name, names,
-                                   did_you_mean(name, known)));
+  return row_named(synthetic_presets(), "preset", name).options;
 }
 
 std::unique_ptr<TraceReader> make_synthetic_trace(const SyntheticOptions& options) {

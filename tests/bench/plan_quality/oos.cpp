@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "moeshift/simulate/paired_difference.hpp"
+#include "moeshift/judge/paired_difference.hpp"
 
 #include "tests/bench/plan_quality/instances.hpp"
 #include "tests/bench/plan_quality/parts.hpp"

@@ -26,11 +26,11 @@ constexpr std::array kForms = {
     Form{"memory", Kind::kMemory, "r"},     Form{"interrupt", Kind::kInterrupt, "rlp"}};
 
 [[noreturn]] void refuse(const std::string& text) {
-  throw InputError("--inject", "'" + text +
-                                   "': expected corrupt:layer,rank,slot, kill:rank,layer,phase, "
-                                   "sleep:rank,layer,phase,seconds, hash:rank, lose:rank,layer, "
-                                   "error:rank,layer, memory:rank or interrupt:rank,layer,phase; "
-                                   "phase is staging, voting or committing");
+  throw InputError("inject", "'" + text +
+                                 "': expected corrupt:layer,rank,slot, kill:rank,layer,phase, "
+                                 "sleep:rank,layer,phase,seconds, hash:rank, lose:rank,layer, "
+                                 "error:rank,layer, memory:rank or interrupt:rank,layer,phase; "
+                                 "phase is staging, voting or committing");
 }
 
 std::vector<std::string> fields_of(std::string_view list) {

@@ -39,11 +39,10 @@ std::unique_ptr<Foreground> Setup::run(std::vector<RankMemory>& memories) const 
 void Setup::agree_on_plan() const {
   const ShuffleOptions& options = context_.options;
   const TransferPlan& plan = *jobs_[0]->plan;
-  const std::string mine =
-      fmt::format("plan {} slot {} buffers {} pack {} per pair {} mode {} seed {} repeat {}",
-                  plan.hash, plan.sizes.largest().count(), options.buffers,
-                  rules_.pack_below.count(), rules_.messages_per_pair,
-                  static_cast<int>(options.mode), options.seed, options.repeat);
+  const std::string mine = fmt::format(
+      "plan {} slot {} buffers {} pack {} per pair {} mode {} seed {} repeat {}", plan.hash,
+      plan.sizes.largest().count(), options.buffers, rules_.pack_below.count(),
+      rules_.messages_per_pair, static_cast<int>(options.mode), options.seed, options.repeat);
   const std::vector<std::string> said =
       context_.gather(mine, {.wanted = "plan hash"}, options.timeout);
   const auto agreeing = [&](const std::string& value) { return std::ranges::count(said, value); };
@@ -64,10 +63,8 @@ void Setup::agree_on_memory() const {
       context_.gather(mine, {.wanted = "memory report"}, context_.options.timeout);
   for (const RankId rank : all_ids<RankId>(said.size())) {
     if (said[rank.index()].empty()) continue;
-    throw InfeasibleError(
-        fmt::format("rank {} has {} bytes of memory left, this rank needs {}; lower --layers, "
-                    "--scale or --buffers",
-                    rank.value(), said[rank.index()], needed.count()));
+    throw InfeasibleError(fmt::format("rank {} has {} bytes of memory left, this rank needs {}",
+                                      rank.value(), said[rank.index()], needed.count()));
   }
 }
 

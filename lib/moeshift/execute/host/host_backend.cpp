@@ -94,7 +94,7 @@ std::string always_available() {
 bool wants_processes(const WorldRequest& options) {
   for (const auto& [name, value] : options.settings) {
     if (name != "processes" && name != "threads" && name != "memory-image") {
-      throw InputError("--" + name, "the host transport has no such setting");
+      throw InputError(name, "the host transport has no such setting");
     }
   }
   return options.settings.contains("processes");
@@ -105,13 +105,13 @@ Launch launch_host(const WorldRequest& options) {
 }
 
 std::unique_ptr<World> open_host(const WorldRequest& options) {
-  if (options.ranks == 0) throw InputError("--ranks", "expected at least 1");
+  if (options.ranks == 0) throw InputError("ranks", "expected at least 1");
   if (!wants_processes(options)) return std::make_unique<HostWorld>(options);
   MOESHIFT_CHECK(options.place.has_value());
   if (options.place->world != options.ranks) {
-    throw InputError("--ranks", std::to_string(options.ranks) + " ranks are wanted, " +
-                                    options.place->started_by + " started " +
-                                    std::to_string(options.place->world));
+    throw InputError("ranks", std::to_string(options.ranks) + " ranks are wanted, " +
+                                  options.place->started_by + " started " +
+                                  std::to_string(options.place->world));
   }
   return std::make_unique<HostProcess>(options);
 }

@@ -80,9 +80,7 @@ JournalFile::JournalFile(std::string path, JournalUse use, Seconds patience)
     throw DeviceError(path_ + ": another rearrangement is running with this journal");
   }
   if (use == JournalUse::kStart && !read().runs.empty()) {
-    throw refuse(
-        "expected a new journal, found one with entries; --resume goes on with it, or "
-        "remove it");
+    throw UsedJournal(path_, "expected a new journal, found one with entries: resume or remove it");
   }
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/deadline.hpp"
 #include "moeshift/execute/decision_log.hpp"
@@ -18,6 +19,11 @@
 #include "moeshift/execute/observer.hpp"
 
 namespace moeshift {
+
+/// A journal that has runs in it, opened as if it were new.
+class UsedJournal : public InputError {
+  using InputError::InputError;
+};
 
 /// What the journal is opened for.
 enum class JournalUse {

@@ -67,7 +67,7 @@ void check_start(const Journal& journal, const JournalRun& run, const Placement&
   throw InputError(place(journal, run.line),
                    first || !same_end
                        ? "the journal is about another rearrangement: expected the placements, "
-                         "--layers and --dead that it was begun with"
+                         "layers and dead ranks that it was begun with"
                        : "this run began from another placement than the runs before it lead to");
 }
 
@@ -99,7 +99,7 @@ Placement placement_after(const Journal& journal, const Placement& old, const Pl
     if (plan.hash != run.header.plan) {
       throw InputError(place(journal, run.line),
                        fmt::format("the run was planned with other options (plan {}, now {}): give "
-                                   "the schedule's options again (--buffers, --batch, ...)",
+                                   "the schedule's options again",
                                    run.header.plan.substr(0, 12), plan.hash.substr(0, 12)));
     }
     now = after_run(journal, run, now, next, plan);

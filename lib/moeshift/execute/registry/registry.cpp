@@ -2,7 +2,6 @@
 // The transport table. Which definition of each row is linked, the build decides.
 #include <vector>
 
-#include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/execute/backend.hpp"
 
@@ -15,13 +14,7 @@ std::span<const Backend> linked_backends() {
 }
 
 const Backend& find_backend(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const Backend& backend : linked_backends()) {
-    if (backend.name == name) return backend;
-    known.push_back(backend.name);
-  }
-  throw InputError("--backend", "unknown backend '" + std::string(name) + "'" +
-                                    did_you_mean(name, known) + "; see 'moeshift backends'");
+  return row_named(linked_backends(), "backend", name);
 }
 
 }  // namespace moeshift

@@ -208,8 +208,8 @@ std::vector<FileDescriptor> inherited(const std::string& list, std::size_t expec
     at = next < end ? next + 1 : next;
   }
   if (at == end && sockets.size() == expected) return sockets;
-  throw InputError("--rendezvous", "expected fds: and " + std::to_string(expected) +
-                                       " numbers of open sockets, found '" + list + "'");
+  throw InputError("rendezvous", "expected fds: and " + std::to_string(expected) +
+                                     " numbers of open sockets, found '" + list + "'");
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ constexpr std::string_view kUnix = "unix:@";
 constexpr std::string_view kTcp = "tcp:";
 
 [[noreturn]] void refuse(const std::string& rendezvous) {
-  throw InputError("--rendezvous",
+  throw InputError("rendezvous",
                    "expected fds:N,..., unix:@name or tcp:host:port (tcp:[::1]:port for IPv6), "
                    "found '" +
                        rendezvous + "'");

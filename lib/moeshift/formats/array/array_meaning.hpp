@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/read_options.hpp"
 
 namespace moeshift {

@@ -2,7 +2,7 @@
 // A bare array as a placement. Internal to formats/.
 #pragma once
 
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/placement_format.hpp"
 
 namespace moeshift {

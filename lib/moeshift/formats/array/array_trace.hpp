@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/trace_format.hpp"
 
 namespace moeshift {

@@ -10,7 +10,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/placement_format.hpp"
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/bytes/byte_source.hpp"
 
 namespace moeshift {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "moeshift/formats/array/array_rows.hpp"
+#include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/torch/torch_archive.hpp"
 
 namespace moeshift {

@@ -54,7 +54,7 @@ PlanResult IncrementalPlanner::plan(const PlanProblem& problem, Threads threads,
   const std::vector<LayerProblem> layers = layers_of(problem);
   check_distinct_feasible(layers.front());
   if (problem.old == nullptr && options_.needs_old) {
-    throw InputError("", "incremental needs an old placement to start from (--from)");
+    throw InputError("", "incremental needs an old placement to start from");
   }
   if (problem.old != nullptr && !options_.from_scratch) {
     return assemble(problem, plan_warm(layers, options_, threads, progress), threads);

@@ -29,10 +29,10 @@ double arrivals(std::span<const std::uint32_t> old, std::span<const std::uint32_
 }
 
 /// One attempt to reach a target from the old placement.
-class Rearrangement {
+class ChainRearrangement {
  public:
-  Rearrangement(std::span<const double> load, std::span<const std::uint32_t> old,
-                std::span<const std::uint32_t> counts, double target)
+  ChainRearrangement(std::span<const double> load, std::span<const std::uint32_t> old,
+                     std::span<const std::uint32_t> counts, double target)
       : counts_(counts),
         target_(target),
         slot_(old.begin(), old.end()),
@@ -267,7 +267,7 @@ std::vector<std::uint32_t> rearrange_pairs(std::span<const double> load,
         anneal_near_counts(load, old, targets, options.near_iterations, options.seed + round);
     double target = targets.fold;
     for (int i = 0; i < kMostAttempts && target / mean < least; ++i, target *= kGrowth) {
-      Rearrangement attempt(load, old, counts, target);
+      ChainRearrangement attempt(load, old, counts, target);
       if (!attempt.run()) continue;
       std::vector<std::uint32_t> placed = Settling(load, old, attempt.take(), target).run();
       const double value = target / mean + options.price * arrivals(old, placed);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// A placement that a user names: a plan or a file of any engine.
+#pragma once
+
+#include <string>
+
+#include "moeshift/formats/placement_format.hpp"
+
+namespace moeshift::cli {
+
+class Session;
+
+/// @param ranks_option what says how many ranks there are where the file does not.
+/// @throws InputError
+[[nodiscard]] PlacementFile read_placement_file(Session& session, const std::string& path,
+                                                const PlacementHints& hints,
+                                                const std::string& ranks_option = "--ranks");
+
+}  // namespace moeshift::cli

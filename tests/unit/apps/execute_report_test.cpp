@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/execute/execute_report.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "apps/moeshift/execute/execution.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/unit/apps/small_rearrangement.hpp"
+
+using namespace moeshift;
+using namespace moeshift::cli;
+
+namespace {
+
+/// A finished run of two ranks whose only layer has come to `phase` on both.
+class Finished {
+ public:
+  explicit Finished(Phase phase) {
+    job_.plan = &plan_;
+    execution_.transport = "host";
+    execution_.mode = "sync";
+    execution_.job = &job_;
+    execution_.predicted = price(plan_, Topology(2, 1), test::small_cluster());
+    for (const RankId rank : all_ids<RankId>(2)) {
+      RankOutcome outcome;
+      outcome.rank = rank;
+      outcome.layers.resize(1);
+      outcome.layers[0].phase = phase;
+      outcome.slots_verified = phase == Phase::kVerified ? 2 : 0;
+      outcome.times.total = Seconds(0.002 + 0.001 * rank.value());
+      outcome.totals = {outcome.times.total};
+      execution_.ranks.push_back(std::move(outcome));
+    }
+    execution_.phases = {LayerPhases{Seconds(0.0015), Seconds(0.0002)}};
+  }
+  Execution& operator*() { return execution_; }
+  Execution* operator->() { return &execution_; }
+
+ private:
+  TransferPlan plan_ = test::small_plan();
+  ShuffleJob job_{};
+  Execution execution_;
+};
+
+}  // namespace
+
+TEST_CASE("A run is verified when every layer of every rank was compared and is right") {
+  Finished run(Phase::kVerified);
+  CHECK(run->verified());
+  CHECK(execution_report(*run).result()["verified"] == true);
+}
+
+TEST_CASE("A run that compared nothing is not verified") {
+  Finished run(Phase::kCommitted);
+  CHECK_FALSE(run->verified());
+  CHECK(execution_report(*run).result()["verified"] == false);
+}
+
+TEST_CASE("One rank that did not compare leaves the run not verified") {
+  Finished run(Phase::kVerified);
+  run->ranks[1].layers[0].phase = Phase::kCommitted;
+  CHECK_FALSE(run->verified());
+}
+
+TEST_CASE("A wrong byte leaves the run not verified and is counted") {
+  Finished run(Phase::kVerified);
+  SlotFault fault{};
+  fault.wrong_bytes = 3;
+  run->ranks[0].faults = {fault};
+  CHECK_FALSE(run->verified());
+  CHECK(execution_report(*run).result()["mismatched_bytes"] == 3);
+}
+
+TEST_CASE("Nobody is a rank that ran: nothing is verified") {
+  CHECK_FALSE(Execution{}.verified());
+}
+
+TEST_CASE("Of all ranks the slowest counts") {
+  Finished run(Phase::kVerified);
+  CHECK(run->longest(&RankTimes::total).count() == Approx(0.003));
+  const nlohmann::ordered_json result = execution_report(*run).result();
+  CHECK(result["measured_seconds"]["total"].get<double>() == Approx(0.003));
+  CHECK(result["measured_seconds"]["stage"].get<double>() == Approx(0.0015));
+  CHECK(result["payload_bytes_per_second"].get<double>() == Approx(2e6 / 0.003));
+}
+
+TEST_CASE("Percentiles take the nearest of the sorted times") {
+  const std::vector<Seconds> times = {Seconds(3.0), Seconds(1.0), Seconds(2.0)};
+  CHECK(percentile(times, 0.0).count() == 1.0);
+  CHECK(percentile(times, 0.5).count() == 2.0);
+  CHECK(percentile(times, 1.0).count() == 3.0);
+  CHECK(percentile({}, 0.5).count() == 0.0);
+}

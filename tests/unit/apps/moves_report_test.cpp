@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/moves/moves_report.hpp"
+
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/catch.hpp"
+#include "tests/unit/apps/small_rearrangement.hpp"
+
+using namespace moeshift;
+using namespace moeshift::cli;
+
+namespace {
+
+nlohmann::ordered_json totals(bool synchronous) {
+  const TransferPlan plan = test::small_plan();
+  CostOptions options;
+  options.synchronous = synchronous;
+  return totals_json(plan, price(plan, Topology(2, 1), test::small_cluster(), options));
+}
+
+}  // namespace
+
+TEST_CASE("Totals of a rearrangement count transfers, bytes and rounds") {
+  const nlohmann::ordered_json json = totals(true);
+  CHECK(json["transfers"] == 2);
+  CHECK(json["local_copies"] == 0);
+  CHECK(json["rounds"] == 1);
+  CHECK(json["transfers_by_link"]["intra_node"] == 2);
+  CHECK(json["transfers_by_link"]["inter_node"] == 0);
+  CHECK(json["bytes_by_link"]["intra_node"] == 2 * test::kExpert.count());
+  CHECK(json["staging_bytes_per_rank"] == test::kExpert.count());
+}
+
+TEST_CASE("In a stop serving waits for the whole move, beside serving for commits alone") {
+  const nlohmann::ordered_json stop = totals(true)["predicted_seconds"];
+  CHECK(stop["stage"].get<double>() == Approx(1e-3));
+  CHECK(stop["commit"].get<double>() == Approx(1e-4).epsilon(0.2));
+  CHECK(stop["exposed"] == stop["total"]);
+  const nlohmann::ordered_json beside = totals(false)["predicted_seconds"];
+  CHECK(beside["exposed"] == beside["commit"]);
+  CHECK(beside["exposed"].get<double>() < beside["total"].get<double>() / 2);
+}
+
+TEST_CASE("The traffic matrix has a row per source and a column per destination") {
+  std::ostringstream text;
+  write_traffic_matrix(text, test::small_plan());
+  const nlohmann::ordered_json traffic = traffic_json(test::small_plan());
+  CHECK(traffic == nlohmann::ordered_json::array({{0, 1'000'000}, {1'000'000, 0}}));
+  CHECK(text.str().find("1000000") != std::string::npos);
+}
