@@ -32,6 +32,8 @@ std::span<const CommandEntry> commands() {
       {"policies", "list the placement policies", "moeshift policies", make_policies},
       {"models", "list the shipped models, or show one with every tensor of an expert",
        "moeshift models deepseek_v3_fp8", make_models},
+      {"models import", "a model file from the config.json of a Hugging Face checkpoint",
+       "moeshift models import config.json -o mine.json", make_models_import},
       {"clusters", "list the shipped machines, or show one with links and sources",
        "moeshift clusters hgx_h200", make_clusters},
       {"backends", "list the transports, and why one cannot be used here", "moeshift backends",

@@ -99,7 +99,8 @@ class MainJob(CliTest):
         words = self.two_plans()
         for form in ("vllm", "sglang", "npy"):
             with self.subTest(form=form):
-                self.good("export", "old.json", "--to", form, "-o", f"map.{form}", "-q")
+                layers = len(self.load("old.json")["result"]["placement"]["physical_to_logical"])
+                self.good("export", "old.json", "--to", form, "--num-hidden-layers", layers, "-o", f"map.{form}", "-q")
                 result = self.good("moves", "old.json", f"map.{form}", *words[2:], "--ranks", 4, "--format", "json").json()
                 self.assertEqual(result["result"]["totals"]["transfers"], 0)
 

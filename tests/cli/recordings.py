@@ -48,10 +48,12 @@ class Recordings(CliTest):
 
     def test_the_map_of_a_recording_is_a_placement(self):
         self.save("passes.pt", self.records([[[1, 2, 3, 4, 5, 0]]], [1]))
-        text = self.good("export", "passes.pt", "--ranks", 2, "--format", "sglang").out
-        self.assertEqual(json.loads(text), {"physical_to_logical_map": [[0, 1, 2, 1, 0, -1]]})
+        sglang = ("--format", "sglang", "--num-hidden-layers", 1)
+        self.refused("export", "passes.pt", "--ranks", 2, *sglang, says=("slot 5 holds nothing", "--fill"))
+        text = self.good("export", "passes.pt", "--ranks", 2, *sglang, "--fill").out
+        self.assertEqual(json.loads(text), {"physical_to_logical_map": [[0, 1, 2, 1, 0, 2]]})
         self.save("map.pt", {"physical_to_logical_map": Tensor([[1, 0, 2, 0]])})
-        text = self.good("export", "map.pt", "--ranks", 2, "--format", "sglang").out
+        text = self.good("export", "map.pt", "--ranks", 2, *sglang).out
         self.assertEqual(json.loads(text), {"physical_to_logical_map": [[1, 0, 2, 0]]})
 
     def test_objects_of_unknown_classes_are_neither_made_nor_in_the_way(self):

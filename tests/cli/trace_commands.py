@@ -34,7 +34,12 @@ class TraceCommands(CliTest):
     def test_info_warns_of_what_cannot_be_and_says_what_to_do(self):
         self.assertEqual(self.warnings(header={"top_k": 5}), ["top_k_divisibility", "top_k_ceiling"])
         self.assertEqual(self.warnings(header={"top_k": None}), ["top_k_unknown"])
-        self.assertEqual(self.warnings(loads=[[LOADS[0][0], [0] * 8]]), ["empty_layers"])
+        now_and_then = [[LOADS[0][0], [0] * 8], [LOADS[0][0], LOADS[0][0]]]
+        self.assertEqual(self.warnings(loads=now_and_then), ["empty_layers"])
+        never = self.info(self.trace(loads=[[[0] * 8, LOADS[0][0]]]))
+        self.assertEqual(never["trace"]["layer_ids"], [1])
+        self.assertEqual([layer["layer"] for layer in never["layers"]], [1])
+        self.assertEqual(never["warnings"], [])
         self.assertEqual(self.warnings(loads=[[LOADS[0][0], [2] * 8]]), ["unequal_totals"])
         shown = self.good("trace", "info", self.trace(header={"top_k": None})).out
         self.assertIn("warning: the header does not state top_k", shown)
@@ -94,11 +99,11 @@ class TraceCommands(CliTest):
         self.assertEqual(self.files(), [])
 
     def test_a_plan_survives_every_format(self):
-        self.plan("plan.json")
+        self.plan("plan.json", "--policy", "balanced")
         placement = self.load("plan.json")["result"]["placement"]
         for form in ("moeshift", "vllm", "sglang", "npy", "trtllm", "ascend"):
             with self.subTest(format=form):
-                self.good("export", "plan.json", "--to", form, "-o", "there", "-q")
+                self.good("export", "plan.json", "--to", form, "--num-hidden-layers", 2, "-o", "there", "-q")
                 self.good("export", "there", "--ranks", 4, "--experts", 8, "--to", "moeshift", "-o", "back",
                           "-q")
                 back = self.load("back")["result"]["placement"]
@@ -112,7 +117,7 @@ class TraceCommands(CliTest):
         self.assertEqual(vllm, {"record_type": "eplb_initial_mapping", "version": 1,
                                 "num_redundant_experts": 4, "num_slots": 12,
                                 "initial_global_assignments": {"0": rows[0], "1": rows[1]}})
-        sglang = json.loads(self.good("export", "plan.json", "--to", "sglang").out)
+        sglang = json.loads(self.good("export", "plan.json", "--to", "sglang", "--num-hidden-layers", 2).out)
         self.assertEqual(sglang, {"physical_to_logical_map": rows})
         trtllm = self.good("export", "plan.json", "--to", "trtllm", "--first-layer", 3).out
         self.assertIn("  3: [" + ",".join(map(str, rows[0])) + "]\n  4: [", trtllm)

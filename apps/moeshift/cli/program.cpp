@@ -117,7 +117,8 @@ ExitCode run_command(const std::vector<std::string>& given) {
     std::cout << fmt::format("moeshift {} ({})\n", kVersion, kGitRevision);
     return ExitCode::kGood;
   }
-  if (words.size() == 2 && (words[1] == "--help" || words[1] == "-h")) {
+  const bool family_only = find_command(words.first(1)).entry == nullptr;
+  if (family_only && words.size() == 2 && (words[1] == "--help" || words[1] == "-h")) {
     if (const std::string help = family_help(words[0]); !help.empty()) {
       std::cout << help;
       return ExitCode::kGood;

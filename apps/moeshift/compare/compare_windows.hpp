@@ -2,7 +2,6 @@
 // The steps that take part in a comparison.
 #pragma once
 
-#include <iosfwd>
 #include <optional>
 #include <string>
 #include <vector>

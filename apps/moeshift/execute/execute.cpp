@@ -169,8 +169,8 @@ class Execute final : public Command {
     };
     for (const std::string& other :
          {output, options_.timeline.value_or("-"), options_.rearrangement.old_path,
-          options_.rearrangement.new_path, options_.rearrangement.model,
-          options_.rearrangement.cluster}) {
+          options_.rearrangement.new_path, options_.rearrangement.model.value_or("-"),
+          options_.rearrangement.cluster.value_or("-")}) {
       if (other != "-" && is_journal(other)) {
         throw InputError("--journal",
                          "expected a file of its own, found that of another option: " + other);
@@ -214,10 +214,7 @@ class Execute final : public Command {
                                               job.layout.sizes(), tensors, session.threads())
                              : make_transfer_plan(*job.old, *job.next, task.topology,
                                                   job.layout.sizes(), schedule, session.threads());
-    for (LayerMoves& moves : plan.layers) {
-      moves.layer = LayerId(moves.layer.index() + range.first);
-    }
-    plan.hash = content_hash(plan);
+    number_layers(plan, task, range.first);
     return plan;
   }
 

@@ -9,6 +9,7 @@
 namespace moeshift::cli {
 
 [[nodiscard]] std::unique_ptr<Command> make_models();
+[[nodiscard]] std::unique_ptr<Command> make_models_import();
 [[nodiscard]] std::unique_ptr<Command> make_clusters();
 [[nodiscard]] std::unique_ptr<Command> make_check();
 [[nodiscard]] std::unique_ptr<Command> make_report();

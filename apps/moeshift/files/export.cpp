@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift export: a plan in the format of the engine that is to load it.
-#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/engines/engine_export.hpp"
+#include "moeshift/formats/placement_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/files/commands.hpp"
@@ -16,61 +17,138 @@
 namespace moeshift::cli {
 namespace {
 
-std::vector<std::string> placement_format_names() {
+constexpr std::string_view kRankInName = "{rank}";
+
+std::vector<std::string> engine_names() {
   std::vector<std::string> names;
-  for (const PlacementFormat& format : placement_formats()) {
-    if (format.write != nullptr) names.emplace_back(format.name);
-  }
+  for (const EngineFormat& format : engine_formats()) names.emplace_back(format.name);
   return names;
 }
 
-/// An engine that loads a map without a holder for an expert serves wrong tokens or hangs.
-void check_covered(const PlacementFile& file, const std::string& name) {
-  for (const LayerId layer : all_ids<LayerId>(file.placement.layers())) {
-    const std::vector<ExpertId> missing = file.placement.uncovered(layer);
-    if (missing.empty()) continue;
-    throw InputError(name, fmt::format("layer {}: expected every expert in a slot, {} has none",
-                                       layer.value(), missing.front().value()));
+/// "3:61", "3:", ":61": the layers from .. to-1 by the model's own numbers.
+void parse_layers(const std::string& text, ExportOptions& options) {
+  const std::size_t colon = text.find(':');
+  const auto number = [&](const std::string& digits) -> std::optional<std::int64_t> {
+    if (digits.empty()) return {};
+    if (digits.find_first_not_of("0123456789") != std::string::npos || digits.size() > 9) {
+      throw InputError("--layers", fmt::format("'{}': expected layers as 3:32 or 32:", text));
+    }
+    return std::stoll(digits);
+  };
+  if (colon == std::string::npos) {
+    throw InputError("--layers", fmt::format("'{}': expected layers as 3:32 or 32:", text));
   }
+  options.layers_from = number(text.substr(0, colon));
+  options.layers_to = number(text.substr(colon + 1));
 }
 
-void number_layers(PlacementFile& file, std::size_t first) {
-  file.layer_ids.resize(file.placement.layers());
-  std::iota(file.layer_ids.begin(), file.layer_ids.end(), static_cast<std::int64_t>(first));
+/// The model's numbers for a plan that has none: its layers are the model's, in order.
+void number_by(const MoeModel& model, PlacementFile& file) {
+  if (model.num_hidden_layers) file.num_hidden_layers = model.num_hidden_layers;
+  if (!file.layer_ids.empty()) return;
+  if (model.num_layers != file.placement.layers()) {
+    throw InputError("--model", fmt::format("{} has {} layers, PLAN has {}", model.name,
+                                            model.num_layers, file.placement.layers()));
+  }
+  file.layer_ids = model.layer_ids;
 }
 
 class Export final : public Command {
  public:
   void declare(Options& options) override {
     options.positional("PLAN", plan_, "a plan file, or a placement in any known format");
-    options.choice("--to,--format", to_, placement_format_names(), "format to write");
+    options.choice("--to,--format", to_, engine_names(), "format to write");
     options.require_last();
     options.option("--ranks", ranks_, "ranks, where the format of PLAN does not state them");
     options.option("--experts", experts_, "experts, where the format of PLAN does not state them");
-    options.option("--first-layer", first_layer_,
-                   "number of the first MoE layer in the model, for formats that use such numbers "
-                   "(DeepSeek-V3: 3); default: as PLAN says, else 0");
+    options.flag("--fill", asked_.fill,
+                 "empty slots get a replica of the hottest expert that the rank lacks");
+    options.flag(
+        "--distinct", asked_.distinct,
+        "the second replica of an expert on a rank gives way to the hottest that it lacks");
+    options.option("--rank", rank_, "lightllm: whose file to write; or -o with {rank} in its name");
+    options.section("layers");
+    options.option("--model", model_,
+                   "says the layers' numbers in the model, where PLAN does not (as `plan --model` "
+                   "has it do)");
+    options.option(
+        "--num-hidden-layers", asked_.num_hidden_layers,
+        "layers of the model, dense ones included: SGLang and rtp-llm want a row for each");
+    options.option(
+        "--first-layer", first_layer_,
+        "number of the first MoE layer in the model (DeepSeek-V3: 3), the others follow");
+    options.option(
+        "--layers", layers_,
+        "only these, by the model's numbers, as 3:32 (last not included): a pipeline stage");
+    options.list(
+        "--extra-layers", extra_layers_,
+        "layers that PLAN does not have, as 61 or 61=trivial, or 61=copy:60 (draft layers: "
+        "TensorRT-LLM with MTP asks for theirs)");
   }
 
   ExitCode run(Session& session) override {
-    PlacementFile file = read_placement_file(session, plan_, {experts_, ranks_});
-    if (first_layer_) number_layers(file, *first_layer_);
-    check_covered(file, Session::name_of_input(plan_));
+    const std::string name = Session::name_of_input(plan_);
+    const EngineFormat& format = engine_format(to_);
     const std::string& path = session.common().output;
-    session.write_file(path, [&](std::ostream& out) { placement_format(to_).write(out, file); });
+    const bool each = format.per_rank && path.find(kRankInName) != std::string::npos;
+    if (format.per_rank && !each && !rank_) {
+      throw InputError("--rank",
+                       fmt::format("{} reads a file per rank: say whose, or write all by -o "
+                                   "rank{{rank}}.json",
+                                   format.name));
+    }
+    const ExportReady ready = ready_for(format, read(session), options(), name);
+    const std::size_t ranks = ready.file.placement.ranks();
+    if (rank_ && *rank_ >= ranks) {
+      throw InputError("--rank", fmt::format("expected 0 .. {}", ranks - 1));
+    }
+    for (std::size_t rank = 0; rank < (each ? ranks : 1); ++rank) {
+      const std::optional<std::size_t> whose = each ? std::optional(rank) : rank_;
+      session.write_file(each ? named(path, rank) : path,
+                         [&](std::ostream& out) { format.write(out, ready.file, whose); });
+    }
+    for (const std::string& note : ready.notes) session.say(note);
     if (path != "-") {
-      session.say(fmt::format("{}: {} layers x {} slots as {}", path, file.placement.layers(),
-                              file.placement.slots(), to_));
+      session.say(fmt::format("{}: {} layers x {} slots as {}", path, ready.file.placement.layers(),
+                              ready.file.placement.slots(), to_));
     }
     return ExitCode::kGood;
   }
 
  private:
+  [[nodiscard]] PlacementFile read(Session& session) const {
+    PlacementFile file = read_placement_file(session, plan_, {experts_, ranks_});
+    if (!model_) return file;
+    const MoeModel model = session.load_model(*model_);
+    file = of_moe_layers(std::move(file), model.layer_ids, model.num_hidden_layers);
+    number_by(model, file);
+    return file;
+  }
+
+  [[nodiscard]] ExportOptions options() const {
+    ExportOptions options = asked_;
+    if (first_layer_) options.first_layer = static_cast<std::int64_t>(*first_layer_);
+    if (layers_) parse_layers(*layers_, options);
+    for (const std::string& text : extra_layers_) {
+      options.extra_layers.push_back(parse_extra_layer(text));
+    }
+    return options;
+  }
+
+  static std::string named(std::string path, std::size_t rank) {
+    return path.replace(path.find(kRankInName), kRankInName.size(), std::to_string(rank));
+  }
+
   std::string plan_;
   std::string to_ = "vllm";
+  std::optional<std::string> model_;
   std::optional<std::size_t> ranks_;
   std::optional<std::size_t> experts_;
+  std::optional<std::size_t> rank_;
   std::optional<std::size_t> first_layer_;
+  std::optional<std::string> layers_;
+  std::vector<std::string> extra_layers_;
+  ExportOptions asked_;
 };
 
 }  // namespace

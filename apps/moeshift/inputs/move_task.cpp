@@ -2,6 +2,7 @@
 #include "apps/moeshift/inputs/move_task.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -13,40 +14,106 @@
 namespace moeshift::cli {
 namespace {
 
-Placement read(Session& session, const std::string& path, const PlacementHints& hints,
-               const MoeModel& model) {
-  Placement placement = read_placement_file(session, path, hints).placement;
-  if (placement.layers() == model.num_layers && placement.experts() == model.num_experts) {
-    return placement;
+using Ids = std::vector<std::int64_t>;
+
+/// What the option says, else NEW, else OLD.
+std::string remembered(const std::optional<std::string>& option, const char* name,
+                       const std::optional<std::string>& next,
+                       const std::optional<std::string>& old) {
+  if (option) return *option;
+  if (next && old && *next != *old) {
+    throw InputError(name,
+                     fmt::format("OLD was planned for {}, NEW for {}: say which", *old, *next));
   }
+  if (next) return *next;
+  if (old) return *old;
+  throw InputError(name, fmt::format("neither OLD nor NEW says what it was planned for: add {} "
+                                     "(`moeshift {}s` lists them)",
+                                     name, name + 2));
+}
+
+/// The numbers of the layers: of the files, which must agree, else nothing.
+Ids agreed_ids(const PlacementFile& old, const PlacementFile& next) {
+  if (old.layer_ids.empty()) return next.layer_ids;
+  if (next.layer_ids.empty() || next.layer_ids == old.layer_ids) return old.layer_ids;
+  throw InputError("", fmt::format("OLD has layers {} to {}, NEW {} to {}, by their numbers in the "
+                                   "model",
+                                   old.layer_ids.front(), old.layer_ids.back(),
+                                   next.layer_ids.front(), next.layer_ids.back()));
+}
+
+/// The model, cut to the layers that the plans have.
+MoeModel fitted(const MoeModel& model, const Ids& ids) {
+  const auto known = [&](std::int64_t id) {
+    return std::find(model.layer_ids.begin(), model.layer_ids.end(), id) != model.layer_ids.end();
+  };
+  const bool named = !ids.empty() && std::all_of(ids.begin(), ids.end(), known);
+  return named ? with_layers(model, ids) : model;
+}
+
+void check(const std::string& path, const Placement& placement, const MoeModel& model) {
+  if (placement.layers() == model.num_layers && placement.experts() == model.num_experts) return;
   throw InputError(Session::name_of_input(path),
                    fmt::format("expected the {} layers and {} experts of model {}, found {} and {}",
                                model.num_layers, model.num_experts, model.name, placement.layers(),
                                placement.experts()));
 }
 
+/// The nodes that the larger of the two worlds was planned on.
+std::optional<std::size_t> nodes_of(const PlacementFile& old, const PlacementFile& next,
+                                    bool same_cluster) {
+  if (!same_cluster) return {};
+  const std::size_t ranks = std::max(old.placement.ranks(), next.placement.ranks());
+  if (next.placement.ranks() == ranks && next.world.nodes) return next.world.nodes;
+  return old.placement.ranks() == ranks ? old.world.nodes : std::nullopt;
+}
+
 }  // namespace
+
+void number_layers(TransferPlan& plan, const MoveTask& task, std::size_t first) {
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+    plan.layers[i].layer = LayerId(task.layer_ids[first + i]);
+  }
+  plan.hash = content_hash(plan);
+}
 
 void MoveTaskOptions::declare(Options& options) {
   options.positional("OLD", old_path, "where the experts are: a plan or any placement file");
   options.positional("NEW", new_path, "where they shall be");
-  options.option("--cluster", cluster, "machine: a name of `moeshift clusters` or a file");
-  options.require_last();
-  options.option("--model", model, "model: a name of `moeshift models` or a file");
-  options.require_last();
+  options.option("--cluster", cluster,
+                 "machine: a name of `moeshift clusters` or a file; default: as the plans say");
+  options.option("--model", model,
+                 "model: a name of `moeshift models` or a file; default: as the plans say");
   options.option("--ranks", ranks, "ranks, for files that do not say how many");
-  options.option("--nodes", nodes, "nodes that the ranks sit in; default: as the cluster says");
+  options.option("--nodes", nodes,
+                 "nodes that the ranks sit in; default: as the plans say, else the cluster");
 }
 
 MoveTask MoveTaskOptions::load(Session& session) const {
-  MoeModel loaded_model = session.load_model(model);
-  Cluster loaded_cluster = session.load_cluster(cluster);
-  const PlacementHints hints{.num_experts = loaded_model.num_experts, .num_ranks = ranks};
-  Placement old = read(session, old_path, hints, loaded_model);
-  Placement next = read(session, new_path, hints, loaded_model);
-  Topology topology = loaded_cluster.topology(std::max(old.ranks(), next.ranks()), nodes);
-  return {std::move(old), std::move(next), std::move(loaded_model), std::move(loaded_cluster),
-          std::move(topology)};
+  std::optional<MoeModel> given;
+  if (model) given = session.load_model(*model);
+  const PlacementHints hints{
+      .num_experts = given ? std::optional(given->num_experts) : std::nullopt, .num_ranks = ranks};
+  PlacementFile old = read_placement_file(session, old_path, hints);
+  PlacementFile next = read_placement_file(session, new_path, hints);
+  const std::string machine =
+      remembered(cluster, "--cluster", next.world.cluster, old.world.cluster);
+  if (!given) {
+    given = session.load_model(remembered(model, "--model", next.world.model, old.world.model));
+  }
+  Cluster loaded = session.load_cluster(machine);
+  old = of_moe_layers(std::move(old), given->layer_ids, given->num_hidden_layers);
+  next = of_moe_layers(std::move(next), given->layer_ids, given->num_hidden_layers);
+  Ids ids = agreed_ids(old, next);
+  MoeModel fit = fitted(*given, ids);
+  check(old_path, old.placement, fit);
+  check(new_path, next.placement, fit);
+  if (ids.empty()) ids = fit.layer_ids;
+  std::optional<std::size_t> on = nodes;
+  if (!on) on = nodes_of(old, next, machine == next.world.cluster.value_or(machine));
+  Topology topology = loaded.topology(std::max(old.placement.ranks(), next.placement.ranks()), on);
+  return {std::move(old.placement), std::move(next.placement), std::move(fit),
+          std::move(loaded),        std::move(topology),       std::move(ids)};
 }
 
 }  // namespace moeshift::cli

@@ -3,13 +3,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/moe_model.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
+#include "moeshift/model/transfer_plan.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
 
@@ -21,20 +24,27 @@ struct MoveTask {
   Placement next;
   MoeModel model;
   Cluster cluster;
-  Topology topology;  ///< of the larger of the two worlds
+  Topology topology;                         ///< of the larger of the two worlds
+  std::vector<std::int64_t> layer_ids = {};  ///< the model's own numbers, [layers]
 };
 
-/// The options OLD NEW --cluster --model [--ranks] [--nodes].
+/// Gives the layers of `plan`, the first of which is layer `first` of the task, the numbers that
+/// they have in the model, and the plan its new hash.
+void number_layers(TransferPlan& plan, const MoveTask& task, std::size_t first = 0);
+
+/// The options OLD NEW [--cluster] [--model] [--ranks] [--nodes]: a plan file remembers what it was
+/// made for.
 struct MoveTaskOptions {
   std::string old_path;
   std::string new_path;
-  std::string cluster;
-  std::string model;
+  std::optional<std::string> cluster;
+  std::optional<std::string> model;
   std::optional<std::size_t> ranks;
   std::optional<std::size_t> nodes;
 
   void declare(Options& options);
-  /// @throws InputError when placements and model disagree on layers or experts.
+  /// @throws InputError when placements and model disagree on layers or experts, or nothing says
+  ///         which machine or model is meant.
   [[nodiscard]] MoveTask load(Session& session) const;
 };
 

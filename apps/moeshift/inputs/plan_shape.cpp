@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/inputs/plan_shape.hpp"
 
+#include <string>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -10,11 +12,12 @@
 
 namespace moeshift::cli {
 
-void PlanShape::declare(Options& options) {
-  options.option("--ranks", ranks, "ranks that share the experts");
-  options.require_last();
-  options.option("--slots", slots, "physical slots per layer over all ranks");
-  options.require_last();
+void PlanShape::declare(Options& options, bool remembered) {
+  const std::string otherwise = remembered ? "; default: as the plan of --initial says" : "";
+  options.option("--ranks", ranks, "ranks that share the experts" + otherwise);
+  if (!remembered) options.require_last();
+  options.option("--slots", slots, "physical slots per layer over all ranks" + otherwise);
+  if (!remembered) options.require_last();
   options.option("--cluster", cluster, "machine: a name of `moeshift clusters` or a file");
   options.option("--model", model, "model: a name of `moeshift models` or a file");
   options.option("--nodes", nodes, "nodes that the ranks sit in; default: as the cluster says");
@@ -54,7 +57,7 @@ void declare_policy_options(Options& options, PolicyOptions& policy) {
                  "leave a layer alone unless its peak falls by more than this share");
 }
 
-nlohmann::ordered_json to_json(const Placement& placement) {
+nlohmann::ordered_json to_json(const Placement& placement, const TraceHeader& trace) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
     nlohmann::ordered_json row = nlohmann::ordered_json::array();
@@ -63,9 +66,12 @@ nlohmann::ordered_json to_json(const Placement& placement) {
     }
     rows.push_back(std::move(row));
   }
-  return {{"num_experts", placement.experts()},
-          {"num_ranks", placement.ranks()},
-          {"physical_to_logical", std::move(rows)}};
+  nlohmann::ordered_json json = {{"num_experts", placement.experts()},
+                                 {"num_ranks", placement.ranks()}};
+  if (!trace.layer_ids.empty()) json["layer_ids"] = trace.layer_ids;
+  if (trace.num_hidden_layers) json["num_hidden_layers"] = *trace.num_hidden_layers;
+  json["physical_to_logical"] = std::move(rows);
+  return json;
 }
 
 nlohmann::ordered_json to_json(const Balance& balance) {
@@ -78,11 +84,11 @@ nlohmann::ordered_json to_json(const Balance& balance) {
           {"gap_max", balance.gap_max}};
 }
 
-nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers) {
+nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers, const TraceHeader& trace) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const LayerVerdict& verdict = layers[i];
-    rows.push_back({{"layer", i},
+    rows.push_back({{"layer", layer_id_of(trace, i)},
                     {"imbalance", verdict.imbalance},
                     {"lower_bound", verdict.lower_bound},
                     {"gap", verdict.gap},

@@ -28,7 +28,8 @@ struct PlanShape {
   std::optional<std::size_t> nodes;
   std::optional<std::size_t> groups;
 
-  void declare(Options& options);
+  /// @param remembered by the plan at the start, so that nothing has to be said again.
+  void declare(Options& options, bool remembered = false);
 };
 
 /// Declares --forecaster of the commands that plan on chosen steps of a trace.
@@ -37,12 +38,14 @@ void declare_forecaster(Options& options, std::optional<std::string>& forecaster
 /// Declares what a user may ask of a policy.
 void declare_policy_options(Options& options, PolicyOptions& policy);
 
-/// {"num_experts", "num_ranks", "physical_to_logical"}; -1 = a slot that holds nothing.
-[[nodiscard]] nlohmann::ordered_json to_json(const Placement& placement);
+/// {"num_experts", "num_ranks", "layer_ids", "num_hidden_layers", "physical_to_logical"}; -1 = a
+/// slot that holds nothing. What `trace` does not say of its layers is left out.
+[[nodiscard]] nlohmann::ordered_json to_json(const Placement& placement, const TraceHeader& trace);
 /// Every metric under its name.
 [[nodiscard]] nlohmann::ordered_json to_json(const Balance& balance);
 /// {"layer", "imbalance", "lower_bound", "gap", "keep", "peak_load", "duplicates", "hasty"} per
-/// layer.
-[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers);
+/// layer, which has the model's own number.
+[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers,
+                                             const TraceHeader& trace);
 
 }  // namespace moeshift::cli

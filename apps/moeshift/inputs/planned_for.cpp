@@ -2,7 +2,6 @@
 #include "apps/moeshift/inputs/planned_for.hpp"
 
 #include <algorithm>
-#include <istream>
 #include <memory>
 #include <utility>
 
@@ -46,9 +45,27 @@ std::size_t groups_of(const PlanShape& shape, const std::optional<MoeModel>& mod
                       const TraceHeader& trace) {
   const std::size_t count =
       shape.groups.value_or(model ? model->num_expert_groups : trace.num_expert_groups.value_or(1));
-  if (count >= 1 && trace.num_experts % count == 0) return count;
-  throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
-                                           trace.num_experts, count));
+  if (count >= 1 && count <= trace.num_experts) return count;
+  throw InputError("--groups", fmt::format("expected 1 .. {}, got {}", trace.num_experts, count));
+}
+
+/// The header with the numbers that the layers have in the model: the model's, unless the trace has
+/// its own among them.
+TraceHeader numbered(TraceHeader trace, const std::optional<MoeModel>& model) {
+  if (!model) return trace;
+  trace.layer_ids = model->layer_ids;
+  if (model->num_hidden_layers) trace.num_hidden_layers = model->num_hidden_layers;
+  return trace;
+}
+
+/// Where two files number their layers, they mean the same layers.
+void check_layers(const std::string& name, const PlacementFile& file, const TraceHeader& trace) {
+  if (file.layer_ids.empty() || trace.layer_ids.empty() || file.layer_ids == trace.layer_ids)
+    return;
+  throw InputError(name, fmt::format("has layers {} to {}, the trace {} to {}, by their numbers in "
+                                     "the model",
+                                     file.layer_ids.front(), file.layer_ids.back(),
+                                     trace.layer_ids.front(), trace.layer_ids.back()));
 }
 
 }  // namespace
@@ -68,6 +85,24 @@ void PlannedFor::need_machine_and_model(const std::string& option, const std::st
   throw InputError(option, why);
 }
 
+PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::string>& path) {
+  if (path && *path != "-") {  // standard input can be had once, and is needed for the map itself
+    PlacementHints hints;
+    if (shape.ranks > 0) hints.likely_ranks = shape.ranks;
+    const PlacementFile file = read_placement_file(session, *path, hints);
+    const std::size_t ranks = file.placement.ranks();
+    const bool same = (shape.ranks == 0 || shape.ranks == ranks) && !shape.cluster;
+    if (same && !shape.nodes) shape.nodes = file.world.nodes;
+    if (shape.ranks == 0) shape.ranks = ranks;
+    if (shape.slots == 0) shape.slots = file.placement.slots();
+    if (!shape.cluster) shape.cluster = file.world.cluster;
+    if (!shape.model) shape.model = file.world.model;
+  }
+  if (shape.ranks == 0) throw InputError("--ranks", "needed: no plan says how many there are");
+  if (shape.slots == 0) throw InputError("--slots", "needed: no plan says how many there are");
+  return shape;
+}
+
 PlannedFor read_planned_for(Session& session, const PlanShape& shape, const TraceHeader& trace) {
   check_count("--ranks", shape.ranks);
   check_count("--slots", shape.slots);
@@ -78,12 +113,14 @@ PlannedFor read_planned_for(Session& session, const PlanShape& shape, const Trac
   Topology topology = cluster ? cluster->topology(shape.ranks, shape.nodes)
                               : Topology(shape.ranks, shape.nodes.value_or(1));
   const std::size_t groups = groups_of(shape, model, trace);
-  return {.trace = trace,
+  PlannedWorld world{.cluster = shape.cluster, .model = shape.model, .nodes = topology.nodes()};
+  return {.trace = numbered(trace, model),
           .cluster = std::move(cluster),
           .model = std::move(model),
           .topology = std::move(topology),
           .slots = shape.slots,
-          .expert_groups = groups};
+          .expert_groups = groups,
+          .world = std::move(world)};
 }
 
 Placement read_placement_for(Session& session, const std::string& path, const TraceHeader& trace,
@@ -93,7 +130,10 @@ Placement read_placement_for(Session& session, const std::string& path, const Tr
   PlacementHints hints{.num_experts = trace.num_experts, .num_ranks = ranks};
   hints.num_layers = trace.num_layers;
   hints.likely_ranks = likely_ranks;
-  Placement placement = read_placement_file(session, path, hints, "--from-ranks").placement;
+  PlacementFile file = of_moe_layers(read_placement_file(session, path, hints, "--from-ranks"),
+                                     trace.layer_ids, trace.num_hidden_layers);
+  check_layers(name, file, trace);
+  Placement placement = std::move(file.placement);
   if (placement.layers() == trace.num_layers && placement.experts() == trace.num_experts) {
     return placement;
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "moeshift/formats/placement_format.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/expert_sizes.hpp"
 #include "moeshift/model/load.hpp"
@@ -21,12 +22,13 @@ class Session;
 
 /// The one answer to what is planned for; every command that reads a trace asks for it.
 struct PlannedFor {
-  TraceHeader trace;
+  TraceHeader trace;  ///< its layers have the model's own numbers, where trace or model say them
   std::optional<Cluster> cluster;
   std::optional<MoeModel> model;  ///< of its layers those that the trace holds
   Topology topology;
   std::size_t slots = 0;
-  std::size_t expert_groups = 1;  ///< divides the experts
+  std::size_t expert_groups = 1;  ///< as stated; policies that use groups ask that they divide
+  PlannedWorld world = {};        ///< what the command line called cluster and model, and the nodes
 
   /// Experts per token as the trace says, else the model, else 1.
   [[nodiscard]] std::size_t top_k() const;
@@ -36,16 +38,25 @@ struct PlannedFor {
   void need_machine_and_model(const std::string& option, const std::string& why) const;
 };
 
+/// `shape` with what the plan in `path` remembers, where the command line says nothing: ranks,
+/// slots, cluster, model, and the nodes where ranks and cluster are the plan's.
+/// @throws InputError when the file cannot be read, or neither says how many ranks and slots.
+[[nodiscard]] PlanShape with_plan(Session& session, PlanShape shape,
+                                  const std::optional<std::string>& path);
+
 /// Nodes as --nodes says, else as the cluster has them, else one. Groups as --groups says, else the
 /// model, else the trace, else 1. A trace may hold some of the model's layers, if it names them.
-/// @throws InputError when model and trace disagree on experts or layers, the groups do not divide
-///         the experts, or the shape is of nothing.
+/// @throws InputError when model and trace disagree on experts or layers, there are more groups
+/// than
+///         experts, or the shape is of nothing.
 [[nodiscard]] PlannedFor read_planned_for(Session& session, const PlanShape& shape,
                                           const TraceHeader& trace);
 
 /// The placement of a file for the layers and experts of the trace.
-/// @param ranks must agree with what the file says. @param likely_ranks where it says nothing.
-/// @throws InputError when it is of another number of layers or experts.
+/// @param ranks as the user says of this file; a contradiction with it is an error.
+/// @param likely_ranks where neither says how many.
+/// @throws InputError when it is of another number of layers or experts, or its layers have other
+///         numbers.
 [[nodiscard]] Placement read_placement_for(Session& session, const std::string& path,
                                            const TraceHeader& trace,
                                            std::optional<std::size_t> ranks,

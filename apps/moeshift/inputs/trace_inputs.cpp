@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/trace/dense_layers.hpp"
 #include "moeshift/trace/doubts.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
@@ -156,6 +157,9 @@ std::unique_ptr<TraceReader> TraceInputs::open(Session& session,
   }
   auto reader = open_trace(std::move(inputs), read_options(session, model),
                            {.sum_ranks = sum_ranks_, .sort = sort_, .format = std::string(format)});
+  std::optional<MoeModel> loaded;
+  if (model) loaded = session.load_model(*model);
+  reader = without_dense_layers(std::move(reader), name(), loaded ? &*loaded : nullptr);
   return std::make_unique<WatchedTrace>(std::move(reader), session, said_);
 }
 

@@ -36,7 +36,9 @@ class TraceInputs {
 
   /// Opens all files as one trace. When the reader goes away, what it took for granted and what
   /// speaks against its loads is said on standard error, once.
-  /// @param model tells the number of experts where the files do not.
+  /// Rows of dense layers are taken out (trace/dense_layers.hpp).
+  /// @param model tells the number of experts where the files do not; its layers stay even where
+  ///        nothing was recorded for them.
   /// @param format of all files; "auto" looks at their first bytes.
   [[nodiscard]] std::unique_ptr<TraceReader> open(Session& session,
                                                   const std::optional<std::string>& model = {},

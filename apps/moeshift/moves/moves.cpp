@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift moves: from two placements to what must move, in which order, and how long it takes.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -36,13 +37,15 @@ class Moves final : public Command {
                    "also say what each feature saves against a peer's schedule");
     options.option("--matrix", matrix_,
                    "file for the traffic matrix that alltoallv_perf of nccl-tests reads");
-    options.option("--rounds", rounds_, "layer (counted from 0) whose rounds are drawn");
+    options.option("--rounds", rounds_,
+                   "layer, by its number in the model, whose rounds are drawn");
   }
 
   ExitCode run(Session& session) override {
     check_options();
     const MoveTask task = rearrangement_.load(session);
-    const TransferPlan plan = schedule_.make_plan(task, session.threads());
+    TransferPlan plan = schedule_.make_plan(task, session.threads());
+    number_layers(plan, task);
     cost_.buffers = schedule_.buffer_sets();
     cost_.synchronous = mode_ == "sync";
     const TransferCost cost = price(plan, task.topology, task.cluster, cost_);
@@ -98,10 +101,15 @@ class Moves final : public Command {
   static constexpr std::size_t kMostRanksShown = 128;  ///< a larger matrix helps nobody
 
   void add_rounds(Report& report, const TransferPlan& plan) const {
-    if (*rounds_ >= plan.layers.size()) {
-      throw InputError("--rounds", fmt::format("expected 0 .. {}", plan.layers.size() - 1));
+    const auto found =
+        std::find_if(plan.layers.begin(), plan.layers.end(),
+                     [&](const LayerMoves& moves) { return moves.layer == LayerId(*rounds_); });
+    if (found == plan.layers.end()) {
+      throw InputError(
+          "--rounds", fmt::format("expected a layer in {} .. {}", plan.layers.front().layer.value(),
+                                  plan.layers.back().layer.value()));
     }
-    const LayerMoves& layer = plan.layers[*rounds_];
+    const LayerMoves& layer = *found;
     if (layer.waves.empty()) report.note(fmt::format("layer {} stays as it is", *rounds_));
     for (std::size_t i = 0; i < layer.waves.size(); ++i) {
       for (Table& table : round_tables(layer.waves[i], i)) report.table(std::move(table));

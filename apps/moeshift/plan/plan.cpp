@@ -73,7 +73,9 @@ class Plan final : public Command {
                         .inactive = inactive_ranks()};
     plan_on(problem, window.loads, forecaster_);
     std::optional<Placement> old;
-    if (from_) old = read_placement_for(session, *from_, window.header, from_ranks_, shape_.ranks);
+    if (from_) {
+      old = read_placement_for(session, *from_, planned.trace, from_ranks_, shape_.ranks);
+    }
     if (old) problem.old = &*old;
     sizes_ = planned.expert_sizes();
     const std::size_t steps = forecaster_ ? 1 : window.loads.size();
@@ -85,7 +87,7 @@ class Plan final : public Command {
     const double plan_seconds = seconds_since(start);
     const bool stopped = deadline.stopped();
     if (!stopped) tighten_bounds(problem, session.threads(), plan);
-    report(session, window, problem, plan, plan_seconds);
+    report(session, window, planned, problem, plan, plan_seconds);
     if (!stopped) return ExitCode::kGood;
     session.say("stopped: the plan is the best so far");
     return ExitCode::kInterrupted;
@@ -93,9 +95,15 @@ class Plan final : public Command {
 
  private:
   [[nodiscard]] LoadWindow read_window(Session& session) const {
+    const std::string name = trace_.name();
     const StepRange range = parse_step_range(windows_, "--windows");
     const auto reader = trace_.open(session, shape_.model);
-    return std::move(load_windows(*reader, trace_.name(), {&range, 1}).front());
+    LoadWindow window = std::move(load_windows(*reader, name, {&range, 1}).front());
+    if (std::all_of(window.loads.begin(), window.loads.end(),
+                    [](const LoadMatrix& load) { return loaded_layers(load) == 0; })) {
+      throw InfeasibleError(fmt::format("{}: no layer carries load in steps {}", name, windows_));
+    }
+    return window;
   }
 
   [[nodiscard]] std::vector<RankId> inactive_ranks() const {
@@ -118,10 +126,12 @@ class Plan final : public Command {
     return make_planner(policy_, options)->plan(uniform, session.threads(), session.progress());
   }
 
-  void report(Session& session, const LoadWindow& window, const PlanProblem& problem,
-              const PlanResult& plan, double plan_seconds) const {
+  void report(Session& session, const LoadWindow& window, const PlannedFor& planned,
+              const PlanProblem& problem, const PlanResult& plan, double plan_seconds) const {
     const PlanAnswer answer{.policy = policy_,
                             .window = window,
+                            .trace = planned.trace,
+                            .world = planned.world,
                             .problem = problem,
                             .plan = plan,
                             .plan_seconds = plan_seconds,

@@ -58,7 +58,9 @@ void PlanGoal::declare(Options& options) {
 PlannedSteps steps_of(const LoadMatrix& load, std::size_t count) {
   double pairs = 0;
   for (const LayerId layer : load.row_ids()) pairs += layer_total(load, layer);
-  return {.count = count, .pairs = pairs / static_cast<double>(load.rows() * count)};
+  return {
+      .count = count,
+      .pairs = pairs / static_cast<double>(std::max<std::size_t>(loaded_layers(load), 1) * count)};
 }
 
 std::optional<Seconds> PlanGoal::limit() const {

@@ -27,9 +27,27 @@ std::vector<double> bounds_of(const PlanAnswer& answer) {
   return bounds;
 }
 
-std::int64_t id_of(const PlanAnswer& answer, std::size_t layer) {
-  const auto& ids = answer.window.header.layer_ids;
-  return ids.empty() ? static_cast<std::int64_t>(layer) : ids[layer];
+Json world_json(const PlanAnswer& answer) {
+  Json json = Json::object();
+  if (answer.world.cluster) json["cluster"] = *answer.world.cluster;
+  if (answer.world.model) json["model"] = *answer.world.model;
+  if (answer.world.nodes) json["nodes"] = *answer.world.nodes;
+  json["slots"] = answer.problem.slots;
+  json["expert_groups"] = answer.problem.expert_groups;
+  return json;
+}
+
+/// What was planned for, which `export --fill` asks for; only where there is something to fill.
+void add_load(const PlanAnswer& answer, Report& report) {
+  const Placement& placement = answer.plan.placement;
+  const auto slots = placement.physical_to_logical().items();
+  if (std::none_of(slots.begin(), slots.end(), [](ExpertId e) { return e.is_none(); })) return;
+  Json rows = Json::array();
+  for (const LayerId layer : answer.problem.load.row_ids()) {
+    const auto row = answer.problem.load.row(layer);
+    rows.push_back(std::vector<double>(row.begin(), row.end()));
+  }
+  report.result()["load"] = std::move(rows);
 }
 
 Table summary_table(const Balance& balance, double plan_seconds) {
@@ -116,10 +134,11 @@ Report report_plan(const PlanAnswer& answer) {
   Report report("plan");
   report.result() = {{"policy", answer.policy},
                      {"steps", answer.window.loads.size()},
-                     {"placement", to_json(plan.placement)},
+                     {"planned_for", world_json(answer)},
+                     {"placement", to_json(plan.placement, answer.trace)},
                      {"dispatch", answer.dispatch},
                      {"metrics", to_json(balance)},
-                     {"layers", to_json(plan.layers)},
+                     {"layers", to_json(plan.layers, answer.trace)},
                      {"moves_tried", plan.moves_tried},
                      {"hasty_layers", hasty},
                      {"plan_seconds", answer.plan_seconds}};
@@ -132,6 +151,7 @@ Report report_plan(const PlanAnswer& answer) {
         fmt::format("scored under {} dispatch; gaps are to the mean rank", answer.dispatch));
   }
   report.table(summary_table(balance, answer.plan_seconds));
+  add_load(answer, report);
   add_objective(answer, report);
   add_slots_budget(answer, report);
   if (hasty > 0) {
@@ -146,9 +166,9 @@ Table layer_table(const PlanAnswer& answer) {
       "", {"layer", "imbalance", "lower bound", "gap", "duplicates", "slots", "decision"}, {}};
   for (std::size_t i = 0; i < answer.plan.layers.size(); ++i) {
     const LayerVerdict& layer = answer.plan.layers[i];
-    table.rows.push_back({Cell::count(id_of(answer, i)), Cell::decimal(layer.imbalance, 4),
-                          Cell::decimal(layer.lower_bound, 0), Cell::percent(layer.gap, 2),
-                          Cell::count(layer.duplicates),
+    table.rows.push_back({Cell::count(layer_id_of(answer.trace, i)),
+                          Cell::decimal(layer.imbalance, 4), Cell::decimal(layer.lower_bound, 0),
+                          Cell::percent(layer.gap, 2), Cell::count(layer.duplicates),
                           Cell::count(filled_slots(answer.plan.placement, LayerId(i))),
                           Cell::text(layer.keep ? "keep" : "move")});
   }
@@ -167,13 +187,13 @@ void explain_moves(const PlanAnswer& answer, Report& report) {
     if (answer.expert_sizes) bytes = (*answer.expert_sizes)(move.layer, move.expert);
     const double gain = move.imbalance_before - move.imbalance_after;
     table.rows.push_back(
-        {Cell::count(id_of(answer, move.layer.index())),
+        {Cell::count(layer_id_of(answer.trace, move.layer.index())),
          Cell::count(std::size_t{move.expert.value()}), Cell::count(std::size_t{move.rank.value()}),
          fills_hole ? Cell::empty() : Cell::count(std::size_t{move.replaced.value()}),
          Cell::text(std::string(name_of(move.link))), bytes ? Cell::bytes(*bytes) : Cell::empty(),
          Cell::decimal(move.imbalance_before, 4), Cell::decimal(move.imbalance_after, 4),
          Cell::decimal(gain, 4)});
-    rows.push_back({{"layer", move.layer.index()},
+    rows.push_back({{"layer", layer_id_of(answer.trace, move.layer.index())},
                     {"expert", move.expert.value()},
                     {"rank", move.rank.value()},
                     {"replaced", fills_hole ? std::int64_t{-1} : move.replaced.value()},

@@ -9,6 +9,7 @@
 #include "moeshift/core/units.hpp"
 #include "moeshift/cost/dispatch.hpp"
 #include "moeshift/cost/objective.hpp"
+#include "moeshift/formats/placement_format.hpp"
 #include "moeshift/model/expert_sizes.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/report/report.hpp"
@@ -20,6 +21,8 @@ namespace moeshift::cli {
 struct PlanAnswer {
   std::string policy;
   const LoadWindow& window;
+  const TraceHeader& trace;  ///< numbers of its layers as trace or model say them
+  PlannedWorld world;        ///< goes into the plan file
   const PlanProblem& problem;
   const PlanResult& plan;
   double plan_seconds = 0;

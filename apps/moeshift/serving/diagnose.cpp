@@ -23,7 +23,7 @@ class Diagnose final : public Command {
  public:
   void declare(Options& options) override {
     trace_.declare(options);
-    shape_.declare(options);
+    shape_.declare(options, true);
     options.option("--policy", policy_, "who plans in the backtest; see `moeshift policies`");
     options.option("--mode", mode_, "how moves share the machine with serving; as `simulate`");
     options.option(
@@ -45,6 +45,7 @@ class Diagnose final : public Command {
     if (balanced_ <= 0 || balanced_ > 1) {
       throw InputError("--balanced", "expected a share in (0, 1]");
     }
+    shape_ = with_plan(session, shape_, initial_);
     Findings findings;
     const std::unique_ptr<Deployment> deployment = observe(session, findings);
     choose_passes(findings, *deployment);
@@ -65,9 +66,9 @@ class Diagnose final : public Command {
   /// Reads the whole trace; the machine first, so that a bad option is told at once.
   std::unique_ptr<Deployment> observe(Session& session, Findings& findings) const {
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
-    findings.header = trace.header();
-    std::unique_ptr<Deployment> deployment =
-        serving_.deployment(session, read_planned_for(session, shape_, findings.header));
+    const PlannedFor planned = read_planned_for(session, shape_, trace.header());
+    findings.header = planned.trace;
+    std::unique_ptr<Deployment> deployment = serving_.deployment(session, planned);
     TraceObserver observer(findings.header);
     DriftObserver drift(findings.header.num_layers, findings.header.num_experts);
     const StepSource source = trace.source();

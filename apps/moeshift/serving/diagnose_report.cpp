@@ -31,10 +31,6 @@ double median_of(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-std::int64_t layer_id(const TraceHeader& header, std::size_t layer) {
-  return header.layer_ids.empty() ? static_cast<std::int64_t>(layer) : header.layer_ids[layer];
-}
-
 std::string advice_text(const Findings& findings) {
   const Diagnosis& diagnosis = findings.diagnosis;
   std::string text(name_of(diagnosis.advice));
@@ -78,8 +74,7 @@ Json layers_json(const Findings& findings) {
   Json json = Json::array();
   for (std::size_t i = 0; i < findings.layers.size(); ++i) {
     const LayerOutlook& layer = findings.layers[i];
-    json.push_back({{"layer", i},
-                    {"layer_id", layer_id(findings.header, i)},
+    json.push_back({{"layer", layer_id_of(findings.header, i)},
                     {"expert_imbalance", findings.statistics.layers[i].imbalance},
                     {"ranks_now", layer.now},
                     {"ranks_without_redundancy", layer.without},
@@ -134,7 +129,9 @@ Json advice_json(const Findings& findings) {
 
 Json result_of(const Findings& findings) {
   Json matter = Json::array();
-  for (const LayerId layer : layers_that_matter(findings.layers)) matter.push_back(layer.value());
+  for (const LayerId layer : layers_that_matter(findings.layers)) {
+    matter.push_back(layer_id_of(findings.header, layer.index()));
+  }
   return {{"advice", advice_json(findings)},
           {"trace",
            {{"model", findings.header.model},
@@ -235,7 +232,7 @@ Table layer_table(const Findings& findings) {
   for (std::size_t i = 0; i < std::min(matter.size(), kLayersShown); ++i) {
     const std::size_t layer = matter[i].index();
     const LayerOutlook& outlook = findings.layers[layer];
-    table.rows.push_back({Cell::count(layer_id(findings.header, layer)),
+    table.rows.push_back({Cell::count(layer_id_of(findings.header, layer)),
                           Cell::percent(outlook.excess_share), Cell::decimal(outlook.now, 2),
                           Cell::decimal(outlook.with_slots, 2),
                           Cell::decimal(outlook.lower_bound, 2),

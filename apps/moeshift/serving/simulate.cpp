@@ -29,7 +29,7 @@ class Simulate final : public Command {
  public:
   void declare(Options& options) override {
     trace_.declare(options);
-    shape_.declare(options);
+    shape_.declare(options, true);
     options.option(
         "--policy", policy_,
         "who plans; see `moeshift policies`; default: incremental (like vllm: vllm, like "
@@ -48,13 +48,14 @@ class Simulate final : public Command {
   }
 
   ExitCode run(Session& session) override {
+    shape_ = with_plan(session, shape_, initial_);
     OpenTrace trace(session, trace_, shape_.model);
     const PlanShape largest = world_.largest(shape_);
     const PlannedFor planned = read_planned_for(session, shape_, trace.header());
     const std::unique_ptr<Deployment> deployment =
         serving_.deployment(session, read_planned_for(session, largest, trace.header()));
     const Placement initial =
-        widened(initial_placement(session, shape_, trace.header(), initial_), largest.ranks);
+        widened(initial_placement(session, shape_, planned.trace, initial_), largest.ranks);
     goal_.of_replay(serving_.tokens_per_step, serving_.serving)
         .apply_to(policy_options_, session, planned, {});
     const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");

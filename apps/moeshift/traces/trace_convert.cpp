@@ -35,14 +35,18 @@ class TraceConvert final : public Command {
     trace_.set_paths({in_});
     auto reader = trace_.open(session, {}, Reading::kOnce, input_format_);
     if (differences_) reader = differences_of(std::move(reader));
+    const TraceHeader header = reader->header();
     std::size_t steps = 0;
     session.write_file(out_, [&](std::ostream& out) {
-      steps =
-          copy_trace(*reader, *trace_format(to_).create(out, reader->header()), session.progress());
+      steps = copy_trace(*reader, *trace_format(to_).create(out, header), session.progress());
     });
+    if (!header.layer_ids.empty() && to_ != "neutral" && to_ != "sglang") {
+      session.say(fmt::format("{} does not say which layers of the model these are ({} to {})", to_,
+                              header.layer_ids.front(), header.layer_ids.back()));
+    }
     if (out_ != "-") {
       session.say(fmt::format("{}: {} steps of {} layers x {} experts as {}", out_, steps,
-                              reader->header().num_layers, reader->header().num_experts, to_));
+                              header.num_layers, header.num_experts, to_));
     }
     return ExitCode::kGood;
   }

@@ -69,10 +69,6 @@ std::string profile(const LayerStatistics& layer) {
   return sparkline(averaged(loads, kProfileColumns));
 }
 
-std::int64_t layer_id(const TraceHeader& header, std::size_t layer) {
-  return header.layer_ids.empty() ? static_cast<std::int64_t>(layer) : header.layer_ids[layer];
-}
-
 std::vector<Cell> spread_row(const std::string& name, const Spread& spread, int digits,
                              const std::string& meaning) {
   return {Cell::text(name),
@@ -106,7 +102,7 @@ Table layer_table(const TraceHeader& header, const TraceStatistics& statistics) 
               {}};
   for (std::size_t l = 0; l < statistics.layers.size(); ++l) {
     const LayerStatistics& layer = statistics.layers[l];
-    table.rows.push_back({Cell::count(layer_id(header, l)), Cell::decimal(layer.imbalance, 2),
+    table.rows.push_back({Cell::count(layer_id_of(header, l)), Cell::decimal(layer.imbalance, 2),
                           Cell::decimal(layer.gini, 3), Cell::decimal(layer.cv, 2),
                           Cell::decimal(layer.step_variation, 3),
                           Cell::decimal(layer.step_hot_overlap, 2), Cell::text(profile(layer))});
@@ -122,6 +118,7 @@ Json header_json(const TraceHeader& header) {
   if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
   if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
   if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
+  if (header.num_hidden_layers) json["num_hidden_layers"] = *header.num_hidden_layers;
   json["source"] = header.source;
   json["licence"] = header.licence;
   return json;
@@ -135,8 +132,7 @@ Json layers_json(const TraceHeader& header, const TraceStatistics& statistics) {
   Json rows = Json::array();
   for (std::size_t l = 0; l < statistics.layers.size(); ++l) {
     const LayerStatistics& layer = statistics.layers[l];
-    rows.push_back({{"layer", l},
-                    {"layer_id", layer_id(header, l)},
+    rows.push_back({{"layer", layer_id_of(header, l)},
                     {"assignments", layer.tokens},
                     {"imbalance", layer.imbalance},
                     {"gini", layer.gini},

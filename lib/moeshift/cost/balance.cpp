@@ -35,6 +35,16 @@ void add_layer(const LoadMatrix& load, const Placement& placement, LayerId layer
   }
 }
 
+double peak_of(std::span<const double> ranks) {
+  return *std::max_element(ranks.begin(), ranks.end());
+}
+
+std::size_t loaded_layers(const RankLoads& loads) {
+  const auto ids = loads.row_ids();
+  return static_cast<std::size_t>(std::count_if(
+      ids.begin(), ids.end(), [&](LayerId layer) { return peak_of(loads.row(layer)) > 0; }));
+}
+
 }  // namespace
 
 RankLoads rank_loads(const LoadMatrix& load, const Placement& placement) {
@@ -50,22 +60,23 @@ double gap_of(double peak, double lower_bound) {
 
 Balance balance_of(const RankLoads& loads) {
   Balance balance;
-  if (loads.rows() == 0) return balance;
+  const std::size_t loaded = loaded_layers(loads);
+  if (loaded == 0) return balance;
   balance.balancedness = balance.imbalance = 0;
   double sum_of_means = 0;
   for (const LayerId layer : loads.row_ids()) {
     const auto row = loads.row(layer);
-    const double peak = *std::max_element(row.begin(), row.end());
+    const double peak = peak_of(row);
+    if (peak <= 0) continue;
     const double mean =
         std::accumulate(row.begin(), row.end(), 0.0) / static_cast<double>(row.size());
-    const bool idle = peak <= 0;
-    balance.balancedness += idle ? 1 : mean / peak;
-    balance.imbalance += idle ? 1 : peak / mean;
-    balance.imbalance_trtllm += idle ? 0 : (peak - mean) / mean;
+    balance.balancedness += mean / peak;
+    balance.imbalance += peak / mean;
+    balance.imbalance_trtllm += (peak - mean) / mean;
     balance.peak_load += peak;
     sum_of_means += mean;
   }
-  const auto layers = static_cast<double>(loads.rows());
+  const auto layers = static_cast<double>(loaded);
   balance.balancedness /= layers;
   balance.imbalance /= layers;
   balance.imbalance_trtllm /= layers;
@@ -76,11 +87,12 @@ Balance balance_of(const RankLoads& loads) {
 Balance balance_of(const RankLoads& loads, std::span<const double> lower_bounds) {
   MOESHIFT_CHECK(lower_bounds.size() == loads.rows());
   Balance balance = balance_of(loads);
+  const auto loaded = static_cast<double>(loaded_layers(loads));
   for (const LayerId layer : loads.row_ids()) {
     const auto row = loads.row(layer);
-    const double peak = *std::max_element(row.begin(), row.end());
+    const double peak = peak_of(row);
     const double gap = gap_of(peak, lower_bounds[layer.index()]);
-    balance.gap_mean += gap / static_cast<double>(loads.rows());
+    if (peak > 0) balance.gap_mean += gap / loaded;
     balance.gap_max = std::max(balance.gap_max, gap);
   }
   return balance;

@@ -12,7 +12,8 @@ namespace moeshift {
 /// R[l,g]: tokens that rank g computes in layer l.
 using RankLoads = IdMatrix<LayerId, RankId, double>;
 
-/// The metrics of one set of rank loads. A layer without load counts as perfectly balanced.
+/// The metrics of one set of rank loads. A layer without load counts in no
+/// mean; without any load at all there is nothing to balance (1).
 struct Balance {
   double balancedness = 1;       ///< mean over layers of mean_g R / max_g R (SGLang, ATOM)
   double balancedness_vllm = 1;  ///< sum_l mean_g R / sum_l max_g R (vLLM)

@@ -60,7 +60,7 @@ PlacementFile read_ascend(ByteSource& bytes, const PlacementHints& hints) {
     ids.push_back(layer.at("layer_id").whole());
     rows.push_back(layer_row(layer, num_devices));
   }
-  const std::vector<std::int64_t> layer_ids = sort_layers(ids, rows, list.where());
+  const std::vector<std::int64_t> layer_ids = unless_plain(sort_layers(ids, rows, list.where()));
   return {placement_of(rows, {std::nullopt, num_devices}, hints, list.where()), layer_ids};
 }
 

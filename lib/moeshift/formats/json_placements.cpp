@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Placements as JSON: our plan files, vLLM's initial mapping, SGLang's initial expert location.
+#include <algorithm>
 #include <charconv>
 #include <ostream>
 
@@ -37,6 +38,30 @@ std::vector<std::int64_t> layer_ids_at(const JsonReader& object, std::size_t lay
   return ids;
 }
 
+std::optional<std::string> text_at(const JsonReader& object, std::string_view key) {
+  const auto value = object.find(key);
+  return value ? std::optional(value->string()) : std::nullopt;
+}
+
+PlannedWorld world_of(const JsonReader& world) {
+  return {text_at(world, "cluster"), text_at(world, "model"), count_at(world, "nodes")};
+}
+
+LoadMatrix load_of(const JsonReader& json, const Placement& placement) {
+  LoadMatrix load(placement.layers(), placement.experts());
+  const std::vector<JsonReader> rows = json.items();
+  if (rows.size() != load.rows()) json.fail(fmt::format("expected {} layers", load.rows()));
+  for (const LayerId layer : load.row_ids()) {
+    const std::vector<JsonReader> items = rows[layer.index()].items();
+    if (items.size() != load.columns()) {
+      rows[layer.index()].fail(fmt::format("expected {} experts", load.columns()));
+    }
+    std::transform(items.begin(), items.end(), load.row(layer).begin(),
+                   [](const JsonReader& item) { return item.non_negative_number(); });
+  }
+  return load;
+}
+
 void write_rows(std::ostream& out, const Placement& placement) {
   for (const LayerId layer : placement.physical_to_logical().row_ids()) {
     if (layer.index() > 0) out << ",\n";
@@ -57,13 +82,19 @@ PlacementFile read_plan(ByteSource& bytes, const PlacementHints& hints) {
   const JsonReader map = placement.at("physical_to_logical");
   const SlotRows rows = rows_of(map);
   const PlacementHints stated{count_at(placement, "num_experts"), count_at(placement, "num_ranks")};
-  return {placement_of(rows, stated, hints, map.where()), layer_ids_at(placement, rows.size())};
+  PlacementFile file{placement_of(rows, stated, hints, map.where()),
+                     layer_ids_at(placement, rows.size()),
+                     count_at(placement, "num_hidden_layers")};
+  if (const auto world = top.at("result").find("planned_for")) file.world = world_of(*world);
+  if (const auto load = top.at("result").find("load")) file.load = load_of(*load, file.placement);
+  return file;
 }
 
 void write_plan(std::ostream& out, const PlacementFile& file) {
   out << "{\"schema\":\"moeshift.plan/1\",\"result\":{\"placement\":{\"num_experts\":"
       << file.placement.experts() << ",\"num_ranks\":" << file.placement.ranks();
   if (!file.layer_ids.empty()) out << ",\"layer_ids\":" << Json(file.layer_ids).dump();
+  if (file.num_hidden_layers) out << ",\"num_hidden_layers\":" << *file.num_hidden_layers;
   out << ",\"physical_to_logical\":[\n";
   write_rows(out, file.placement);
   out << "]}}}\n";
@@ -91,7 +122,8 @@ PlacementFile read_mapping(const JsonReader& record, const PlacementHints& hints
     ids.push_back(layer_number(key, row));
     rows.push_back(slot_row(row));
   }
-  const std::vector<std::int64_t> layer_ids = sort_layers(ids, rows, assignments.where());
+  const std::vector<std::int64_t> layer_ids =
+      unless_plain(sort_layers(ids, rows, assignments.where()));
   const auto slots = static_cast<std::size_t>(record.at("num_slots").whole(1, 1'000'000));
   if (!rows.empty() && rows.front().size() != slots) {
     record.at("num_slots").fail(fmt::format("expected {}, as in the map", rows.front().size()));

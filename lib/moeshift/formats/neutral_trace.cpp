@@ -18,9 +18,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 9> kHeaderKeys{
-    "model",     "num_layers", "num_experts", "top_k",  "num_expert_groups",
-    "layer_ids", "num_ranks",  "source",      "licence"};
+constexpr std::array<std::string_view, 10> kHeaderKeys{
+    "model",     "num_layers", "num_experts",       "top_k",  "num_expert_groups",
+    "layer_ids", "num_ranks",  "num_hidden_layers", "source", "licence"};
 
 std::string optional_text(const JsonReader& header, std::string_view key) {
   const auto value = header.find(key);
@@ -63,6 +63,7 @@ TraceHeader parse_header(const Json& document, const std::string& where) {
   header.num_expert_groups = optional_count(reader, "num_expert_groups", header.num_experts);
   header.layer_ids = layer_ids_of(reader, header.num_layers);
   header.num_ranks = optional_count(reader, "num_ranks", kMostExperts);
+  header.num_hidden_layers = optional_count(reader, "num_hidden_layers", kMostLayers);
   Json other = Json::object();
   for (const auto& [key, value] : document.items()) {
     if (std::find(kHeaderKeys.begin(), kHeaderKeys.end(), key) == kHeaderKeys.end()) {
@@ -129,6 +130,7 @@ Json header_json(const TraceHeader& header) {
   if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
   if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
   if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
+  if (header.num_hidden_layers) json["num_hidden_layers"] = *header.num_hidden_layers;
   json["source"] = header.source;
   json["licence"] = header.licence;
   json.update(Json::parse(header.other_json));

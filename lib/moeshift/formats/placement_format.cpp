@@ -171,11 +171,32 @@ std::vector<std::int64_t> sort_layers(std::vector<std::int64_t> ids, SlotRows& r
     sorted_rows.push_back(std::move(rows[i]));
   }
   rows = std::move(sorted_rows);
-  const bool plain =
-      sorted.empty() ||
-      (sorted.front() == 0 && sorted.back() + 1 == static_cast<std::int64_t>(sorted.size()));
-  if (plain) sorted.clear();
   return sorted;
+}
+
+PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> ids,
+                            std::optional<std::size_t> num_hidden_layers) {
+  const std::size_t rows = file.placement.layers();
+  const bool whole = file.layer_ids.empty() && num_hidden_layers == rows && ids.size() < rows &&
+                     !ids.empty() && ids.front() >= 0 &&
+                     ids.back() < static_cast<std::int64_t>(rows);
+  if (!whole) return file;
+  IdMatrix<LayerId, SlotId, ExpertId> slots(ids.size(), file.placement.slots());
+  for (const LayerId layer : slots.row_ids()) {
+    const auto row = file.placement.layer(LayerId(ids[layer.index()]));
+    std::copy(row.begin(), row.end(), slots.row(layer).begin());
+  }
+  const std::size_t experts = file.placement.experts();
+  file.placement = Placement(experts, file.placement.ranks(), std::move(slots));
+  file.layer_ids.assign(ids.begin(), ids.end());
+  file.num_hidden_layers = num_hidden_layers;
+  return file;
+}
+
+std::vector<std::int64_t> unless_plain(std::vector<std::int64_t> ids) {
+  const bool plain =
+      ids.empty() || (ids.front() == 0 && ids.back() + 1 == static_cast<std::int64_t>(ids.size()));
+  return plain ? std::vector<std::int64_t>() : ids;
 }
 
 }  // namespace moeshift

@@ -12,14 +12,25 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/trace_format.hpp"
+#include "moeshift/model/load.hpp"
 #include "moeshift/model/placement.hpp"
 
 namespace moeshift {
 
-/// A placement and the model's own layer numbers, where a format carries them.
+/// What a plan was made for, as its command line called it; engines' formats say nothing of it.
+struct PlannedWorld {
+  std::optional<std::string> cluster;
+  std::optional<std::string> model;
+  std::optional<std::size_t> nodes;
+};
+
+/// A placement and what a format carries beside it.
 struct PlacementFile {
   Placement placement;
-  std::vector<std::int64_t> layer_ids;  ///< empty = 0 .. layers-1
+  std::vector<std::int64_t> layer_ids;                ///< the model's own numbers; empty = not said
+  std::optional<std::size_t> num_hidden_layers = {};  ///< dense ones included, where it is said
+  PlannedWorld world = {};                            ///< of plan files
+  LoadMatrix load = {};  ///< what was planned for, of plan files with empty slots; else no rows
 };
 
 /// What a format leaves out and the caller knows. A contradiction with the file is an error.
@@ -58,5 +69,10 @@ struct PlacementFormat {
 [[nodiscard]] PlacementFile read_placement(std::istream& in, const std::string& name,
                                            const PlacementHints& hints = {},
                                            std::string_view format = "auto");
+
+/// The rows of the layers `ids`, where `file` has a row for each of `num_hidden_layers` layers and
+/// does not number them itself (SGLang's maps); else `file` as it is.
+[[nodiscard]] PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> ids,
+                                          std::optional<std::size_t> num_hidden_layers);
 
 }  // namespace moeshift

@@ -40,6 +40,9 @@ using SlotRows = std::vector<std::vector<std::int64_t>>;
 [[nodiscard]] std::string row_text(std::span<const ExpertId> row);
 /// The model's number of a layer.
 [[nodiscard]] std::int64_t layer_id_of(const PlacementFile& file, LayerId layer);
+/// `ids`, or nothing where they only count 0, 1, 2 ...: formats that number MoE layers in their
+/// order say nothing of the model's own numbers.
+[[nodiscard]] std::vector<std::int64_t> unless_plain(std::vector<std::int64_t> ids);
 /// Splits {"3": row, "4": row} into rows in ascending layer order and their numbers.
 [[nodiscard]] std::vector<std::int64_t> sort_layers(std::vector<std::int64_t> ids, SlotRows& rows,
                                                     const std::string& where);

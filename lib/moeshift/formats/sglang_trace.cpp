@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SGLang's JSON of logical counts (--init-expert-location): {"logical_count": [L][E] or
 // [steps][L][E]}.
+#include <algorithm>
+#include <functional>
 #include <ostream>
 #include <utility>
 
@@ -86,7 +88,8 @@ class SglangReader final : public TraceReader {
 
 class SglangWriter final : public TraceWriter {
  public:
-  SglangWriter(std::ostream& out, TraceHeader header) : out_(out), header_(std::move(header)) {
+  SglangWriter(std::ostream& out, TraceHeader header)
+      : out_(out), header_(std::move(header)), rows_(rows_of(header_)) {
     out_ << "{\"logical_count\":[";
   }
 
@@ -94,15 +97,46 @@ class SglangWriter final : public TraceWriter {
     check_writable(header_, step);
     text_ = first_ ? "" : ",";
     first_ = false;
-    append_rows(text_, step.load);
+    if (rows_ == header_.num_layers) {
+      append_rows(text_, step.load);
+    } else {
+      append_all(step.load);
+    }
     out_ << text_;
   }
 
   void finish() override { out_ << "]}\n"; }
 
  private:
+  /// SGLang finds a layer by its number in the model: dense layers have rows of zeros.
+  static std::size_t rows_of(const TraceHeader& header) {
+    const auto& ids = header.layer_ids;
+    const bool ascend =
+        std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end();
+    if (ids.empty() || !ascend || ids.front() < 0) return header.num_layers;
+    const std::size_t last = static_cast<std::size_t>(ids.back()) + 1;
+    const std::size_t rows = std::max(last, header.num_hidden_layers.value_or(0));
+    check_shape(rows, header.num_experts, "layer_ids");
+    return rows;
+  }
+
+  void append_all(const LoadMatrix& load) {
+    const std::vector<double> none(header_.num_experts, 0.0);
+    std::size_t next = 0;
+    text_ += '[';
+    for (std::size_t id = 0; id < rows_; ++id) {
+      if (id > 0) text_ += ',';
+      const bool recorded =
+          next < load.rows() && header_.layer_ids[next] == static_cast<std::int64_t>(id);
+      append_row(text_, recorded ? load.row(LayerId(next)) : std::span<const double>(none));
+      next += recorded ? 1U : 0U;
+    }
+    text_ += ']';
+  }
+
   std::ostream& out_;
   TraceHeader header_;
+  std::size_t rows_;
   bool first_ = true;
   std::string text_;
 };

@@ -92,9 +92,10 @@ PlacementFile read_trtllm(ByteSource& bytes, const PlacementHints& hints) {
 
 void write_trtllm(std::ostream& out, const PlacementFile& file) {
   const Placement& placement = file.placement;
-  out << "num_slots: " << placement.slots()
-      << "\nlayer_updates_per_iter: 0\nep_size: " << placement.ranks()
-      << "\ninitial_global_assignments:\n";
+  // The engine refuses any other key; a comment may say what it knows from elsewhere.
+  out << "# ep_size " << placement.ranks() << ": slot s is on rank s / "
+      << placement.slots_per_rank() << "\nnum_slots: " << placement.slots()
+      << "\nlayer_updates_per_iter: 0\ninitial_global_assignments:\n";
   for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
     out << "  " << layer_id_of(file, layer) << ": " << row_text(placement.layer(layer)) << '\n';
   }

@@ -34,6 +34,8 @@ struct TraceHeader {
   std::optional<std::size_t> num_expert_groups;
   std::vector<std::int64_t> layer_ids;   ///< the model's own layer numbers; empty = 0 .. layers-1
   std::optional<std::size_t> num_ranks;  ///< of the world that was recorded
+  /// Layers of the model, dense ones included and draft ones not, where the recording shows it.
+  std::optional<std::size_t> num_hidden_layers = {};
   std::string source;
   std::string licence;
   /// What the reader took for granted or left out: lines for the user, never silent.
@@ -43,11 +45,17 @@ struct TraceHeader {
   std::string other_json = "{}";
 };
 
+/// The model's own number of a layer; its position where the trace does not say it.
+[[nodiscard]] std::int64_t layer_id_of(const TraceHeader& trace, std::size_t layer);
+
 /// The sum of `loads`, which must agree in shape. At least one.
 [[nodiscard]] LoadMatrix sum_of(std::span<const LoadMatrix> loads);
 /// The mean of `loads`.
 [[nodiscard]] LoadMatrix mean_of(std::span<const LoadMatrix> loads);
 /// Total tokens of one layer.
 [[nodiscard]] double layer_total(const LoadMatrix& load, LayerId layer);
+/// Layers that carry load. A layer that carries none (nothing was recorded for it in this window)
+/// counts in no mean over layers.
+[[nodiscard]] std::size_t loaded_layers(const LoadMatrix& load);
 
 }  // namespace moeshift

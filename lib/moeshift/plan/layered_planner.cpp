@@ -15,7 +15,7 @@ namespace {
 constexpr double kWorthSaying = 1e-3;  ///< share by which doubled replicas must be better
 
 /// Slots that hold something.
-std::size_t filled(const Placement& placement, LayerId layer) {
+std::size_t filled_slots(const Placement& placement, LayerId layer) {
   const std::span<const ExpertId> slots = placement.layer(layer);
   return static_cast<std::size_t>(
       std::count_if(slots.begin(), slots.end(), [](ExpertId e) { return !e.is_none(); }));
@@ -35,12 +35,44 @@ LayerVerdict judge(const PlanProblem& problem, const Placement& placement, Layer
   return verdict;
 }
 
+/// Nothing was recorded for this layer in this window: no policy knows anything better than what
+/// is there.
+bool is_idle(const PlanProblem& problem, LayerId layer) {
+  return layer_total(problem.load, layer) <= 0 &&
+         std::all_of(problem.samples.begin(), problem.samples.end(),
+                     [&](const LoadMatrix& sample) { return layer_total(sample, layer) <= 0; });
+}
+
+/// The old slots of an idle layer, where the old placement has the same shape, leaves the inactive
+/// ranks empty and holds every expert; else nothing.
+std::vector<ExpertId> idle_slots(const PlanProblem& problem, std::span<const RankId> active,
+                                 LayerId layer) {
+  const Placement* old = problem.old;
+  if (old == nullptr || problem.survive.losses > 0 || old->ranks() != problem.topology.ranks() ||
+      old->slots() != problem.slots || !old->uncovered(layer).empty() || !is_idle(problem, layer)) {
+    return {};
+  }
+  std::vector<ExpertId> slots;
+  for (const RankId rank : active) {
+    const auto held = old->rank_slots(layer, rank);
+    slots.insert(slots.end(), held.begin(), held.end());
+  }
+  const auto filled =
+      std::count_if(slots.begin(), slots.end(), [](ExpertId expert) { return !expert.is_none(); });
+  const bool all = static_cast<std::size_t>(filled) == filled_slots(*old, layer);
+  return all ? slots : std::vector<ExpertId>();
+}
+
 }  // namespace
 
 PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, Threads threads) {
   MOESHIFT_CHECK(layers.size() == problem.layers());
   const std::vector<RankId> active = active_ranks(problem);
   const std::size_t per_rank = problem.slots_per_rank();
+  for (const LayerId layer : problem.load.row_ids()) {
+    std::vector<ExpertId> kept = idle_slots(problem, active, layer);
+    if (!kept.empty()) layers[layer.index()] = LayerPlan{.slots = std::move(kept), .keep = true};
+  }
   IdMatrix<LayerId, SlotId, ExpertId> slots(problem.layers(), problem.slots, ExpertId::none());
   for (const LayerId layer : slots.row_ids()) {
     const std::vector<ExpertId>& planned = layers[layer.index()].slots;
@@ -104,8 +136,9 @@ void tighten_bounds(const PlanProblem& problem, Threads threads, PlanResult& res
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     LayerVerdict& verdict = result.layers[i];
     if (verdict.gap <= 0) return;
-    const double bound = tight_lower_bound(problem.load.row(LayerId(i)), active,
-                                           filled(result.placement, LayerId(i)), verdict.peak);
+    const double bound =
+        tight_lower_bound(problem.load.row(LayerId(i)), active,
+                          filled_slots(result.placement, LayerId(i)), verdict.peak);
     verdict.lower_bound = std::max(verdict.lower_bound, bound);
     verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
   });

@@ -24,7 +24,9 @@ struct LayerPlan {
   std::vector<MoveReason> reasons = {};  ///< ranks as in LayerProblem; assemble() renames them
 };
 
-/// Puts planned layers together and judges each: peak, bound, gap, duplicates.
+/// Puts planned layers together and judges each: peak, bound, gap, duplicates. A layer without load
+/// in this window stays as it is where the old placement has this shape, whatever was planned:
+/// otherwise every policy would move it for nothing (the origins of compatible policies do).
 [[nodiscard]] PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers,
                                   Threads threads);
 

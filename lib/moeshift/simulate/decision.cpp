@@ -27,11 +27,12 @@ Outlook outlook_of(const LoadMatrix& load, const std::vector<LayerDispatch>& dis
   for (const LayerId layer : load.row_ids()) {
     const LayerTime time = model.layer_time(load.row(layer), dispatch[layer.index()]);
     outlook.layer_seconds.push_back(time.total);
-    balancedness += time.busiest_tokens > 0 ? time.mean_tokens / time.busiest_tokens : 1;
+    if (time.busiest_tokens > 0) balancedness += time.mean_tokens / time.busiest_tokens;
     busiest += time.busiest_tokens;
     mean += time.mean_tokens;
   }
-  outlook.balancedness = balancedness / static_cast<double>(load.rows());
+  const std::size_t loaded = loaded_layers(load);
+  outlook.balancedness = loaded > 0 ? balancedness / static_cast<double>(loaded) : 1;
   outlook.imbalance = mean > 0 ? busiest / mean : 1;
   return outlook;
 }

@@ -41,7 +41,8 @@ void Lane::serve(const LoadMatrix& load, bool repeated) {
   const Seconds at_work = run_.advance(served);
   ledger_.credit(served_.layer_gains(), served_.has_baseline());
   ledger_.enter({.tokens = std::accumulate(load.items().begin(), load.items().end(), 0.0) /
-                           static_cast<double>(load.rows() * deployment_.model.top_k()),
+                           static_cast<double>(std::max<std::size_t>(loaded_layers(load), 1) *
+                                               deployment_.model.top_k()),
                  .outage = outage,
                  .stall = boundary.stall,
                  .served = served,

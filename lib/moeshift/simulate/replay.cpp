@@ -20,20 +20,21 @@ double pairs_of(const LoadMatrix& load) {
   return std::accumulate(load.items().begin(), load.items().end(), 0.0);
 }
 
-/// Scales all layers of a step alike, so that a layer holds `tokens` on average.
+/// Scales all layers of a step alike, so that a layer with load holds `tokens` on average.
 void scale_to(LoadMatrix& load, double tokens, std::size_t top_k, std::int64_t step) {
   const double pairs = pairs_of(load);
   if (pairs <= 0) {
     throw InputError(
         "", fmt::format("step {} has no load, so it cannot be scaled to {} tokens", step, tokens));
   }
-  const double wanted = tokens * static_cast<double>(top_k * load.rows());
+  const double wanted = tokens * static_cast<double>(top_k * loaded_layers(load));
   for (double& expert_load : load.items()) expert_load *= wanted / pairs;
 }
 
 /// Cuts a step into equal parts of at most `most` tokens. @return how many.
 std::size_t cut_to(LoadMatrix& load, double most, std::size_t top_k) {
-  const double tokens = pairs_of(load) / static_cast<double>(top_k * load.rows());
+  const std::size_t loaded = std::max<std::size_t>(loaded_layers(load), 1);
+  const double tokens = pairs_of(load) / static_cast<double>(top_k * loaded);
   const double parts = std::max(1.0, std::ceil(tokens / most - 1e-9));
   if (parts == 1) return 1;
   for (double& expert_load : load.items()) expert_load /= parts;

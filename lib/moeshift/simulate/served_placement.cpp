@@ -106,16 +106,17 @@ void ServedPlacement::serve(const LoadMatrix& load, std::uint64_t number, bool r
     const LayerTime time = model.layer_time(load.row(layer), dispatch_[index]);
     layer_seconds_[index] = time.total;
     pairs += time.mean_tokens;
-    balancedness += time.busiest_tokens > 0 ? time.mean_tokens / time.busiest_tokens : 1;
+    if (time.busiest_tokens > 0) balancedness += time.mean_tokens / time.busiest_tokens;
     layer_gains_[index] = Seconds();
     if (dispatch_before_[index].empty()) continue;
     const Seconds before = model.layer_time(load.row(layer), dispatch_before_[index]).total;
     layer_gains_[index] = before - time.total;
   }
-  const auto layers = static_cast<double>(load.rows());
+  const std::size_t loaded = loaded_layers(load);
+  const auto layers = static_cast<double>(std::max<std::size_t>(loaded, 1));
   const auto ranks = static_cast<double>(model.ranks_serving());
   outside_ = model.outside_layers(pairs / layers * ranks, load.rows());
-  balancedness_ = balancedness / layers;
+  balancedness_ = loaded > 0 ? balancedness / layers : 1;
   valid_ = true;
 }
 

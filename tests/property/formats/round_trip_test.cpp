@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whatever is written comes back, for traces and placements of any shape.
+#include <algorithm>
 #include <sstream>
 
 #include "moeshift/core/rng.hpp"
@@ -48,6 +49,7 @@ TraceHeader any_header(Rng& rng) {
     header.top_k = between(rng, 1, static_cast<std::uint32_t>(header.num_experts));
   if (rng.below(2) == 0) header.num_expert_groups = 1;
   if (rng.below(2) == 0) header.layer_ids.assign(header.num_layers, 7);
+  if (rng.below(2) == 0) header.num_hidden_layers = between(rng, 1, 90);
   header.source = any_text(rng);
   header.licence = any_text(rng);
   if (rng.below(2) == 0) header.other_json = R"({"k":[1,2.5,{"z":null}],"y":"\n"})";
@@ -96,6 +98,7 @@ TEST_CASE("any neutral trace comes back with everything it carried") {
     CHECK(reader->header().top_k == header.top_k);
     CHECK(reader->header().num_expert_groups == header.num_expert_groups);
     CHECK(reader->header().layer_ids == header.layer_ids);
+    CHECK(reader->header().num_hidden_layers == header.num_hidden_layers);
     CHECK(reader->header().source == header.source);
     CHECK(reader->header().licence == header.licence);
     CHECK(reader->header().other_json == header.other_json);
@@ -120,7 +123,9 @@ TEST_CASE("any load comes back from every trace format") {
       if (format.create == nullptr) continue;
       INFO("seed " << seed << " format " << format.name);
       std::stringstream text;
-      const auto writer = format.create(text, header);
+      TraceHeader plain = header;
+      plain.layer_ids.clear();  // with them SGLang's form has more rows: engine_round_trip_test.cpp
+      const auto writer = format.create(text, plain);
       writer->write(step);
       writer->finish();
       TraceStep again;
@@ -134,8 +139,13 @@ TEST_CASE("any placement comes back from every placement format") {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     Rng rng(seed);
     const Placement placement = any_placement(rng);
+    const bool whole =
+        std::ranges::all_of(all_ids<LayerId>(placement.layers()),
+                            [&](LayerId layer) { return placement.uncovered(layer).empty(); });
     for (const PlacementFormat& format : placement_formats()) {
       if (format.write == nullptr) continue;
+      // Without the last experts it looks like a map of fewer, where the file does not state them.
+      if (!whole && format.name != "moeshift" && format.name != "vllm") continue;
       INFO("seed " << seed << " format " << format.name);
       std::stringstream text;
       format.write(text, {placement, {}});

@@ -28,6 +28,8 @@ class Answered {
     plan_.emplace(make_planner(policy)->plan(problem_, Threads{1}, progress));
     answer_.emplace(PlanAnswer{.policy = policy,
                                .window = window_,
+                               .trace = window_.header,
+                               .world = {},
                                .problem = problem_,
                                .plan = *plan_,
                                .objective = "tokens",

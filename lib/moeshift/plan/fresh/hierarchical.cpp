@@ -189,6 +189,10 @@ HomeRule home_rule(const std::string& name) {
 
 LayerPlan HierarchicalPlanner::plan_layer(const LayerProblem& problem) const {
   check_distinct_feasible(problem);
+  if (problem.experts() % problem.expert_groups != 0) {
+    throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
+                                             problem.experts(), problem.expert_groups));
+  }
   const std::vector<double> load = positive_load(problem.load);
   const GroupHomes homes = home_groups(problem, load);
   const bool hard = rule_.kind == HomeRule::Kind::kHard;

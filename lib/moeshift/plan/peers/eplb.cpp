@@ -25,9 +25,13 @@ struct Shape {
 Shape shape_of(const LayerProblem& problem, EplbMode mode) {
   const Shape given{problem.expert_groups, problem.nodes};
   if (mode == EplbMode::kGlobal) return {1, 1};
-  const bool divides = problem.experts() % given.groups == 0 && given.groups % given.nodes == 0 &&
-                       problem.even_nodes();
-  if (divides) return given;
+  const bool by_node = given.groups % given.nodes == 0 && problem.even_nodes();
+  const bool divides = problem.experts() % given.groups == 0;
+  if (by_node && divides) return given;
+  if (by_node && mode == EplbMode::kAuto) {  // the origin stops here too, on an assertion
+    throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
+                                             problem.experts(), given.groups));
+  }
   if (mode == EplbMode::kAuto) return {1, 1};
   throw InfeasibleError(fmt::format(
       "hierarchical planning needs experts that divide by the groups, and groups and "

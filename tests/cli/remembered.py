@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan remembers what it was made for; layers keep the model's numbers in every answer."""
+import json
+
+import cli
+from cli import LOADS, CliTest
+
+IDS = [3, 5]
+
+
+class Remembered(CliTest):
+    def numbered_model(self, path="model.json", **more):
+        """The tiny model, its layers called 3 and 5 of 6."""
+        model = json.loads((self.folder / self.tiny_model()).read_text(encoding="utf-8"))
+        model.update({"layer_ids": IDS, "num_hidden_layers": 6, **more})
+        return self.write(path, json.dumps(model))
+
+    def plans(self):
+        """Two plans for the host machine and that model."""
+        machine = ("--cluster", "host", "--model", self.numbered_model(), "--nodes", 2)
+        self.plan("old.json", *machine, "--windows", "0:1")
+        self.plan("new.json", *machine, "--windows", "1:2", "--policy", "balanced")
+        return machine
+
+    def test_a_plan_says_what_it_was_made_for(self):
+        self.plans()
+        result = self.load("new.json")["result"]
+        self.assertEqual(result["planned_for"], {"cluster": "host", "model": "model.json", "nodes": 2, "slots": 12,
+                                                 "expert_groups": 1})
+        self.assertEqual(result["placement"]["layer_ids"], IDS)
+        self.assertEqual(result["placement"]["num_hidden_layers"], 6)
+        self.assertEqual([layer["layer"] for layer in result["layers"]], IDS)
+
+    def test_moves_and_execute_take_machine_model_and_nodes_from_the_plan(self):
+        machine = self.plans()
+        for command in (("moves",), ("execute", "--backend", "host")):
+            said = self.good(*command, "old.json", "new.json", *machine, "--format", "json").json()["result"]
+            taken = self.good(*command, "old.json", "new.json", "--format", "json").json()["result"]
+            self.assertEqual([row["layer"] for row in taken["layers"]], IDS)
+            for key in ("plan_hash", "bytes_by_link"):
+                self.assertEqual(said.get(key), taken.get(key))
+        self.assertIn("\n    5 ", self.good("moves", "old.json", "new.json").out)
+
+    def test_simulate_takes_everything_from_the_plan_at_the_start(self):
+        machine = self.plans()
+        trace = self.trace()
+        how = ("--serving", "host", "--tokens-per-step", 64, "--repeat", 4, "--format", "json")
+        said = self.good("simulate", trace, *machine, "--ranks", 4, "--slots", 12, "--initial", "new.json", *how).json()
+        taken = self.good("simulate", trace, "--initial", "new.json", *how).json()
+        self.assertEqual(said["result"]["step_seconds"], taken["result"]["step_seconds"])
+        self.refused("simulate", trace, says="--ranks")
+
+    def test_what_no_plan_says_is_asked_for(self):
+        self.plan("old.json", "--windows", "0:1")
+        self.plan("new.json", "--windows", "1:2")
+        self.refused("moves", "old.json", "new.json", says=("--cluster", "moeshift clusters"))
+        self.refused("moves", "old.json", "new.json", "--cluster", "host", says=("--model", "moeshift models"))
+
+    def test_plans_for_two_models_are_not_mixed(self):
+        self.plans()
+        other = self.numbered_model("other.json", name="other")
+        self.plan("other_plan.json", "--cluster", "host", "--model", other, "--nodes", 2)
+        self.refused("moves", "old.json", "other_plan.json", says=("model.json", "other.json"))
+        self.good("moves", "old.json", "other_plan.json", "--model", other)
+
+    def test_plans_of_different_layers_are_not_mixed(self):
+        self.plan("old.json", trace=self.trace("a.jsonl", {"layer_ids": [3, 5]}))
+        self.plan("new.json", trace=self.trace("b.jsonl", {"layer_ids": [3, 4]}))
+        machine = ("--cluster", "host", "--model", self.tiny_model())
+        self.refused("moves", "old.json", "new.json", *machine, says=("3 to 5", "3 to 4"))
+        self.refused("plan", "b.jsonl", "--ranks", 4, "--slots", 12, "--from", "old.json", says="3 to 5")
+
+    def test_a_row_per_hidden_layer_is_read_as_the_layers_of_the_model(self):
+        self.plans()
+        self.good("export", "old.json", "--to", "sglang", "-o", "sglang.json", "-q")
+        moves = self.good("moves", "sglang.json", "old.json", "--ranks", 4, "--format", "json").json()["result"]
+        self.assertEqual(moves["totals"]["transfers"], 0)
+        self.assertEqual([row["layer"] for row in moves["layers"]], IDS)
+
+    def test_ranks_of_the_old_placement_default_to_those_planned_for(self):
+        self.plan("old.json")
+        self.good("export", "old.json", "--to", "vllm", "-o", "old.jsonl", "-q")
+        shape = ("--ranks", 4, "--slots", 12, "--policy", "incremental", "--format", "json")
+        said, taken = (self.good("plan", self.trace(), *shape, "--from", name).json()["result"]["placement"]
+                       for name in ("old.json", "old.jsonl"))
+        self.assertEqual(said, taken)
+
+    def test_a_recording_without_load_is_no_question(self):
+        nothing = self.trace(loads=[[[0] * 8, [0] * 8]])
+        for command in (("plan",), ("compare", "--policies", "static,snake"), ("trace", "info")):
+            words = () if command[0] == "trace" else ("--ranks", 4, "--slots", 12)
+            self.refused(*command, nothing, *words, code=1, says="carries load")
+        idle = self.trace(loads=[LOADS[0], [[0] * 8, [0] * 8]])
+        self.refused("plan", idle, "--ranks", 4, "--slots", 12, "--windows", "1:2", code=1, says="steps 1:2")
+
+    def test_groups_matter_only_to_policies_that_keep_them_together(self):
+        trace = self.trace()
+        shape = ("--ranks", 4, "--slots", 12, "--groups", 3)
+        self.good("plan", trace, *shape, "--nodes", 2)  # deepseek falls back to global, as its origin does
+        self.good("plan", trace, *shape, "--policy", "balanced")
+        self.refused("plan", trace, *shape, "--policy", "deepseek", says="3 groups")
+        self.refused("plan", trace, *shape, "--policy", "hierarchical", says="3 groups")
+
+    def test_slot_counts_that_are_proposed_hold_the_experts(self):
+        result = self.refused("plan", cli.DEEPSEEK_LIKE, "--ranks", 48, "--slots", 250, says="288 would")
+        self.assertNotIn("240", result.err)
+
+    def test_a_map_of_a_smaller_model_is_called_so(self):
+        self.write("small.json", json.dumps({"physical_to_logical_map": [[0, 1, 2, 3]] * 2}))
+        self.refused("plan", self.trace(), "--ranks", 4, "--slots", 12, "--from", "small.json",
+                     says="expected 8 experts, but the map is of 4")
+
+    def test_lost_experts_are_told_in_a_line(self):
+        self.plan("old.json", "--ranks", 4, "--slots", 8)
+        self.plan("new.json", "--ranks", 4, "--slots", 8, "--windows", "1:2")
+        result = self.refused("moves", "old.json", "new.json", "--cluster", "host", "--model", self.tiny_model(), "--dead", "0,1",
+                              code=1, says="no live rank")
+        self.assertLess(len(result.err), 300)
+
+    def test_config_json_becomes_a_model(self):
+        config = {"model_type": "deepseek_v3", "num_hidden_layers": 5, "first_k_dense_replace": 3, "n_routed_experts": 8,
+                  "num_experts_per_tok": 2, "n_group": 1, "hidden_size": 64, "moe_intermediate_size": 32,
+                  "num_nextn_predict_layers": 1, "torch_dtype": "bfloat16"}
+        self.write("config.json", json.dumps(config))
+        said = self.good("models", "import", "config.json", "-o", "mine.json")
+        self.assertIn("2 MoE layers of 5 (3 to 4), 8 experts of 12.3 kB", said.err)
+        model = self.good("models", "mine.json", "--format", "json").json()["result"]["models"][0]
+        self.assertEqual((model["name"], model["layer_ids"], model["num_hidden_layers"], model["mtp_layer_ids"]),
+                         ("mine", [3, 4], 5, [5]))
+        self.assertEqual(model["expert_bytes"], 3 * 64 * 32 * 2)
+        self.plan("plan.json", "--model", "mine.json")
+        self.assertEqual(self.load("plan.json")["result"]["placement"]["layer_ids"], [3, 4])
+        del config["n_routed_experts"]
+        self.write("config.json", json.dumps(config))
+        self.refused("models", "import", "config.json", says="n_routed_experts")

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every export of ten kinds of plan, loaded by the engines' own rules (engines.py): the engine serves what the plan says."""
+import json
+import random
+
+import engines
+from cli import CliTest
+
+EXPERTS, RANKS, SLOTS = 8, 4, 12
+FORMATS = sorted(engines.LOADERS)
+
+
+def loads_of(layers, seed=5, steps=3, experts=EXPERTS, dense=()):
+    """Skewed counts, a row per layer; none in the rows of `dense`."""
+    draw = random.Random(seed)
+    return [[[0 if layer in dense else draw.randrange(1, 60) * draw.randrange(1, 9) for _ in range(experts)]
+             for layer in range(layers)] for _ in range(steps)]
+
+
+class Exports(CliTest):
+    def plan_of(self, *words, layers=4, ids=None, trace=None, ranks=RANKS, slots=SLOTS, policy="balanced", **header):
+        """Plans a trace and returns the name of the plan file."""
+        if trace is None:
+            head = {"num_layers": layers, "num_experts": EXPERTS, "layer_ids": ids,
+                    "num_hidden_layers": layers if ids is None else None, **header}
+            trace = self.trace("trace.jsonl", head, loads_of(layers))
+        self.good("plan", trace, "--ranks", ranks, "--slots", slots, "--policy", policy, *words, "-o", "plan.json", "-q")
+        return "plan.json"
+
+    def served(self, form, plan, model, *words):
+        """What the engine serves after loading the export."""
+        self.good("export", plan, "--to", form, *words, "-o", "out", "-q")
+        return engines.LOADERS[form]((self.folder / "out").read_text(encoding="utf-8"), model)
+
+    def model_of(self, plan, num_hidden_layers=None, extra=()):
+        placement = self.load(plan)["result"]["placement"]
+        rows = placement["physical_to_logical"]
+        ids = placement.get("layer_ids", list(range(len(rows)))) + list(extra)
+        hidden = num_hidden_layers or max(ids) + 1
+        return engines.Model(placement["num_experts"], len(rows[0]), placement["num_ranks"], ids, hidden)
+
+    def rows_of(self, plan):
+        """{layer number in the model: slots}"""
+        placement = self.load(plan)["result"]["placement"]
+        rows = placement["physical_to_logical"]
+        return dict(zip(placement.get("layer_ids", range(len(rows))), rows))
+
+    def serves_the_plan(self, plan, *words, num_hidden_layers=None, formats=FORMATS):
+        model = self.model_of(plan, num_hidden_layers)
+        for form in formats:
+            with self.subTest(format=form):
+                self.assertEqual(self.served(form, plan, model, *words), self.rows_of(plan))
+
+    def test_a_full_plan_is_served_as_it_is(self):
+        self.serves_the_plan(self.plan_of())
+
+    def test_layers_after_dense_ones_keep_their_numbers(self):
+        plan = self.plan_of(ids=[3, 4, 5, 6])
+        self.assertEqual(sorted(self.rows_of(plan)), [3, 4, 5, 6])
+        self.refused("export", plan, "--to", "sglang", "-o", "x", says="--num-hidden-layers")
+        self.serves_the_plan(plan, formats=["vllm", "vllm-list", "trtllm", "ascend"])
+        self.serves_the_plan(plan, "--num-hidden-layers", 9, num_hidden_layers=9)
+
+    def test_every_second_layer_keeps_its_number(self):
+        self.serves_the_plan(self.plan_of(ids=[1, 3, 5, 7], num_hidden_layers=8))
+
+    def test_rows_that_never_carry_load_are_taken_out_and_put_back(self):
+        loads = loads_of(7, dense=(0, 1, 2))
+        self.write("sglang.json", json.dumps({"logical_count": loads}))
+        plan = self.plan_of(trace="sglang.json")
+        self.assertEqual(sorted(self.rows_of(plan)), [3, 4, 5, 6])
+        self.serves_the_plan(plan, num_hidden_layers=7)
+
+    def test_a_draft_layer_is_added_where_the_engine_asks_for_it(self):
+        plan = self.plan_of(ids=[3, 4, 5, 6], num_hidden_layers=7)
+        for how, expected in (("7", None), ("7=copy:6", 6), ("7=trivial", None)):
+            with self.subTest(how=how):
+                model = self.model_of(plan, 7, extra=[7])
+                served = self.served("trtllm", plan, model, "--extra-layers", how)
+                trivial = [slot % EXPERTS for slot in range(SLOTS)]
+                self.assertEqual(served[7], served[expected] if expected else trivial)
+
+    def test_a_planned_draft_layer_goes_to_the_engine_that_has_it(self):
+        plan = self.plan_of(ids=[3, 4, 5, 7], num_hidden_layers=7)
+        self.serves_the_plan(plan, formats=["trtllm"], num_hidden_layers=7)
+        target = engines.Model(EXPERTS, SLOTS, RANKS, [3, 4, 5], 7)
+        for form in ("sglang", "rtp-llm", "vllm", "vllm-list", "ascend"):
+            with self.subTest(format=form):
+                served = self.served(form, plan, target)
+                self.assertEqual(served, {k: v for k, v in self.rows_of(plan).items() if k < 7})
+                said = self.good("export", plan, "--to", form, "-o", "out").err
+                self.assertIn("layer 7 is a draft layer", said)
+
+    def test_one_rank_and_no_redundant_experts_are_served(self):
+        self.serves_the_plan(self.plan_of(ranks=1, slots=EXPERTS))
+
+    def test_uneven_nodes_are_served(self):
+        self.serves_the_plan(self.plan_of("--nodes", 3))
+
+    def test_a_plan_for_more_ranks_than_before_is_served(self):
+        old = self.plan_of(ranks=2, slots=8)
+        (self.folder / old).rename(self.folder / "old.json")
+        self.serves_the_plan(self.plan_of("--from", "old.json", trace="trace.jsonl", policy="incremental"))
+
+    def test_empty_slots_are_refused_with_the_next_step_and_filled_when_told(self):
+        for name, words in {"budget": ("--slots-budget", 40), "inactive": ("--inactive", "3", )}.items():
+            slots = 16 if name == "inactive" else SLOTS
+            plan = self.plan_of(*words, slots=slots)
+            rows = self.rows_of(plan)
+            self.assertTrue(any(-1 in row for row in rows.values()))
+            for form in FORMATS:
+                with self.subTest(plan=name, format=form):
+                    self.refused("export", plan, "--to", form, "-o", "refused", says="--fill")
+                    self.assertNotIn("refused", self.files())
+                    served = self.served(form, plan, self.model_of(plan), "--fill")
+                    for layer, row in rows.items():
+                        kept = [(a, b) for a, b in zip(row, served[layer]) if a >= 0]
+                        self.assertTrue(all(a == b for a, b in kept), "what the plan holds stays")
+                        self.no_duplicates(served[layer], RANKS)
+
+    def no_duplicates(self, row, ranks):
+        share = len(row) // ranks
+        for rank in range(ranks):
+            held = row[rank * share:(rank + 1) * share]
+            self.assertEqual(len(set(held)), len(held), f"rank {rank} holds an expert twice")
+
+    def test_layers_of_different_slot_counts_are_filled(self):
+        rows = [[0, 1, 2, 4, 5, -1, 6, 7, -1, 3, 0, -1], [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]]
+        self.write("plan.json", json.dumps({"schema": "moeshift.plan/1", "result": {"placement": {
+            "num_experts": EXPERTS, "num_ranks": RANKS, "num_hidden_layers": 2, "physical_to_logical": rows}}}))
+        for form in FORMATS:
+            with self.subTest(format=form):
+                served = self.served(form, "plan.json", self.model_of("plan.json"), "--fill")
+                self.no_duplicates(served[0], RANKS)
+
+    def test_an_expert_twice_on_a_card_is_refused_for_ascend_and_repaired_when_told(self):
+        rows = [[0, 0, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3]]
+        self.write("plan.json", json.dumps({"schema": "moeshift.plan/1", "result": {"placement": {
+            "num_experts": EXPERTS, "num_ranks": RANKS, "num_hidden_layers": 1, "physical_to_logical": rows}}}))
+        model = self.model_of("plan.json")
+        self.refused("export", "plan.json", "--to", "ascend", "-o", "refused", says="--distinct")
+        served = self.served("ascend", "plan.json", model, "--distinct")
+        self.no_duplicates(served[0], RANKS)
+        self.assertEqual([a for a, b in zip(rows[0], served[0]) if a == b], [0, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3])
+        for form in ("vllm", "sglang", "trtllm"):
+            self.assertEqual(self.served(form, "plan.json", model)[0], rows[0])
+
+    def test_lightllm_takes_a_plan_that_leaves_the_originals_where_they_are(self):
+        rows = [[0, 1, 7, 2, 3, 0, 4, 5, 1, 6, 7, 2], [7, 0, 1, 4, 2, 3, 4, 5, 3, 1, 6, 7]]
+        self.write("plan.json", json.dumps({"schema": "moeshift.plan/1", "result": {"placement": {
+            "num_experts": EXPERTS, "num_ranks": RANKS, "layer_ids": [1, 3], "physical_to_logical": rows}}}))
+        texts = []
+        for rank in range(RANKS):
+            self.good("export", "plan.json", "--to", "lightllm", "--rank", rank, "-o", f"r{rank}.json", "-q")
+            texts.append((self.folder / f"r{rank}.json").read_text(encoding="utf-8"))
+        served = engines.lightllm(texts, self.model_of("plan.json"))
+        for layer, row in zip((1, 3), rows):
+            for rank in range(RANKS):
+                self.assertEqual(sorted(served[layer][3 * rank:3 * rank + 3]), sorted(row[3 * rank:3 * rank + 3]))
+        self.refused("export", "plan.json", "--to", "lightllm", "-o", "x", says="--rank")
+        rows[0][0], rows[0][6] = rows[0][6], rows[0][0]
+        self.write("moved.json", json.dumps({"schema": "moeshift.plan/1", "result": {"placement": {
+            "num_experts": EXPERTS, "num_ranks": RANKS, "layer_ids": [1, 3], "physical_to_logical": rows}}}))
+        self.refused("export", "moved.json", "--to", "lightllm", "--rank", 0, "-o", "x", says="expert 0")
+
+    def test_what_no_release_reads_says_so(self):
+        plan = self.plan_of()
+        self.assertIn("vllm#41141", self.good("export", plan, "--to", "vllm", "-o", "out").err)
+        self.assertNotIn("pull request", self.good("export", plan, "--to", "sglang", "-o", "out").err)
+
+    def test_a_stage_of_a_pipeline_gets_its_layers(self):
+        plan = self.plan_of(ids=[3, 4, 5, 6])
+        model = engines.Model(EXPERTS, SLOTS, RANKS, [5, 6], 7)
+        served = self.served("trtllm", plan, model, "--layers", "5:7")
+        rows = self.rows_of(plan)
+        self.assertEqual(served, {5: rows[5], 6: rows[6]})
+        self.refused("export", plan, "--to", "trtllm", "--layers", "9:12", "-o", "x", says="layers 3 to 6")
+
+    def test_deepseek_v3_as_sglang_records_it_has_61_rows_and_keys_3_to_60(self):
+        model = json.loads((self.shipped_model("deepseek_v3_fp8")).read_text(encoding="utf-8"))
+        loads = loads_of(61, steps=1, experts=256, dense=(0, 1, 2))
+        self.write("sglang.json", json.dumps({"logical_count": loads}))
+        self.good("plan", "sglang.json", "--ranks", 32, "--slots", 288, "--model", "deepseek_v3_fp8", "-o", "plan.json", "-q")
+        world = engines.Model(256, 288, 32, model["layer_ids"], 61)
+        rows = self.rows_of("plan.json")
+        self.assertEqual(list(rows), model["layer_ids"])
+        self.assertEqual(self.served("sglang", "plan.json", world), rows)
+        self.assertEqual(self.served("trtllm", "plan.json", world), rows)
+
+    def shipped_model(self, name):
+        from cli import SOURCE
+        return SOURCE / "configs" / "models" / f"{name}.json"
