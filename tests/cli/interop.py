@@ -74,10 +74,9 @@ class Interop(CliTest):
             "vllm_initial_expert_map.json": "--from",
         }
         for name, says in table.items():
-            for command in ("plan", "compare", "trace info"):
+            for command in (("plan", *SHAPE), ("trace", "info")):
                 with self.subTest(form=name, command=command):
-                    shape = () if command == "trace info" else SHAPE
-                    self.refused(*command.split(), *of(name), *shape, says=says)
+                    self.refused(*command, *of(name), says=says)
 
     def test_an_answer_to_what_was_asked_plans(self):
         self.good("plan", *of("routed_experts.npy"), "--experts", 16, *SHAPE)
@@ -106,7 +105,7 @@ class Interop(CliTest):
         self.assertEqual(compared[0], compared[2])
 
     def test_running_totals_are_said_by_every_command_and_mended_by_convert(self):
-        for words in (("plan", *of("cumulative.json"), *SHAPE), ("compare", *of("cumulative.json"), *SHAPE)):
+        for words in (("plan", *of("cumulative.json"), *SHAPE), ("compare", *of("cumulative.json"), *SHAPE, "--policies", "snake")):
             self.assertIn("running totals", self.good(*words).err)
         self.good("trace", "convert", *of("cumulative.json"), "mended.jsonl", "--differences", "-q")
         self.assertEqual(self.loads("mended.jsonl"), self.loads(*of("plain.json")))
