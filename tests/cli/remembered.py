@@ -133,3 +133,18 @@ class Remembered(CliTest):
         del config["n_routed_experts"]
         self.write("config.json", json.dumps(config))
         self.refused("models", "import", "config.json", says="n_routed_experts")
+
+    def test_a_layer_that_never_carries_load_changes_no_figure(self):
+        loads = [[[40, 20, 10, 10, 8, 4, 2, 2]], [[38, 22, 10, 10, 4, 8, 2, 2]]]
+        tensor = {"name": "w", "shape": [64, 64], "dtype": "bf16", "bytes": 8192}
+        answers = []
+        for name, rows, ids in (("one", loads, [0]), ("two", [[[0] * 8, *step] for step in loads], [0, 1])):
+            self.write(f"{name}.json", json.dumps({
+                "name": "m", "description": "d", "source": "s", "num_layers": len(ids), "num_experts": 8, "top_k": 2,
+                "num_expert_groups": 1, "hidden_size": 64, "layer_ids": ids, "expert_tensors": [tensor]}))
+            trace = self.trace(f"{name}.jsonl", {"num_layers": len(ids)}, rows)
+            machine = ("--cluster", "host", "--model", f"{name}.json", "--ranks", 4, "--slots", 12, "--format", "json")
+            serving = self.good("simulate", trace, *machine, "--tokens-per-step", 64, "--repeat", 4).json()["result"]
+            plan = self.good("plan", trace, *machine).json()["result"]
+            answers.append((serving["throughput_tokens_per_second"], serving["step_seconds"], plan["metrics"]))
+        self.assertEqual(answers[0], answers[1])

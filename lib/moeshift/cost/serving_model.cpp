@@ -65,6 +65,8 @@ ServingModel ServingModel::among(std::size_t serving, std::size_t nodes) const {
 
 LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDispatch& dispatch,
                                    const LinkContention& contention) const {
+  const bool idle = std::all_of(load.begin(), load.end(), [](double pairs) { return pairs <= 0; });
+  if (idle) return {};  // nothing was recorded for it: its time is in no figure
   const std::size_t ranks = topology_.ranks();
   const std::size_t per_rank = dispatch.size() / ranks;
   LayerTime time;

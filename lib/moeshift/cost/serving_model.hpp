@@ -48,7 +48,8 @@ class ServingModel {
   [[nodiscard]] ServingModel among(std::size_t serving, std::size_t nodes) const;
 
   /// O(slots + ranks).
-  /// @param load [experts] (token, expert) pairs of the layer.
+  /// @param load [experts] (token, expert) pairs of the layer; without any it takes no time, since
+  ///        nothing was recorded for it.
   [[nodiscard]] LayerTime layer_time(std::span<const double> load, const LayerDispatch& dispatch,
                                      const LinkContention& contention = {}) const;
   /// What a step costs outside of its MoE layers.

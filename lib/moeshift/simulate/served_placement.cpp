@@ -115,7 +115,7 @@ void ServedPlacement::serve(const LoadMatrix& load, std::uint64_t number, bool r
   const std::size_t loaded = loaded_layers(load);
   const auto layers = static_cast<double>(std::max<std::size_t>(loaded, 1));
   const auto ranks = static_cast<double>(model.ranks_serving());
-  outside_ = model.outside_layers(pairs / layers * ranks, load.rows());
+  outside_ = model.outside_layers(pairs / layers * ranks, std::max<std::size_t>(loaded, 1));
   balancedness_ = loaded > 0 ? balancedness / layers : 1;
   valid_ = true;
 }

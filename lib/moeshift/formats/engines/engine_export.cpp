@@ -224,8 +224,8 @@ class Preparation {
     }
     const std::size_t dense = padded.ids.size() - all.ids.size();
     if (dense > 0) {
-      notes_.push_back(
-          fmt::format("{} layers that are not in the plan got the trivial map", dense));
+      notes_.push_back(fmt::format("{} layer{} not in the plan got the trivial map", dense,
+                                   dense == 1 ? "" : "s"));
     }
     return put_together(std::move(file), std::move(padded));
   }
