@@ -185,9 +185,46 @@ class Diagnose(CliTest):
         trace = generated(self, "trace.jsonl", "--steps", 12, "--tokens", 4096)
         self.assertEqual(self.diagnose(trace, "--threads", 1), self.diagnose(trace, "--threads", 2))
 
-    def test_a_diagnosis_needs_some_steps_and_a_machine(self):
-        short = generated(self, "short.jsonl", "--steps", 2, "--tokens", 256)
-        self.refused("diagnose", short, *GPT, "--slots", 40, says="at least 3 steps")
+    def test_a_single_recording_gets_what_can_be_said_of_it(self):
+        short = generated(self, "short.jsonl", "--steps", 1, "--tokens", 65536)
+        done = self.good("diagnose", short, *GPT, "--slots", 40, "--format", "json")
+        self.assertIn("judged as one recording", done.err)
+        result = done.json()["result"]
+        self.assertIn(result["advice"]["verdict"], ("leave off", "static plan"))
+        self.assertFalse(result["advice"]["firm"])
+        held = result["advice"]["held_out"]
+        self.assertLessEqual(held["low"], held["saving_share"])
+        self.assertLessEqual(held["saving_share"], held["high"])
+        self.assertEqual(result["backtest"], [])
+        self.assertIn("one recording cannot show how traffic moves", result["advice"]["reasons"][-1])
+
+    def test_few_windows_give_no_firm_verdict(self):
+        trace = generated(self, "few.jsonl", "--steps", 4, "--tokens", 65536)
+        advice = self.diagnose(trace)["advice"]
+        self.assertEqual(advice["windows"], 3)
+        self.assertFalse(advice["firm"])
+        self.assertTrue(any("seen in 3 windows only" in reason for reason in advice["reasons"]))
+
+    def test_passes_that_a_recording_is_said_to_stand_for_are_of_a_size_that_can_be(self):
+        trace = generated(self, "sums.jsonl", "--steps", 8, "--tokens", 20_000_000)
+        done = self.good("diagnose", trace, *GPT, "--slots", 40, "--repeat", 2, "--format", "json")
+        self.assertIn("no forward pass", done.err)
+        setting = done.json()["result"]["setting"]
+        self.assertLessEqual(setting["tokens_per_step"], 8 * 8192)
+        self.assertAlmostEqual(setting["tokens_per_step"] * setting["repeat"] / 20_000_000, 1, places=6)
+
+    def test_diagnose_and_sweep_name_the_objective_that_serves_best(self):
+        trace = generated(self, "trace.jsonl", "--steps", 16, "--tokens", 4096)
+        objectives = self.diagnose(trace)["advice"]["objectives"]
+        self.assertEqual([one["objective"] for one in objectives], ["tokens", "activated", "seconds"])
+        self.assertEqual(min(one["behind_best"]["mean"] for one in objectives), 0)
+        swept = self.good("sweep", trace, *GPT[:4], "--ranks", 8, "--slots", 40, "--policies", "incremental",
+                          "--interval", 4, "--format", "json").json()["result"]
+        named = [one["objective"] for one in swept["objectives"]]
+        self.assertIn(named, ([], ["tokens", "activated", "seconds"]))  # none where static is advised
+        self.assertEqual(named == [], swept["best"]["thriftiest"].startswith("static"))
+
+    def test_a_diagnosis_needs_a_machine(self):
         trace = generated(self, "trace.jsonl", "--steps", 3, "--tokens", 256)
         self.refused("diagnose", trace, "--ranks", 8, "--slots", 40, says="--cluster")
         self.refused("diagnose", trace, *GPT, "--slots", 40, "--worthwhile", 2, says="--worthwhile")

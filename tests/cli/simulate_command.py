@@ -52,7 +52,8 @@ class SimulateCommand(CliTest):
                            result["static"]["throughput_tokens_per_second"])
 
     def test_engines_decide_when_they_do(self):
-        for engine, first, next_one in (("vllm", 20, 100), ("sglang", 80, 160)):
+        # vLLM's first one is due at 20; the first recording, of 50 passes, has to be over.
+        for engine, first, next_one in (("vllm", 50, 100), ("sglang", 80, 160)):
             result = self.result(*PASSES, "--like", engine, "--interval", 80)
             self.assertEqual(result["rearrangements"][0]["step"], first, engine)
             self.assertEqual(result["rearrangements"][1]["step"], next_one, engine)
@@ -61,6 +62,27 @@ class SimulateCommand(CliTest):
         words = ("simulate", "trace.jsonl", *MACHINE, *PASSES, "--like", "vllm", "--format", "json")
         self.assertIn("never idle", self.good(*words, "--interval", 20).err)
         self.assertNotIn("never idle", self.good(*words, "--interval", 200).err)
+
+    def test_an_interval_longer_than_the_trace_is_said_to_decide_nothing(self):
+        done = self.good("simulate", "trace.jsonl", *MACHINE, *PASSES, "--interval", 5000)
+        self.assertIn("first decision is due at step 5000, the trace is served in 400 steps", done.err)
+        self.assertIn("no decision was due", done.out)
+        self.assertNotIn("0 of 0 decisions", done.out)
+
+    def test_a_policy_does_not_plan_on_the_recording_that_it_is_scored_on(self):
+        """One recording, served many times: whoever planned on it within would be better than static."""
+        lines = (self.folder / "trace.jsonl").read_text(encoding="utf-8").splitlines()
+        self.write("one.jsonl", "\n".join(lines[:2]) + "\n")
+        result = self.result("--tokens-per-step", 65536, "--repeat", 200, "--interval", 10, trace="one.jsonl")
+        self.assertEqual(result["vs_static"]["throughput_ratio"], 1)
+        done = self.good("simulate", "trace.jsonl", *MACHINE, *PASSES, "--interval", 25)
+        self.assertIn("sees a recording when it is over", done.err)
+
+    def test_passes_share_the_tokens_of_their_recording(self):
+        whole = self.result()
+        shared = self.result("--repeat", 8)
+        self.assertGreaterEqual(shared["steps"], 8 * 8)
+        self.assertAlmostEqual(shared["tokens"] / whole["tokens"], 1, places=12)
 
     def test_recorded_sums_are_cut_into_forward_passes_and_no_token_is_lost(self):
         header = {"num_layers": LAYERS, "num_experts": 256, "top_k": 8}

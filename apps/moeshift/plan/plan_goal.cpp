@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/cost/move_price.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/serving_machine.hpp"
@@ -22,11 +23,6 @@ ServingParameters serving_of(Session& session, const PlannedFor& planned,
   planned.need_machine_and_model(option,
                                  "needs --cluster and --model, which say how long things take");
   return read_serving(session, planned, serving);
-}
-
-/// One replica alone on its way.
-Seconds transfer_seconds(const LinkParameters& link, Bytes bytes) {
-  return link.per_message + bytes / std::min({link.pair, link.egress, link.ingress});
 }
 
 /// H of "seconds:H".
@@ -133,12 +129,11 @@ void PlanGoal::resolve_price(Session& session, const PlannedFor& planned, const 
                      "seconds:H needs --tokens-per-step here: the trace is read while it is "
                      "served");
   }
-  const Seconds saved =
-      serves.expert_per_token * (*pairs / static_cast<double>(planned.topology.ranks())) * horizon;
-  const Seconds near = transfer_seconds(planned.cluster->intra_node, bytes);
-  const Seconds far = transfer_seconds(planned.cluster->inter_node, bytes);
-  policy.price = fmt::format("{}", saved > Seconds() ? ratio(near, saved) : 1e9);
-  policy.inter_node_price = std::max(1.0, ratio(far, near));
+  const MovePrice price =
+      move_price(serves, *planned.cluster, bytes,
+                 *pairs / static_cast<double>(planned.topology.ranks()), horizon);
+  policy.price = fmt::format("{}", price.imbalance);
+  policy.inter_node_price = price.inter_node;
 }
 
 }  // namespace moeshift::cli

@@ -82,10 +82,14 @@ double peak_sum(const std::vector<LayerVerdict>& layers) {
                          [](double sum, const LayerVerdict& layer) { return sum + layer.peak; });
 }
 
+std::size_t serving(const PlanProblem& problem) {
+  return problem.topology.ranks() - problem.inactive.size();
+}
+
 void add_objective(const PlanAnswer& answer, Report& report) {
   if (answer.objective == "tokens") return;
-  const Balance costs =
-      balance_of(rank_costs(answer.problem.load, answer.plan.placement, answer.goal));
+  const Balance costs = balance_of(
+      rank_costs(answer.problem.load, answer.plan.placement, answer.goal), serving(answer.problem));
   const char* unit = answer.objective == "seconds" ? "seconds" : "experts";
   report.result()["objective"] = {{"name", answer.objective},
                                   {"unit", unit},
@@ -128,7 +132,7 @@ Report report_plan(const PlanAnswer& answer) {
   const PlanProblem& problem = answer.problem;
   const PlanResult& plan = answer.plan;
   const RankLoads loads = rank_loads(problem.load, plan.placement, problem.topology, answer.rule);
-  const Balance balance = balance_of(loads, bounds_of(answer));
+  const Balance balance = balance_of(loads, serving(problem), bounds_of(answer));
   const auto hasty = std::count_if(plan.layers.begin(), plan.layers.end(),
                                    [](const LayerVerdict& layer) { return layer.hasty; });
   Report report("plan");

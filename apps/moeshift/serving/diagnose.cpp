@@ -10,6 +10,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/plan/registry.hpp"
+#include "moeshift/simulate/single_recording.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/serving/commands.hpp"
@@ -32,8 +33,10 @@ class Diagnose final : public Command {
         "redundancy");
     options.option("--worthwhile", worthwhile_,
                    "share of the step time that rebalancing must save to be advised");
-    options.option("--balanced", balanced_,
-                   "balancedness without rebalancing from which on nothing is advised");
+    options.option(
+        "--balanced", balanced_,
+        "balancedness without rebalancing from which on the ranks are called balanced: a "
+        "reason, the measured saving is the judge");
     serving_.declare(options);
     trace_.declare_options(options);
   }
@@ -48,20 +51,26 @@ class Diagnose final : public Command {
     shape_ = with_plan(session, shape_, initial_);
     Findings findings;
     const std::unique_ptr<Deployment> deployment = observe(session, findings);
-    choose_passes(findings, *deployment);
+    choose_passes(session, findings, *deployment);
     const Placement without = placement_without(session, findings);
     look_at_layers(session, *deployment, without, findings);
-    run_backtest(session, *deployment, without, findings);
-    findings.diagnosis = diagnose(
-        findings.lanes, {.worthwhile = worthwhile_, .balanced = balanced_, .seed = session.seed()});
+    const DiagnosisOptions options{
+        .worthwhile = worthwhile_, .balanced = balanced_, .seed = session.seed()};
+    if (findings.statistics.num_steps < kFewestSteps) {
+      judge_recording(session, *deployment, without, options, findings);
+    } else {
+      run_backtest(session, *deployment, without, findings);
+      findings.diagnosis = diagnose(findings.lanes, options);
+    }
     session.emit(diagnosis_report(findings));
     return ExitCode::kGood;
   }
 
  private:
-  static constexpr std::size_t kFewestSteps = 3;
-  static constexpr double kLargestPass = 16384;  ///< tokens per rank that one pass may hold
+  static constexpr std::size_t kFewestSteps = 3;  ///< of which one is for planning
+  static constexpr double kLargestPass = 16384;   ///< tokens per rank that one pass may hold
   static constexpr double kUsualPass = 8192;
+  static constexpr double kUsualDecode = 256;  ///< where the recording says that it is decode
 
   /// Reads the whole trace; the machine first, so that a bad option is told at once.
   std::unique_ptr<Deployment> observe(Session& session, Findings& findings) const {
@@ -80,12 +89,6 @@ class Diagnose final : public Command {
     }
     findings.statistics = observer.finish();
     findings.drift = drift.finish();
-    if (findings.statistics.num_steps < kFewestSteps) {
-      throw InputError(trace_.name(),
-                       fmt::format("expected at least {} steps, some to plan on and some to judge "
-                                   "on; the trace has {}",
-                                   kFewestSteps, findings.statistics.num_steps));
-    }
     return deployment;
   }
 
@@ -99,18 +102,28 @@ class Diagnose final : public Command {
   }
 
   /// A recorded step that no forward pass could hold stands for several.
-  void choose_passes(Findings& findings, const Deployment& deployment) {
+  void choose_passes(Session& session, Findings& findings, const Deployment& deployment) {
     const auto ranks = static_cast<double>(shape_.ranks);
     const auto top_k = static_cast<double>(deployment.model.top_k());
     double pairs = 0;
     for (const LayerStatistics& layer : findings.statistics.layers) pairs += layer.tokens;
     const double tokens = pairs / top_k / static_cast<double>(findings.statistics.layers.size()) /
                           static_cast<double>(findings.statistics.num_steps);
-    if (!serving_.tokens_per_step && serving_.repeat == 1 && tokens > kLargestPass * ranks) {
-      serving_.repeat = static_cast<std::size_t>(std::ceil(tokens / (kUsualPass * ranks)));
+    findings.phase = guess_phase(findings.header, tokens, findings.drift);
+    const bool decode = findings.phase.stated && findings.phase.phase == TrafficPhase::kDecode;
+    const double usual = decode ? kUsualDecode : kUsualPass;
+    const double stated = tokens / static_cast<double>(std::max<std::size_t>(serving_.repeat, 1));
+    if (!serving_.tokens_per_step && stated > kLargestPass * ranks) {
+      serving_.repeat = static_cast<std::size_t>(std::ceil(tokens / (usual * ranks)));
+      session.warn(fmt::format(
+          "a recorded step holds {:.0f} tokens, which is no forward pass: it is taken for {} "
+          "passes "
+          "of {:.0f} tokens per rank; say otherwise by --tokens-per-step and --repeat",
+          tokens, serving_.repeat, tokens / static_cast<double>(serving_.repeat) / ranks));
+    }
+    if (!serving_.tokens_per_step && serving_.repeat > 1) {
       serving_.tokens_per_step = tokens / static_cast<double>(serving_.repeat);
     }
-    findings.phase = guess_phase(findings.header, tokens, findings.drift);
     findings.repeat = serving_.repeat;
     findings.tokens_per_pass = serving_.tokens_per_step.value_or(tokens);
     findings.ranks = shape_.ranks;
@@ -142,6 +155,7 @@ class Diagnose final : public Command {
     PolicyOptions policy;
     policy.expert_bytes = deployment.expert_sizes.largest();
     options.planner = make_planner(policy_, policy);
+    options.objectives = objective_planners(deployment, findings.tokens_per_pass);
     options.mode.plan = Seconds(0.01);
     if (mode_) parse_mode(*mode_, options.mode);
     const std::uint64_t recorded = findings.statistics.num_steps;
@@ -154,7 +168,29 @@ class Diagnose final : public Command {
         initial_ ? without : initial_placement(session, shape_, findings.header, {});
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
     findings.lanes = backtest(trace.source(), deployment, without, initial, options,
-                              serving_.replay_options(session), session.progress());
+                              replay_options(session), session.progress());
+  }
+
+  /// Passes are settled; none is cut behind the back of intervals and windows.
+  [[nodiscard]] ReplayOptions replay_options(Session& session) const {
+    ReplayOptions options = serving_.replay_options(session);
+    options.most_tokens_per_rank.reset();
+    return options;
+  }
+
+  void judge_recording(Session& session, const Deployment& deployment, const Placement& without,
+                       const DiagnosisOptions& options, Findings& findings) const {
+    const LoadMatrix load = whole_load(findings);
+    const RecordingQuestion question{
+        .load = load,
+        .without = without,
+        .slots = shape_.slots,
+        .pairs_per_step = findings.tokens_per_pass * static_cast<double>(deployment.model.top_k())};
+    findings.diagnosis = diagnose_recording(question, deployment, *make_planner("balanced"),
+                                            options, session.threads(), session.progress());
+    session.warn(fmt::format(
+        "the trace has {} recorded step{}: it is judged as one recording, without a backtest",
+        findings.statistics.num_steps, findings.statistics.num_steps == 1 ? "" : "s"));
   }
 
   TraceInputs trace_;

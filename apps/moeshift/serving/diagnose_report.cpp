@@ -40,6 +40,15 @@ std::string advice_text(const Findings& findings) {
   return text;
 }
 
+Json held_out_json(const Diagnosis& diagnosis) {
+  if (!diagnosis.held_out) return {};
+  const HeldOut& held = *diagnosis.held_out;
+  return {{"saving_share", held.mean},
+          {"low", held.low},
+          {"high", held.high},
+          {"halvings", held.halvings}};
+}
+
 Json imbalance_json(const Findings& findings) {
   const auto& layers = findings.layers;
   return {
@@ -116,14 +125,13 @@ Json advice_json(const Findings& findings) {
   Json json = {{"verdict", name_of(diagnosis.advice)},
                {"interval_steps", timed ? Json(findings.lanes[*diagnosis.lane].interval) : Json()},
                {"firm", diagnosis.firm},
-               {"saving_share", Json()},
+               {"saving_share", number(diagnosis.saving_share)},
+               {"windows", diagnosis.windows},
                {"ageing_seconds_per_step_and_step", number(diagnosis.ageing)},
                {"best_interval_steps", number(diagnosis.best_interval)},
+               {"objectives", objectives_json(diagnosis.objectives)},
+               {"held_out", held_out_json(diagnosis)},
                {"reasons", diagnosis.reasons}};
-  if (diagnosis.lane) {
-    json["saving_share"] = diagnosis.outcomes[*diagnosis.lane - 1].saving.mean /
-                           findings.lanes.front().blocks.mean().count();
-  }
   return json;
 }
 
@@ -270,8 +278,9 @@ Table backtest_table(const Findings& findings) {
          Cell::count(static_cast<std::int64_t>(lane.result.decisions.rearranged)),
          Cell::bytes(
              std::accumulate(lane.result.bytes.begin() + 1, lane.result.bytes.end(), Bytes())),
-         first || lane.habit == Habit::kOracle ? Cell::empty()
-                                               : Cell::seconds(outcome->rearrangement)});
+         first || lane.habit == Habit::kOracle || lane.habit == Habit::kObjective
+             ? Cell::empty()
+             : Cell::seconds(outcome->rearrangement)});
   }
   return table;
 }
@@ -298,15 +307,25 @@ std::string interval_text(const Findings& findings) {
 
 }  // namespace
 
+Json objectives_json(const std::vector<ObjectiveOutcome>& objectives) {
+  Json json = Json::array();
+  for (const ObjectiveOutcome& one : objectives) {
+    json.push_back({{"objective", one.objective}, {"behind_best", to_json(one.behind)}});
+  }
+  return json;
+}
+
 Report diagnosis_report(const Findings& findings) {
   Report report("diagnose");
   report.result() = result_of(findings);
   report.note(setting_text(findings));
   report.note(verdict_text(findings));
-  report.table(backtest_table(findings));
-  report.note(interval_text(findings));
+  if (!findings.lanes.empty()) {
+    report.table(backtest_table(findings));
+    report.note(interval_text(findings));
+  }
   report.table(imbalance_table(findings));
-  report.note(noise_text(findings.drift));
+  if (findings.statistics.num_steps > 1) report.note(noise_text(findings.drift));
   if (!findings.drift.lags.empty()) report.table(lag_table(findings.drift));
   report.note(phase_text(findings.phase));
   report.table(layer_table(findings));

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "moeshift/model/load.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/report/report.hpp"
@@ -37,6 +39,10 @@ struct Findings {
   std::uint64_t warm_up = 0;   ///< served steps
   double noise_floor = 1;      ///< of one forward pass
 };
+
+/// [{objective, behind_best}]; of `sweep` too.
+[[nodiscard]] nlohmann::ordered_json objectives_json(
+    const std::vector<ObjectiveOutcome>& objectives);
 
 [[nodiscard]] Report diagnosis_report(const Findings& findings);
 

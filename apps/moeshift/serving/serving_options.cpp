@@ -50,7 +50,8 @@ void ServingOptions::declare(Options& options) {
                  "scale every recorded step to so many tokens; default: as recorded, cut into "
                  "forward passes of at most 8192 tokens per rank");
   options.option("--repeat", repeat,
-                 "times that each recorded step is done: the forward passes it stands for");
+                 "forward passes that each recorded step stands for; they share its tokens unless "
+                 "--tokens-per-step says otherwise");
   options.option("--serving", serving,
                  "serving parameters: a name of configs/serving or a file; default: the cluster's");
   options.option("--step-time-file", step_time_file,
@@ -91,13 +92,32 @@ ReplayOptions ServingOptions::replay_options(Session& session) const {
   return options;
 }
 
+std::vector<std::pair<std::string, std::shared_ptr<const Planner>>> objective_planners(
+    const Deployment& deployment, double tokens_per_step, const std::string& policy,
+    PolicyOptions options) {
+  const ServingParameters& serves = deployment.model.parameters();
+  Objective objective{.top_k = static_cast<double>(deployment.model.top_k()),
+                      .tokens_per_step = tokens_per_step};
+  std::vector<std::pair<std::string, std::shared_ptr<const Planner>>> planners;
+  const auto add = [&](const char* name, double per_token, double per_active) {
+    objective.per_token = per_token;
+    objective.per_active = per_active;
+    options.objective = objective;
+    planners.emplace_back(name, make_planner(policy, options));
+  };
+  add("tokens", 1, 0);
+  add("activated", 0, 1);
+  add("seconds", serves.expert_per_token.count(), serves.expert_floor.count());
+  return planners;
+}
+
 void LaneOptions::declare(Options& options) {
   std::vector<std::string> engines;
   for (const EnginePreset& preset : engine_presets()) engines.emplace_back(preset.name);
   options.choice("--like", like, engines, "whose defaults to start from");
   options.option(
       "--mode", mode,
-      "sync, layered:N (N layers per stop), async (buffers fill beside serving), async:N "
+      "sync, layered:N (N layers per stop), async (layers are staged beside serving), async:N "
       "(at most N commits per step), trickle:BYTES (no events: at most so many bytes per step)");
   options.option("--forecaster", forecaster,
                  "last, mean:H, ewma:A, samples:HxN or recentred:HxN:A over past steps, A may be "
@@ -118,7 +138,7 @@ void LaneOptions::declare(Options& options) {
   options.option("--buffers", buffers, "staging buffers, in layers");
   options.option("--plan-seconds", plan_seconds, "how long the policy thinks");
   options.option("--background-share", background_share,
-                 "share of every link that a fill beside serving takes");
+                 "share of every link that staging beside serving takes");
   options.option("--dispatch", dispatch,
                  "how tokens choose a replica: even, nearest, random or lp");
   options.option("--replica-bias", replica_bias,

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "moeshift/formats/trace_format.hpp"
@@ -51,6 +52,12 @@ struct ServingOptions {
                                                        const PlannedFor& planned) const;
   [[nodiscard]] ReplayOptions replay_options(Session& session) const;
 };
+
+/// Planners that differ in nothing but what they balance: tokens, activated experts or seconds of a
+/// step of so many tokens.
+[[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<const Planner>>>
+objective_planners(const Deployment& deployment, double tokens_per_step,
+                   const std::string& policy = "balanced", PolicyOptions options = {});
 
 /// How a policy is run: --like sets the defaults, every other option one of them.
 struct LaneOptions {

@@ -78,6 +78,7 @@ class Simulate final : public Command {
                          [&](std::ostream& out) { write_chrome_trace(out, recorder.timeline()); });
     }
     warn(session, results.front(), lanes.front().settings());
+    warn_of_interval(session, results.front(), lanes.front().settings(), recorded);
     warn_of_cut(session, results.front(), recorded);
     report(session, results, lanes.front().settings());
     return ExitCode::kGood;
@@ -142,6 +143,31 @@ class Simulate final : public Command {
         result.longest_rearrangement_steps, settings.rule.interval, result.decisions.postponed));
   }
 
+  /// A policy that never decided has not been tried.
+  static void warn_of_interval(Session& session, const LaneResult& result,
+                               const LaneSettings& settings, std::uint64_t recorded) {
+    if (settings.planner == nullptr) return;
+    const std::uint64_t first = settings.rule.first.value_or(settings.rule.interval);
+    const std::uint64_t passes = result.steps / std::max<std::uint64_t>(recorded, 1);
+    if (result.decisions.due == 0 && first >= result.steps) {
+      session.warn(fmt::format(
+          "the first decision is due at step {}, the trace is served in {} steps: nothing was "
+          "decided, and this is `static`; use a shorter --interval or --first",
+          first, result.steps));
+    } else if (result.decisions.due == 0) {
+      session.warn(
+          fmt::format("forecast {} saw too little to plan on: nothing was decided, and "
+                      "this is `static`; a recorded step is seen when it is over",
+                      settings.forecaster));
+    } else if (passes > settings.rule.interval) {
+      session.warn(fmt::format(
+          "a recorded step stands for {} passes, the interval is {}: a policy sees a recording "
+          "when "
+          "it is over, so that most decisions find nothing new; use an interval of {} or more",
+          passes, settings.rule.interval, passes));
+    }
+  }
+
   void report(Session& session, const std::vector<LaneResult>& results,
               const LaneSettings& settings) const {
     const LaneResult& asked = results[0];
@@ -173,6 +199,9 @@ class Simulate final : public Command {
 
   static std::string verdict(const LaneResult& asked, const LaneResult& still) {
     const DecisionCounts& d = asked.decisions;
+    if (asked.name != "static" && d.due == 0) {
+      return fmt::format("no decision was due within the {} steps: this is static", asked.steps);
+    }
     return fmt::format(
         "{:+.2f} % tokens/s against static; {} of {} decisions moved something ({} balanced, {} "
         "little worse than promised, {} would not pay, {} nothing to move)",

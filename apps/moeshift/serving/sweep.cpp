@@ -17,12 +17,14 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/forecast/forecaster.hpp"
 #include "moeshift/plan/registry.hpp"
+#include "moeshift/simulate/objectives.hpp"
 
 #include "apps/moeshift/cli/except_options.hpp"
 #include "apps/moeshift/cli/option_value.hpp"
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
 #include "apps/moeshift/serving/commands.hpp"
+#include "apps/moeshift/serving/diagnose_report.hpp"
 #include "apps/moeshift/serving/serving_options.hpp"
 #include "apps/moeshift/serving/sweep_refusal.hpp"
 #include "apps/moeshift/serving/sweep_report.hpp"
@@ -60,7 +62,7 @@ class Sweep final : public Command {
   }
 
   ExitCode run(Session& session) override {
-    OpenTrace trace(session, trace_, shape_.model);
+    OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
     const SweepGrid grid = make_grid(session);
     prepare(session, grid, trace.header());
     std::vector<SweepRow> rows = feasible_rows(session, grid, trace.header());
@@ -78,7 +80,9 @@ class Sweep final : public Command {
     for (Lane& lane : lanes) pointers.push_back(&lane);
     (void)replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].result = lanes[i].result();
-    report(session, rows);
+    const SweepVerdict verdict = judge_sweep(rows, sweep_goal_named(goal_), session.seed());
+    warn_of_intervals(session, rows);
+    report(session, rows, verdict, objectives_at(session, rows[verdict.thrifty]));
     return ExitCode::kGood;
   }
 
@@ -123,6 +127,7 @@ class Sweep final : public Command {
       PolicyOptions options = policy_options_;
       plan_goal_.of_replay(serving_.tokens_per_step, serving_.serving)
           .apply_to(options, session, planned, {});
+      resolved_[ranks] = options;
       for (const std::string& policy : grid.policies) {
         planners_[{policy, ranks}] = plan_goal_.limited(make_planner(policy, options));
       }
@@ -144,7 +149,6 @@ class Sweep final : public Command {
       SweepRow row;
       row.point = point;
       row.memory = expert_memory(model_, point, buffers);
-      row.blocks = StepBlocks(serving_.repeat);
       rows.push_back(std::move(row));
     }
     if (rows.empty()) {
@@ -191,19 +195,73 @@ class Sweep final : public Command {
     return settings;
   }
 
-  void report(Session& session, const std::vector<SweepRow>& rows) const {
+  /// Rows that plan once, or never, although they are called after an interval.
+  void warn_of_intervals(Session& session, const std::vector<SweepRow>& rows) const {
+    std::uint64_t longest = 0;
+    bool undecided = false;
+    for (const SweepRow& row : rows) {
+      if (row.point.interval == 0) continue;
+      if (row.point.interval >= row.result.steps) longest = std::max(longest, row.point.interval);
+      undecided = undecided || row.result.decisions.due == 0;
+    }
+    const std::uint64_t steps = rows.front().result.steps;
+    if (undecided) {
+      session.warn(
+          fmt::format("some policies decided nothing in the {} steps that the trace is "
+                      "served in: they are `static`; use shorter intervals",
+                      steps));
+    } else if (longest > 0) {
+      session.warn(
+          fmt::format("an interval of {} is longer than the {} steps that the trace is "
+                      "served in: such rows plan once, at step {}",
+                      longest, steps, first_));
+    }
+  }
+
+  /// The advised row again, planned for each objective; none for `static`.
+  [[nodiscard]] std::optional<ObjectiveVerdict> objectives_at(Session& session,
+                                                              const SweepRow& row) const {
+    if (row.point.interval == 0) return std::nullopt;
+    OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
+    const PlanShape shape = shape_of(row.point.ranks, row.point.slots);
+    const Deployment& deployment = *deployments_.at(row.point.ranks);
+    const double tokens = row.result.tokens / static_cast<double>(row.result.steps);
+    std::deque<Lane> lanes;
+    std::deque<StepBlocks> blocks;
+    std::deque<BlockRecorder> recorders;
+    std::vector<Lane*> pointers;
+    std::vector<ObjectiveLane> compared;
+    for (auto& [objective, planner] :
+         objective_planners(deployment, tokens, row.point.policy, resolved_.at(row.point.ranks))) {
+      LaneSettings settings = settings_of(session, row.point);
+      settings.planner = std::move(planner);
+      Lane& lane =
+          lanes.emplace_back(std::move(settings), deployment,
+                             initial_placement(session, shape, trace.header(), std::nullopt));
+      lane.observe_with(&recorders.emplace_back(blocks.emplace_back()));
+      pointers.push_back(&lane);
+      compared.push_back({objective, &blocks.back()});
+    }
+    (void)replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
+    return judge_objectives(compared, row.result.step_times.mean(), session.seed());
+  }
+
+  void report(Session& session, const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
+              const std::optional<ObjectiveVerdict>& objectives) const {
     const SweepGoal goal = sweep_goal_named(goal_);
-    const SweepVerdict verdict = judge_sweep(rows, goal, session.seed());
     const LaneSettings settings = lane_.settings(session.seed());
     const LaneResult& first = rows.front().result;
     Report report("sweep");
-    report.result() = {{"answer", sentence_of(rows, verdict, goal)},
-                       {"steps", first.steps},
-                       {"mode", to_string(settings.mode)},
-                       {"memory_bytes_per_rank", limit_.count()},
-                       {"best", best_json(rows, verdict, goal)},
-                       {"rows", to_json(rows, verdict)},
-                       {"refused", to_json(refused_)}};
+    report.result() = {
+        {"answer", sentence_of(rows, verdict, goal)},
+        {"steps", first.steps},
+        {"mode", to_string(settings.mode)},
+        {"memory_bytes_per_rank", limit_.count()},
+        {"best", best_json(rows, verdict, goal)},
+        {"objectives",
+         objectives_json(objectives ? objectives->outcomes : std::vector<ObjectiveOutcome>())},
+        {"rows", to_json(rows, verdict)},
+        {"refused", to_json(refused_)}};
     report.note(fmt::format(
         "{} combinations, {} cannot be; {} steps of {:.0f} tokens; mode {}; at most {} of experts "
         "per rank",
@@ -212,6 +270,9 @@ class Sweep final : public Command {
     report.table(sweep_table(rows, verdict, goal));
     if (!refused_.empty()) report.table(refused_table(refused_));
     report.note(sentence_of(rows, verdict, goal));
+    if (objectives) {
+      report.note(fmt::format("at {}: {}", rows[verdict.thrifty].point.name(), objectives->text));
+    }
     report.note(
         "weights: experts and buffers per rank; gain: tokens/s over static with as many ranks and "
         "slots; behind: mean over blocks of steps, paired; *: nobody is better for fewer bytes "
@@ -234,6 +295,7 @@ class Sweep final : public Command {
   ServingOptions serving_;
   /// A price in seconds depends on the ranks.
   std::map<std::pair<std::string, std::size_t>, std::shared_ptr<const Planner>> planners_;
+  std::map<std::size_t, PolicyOptions> resolved_;
   std::map<std::size_t, std::unique_ptr<Deployment>> deployments_;
   MoeModel model_;
   Bytes limit_;

@@ -159,8 +159,9 @@ std::string sentence_of(const std::vector<SweepRow>& rows, const SweepVerdict& v
   const double whole = best_seconds(rows, verdict, goal);
   text += fmt::format("; next is {}, {:.2f} % behind", rows[*verdict.runner_up].point.name(),
                       100 * behind.mean / whole);
-  if (behind.method == IntervalMethod::kNone) {
-    return text + "; too few steps to say whether that is chance";
+  if (!behind.enough()) {
+    return text + fmt::format("; {} {} of recordings are too few to say whether that is chance",
+                              behind.pairs, behind.pairs == 1 ? "block" : "blocks");
   }
   text += fmt::format(" (95 % interval {:.2f} to {:.2f} %, {} blocks of steps)",
                       100 * behind.low / whole, 100 * behind.high / whole, behind.pairs);

@@ -58,7 +58,8 @@ double gap_of(double peak, double lower_bound) {
   return lower_bound > 0 ? peak / lower_bound - 1 : 0;
 }
 
-Balance balance_of(const RankLoads& loads) {
+Balance balance_of(const RankLoads& loads, std::size_t serving) {
+  MOESHIFT_CHECK(serving >= 1 && serving <= std::max<std::size_t>(loads.columns(), 1));
   Balance balance;
   const std::size_t loaded = loaded_layers(loads);
   if (loaded == 0) return balance;
@@ -68,8 +69,7 @@ Balance balance_of(const RankLoads& loads) {
     const auto row = loads.row(layer);
     const double peak = peak_of(row);
     if (peak <= 0) continue;
-    const double mean =
-        std::accumulate(row.begin(), row.end(), 0.0) / static_cast<double>(row.size());
+    const double mean = std::accumulate(row.begin(), row.end(), 0.0) / static_cast<double>(serving);
     balance.balancedness += mean / peak;
     balance.imbalance += peak / mean;
     balance.imbalance_trtllm += (peak - mean) / mean;
@@ -84,9 +84,10 @@ Balance balance_of(const RankLoads& loads) {
   return balance;
 }
 
-Balance balance_of(const RankLoads& loads, std::span<const double> lower_bounds) {
+Balance balance_of(const RankLoads& loads, std::size_t serving,
+                   std::span<const double> lower_bounds) {
   MOESHIFT_CHECK(lower_bounds.size() == loads.rows());
-  Balance balance = balance_of(loads);
+  Balance balance = balance_of(loads, serving);
   const auto loaded = static_cast<double>(loaded_layers(loads));
   for (const LayerId layer : loads.row_ids()) {
     const auto row = loads.row(layer);

@@ -2,6 +2,7 @@
 // How evenly a placement spreads a load: one formula per metric, named as its owner names it.
 #pragma once
 
+#include <cstddef>
 #include <span>
 
 #include "moeshift/model/load.hpp"
@@ -30,9 +31,12 @@ struct Balance {
 [[nodiscard]] RankLoads rank_loads(const LoadMatrix& load, const Placement& placement);
 
 /// All metrics but the gaps, which stay 0.
-[[nodiscard]] Balance balance_of(const RankLoads& loads);
+/// @param serving how many of the ranks serve: those that hold nothing have no load, and no part in
+/// a mean. >= 1.
+[[nodiscard]] Balance balance_of(const RankLoads& loads, std::size_t serving);
 /// All metrics; `lower_bounds` [layers] are bounds on max_g R, 0 for a layer without load.
-[[nodiscard]] Balance balance_of(const RankLoads& loads, std::span<const double> lower_bounds);
+[[nodiscard]] Balance balance_of(const RankLoads& loads, std::size_t serving,
+                                 std::span<const double> lower_bounds);
 
 /// peak / bound - 1, and 0 where the bound is 0 (a layer without load).
 [[nodiscard]] double gap_of(double peak, double lower_bound);

@@ -99,13 +99,17 @@ Placement plan_timed(const Planner& planner, const PlanProblem& problem, Threads
   return placement;
 }
 
+std::size_t serving(const Comparison& comparison) {
+  return comparison.train.topology.ranks() - comparison.train.inactive.size();
+}
+
 Balance balance_under(const Comparison& comparison, const LoadMatrix& load,
                       const Placement& placement) {
   std::vector<double> bounds;
   for (const LayerId layer : load.row_ids()) {
     bounds.push_back(bound_of(comparison, load.row(layer), std::nullopt));
   }
-  return balance_of(loads_under(comparison, load, placement), bounds);
+  return balance_of(loads_under(comparison, load, placement), serving(comparison), bounds);
 }
 
 /// The metrics under one name.
@@ -163,7 +167,8 @@ ComparisonRow try_policy(const Comparison& comparison, const std::string& policy
   row.train_loads = loads_under(comparison, problem.load, placement);
   row.test_loads = loads_under(comparison, sum_of(comparison.test), placement);
   for (const LoadMatrix& window : comparison.test) {
-    row.scores.push_back(balance_of(loads_under(comparison, window, placement)).balancedness);
+    row.scores.push_back(
+        balance_of(loads_under(comparison, window, placement), serving(comparison)).balancedness);
   }
   return row;
 }
@@ -208,8 +213,8 @@ void judge_rows(const Comparison& comparison, Threads threads, std::vector<Compa
   const auto test =
       bounds_of(comparison, sum_of(comparison.test), threads, rows, &ComparisonRow::test_loads);
   for (ComparisonRow& row : rows) {
-    row.train = balance_of(row.train_loads, train);
-    row.test = balance_of(row.test_loads, test);
+    row.train = balance_of(row.train_loads, serving(comparison), train);
+    row.test = balance_of(row.test_loads, serving(comparison), test);
   }
 }
 

@@ -7,6 +7,8 @@
 #include <numbers>
 #include <numeric>
 
+#include <fmt/format.h>
+
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/rng.hpp"
 
@@ -174,6 +176,14 @@ PairedDifference paired_difference(std::span<const double> a, std::span<const do
     bootstrap_interval(differences, options, difference);
   }
   return difference;
+}
+
+std::string share_text(const PairedDifference& difference, double whole) {
+  const auto percent = [&](double value) { return 100 * value / whole; };
+  const std::string mean = fmt::format("{:.1f} %", percent(difference.mean));
+  if (difference.method == IntervalMethod::kNone) return mean;
+  return fmt::format("{} (95 % interval {:.1f} to {:.1f} %)", mean, percent(difference.low),
+                     percent(difference.high));
 }
 
 }  // namespace moeshift

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct DifferenceOptions {
   std::size_t resamples = 2000;
 };
 
+/// Pairs from which on a difference can be certain.
+inline constexpr std::size_t kFewestPairs = 6;
+
 /// Mean of a - b with its confidence interval.
 struct PairedDifference {
   double mean = 0;
@@ -34,11 +38,15 @@ struct PairedDifference {
   std::size_t block = 0;  ///< pairs that are resampled together; 1 = none belong together
   IntervalMethod method = IntervalMethod::kNone;
 
-  /// The interval leaves out 0.
-  [[nodiscard]] bool certain() const {
-    return method != IntervalMethod::kNone && (low > 0 || high < 0);
-  }
+  /// There are pairs enough for a verdict: an interval of fewer rests on assumptions alone.
+  [[nodiscard]] bool enough() const;
+  /// The interval leaves out 0, and there are pairs enough to believe it.
+  [[nodiscard]] bool certain() const { return enough() && (low > 0 || high < 0); }
 };
+
+inline bool PairedDifference::enough() const {
+  return method != IntervalMethod::kNone && pairs >= kFewestPairs;
+}
 
 /// Mean of a - b over windows that both saw, in the order of time.
 ///
@@ -52,6 +60,9 @@ struct PairedDifference {
 [[nodiscard]] PairedDifference paired_difference(std::span<const double> a,
                                                  std::span<const double> b,
                                                  const DifferenceOptions& options = {});
+
+/// "12.3 % (95 % interval 11.0 to 13.5 %)": as shares of `whole`.
+[[nodiscard]] std::string share_text(const PairedDifference& difference, double whole);
 
 inline constexpr std::size_t kFewPairs = 12;
 

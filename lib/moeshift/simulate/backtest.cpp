@@ -26,12 +26,16 @@ LaneSettings settings_of(const BacktestLane& lane, const BacktestOptions& option
   settings.seed = options.seed;
   if (lane.habit == Habit::kNever) return settings;
   settings.planner = options.planner;
+  for (const auto& [objective, planner] : options.objectives) {
+    if (objective == lane.objective) settings.planner = planner;
+  }
   settings.mode = options.mode;
+  settings.starts_planned = true;
   settings.rule.min_gain_over_cost = options.min_gain_over_cost;
   settings.rule.first = options.warm_up;
   settings.rule.interval = lane.interval;
   settings.forecaster = forecaster_for(lane.interval);
-  if (lane.habit == Habit::kOnce) {
+  if (lane.habit == Habit::kOnce || lane.habit == Habit::kObjective) {
     settings.rule.interval = std::numeric_limits<std::uint64_t>::max() / 2;
     settings.rule.min_gain_over_cost.reset();
     settings.forecaster = forecaster_for(options.warm_up);
@@ -56,7 +60,7 @@ std::vector<BacktestLane> backtest(const StepSource& source, const Deployment& d
     lane.name = std::move(name);
     lane.habit = habit;
     lane.interval = interval;
-    lane.blocks = StepBlocks(replay_options.repeat, options.warm_up);
+    lane.blocks = StepBlocks(options.warm_up);
     outcome.push_back(std::move(lane));
   };
   add("never", Habit::kNever, 0);
@@ -65,6 +69,10 @@ std::vector<BacktestLane> backtest(const StepSource& source, const Deployment& d
     add(fmt::format("every {} steps", interval), Habit::kEvery, interval);
   }
   add("oracle", Habit::kOracle, options.intervals.front());
+  for (const auto& [objective, planner] : options.objectives) {
+    add(fmt::format("once, for {}", objective), Habit::kObjective, 0);
+    outcome.back().objective = objective;
+  }
 
   std::deque<Lane> lanes;
   std::deque<BlockRecorder> recorders;

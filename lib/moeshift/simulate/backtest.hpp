@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "moeshift/simulate/lane.hpp"
@@ -16,22 +17,26 @@ namespace moeshift {
 
 /// How a lane of a backtest rebalances.
 enum class Habit : std::uint8_t {
-  kNever,   ///< no rebalancing, and no slots for it: the placement without stays
-  kOnce,    ///< one plan after the warm-up, then never again
-  kEvery,   ///< first after the warm-up, then every `interval` steps
-  kOracle,  ///< every `interval` steps, knowing what comes, with moves that cost nothing
+  kNever,      ///< no rebalancing, and no slots for it: the placement without stays
+  kOnce,       ///< one plan after the warm-up, then never again
+  kEvery,      ///< first after the warm-up, then every `interval` steps
+  kOracle,     ///< every `interval` steps, knowing what comes, with moves that cost nothing
+  kObjective,  ///< as kOnce, by a planner of its own: which objective serves best
 };
 
 struct BacktestLane {
   std::string name;
   Habit habit = Habit::kNever;
   std::uint64_t interval = 0;  ///< served steps; kEvery and kOracle
+  std::string objective;       ///< kObjective: what its plan balances
   LaneResult result;           ///< all steps, the warm-up included
   StepBlocks blocks;           ///< steps after the warm-up
 };
 
 struct BacktestOptions {
   std::shared_ptr<const Planner> planner;
+  /// Objectives and who plans for them; each gets a lane that plans once.
+  std::vector<std::pair<std::string, std::shared_ptr<const Planner>>> objectives = {};
   ModeOptions mode = {};
   DispatchOptions dispatch = {};
   std::optional<double> min_gain_over_cost = 1;  ///< as DecisionRule
@@ -42,10 +47,12 @@ struct BacktestOptions {
 
 /// Serves the whole trace under every habit, `never` from the placement `without` and the others
 /// from `initial`: never, once, every interval, and the oracle on the
-/// shortest interval, in this order. A plan is made from the steps of one interval before it (the
-/// warm-up for the first): their mean, or an average that forgets as fast where an interval is too
-/// long to keep. Nobody but the oracle sees a step before it is served.
-/// Deterministic for any number of threads.
+/// shortest interval, and once for each further objective, in this order. A plan is made from the
+/// steps of one interval before it (the warm-up for the first): their mean, or an average that
+/// forgets as fast where an interval is too long to keep. The first plan is what serving starts
+/// with when the warm-up is over, as a plan that is loaded from a file; later moves have their
+/// price. Nobody but the oracle sees a step before it is served. Deterministic for any number of
+/// threads.
 [[nodiscard]] std::vector<BacktestLane> backtest(const StepSource& source,
                                                  const Deployment& deployment,
                                                  const Placement& without, const Placement& initial,

@@ -4,51 +4,45 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
 #include <numeric>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/cost/balance.hpp"
 #include "moeshift/judge/ranking.hpp"
-#include "moeshift/plan/lower_bound.hpp"
 
 namespace moeshift {
 namespace {
-
-double largest(std::span<const double> values) {
-  return *std::max_element(values.begin(), values.end());
-}
-
-/// "+12.3 % (95 % interval +11.0 to +13.5 %)", as shares of `whole`.
-std::string share_text(const PairedDifference& saving, double whole) {
-  const auto percent = [&](double seconds) { return 100 * seconds / whole; };
-  if (saving.method == IntervalMethod::kNone) return fmt::format("{:.1f} %", percent(saving.mean));
-  return fmt::format("{:.1f} % (95 % interval {:.1f} to {:.1f} %)", percent(saving.mean),
-                     percent(saving.low), percent(saving.high));
-}
 
 /// The judge's notes while the verdict forms.
 class Judge {
  public:
   Judge(std::span<const BacktestLane> lanes, const DiagnosisOptions& options)
-      : lanes_(lanes), options_(options), never_(lanes.front().blocks.mean().count()) {}
+      : lanes_(lanes),
+        options_(options),
+        never_(lanes.front().blocks.mean().count()),
+        worthwhile_(options.worthwhile * never_) {}
 
   Diagnosis verdict() {
     measure();
     estimate_interval();
-    const std::size_t best = best_of([](const BacktestLane& lane) {
-      return lane.habit == Habit::kOnce || lane.habit == Habit::kEvery;
-    });
+    const std::size_t once = best_of(Habit::kOnce);
+    const std::size_t every = best_of(Habit::kEvery);
+    const std::size_t best = outcome(every).saving.mean > outcome(once).saving.mean ? every : once;
     const PairedDifference& saving = outcome(best).saving;
-    const double worthwhile = options_.worthwhile * never_;
-    if (lanes_.front().result.balancedness >= options_.balanced) {
-      leave_balanced(best);
-    } else if (saving.mean < worthwhile || !saving.certain()) {
-      leave_off(best, worthwhile);
+    diagnosis_.windows = saving.pairs;
+    if (saving.mean < worthwhile_ || maybe_chance(saving)) {
+      leave_off(best);
+    } else if (static_suffices(once, every)) {
+      static_plan(once, every);
     } else {
-      take(best, worthwhile);
+      dynamic(every, once);
     }
+    if (diagnosis_.lane) diagnosis_.saving_share = outcome(*diagnosis_.lane).saving.mean / never_;
+    mention_balance();
+    mention_windows();
+    compare_objectives();
     return std::move(diagnosis_);
   }
 
@@ -56,13 +50,31 @@ class Judge {
   [[nodiscard]] const HabitOutcome& outcome(std::size_t lane) const {
     return diagnosis_.outcomes[lane - 1];
   }
+  [[nodiscard]] PairedDifference between(std::size_t slower, std::size_t faster) const {
+    return mean_difference(lanes_[slower].blocks, lanes_[faster].blocks, {.seed = options_.seed});
+  }
+  /// Few windows leave every saving possible; then the mean is all there is.
+  static bool maybe_chance(const PairedDifference& saving) {
+    return saving.enough() && saving.low <= 0;
+  }
+  [[nodiscard]] bool surely_worthwhile(const PairedDifference& saving) const {
+    return saving.enough() && saving.low >= worthwhile_;
+  }
+  [[nodiscard]] bool surely_too_little(const PairedDifference& saving) const {
+    return saving.enough() && saving.high < worthwhile_;
+  }
+  template <class Holds>
+  [[nodiscard]] bool all_of(std::initializer_list<Habit> habits, Holds holds) const {
+    for (std::size_t i = 1; i < lanes_.size(); ++i) {
+      const bool asked = std::find(habits.begin(), habits.end(), lanes_[i].habit) != habits.end();
+      if (asked && !holds(i)) return false;
+    }
+    return true;
+  }
 
   void measure() {
     for (std::size_t i = 1; i < lanes_.size(); ++i) {
-      HabitOutcome outcome{
-          .lane = i,
-          .saving = mean_difference(lanes_[0].blocks, lanes_[i].blocks, {.seed = options_.seed}),
-          .rearrangement = {}};
+      HabitOutcome outcome{.lane = i, .saving = between(0, i), .rearrangement = {}};
       const std::uint64_t count = lanes_[i].result.decisions.rearranged;
       if (count > 0) {
         outcome.rearrangement = lanes_[i].result.exposed / static_cast<double>(count);
@@ -71,11 +83,10 @@ class Judge {
     }
   }
 
-  template <class Wanted>
-  [[nodiscard]] std::size_t best_of(Wanted wanted) const {
+  [[nodiscard]] std::size_t best_of(Habit habit) const {
     std::size_t best = 0;
     for (std::size_t i = 1; i < lanes_.size(); ++i) {
-      if (!wanted(lanes_[i])) continue;
+      if (lanes_[i].habit != habit) continue;
       if (best == 0 || outcome(i).saving.mean > outcome(best).saving.mean) best = i;
     }
     MOESHIFT_CHECK(best != 0);
@@ -111,70 +122,52 @@ class Judge {
       diagnosis_.best_interval = std::sqrt(2 * cost / n / *diagnosis_.ageing);
   }
 
-  void leave_balanced(std::size_t best) {
-    const double busiest = 1 / lanes_.front().result.balancedness - 1;
-    diagnosis_.firm = true;
-    say(
-        fmt::format("ranks are balanced as they are: the busiest has {:.0f} % more than the mean, "
-                    "step by step (below {:.0f} % counts as balanced)",
-                    100 * busiest, 100 * (1 / options_.balanced - 1)));
-    say(fmt::format("what there is to gain: the best habit ({}) would save {} of the step time",
-                    lanes_[best].name, share_text(outcome(best).saving, never_)));
-  }
-
-  void leave_off(std::size_t best, double worthwhile) {
+  void leave_off(std::size_t best) {
     const PairedDifference& saving = outcome(best).saving;
     diagnosis_.advice = Advice::kLeaveOff;
-    const bool small = saving.mean < worthwhile;
-    diagnosis_.firm = saving.method != IntervalMethod::kNone && saving.high < worthwhile;
+    diagnosis_.firm = all_of({Habit::kOnce, Habit::kEvery}, [&](std::size_t lane) {
+      return surely_too_little(outcome(lane).saving);
+    });
     say(fmt::format("out of sample the best habit ({}) saves {} of the step time, {}",
                     lanes_[best].name, share_text(saving, never_),
-                    small ? fmt::format("less than the {:.1f} % that is worth the trouble",
-                                        100 * options_.worthwhile)
-                          : std::string("which may be chance")));
-    const std::size_t oracle =
-        best_of([](const BacktestLane& lane) { return lane.habit == Habit::kOracle; });
+                    saving.mean < worthwhile_
+                        ? fmt::format("less than the {:.1f} % that is worth the trouble",
+                                      100 * options_.worthwhile)
+                        : std::string("which may be chance")));
     say(fmt::format("knowing the future and moving for free would save {}",
-                    share_text(outcome(oracle).saving, never_)));
+                    share_text(outcome(best_of(Habit::kOracle)).saving, never_)));
   }
 
-  void take(std::size_t best, double worthwhile) {
-    const std::size_t once =
-        best_of([](const BacktestLane& lane) { return lane.habit == Habit::kOnce; });
-    const std::size_t every =
-        best_of([](const BacktestLane& lane) { return lane.habit == Habit::kEvery; });
-    const PairedDifference more =
-        mean_difference(lanes_[once].blocks, lanes_[every].blocks, {.seed = options_.seed});
-    const bool once_pays =
-        outcome(once).saving.certain() && outcome(once).saving.mean >= worthwhile;
-    const bool again_pays = more.certain() && more.mean >= worthwhile;
-    if (once_pays && !again_pays) {
-      static_plan(once, every, more, worthwhile);
-    } else {
-      dynamic(best == once ? every : best, once);
-    }
+  /// Planning once pays, and no habit of planning again is seen to save that much more.
+  [[nodiscard]] bool static_suffices(std::size_t once, std::size_t every) const {
+    const PairedDifference& saving = outcome(once).saving;
+    const PairedDifference more = between(once, every);
+    return saving.mean >= worthwhile_ && !maybe_chance(saving) &&
+           (more.mean < worthwhile_ || maybe_chance(more));
   }
 
-  void static_plan(std::size_t once, std::size_t every, const PairedDifference& more,
-                   double worthwhile) {
+  void static_plan(std::size_t once, std::size_t every) {
     diagnosis_.advice = Advice::kStaticPlan;
     diagnosis_.lane = once;
-    diagnosis_.firm = more.method != IntervalMethod::kNone && more.high < worthwhile &&
-                      outcome(once).saving.low > worthwhile;
+    diagnosis_.firm =
+        surely_worthwhile(outcome(once).saving) && all_of({Habit::kEvery}, [&](std::size_t lane) {
+          return surely_too_little(between(once, lane));
+        });
+    const PairedDifference more = between(once, every);
     say(fmt::format("one plan, made on the warm-up alone, saves {} of the step time from then on",
                     share_text(outcome(once).saving, never_)));
     say(fmt::format("planning again ({}) would save {} more, costs included: {}",
                     lanes_[every].name, share_text(more, never_),
-                    more.certain() ? "too little" : "no more than chance"));
+                    more.mean < worthwhile_ ? "too little" : "no more than chance"));
   }
 
   void dynamic(std::size_t best, std::size_t once) {
     const std::size_t chosen = longest_as_good();
     diagnosis_.advice = Advice::kDynamic;
     diagnosis_.lane = chosen;
-    const PairedDifference more =
-        mean_difference(lanes_[once].blocks, lanes_[chosen].blocks, {.seed = options_.seed});
-    diagnosis_.firm = outcome(chosen).saving.low > 0 && more.low > 0;
+    diagnosis_.firm =
+        surely_worthwhile(outcome(chosen).saving) &&
+        (surely_worthwhile(between(once, chosen)) || surely_too_little(outcome(once).saving));
     say(fmt::format("planning {} saves {} of the step time, all costs of moving included",
                     lanes_[chosen].name, share_text(outcome(chosen).saving, never_)));
     say(fmt::format("planning once saves {}: the traffic moves away from a plan",
@@ -189,7 +182,8 @@ class Judge {
     }
   }
 
-  /// Of the habits that plan again: the one that moves least often and may be as good as the best.
+  /// Of the habits that plan again: the one that moves least often and is as good as the best,
+  /// behind by less than a third of what is worth trouble, and maybe by chance.
   [[nodiscard]] std::size_t longest_as_good() const {
     std::vector<std::size_t> every;
     std::vector<Tradeoff> tradeoffs;
@@ -198,87 +192,70 @@ class Judge {
       every.push_back(i);
       tradeoffs.push_back({outcome(i).saving.mean, 1 / static_cast<double>(lanes_[i].interval)});
     }
-    const Ranking ranking = ranking_of(tradeoffs, [&](std::size_t a, std::size_t b) {
-      return mean_difference(lanes_[every[b]].blocks, lanes_[every[a]].blocks,
-                             {.seed = options_.seed});
-    });
-    return every[cheapest_of_equals(
-        ranking, [&](std::size_t i) { return outcome(every[i]).saving.certain(); },
-        [&](std::size_t a, std::size_t b) { return tradeoffs[a].cost < tradeoffs[b].cost; })];
+    const Ranking ranking = ranking_of(
+        tradeoffs, [&](std::size_t a, std::size_t b) { return between(every[b], every[a]); });
+    const auto as_good = [&](std::size_t i) {
+      const PairedDifference& saving = outcome(every[i]).saving;
+      return ranking.behind[i].enough() && ranking.behind[i].mean <= worthwhile_ / 3 &&
+             saving.mean >= worthwhile_ && !maybe_chance(saving);
+    };
+    return every[cheapest_of_equals(ranking, as_good, [&](std::size_t a, std::size_t b) {
+      return tradeoffs[a].cost < tradeoffs[b].cost;
+    })];
+  }
+
+  /// A reason and no more: a mean over layers hides the one layer that everybody waits for.
+  void mention_balance() {
+    const double balancedness = lanes_.front().result.balancedness;
+    const double busiest = 100 * (1 / balancedness - 1);
+    const double limit = 100 * (1 / options_.balanced - 1);
+    const bool even = balancedness >= options_.balanced;
+    if (even && diagnosis_.advice == Advice::kLeaveOff) {
+      say(fmt::format(
+          "ranks are balanced as they are: the busiest has {:.0f} % more than the mean, "
+          "step by step (below {:.0f} % counts as balanced)",
+          busiest, limit));
+    } else if (even) {
+      say(fmt::format(
+          "the mean over layers looks balanced (the busiest rank has {:.0f} % more than "
+          "the mean); a few layers take the time",
+          busiest));
+    }
+  }
+
+  void mention_windows() {
+    if (diagnosis_.windows >= kFewestPairs) return;
+    say(fmt::format("seen in {} {} only: at least {} are needed to tell it from chance",
+                    diagnosis_.windows, diagnosis_.windows == 1 ? "window" : "windows",
+                    kFewestPairs));
+  }
+
+  /// All planned once, on the same warm-up.
+  void compare_objectives() {
+    std::vector<ObjectiveLane> lanes;
+    for (const BacktestLane& lane : lanes_) {
+      if (lane.habit == Habit::kObjective) lanes.push_back({lane.objective, &lane.blocks});
+    }
+    if (lanes.size() < 2) return;
+    ObjectiveVerdict verdict = judge_objectives(lanes, Seconds(never_), options_.seed);
+    diagnosis_.objectives = std::move(verdict.outcomes);
+    say(std::move(verdict.text));
   }
 
   void say(std::string reason) { diagnosis_.reasons.push_back(std::move(reason)); }
 
   std::span<const BacktestLane> lanes_;
   const DiagnosisOptions& options_;
-  double never_;
+  double never_;       // mean step seconds
+  double worthwhile_;  // seconds of a mean step
   Diagnosis diagnosis_;
 };
-
-std::vector<double> imbalances(const RankLoads& loads) {
-  std::vector<double> values;
-  for (const LayerId layer : loads.row_ids()) {
-    const auto row = loads.row(layer);
-    const double sum = std::accumulate(row.begin(), row.end(), 0.0);
-    values.push_back(sum > 0 ? largest(row) * static_cast<double>(row.size()) / sum : 1);
-  }
-  return values;
-}
 
 }  // namespace
 
 double noise_floor(std::size_t ranks, double pairs_per_rank) {
   if (ranks < 2 || pairs_per_rank <= 0) return 1;
   return 1 + std::sqrt(2 * std::log(static_cast<double>(ranks)) / pairs_per_rank);
-}
-
-std::vector<LayerOutlook> layer_outlooks(const LoadMatrix& load, const Placement& without,
-                                         std::size_t slots, const Topology& topology,
-                                         std::size_t expert_groups, const Planner& planner,
-                                         Threads threads, Progress& progress) {
-  const std::size_t ranks = topology.ranks();
-  PlanProblem problem{.load = load,
-                      .samples = {},
-                      .topology = topology,
-                      .slots = slots,
-                      .expert_groups = expert_groups};
-  const std::vector<double> now = imbalances(rank_loads(load, without));
-  const auto best_with = [&](std::size_t slot_count) {
-    problem.slots = slot_count;
-    const Placement placement = planner.plan(problem, threads, progress).placement;
-    return imbalances(rank_loads(load, placement));
-  };
-  const std::vector<double> as_few = best_with(without.slots());
-  const std::vector<double> with_slots = best_with(slots);
-  std::vector<LayerOutlook> layers;
-  double excess = 0;
-  for (const LayerId layer : load.row_ids()) {
-    const std::size_t i = layer.index();
-    const double mean = layer_total(load, layer) / static_cast<double>(ranks);
-    const double bound =
-        mean > 0 ? tight_lower_bound(load.row(layer), ranks, slots, with_slots[i] * mean) / mean
-                 : 1;
-    const double best = std::min(now[i], with_slots[i]);
-    layers.push_back({now[i], std::min(now[i], as_few[i]), best, bound, (now[i] - best) * mean});
-    excess += layers.back().excess_share;
-  }
-  for (LayerOutlook& layer : layers) layer.excess_share /= excess > 0 ? excess : 1;
-  return layers;
-}
-
-std::vector<LayerId> layers_that_matter(std::span<const LayerOutlook> layers, double share) {
-  std::vector<LayerId> order;
-  for (const LayerId layer : all_ids<LayerId>(layers.size())) order.push_back(layer);
-  std::stable_sort(order.begin(), order.end(), [&](LayerId a, LayerId b) {
-    return layers[a.index()].excess_share > layers[b.index()].excess_share;
-  });
-  double sum = 0;
-  std::size_t count = 0;
-  while (count < order.size() && sum < share && layers[order[count].index()].excess_share > 0) {
-    sum += layers[order[count++].index()].excess_share;
-  }
-  order.resize(count);
-  return order;
 }
 
 std::string_view name_of(Advice advice) {

@@ -10,7 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "moeshift/judge/layer_outlook.hpp"
 #include "moeshift/simulate/backtest.hpp"
+#include "moeshift/simulate/objectives.hpp"
 
 namespace moeshift {
 
@@ -18,27 +20,6 @@ namespace moeshift {
 /// `pairs_per_rank` (token, expert) pairs each: 1 + sqrt(2 ln G / n). No placement balances a step
 /// better than this on average.
 [[nodiscard]] double noise_floor(std::size_t ranks, double pairs_per_rank);
-
-/// Rank imbalance (max / mean) of one layer, on all steps together.
-struct LayerOutlook {
-  double now = 1;           ///< initial placement
-  double without = 1;       ///< best found in the slots that it has without rebalancing
-  double with_slots = 1;    ///< best found with all slots
-  double lower_bound = 1;   ///< certified, all slots
-  double excess_share = 0;  ///< of the busiest ranks' avoidable tokens over all layers
-};
-
-/// Plans with hindsight: what a placement could reach if the mean were all there is.
-/// @param load summed over all steps. @param without the placement without rebalancing.
-/// @param slots with it. @param planner one that needs no old placement.
-/// @throws what the planner throws.
-[[nodiscard]] std::vector<LayerOutlook> layer_outlooks(
-    const LoadMatrix& load, const Placement& without, std::size_t slots, const Topology& topology,
-    std::size_t expert_groups, const Planner& planner, Threads threads, Progress& progress);
-
-/// The fewest layers that have `share` of all avoidable tokens, worst first.
-[[nodiscard]] std::vector<LayerId> layers_that_matter(std::span<const LayerOutlook> layers,
-                                                      double share = 0.8);
 
 enum class Advice : std::uint8_t { kLeaveOff, kStaticPlan, kDynamic };
 
@@ -52,10 +33,18 @@ struct HabitOutcome {
   Seconds rearrangement;    ///< that serving lost per rearrangement; 0 without
 };
 
+/// What a plan saved on loads that it was not made from, as shares of the step time.
+struct HeldOut {
+  double mean = 0;
+  double low = 0;  ///< over all halvings
+  double high = 0;
+  std::size_t halvings = 0;
+};
+
 struct DiagnosisOptions {
   double worthwhile = 0.03;  ///< share of the step time that more trouble must save
-  /// Ranks that are this even without rebalancing are left alone (balancedness, mean over steps and
-  /// layers): what is left to gain is little, and a model that drifts into skew shows up here.
+  /// From which balancedness on (without rebalancing, mean over steps and layers) the reasons call
+  /// the ranks balanced. It has no say in the verdict.
   double balanced = 0.9;
   std::uint64_t seed = 0;
 };
@@ -63,20 +52,29 @@ struct DiagnosisOptions {
 struct Diagnosis {
   Advice advice = Advice::kLeaveOff;
   std::optional<std::size_t> lane;  ///< of the backtest: the habit that is advised; none: never
-  bool firm = false;  ///< the backtest leaves no doubt; else the verdict is what it makes likely
+  /// The intervals exclude the other verdicts; else the verdict is what the means make likely.
+  bool firm = false;
+  std::size_t windows = 0;              ///< blocks of recordings that savings were measured on
+  std::optional<double> saving_share;   ///< of the advice, of the step time without rebalancing
   std::vector<HabitOutcome> outcomes;   ///< of all lanes but the first
   std::optional<double> ageing;         ///< seconds per step that a plan loses per step of age
   std::optional<double> best_interval;  ///< steps: sqrt(2 C / a), C exposed seconds, a ageing
-  std::vector<std::string> reasons;     ///< most important first
+  std::optional<HeldOut> held_out;      ///< of a single recording (single_recording.hpp)
+  std::vector<ObjectiveOutcome> objectives;  ///< empty unless the backtest has lanes for them
+  std::vector<std::string> reasons;          ///< most important first
 };
 
-/// Judges the lanes of `backtest`, in its order. Means of out-of-sample step times, paired by
-/// blocks of steps:
-/// - leave off when ranks are `balanced` anyway, when even the best habit saves less than
-/// `worthwhile`, or its saving may be chance;
-/// - a static plan when no dynamic habit is certainly better than planning once, by `worthwhile`
-///   again;
-/// - else dynamic, on the longest interval that the best one is not certainly better than.
+/// Judges the lanes of `backtest`, in its order, by what they measured: means of out-of-sample step
+/// times, paired by blocks of recordings. Saving s = never - habit, w = `worthwhile` of never:
+/// - leave off when even the best habit has s < w, or 0 is in its interval;
+/// - a static plan when planning once has s >= w beyond chance, and no habit of planning again is
+///   better than that by w beyond chance;
+/// - else dynamic, on the longest interval that is behind the best one by less than w / 3 and maybe
+///   by chance.
+/// Firm: leave off when every habit's interval lies below w; a static plan when its interval lies
+/// above w and what every other habit adds lies below; dynamic when its interval lies above w, and
+/// what it adds to one plan does too or one plan lies below. Never from fewer than kFewestPairs
+/// windows, where the means alone speak.
 [[nodiscard]] Diagnosis diagnose(std::span<const BacktestLane> lanes,
                                  const DiagnosisOptions& options = {});
 

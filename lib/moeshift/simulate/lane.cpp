@@ -20,7 +20,13 @@ Lane::Lane(LaneSettings settings, const Deployment& deployment, Placement initia
       run_(settings_.mode),
       ledger_(settings_.name) {}
 
-void Lane::serve(const LoadMatrix& load, bool repeated) {
+void Lane::serve(const LoadMatrix& load, std::size_t passes) {
+  for (std::size_t pass = 0; pass < passes; ++pass) serve_pass(load, pass > 0);
+  for (std::size_t pass = 0; pass < passes; ++pass) policy_.see(load);
+  ++recording_;
+}
+
+void Lane::serve_pass(const LoadMatrix& load, bool repeated) {
   const Seconds outage = change_world();
   const bool decides = !settings_.oracle && !trickles();
   if (decides && policy_.due(ledger_.steps(), !run_.idle(), ledger_.decisions())) {
@@ -51,7 +57,6 @@ void Lane::serve(const LoadMatrix& load, bool repeated) {
                  .balancedness = served_.balancedness()});
   if (ledger_.is_under_way() && run_.idle()) finish();
   policy_.see_balancedness(served_.balancedness());
-  policy_.see(load);
 }
 
 void Lane::rearrange_for(const LoadMatrix& load) {
@@ -62,7 +67,7 @@ void Lane::rearrange_for(const LoadMatrix& load) {
 
 void Lane::start(Proposal proposal) {
   RearrangementWork& work = proposal.work;
-  const bool free = settings_.price == TransferPrice::kFree;
+  const bool free = proposal.price == TransferPrice::kFree;
   if (!free && std::exchange(connected_, true)) work.connection = Seconds();
   RearrangementRecord record;
   record.step = ledger_.steps();
@@ -200,6 +205,7 @@ void Lane::show(Seconds outage, const RearrangementRun::Boundary& boundary,
                 const LoadMatrix& load) const {
   ServedStep step;
   step.number = ledger_.steps();
+  step.recording = recording_;
   step.start = ledger_.clock();
   step.outage = outage;
   step.stall = outage + boundary.stall;

@@ -2,6 +2,8 @@
 // One policy served one trace: load in, step times out.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -39,13 +41,12 @@ class Lane {
   Lane& operator=(const Lane&) = delete;
   ~Lane() = default;
 
-  /// Serves one step.
+  /// Serves one recorded step, as so many equal forward passes. The policy sees the recording when
+  /// it is over: nothing is ever planned on a load that is still to be scored.
   /// @throws InputError when a rank fails that alone holds an expert and nothing can be reloaded,
   ///         InfeasibleError when the ranks that are left have too few slots.
-  /// @param load [layers, experts] (token, expert) pairs.
-  /// @param repeated the load is the one of the call before: its step time need not be worked out
-  ///        again.
-  void serve(const LoadMatrix& load, bool repeated = false);
+  /// @param load [layers, experts] (token, expert) pairs of a pass.
+  void serve(const LoadMatrix& load, std::size_t passes = 1);
   /// Re-plans for a load known in advance; for the oracle.
   void rearrange_for(const LoadMatrix& load);
   /// Tells `observer` of every step from now on. None by default.
@@ -57,6 +58,7 @@ class Lane {
   [[nodiscard]] LaneResult result() const { return ledger_.result(); }
 
  private:
+  void serve_pass(const LoadMatrix& load, bool repeated);
   [[nodiscard]] Seconds change_world();
   void fail_rank(const WorldEvent& event, WorldEventRecord& record);
   void resize(std::size_t ranks, WorldEventRecord& record);
@@ -79,6 +81,7 @@ class Lane {
   LaneLedger ledger_;
   std::optional<Placement> target_;  // of the rearrangement under way
   bool connected_ = false;           // first contact of the ranks is paid
+  std::uint64_t recording_ = 0;      // recorded steps served
   StepObserver* observer_ = nullptr;
 };
 

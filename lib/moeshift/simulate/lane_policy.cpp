@@ -37,13 +37,18 @@ LanePolicy::LanePolicy(const LaneSettings& settings, const Deployment& deploymen
 
 bool LanePolicy::due(std::uint64_t step, bool under_way, DecisionCounts& counts) {
   if (settings_.planner == nullptr || step < next_decision_) return false;
+  if (!forecaster_->ready()) {
+    waits_for_load_ = true;
+    return false;
+  }
   if (under_way) {
     if (!std::exchange(postponed_counted_, true)) ++counts.postponed;
     return false;
   }
   postponed_counted_ = false;
-  next_decision_ = step + settings_.rule.interval;
-  return forecaster_->ready();
+  if (!std::exchange(waits_for_load_, false)) next_decision_ = step;
+  while (next_decision_ <= step) next_decision_ += settings_.rule.interval;
+  return true;
 }
 
 std::optional<Proposal> LanePolicy::decide(DecisionCounts& counts) {
@@ -109,7 +114,9 @@ std::optional<Proposal> LanePolicy::propose(const Forecast& forecast, Outlook no
     ++counts.unchanged;
     return std::nullopt;
   }
-  if (settings_.price == TransferPrice::kFull) {
+  const bool starts = settings_.starts_planned && counts.rearranged == 0;
+  const TransferPrice charged = starts ? TransferPrice::kFree : settings_.price;
+  if (charged == TransferPrice::kFull) {
     const double slowdown = beside && settings_.rule.min_gain_over_cost
                                 ? served_.slowdown(forecast.load, now, work.bytes())
                                 : 0;
@@ -120,7 +127,7 @@ std::optional<Proposal> LanePolicy::propose(const Forecast& forecast, Outlook no
     return std::nullopt;
   }
   promised_imbalance_ = then.imbalance;
-  return Proposal{std::move(target), std::move(work), std::move(now), std::move(then)};
+  return Proposal{charged, std::move(target), std::move(work), std::move(now), std::move(then)};
 }
 
 void LanePolicy::restart(std::uint64_t step) {

@@ -15,6 +15,7 @@ namespace moeshift {
 
 /// A rearrangement that is worth its price.
 struct Proposal {
+  TransferPrice price = TransferPrice::kFull;
   Placement target;
   RearrangementWork work;  ///< the layers that go, with what first contact of all ranks takes
   Outlook now;             ///< of the load that it was planned on
@@ -28,7 +29,8 @@ class LanePolicy {
   LanePolicy(const LaneSettings& settings, const Deployment& deployment, const ServingWorld& world,
              const ServedPlacement& served);
 
-  /// A decision is due. Under way, it stays due, as vLLM has it.
+  /// A decision is due. It stays due until there is a load to plan on, and, as vLLM has it, until
+  /// the rearrangement before it has ended.
   [[nodiscard]] bool due(std::uint64_t step, bool under_way, DecisionCounts& counts);
   /// On what has been seen; none, with the reason counted, when all stays as it is.
   [[nodiscard]] std::optional<Proposal> decide(DecisionCounts& counts);
@@ -41,7 +43,7 @@ class LanePolicy {
   /// Where experts belong among the ranks that serve now; `static` when there is no policy.
   [[nodiscard]] Placement placement_anew() const;
 
-  /// A step has been served.
+  /// A step has been served, and the recording that it is a pass of is over.
   void see(const LoadMatrix& load);
   void see_balancedness(double balancedness);
 
@@ -62,6 +64,7 @@ class LanePolicy {
   std::unique_ptr<Forecaster> forecaster_;
   std::uint64_t next_decision_;
   bool postponed_counted_ = false;
+  bool waits_for_load_ = false;  // a decision is due; the ones after it keep their steps
   std::optional<double> promised_imbalance_;
   std::deque<double> served_balancedness_;  // of the last rule.served_steps steps
   std::optional<LoadMatrix> known_load_;

@@ -37,6 +37,8 @@ struct LaneSettings {
   /// How experts travel; none: as suits the cluster. Who is dead the lane knows itself.
   std::optional<ScheduleOptions> schedule = {};
   TransferPrice price = TransferPrice::kFull;
+  /// The first rearrangement is a start with that placement: free, and at once.
+  bool starts_planned = false;
   /// Decisions are made only by `rearrange_for`, on a load that the caller knows to come.
   bool oracle = false;
   /// What happens to the ranks, by ascending step.

@@ -52,7 +52,12 @@ void prepare(Passes& passes, const ReplayOptions& options, const ServingModel& m
   TraceStep& step = passes.step;
   if (options.tokens_per_step) {
     scale_to(step.load, *options.tokens_per_step, model.top_k(), step.step);
-  } else if (options.most_tokens_per_rank) {
+    return;
+  }
+  if (options.repeat > 1) {
+    for (double& tokens : step.load.items()) tokens /= static_cast<double>(options.repeat);
+  }
+  if (options.most_tokens_per_rank) {
     const auto ranks = static_cast<double>(model.ranks_serving());
     passes.count *= cut_to(step.load, *options.most_tokens_per_rank * ranks, model.top_k());
   }
@@ -97,7 +102,7 @@ class Block {
 }  // namespace
 
 void LaneFeed::serve(const LoadMatrix& load, std::size_t repeat) {
-  for (std::size_t i = 0; i < repeat; ++i) lane_.serve(load, i > 0);
+  lane_.serve(load, repeat);
 }
 
 void LaneFeed::push(const LoadMatrix& load, std::size_t repeat) {

@@ -24,10 +24,12 @@ struct ReplayOptions {
   /// Every recorded step is scaled to this many tokens; absent = served as recorded. For traces
   /// whose "steps" are sums over many forward passes.
   std::optional<double> tokens_per_step = {};
-  std::size_t repeat = 1;  ///< forward passes that each recorded step stands for
-  /// Without tokens_per_step: a recorded step with more tokens than this per serving rank is no
-  /// forward pass but a sum of them, and is served as the fewest equal passes that each hold no
-  /// more. Tokens are conserved. Absent: never.
+  /// Forward passes that each recorded step stands for. Without tokens_per_step they share its
+  /// tokens evenly.
+  std::size_t repeat = 1;
+  /// Without tokens_per_step: a pass with more tokens than this per serving rank is no forward pass
+  /// but a sum of them, and is served as the fewest equal passes that each hold no more. Tokens are
+  /// conserved. Absent: never.
   std::optional<double> most_tokens_per_rank = {};
   Threads threads = {};  ///< lanes run side by side, and beside the reading of what follows
 };

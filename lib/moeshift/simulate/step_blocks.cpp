@@ -46,15 +46,16 @@ Seconds quantile_of(const std::vector<StepBlocks::Block>& blocks,
 
 }  // namespace
 
-StepBlocks::StepBlocks(std::uint64_t unit, std::uint64_t skip) : block_steps_(unit), skip_(skip) {
-  MOESHIFT_CHECK(unit >= 1);
-}
-
-void StepBlocks::add(std::uint64_t number, Seconds time) {
+void StepBlocks::add(std::uint64_t recording, std::uint64_t number, Seconds time) {
   if (number < skip_) return;
-  if (blocks_.empty() || blocks_.back().steps == block_steps_) {
-    if (blocks_.size() == kMostBlocks) join_neighbours();
-    blocks_.emplace_back();
+  const bool first = blocks_.empty();
+  if (first || recording != recording_) {
+    if (first || blocks_.back().recordings == block_recordings_) {
+      if (blocks_.size() == kMostBlocks) join_neighbours();
+      blocks_.emplace_back();
+    }
+    ++blocks_.back().recordings;
+    recording_ = recording;
   }
   Block& block = blocks_.back();
   ++block.steps;
@@ -66,19 +67,20 @@ void StepBlocks::join_neighbours() {
   std::vector<Block> joined;
   for (std::size_t i = 0; i < blocks_.size(); i += 2) {
     Block block = std::move(blocks_[i]);
+    block.recordings += blocks_[i + 1].recordings;
     block.steps += blocks_[i + 1].steps;
     block.sum += blocks_[i + 1].sum;
     for (const auto& [bucket, count] : blocks_[i + 1].times) block.times[bucket] += count;
     joined.push_back(std::move(block));
   }
   blocks_ = std::move(joined);
-  block_steps_ *= 2;
+  block_recordings_ *= 2;
 }
 
 std::vector<double> StepBlocks::means(double weight) const {
   std::vector<double> means;
   for (const Block& block : blocks_) {
-    if (2 * block.steps < block_steps_) continue;
+    if (2 * block.recordings < block_recordings_) continue;
     means.push_back(weight * block.sum.count() / static_cast<double>(block.steps));
   }
   return means;

@@ -13,19 +13,19 @@
 namespace moeshift {
 
 /// What one lane's steps took. Memory does not depend on the number of steps: at most kMostBlocks
-/// blocks, two neighbours are joined when there are more. A block is never shorter than `unit`
-/// steps, since the forward passes that one recorded step stands for are one observation and not
-/// many.
+/// blocks, two neighbours are joined when there are more. A block holds whole recordings: the
+/// forward passes that one recorded step stands for are one observation and not many.
 class StepBlocks {
  public:
-  /// @param unit forward passes per recorded step, >= 1.
   /// @param skip steps at the start that do not count: the warm-up.
-  explicit StepBlocks(std::uint64_t unit = 1, std::uint64_t skip = 0);
+  explicit StepBlocks(std::uint64_t skip = 0) : skip_(skip) {}
 
+  /// @param recording that the step is a pass of, counted from the first; ascending.
   /// @param number of the step, counted from the lane's first.
-  void add(std::uint64_t number, Seconds time);
+  void add(std::uint64_t recording, std::uint64_t number, Seconds time);
 
   struct Block {
+    std::uint64_t recordings = 0;
     std::uint64_t steps = 0;
     Seconds sum;
     std::map<int, std::uint64_t> times;  ///< geometric buckets of 0.2 % -> steps
@@ -33,8 +33,6 @@ class StepBlocks {
 
   /// In the order of time; the last one may be short.
   [[nodiscard]] const std::vector<Block>& blocks() const { return blocks_; }
-  /// Steps per block but the last.
-  [[nodiscard]] std::uint64_t block_steps() const { return block_steps_; }
   /// Mean step seconds of every block at least half full, times `weight`.
   [[nodiscard]] std::vector<double> means(double weight = 1) const;
   /// Over all steps that count; 0 without any.
@@ -48,8 +46,9 @@ class StepBlocks {
  private:
   void join_neighbours();
 
-  std::uint64_t block_steps_;
   std::uint64_t skip_;
+  std::uint64_t block_recordings_ = 1;  // of every block but the last
+  std::uint64_t recording_ = 0;         // the last one seen
   std::vector<Block> blocks_;
 };
 
@@ -60,7 +59,7 @@ class BlockRecorder final : public StepObserver {
 
   void served(const ServedStep& step, const LoadMatrix&, const std::vector<LayerDispatch>&,
               const ServingModel&) override {
-    blocks_.add(step.number, step.stall + step.served);
+    blocks_.add(step.recording, step.number, step.stall + step.served);
   }
 
  private:

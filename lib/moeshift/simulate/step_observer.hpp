@@ -14,10 +14,11 @@ namespace moeshift {
 /// One served step as it went.
 struct ServedStep {
   std::uint64_t number = 0;
-  Seconds start;                                         ///< of the stall, since the first step
-  Seconds stall;                                         ///< at the boundary, outage included
-  Seconds outage;                                        ///< ranks failing, joining or leaving
-  Seconds served;                                        ///< the step itself, contention included
+  std::uint64_t recording = 0;  ///< recorded step that it is a pass of, from the lane's first
+  Seconds start;                ///< of the stall, since the first step
+  Seconds stall;                ///< at the boundary, outage included
+  Seconds outage;               ///< ranks failing, joining or leaving
+  Seconds served;               ///< the step itself, contention included
   RearrangementPhase phase = RearrangementPhase::kIdle;  ///< after the boundary
   std::vector<LayerId> committed;                        ///< at the boundary
   Seconds quiet;              ///< planning beside the step, from its start

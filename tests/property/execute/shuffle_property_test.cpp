@@ -104,7 +104,11 @@ TEST_CASE("any rearrangement by any options leaves every slot byte for byte as p
     INFO((outcome.failure ? outcome.failure->message() : ""));
     REQUIRE_FALSE(outcome.failure);
     REQUIRE(outcome.faults.empty());
-    for (const LayerOutcome& layer : outcome.layers) REQUIRE(layer.phase == Phase::kVerified);
+    for (const LayerOutcome& layer : outcome.layers) {
+      REQUIRE(layer.phase == Phase::kVerified);
+      // One placement further, in however many waves.
+      REQUIRE(layer.epoch == (layer.waves_committed > 0 ? 1U : 0U));
+    }
   }
 }
 

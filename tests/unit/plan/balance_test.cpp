@@ -22,7 +22,7 @@ TEST_CASE("balance metrics follow their formulas") {
   loads(LayerId(0), RankId(1)) = 2;
   loads(LayerId(1), RankId(0)) = 1;
   loads(LayerId(1), RankId(1)) = 1;
-  const Balance balance = balance_of(loads, std::vector<double>{4, 1});
+  const Balance balance = balance_of(loads, loads.columns(), std::vector<double>{4, 1});
   CHECK(balance.balancedness == Approx((4.0 / 6 + 1) / 2));
   CHECK(balance.balancedness_vllm == Approx(5.0 / 7));
   CHECK(balance.imbalance == Approx((6.0 / 4 + 1) / 2));
@@ -33,10 +33,22 @@ TEST_CASE("balance metrics follow their formulas") {
 }
 
 TEST_CASE("a layer without load is perfectly balanced") {
-  const Balance balance = balance_of(RankLoads(1, 4, 0.0), std::vector<double>{0});
+  const Balance balance = balance_of(RankLoads(1, 4, 0.0), 4, std::vector<double>{0});
   CHECK(balance.balancedness == 1);
   CHECK(balance.balancedness_vllm == 1);
   CHECK(balance.imbalance == 1);
+  CHECK(balance.gap_max == 0);
+}
+
+TEST_CASE("ranks that do not serve are no idle ranks") {
+  // Rank 1 is dead: the three others are even.
+  RankLoads loads(1, 4, 300.0);
+  loads(LayerId(0), RankId(1)) = 0;
+  const Balance balance = balance_of(loads, 3, std::vector<double>{300});
+  CHECK(balance.balancedness == 1);
+  CHECK(balance.balancedness_vllm == 1);
+  CHECK(balance.imbalance == 1);
+  CHECK(balance.imbalance_trtllm == 0);
   CHECK(balance.gap_max == 0);
 }
 

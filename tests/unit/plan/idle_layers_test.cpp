@@ -75,7 +75,7 @@ TEST_CASE("Metrics are those of the layers that carry load, to the last digit") 
     const PlanResult result = planned("deepseek", problem);
     std::vector<double> bounds;
     for (const LayerVerdict& layer : result.layers) bounds.push_back(layer.lower_bound);
-    return balance_of(rank_loads(of, result.placement), bounds);
+    return balance_of(rank_loads(of, result.placement), result.placement.ranks(), bounds);
   };
   const Balance with = metrics(load);
   const Balance without = metrics(loaded);

@@ -46,7 +46,7 @@ Placement planned(const char* policy, const PlanProblem& problem,
 double balancedness(const LoadMatrix& load, const Placement& placement) {
   std::vector<double> totals;
   for (const LayerId layer : load.row_ids()) totals.push_back(layer_total(load, layer));
-  return balance_of(rank_loads(load, placement), totals).balancedness;
+  return balance_of(rank_loads(load, placement), placement.ranks(), totals).balancedness;
 }
 
 std::size_t moved_between(const Placement& before, const Placement& after) {

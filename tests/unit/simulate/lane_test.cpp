@@ -303,6 +303,47 @@ TEST_CASE("replay scales and repeats recorded steps") {
   REQUIRE(lane.result().step_times.mean().count() == exactly(step_seconds(500, 200, 2)));
 }
 
+TEST_CASE("passes share the tokens of their recording unless their size is asked for") {
+  const Deployment deployment = small_deployment(2, 1);
+  Lane lane({.name = "static"}, deployment, placement_of(2, 4, 2, {0, 1, 2, 3}));
+  std::vector<Lane*> lanes = {&lane};
+  int left = 3;
+  const StepSource source = [&](TraceStep& step) {
+    step.load = load_of(2, {4000, 1000, 1000, 1000});
+    return left-- > 0;
+  };
+  NoProgress progress;
+  REQUIRE(replay(source, lanes, {.repeat = 10}, progress) == 3);
+  REQUIRE(lane.result().steps == 30);
+  REQUIRE(lane.result().tokens == exactly(3 * 3500));
+  REQUIRE(lane.result().step_times.mean().count() == exactly(step_seconds(500, 200, 2)));
+}
+
+TEST_CASE("no policy plans on the recording that it is scored on") {
+  const Deployment deployment = small_deployment(2, 1);
+  const Placement initial = placement_of(1, 4, 2, {0, 1, 2, 3});
+  const char* forecaster = GENERATE("last", "mean:7", "ewma:0.3", "samples:2");
+  LaneSettings settings = settings_of("sync", 3, make_planner("deepseek"));
+  settings.forecaster = forecaster;
+  settings.price = TransferPrice::kFree;
+  Lane lane(settings, deployment, initial);
+  Lane still({.name = "static"}, deployment, initial);
+  // Experts 0 and 1 are hot together, then 0 and 2: what was right for one is wrong for the other.
+  const LoadMatrix first = load_of(1, {300, 300, 10, 10});
+  const LoadMatrix second = load_of(1, {300, 10, 300, 10});
+  lane.serve(first, 10);
+  still.serve(first, 10);
+  REQUIRE(lane.result().decisions.due == 0);  // due at passes 3, 6 and 9, with nothing seen yet
+  REQUIRE(lane.result().step_times.sum() == still.result().step_times.sum());
+  const Seconds before = lane.result().step_times.sum();
+  lane.serve(second, 10);
+  // At once, on the first recording alone; and no pass of the second one changes that.
+  REQUIRE(lane.result().rearrangements.at(0).step == 10);
+  REQUIRE(lane.result().decisions.rearranged == 1);
+  REQUIRE((lane.result().step_times.sum() - before).count() ==
+          exactly(10 * step_seconds(600, 20, 1)));
+}
+
 TEST_CASE("recorded sums of many forward passes are served as passes and lose no token") {
   const Deployment deployment = small_deployment(2, 1);
   Lane lane({.name = "static"}, deployment, placement_of(2, 4, 2, {0, 1, 2, 3}));

@@ -9,21 +9,40 @@ using namespace moeshift;
 
 namespace {
 
-/// Feeds step times one by one.
-StepBlocks watched(const std::vector<double>& seconds, std::uint64_t unit = 1,
+/// Feeds step times one by one, `passes` of each recording.
+StepBlocks watched(const std::vector<double>& seconds, std::uint64_t passes = 1,
                    std::uint64_t skip = 0) {
-  StepBlocks blocks(unit, skip);
-  std::uint64_t number = 0;
-  for (const double time : seconds) blocks.add(number++, Seconds(time));
+  StepBlocks blocks(skip);
+  for (std::uint64_t number = 0; number < seconds.size(); ++number) {
+    blocks.add(number / passes, number, Seconds(seconds[number]));
+  }
   return blocks;
 }
 
 }  // namespace
 
-TEST_CASE("blocks are never shorter than what one recorded step stands for") {
+TEST_CASE("the passes of one recording are one observation") {
   const StepBlocks blocks = watched({1, 1, 1, 2, 2, 2, 4}, 3);
   CHECK(blocks.blocks().size() == 3);
-  CHECK(blocks.means() == std::vector<double>{1, 2});  // the third is less than half full
+  CHECK(blocks.means() == std::vector<double>{1, 2, 4});
+}
+
+TEST_CASE("recordings of unlike numbers of passes weigh as one observation each") {
+  StepBlocks blocks;
+  std::uint64_t number = 0;
+  for (std::uint64_t recording = 0; recording < 4; ++recording) {
+    for (std::uint64_t pass = 0; pass <= 3 * recording; ++pass) {
+      blocks.add(recording, number++, Seconds(static_cast<double>(recording)));
+    }
+  }
+  CHECK(blocks.means() == std::vector<double>{0, 1, 2, 3});
+}
+
+TEST_CASE("the last block is left out of the means when it is less than half full") {
+  std::vector<double> seconds(2 * StepBlocks::kMostBlocks, 1);  // two recordings a block, then four
+  for (std::size_t i = 0; i < StepBlocks::kMostBlocks; ++i) seconds.push_back(1);
+  seconds.resize(seconds.size() / 4 * 4 + 1, 7);
+  CHECK(watched(seconds).means().back() == 1);
 }
 
 TEST_CASE("the number of blocks is bounded and no step is lost") {

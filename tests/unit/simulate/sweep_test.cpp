@@ -20,7 +20,7 @@ SweepRow row_of(double seconds, double noise, Bytes memory, Bytes moved = Bytes(
   row.result.bytes.back() = moved;
   for (std::uint64_t step = 0; step < kSteps; ++step) {
     const Seconds time(seconds + (step < kSteps / 2 ? noise : -noise));
-    row.blocks.add(step, time);
+    row.blocks.add(step, step, time);
     row.result.step_times.add(time);
     row.result.tokens += 100;
   }
