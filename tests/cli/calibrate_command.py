@@ -31,15 +31,21 @@ class CalibrateCommand(CliTest):
                 self.assertGreaterEqual(link["terms"][name]["high"], link["terms"][name]["value"])
         between = [e for e in found["exchanges"] if all((a < 2) != (b < 2) for a, b, _ in e["messages"])]
         self.assertEqual(len(between), found["links"]["inter_node"]["exchanges"])
-        self.assertEqual(found["validation"]["plans"], 50)
+        held_out = found["validation"]["rearrangements"]
+        self.assertEqual(found["validation"]["plans"], len(held_out))
+        self.assertGreaterEqual(len(held_out), 60)
+        self.assertEqual({row["mode"] for row in held_out}, {"sync", "layered", "async"})
+        self.assertEqual({row["plan"] for row in held_out}, {"full", "incremental", "fresh"})
+        for row in held_out:
+            self.assertAlmostEqual(row["predicted_seconds"] / row["measured_seconds"] - 1, row["error"])
         if found["misfits"]:
             return
         machine = json.loads((self.folder / "machine.json").read_text())
         self.assertEqual(machine["ranks_per_node"], 2)
         for name in ("intra_node", "inter_node"):
-            self.assertAlmostEqual(machine[name]["pair_bytes_per_second"],
-                                   found["links"][name]["terms"]["pair"]["value"], delta=1)
             self.assertIn(name, machine[name]["source"])
+        self.assertEqual(machine["engine"]["transport"], "host")
+        self.assertEqual(machine["engine"]["held_out_rearrangements"], len(held_out))
 
     def test_ranks_that_are_alone_in_their_nodes_have_only_links_between(self):
         self.assertEqual(list(self.calibrated("--ranks", 3, "--nodes", 3)["links"]), ["inter_node"])

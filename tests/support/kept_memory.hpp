@@ -60,6 +60,14 @@ class KeptMemory final : public DeviceMemory {
   std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies, CopyLane lane) override {
     return inner_->copy(copies, lane);
   }
+  std::unique_ptr<Pending> point(std::byte* table,
+                                 std::span<const PointerChange> changes) override {
+    return inner_->point(table, changes);
+  }
+  std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
+                                   std::size_t count) override {
+    return inner_->pointers(table, first, count);
+  }
   std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
                                 const SlotLayout& layout) override {
     if (!kept_) return inner_->fill(tasks, layout);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift calibrate: measures a transport and fits the parameters of the cost model to it.
 #include <algorithm>
+#include <cmath>
+#include <deque>
 #include <map>
 #include <memory>
 #include <ostream>
@@ -12,13 +14,14 @@
 
 #include "moeshift/calibrate/design.hpp"
 #include "moeshift/core/error.hpp"
-#include "moeshift/cost/transfer_cost.hpp"
+#include "moeshift/cost/engine_fit.hpp"
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/engine/probe.hpp"
 #include "moeshift/execute/pattern.hpp"
 
 #include "apps/moeshift/cli/interrupt.hpp"
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/execute/calibrate_cases.hpp"
 #include "apps/moeshift/execute/calibrate_report.hpp"
 #include "apps/moeshift/execute/commands.hpp"
 #include "apps/moeshift/execute/process_place.hpp"
@@ -28,6 +31,23 @@
 namespace moeshift::cli {
 namespace {
 
+/// What a rank has in live slots in one rearrangement. Every case keeps its memory until the end.
+constexpr Bytes kHostRoom{std::int64_t{24} << 20};
+constexpr Bytes kDeviceRoom{std::int64_t{3} << 30};
+constexpr Seconds kStep{5e-3};  ///< of the load beside which some are done
+
+double share_of_agreeing_pairs(const std::vector<Seconds>& a, const std::vector<Seconds>& b) {
+  double sum = 0;
+  double pairs = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    for (std::size_t k = i + 1; k < a.size(); ++k) {
+      sum += (a[i] < a[k]) == (b[i] < b[k]) ? 1 : -1;
+      pairs += 1;
+    }
+  }
+  return pairs > 0 ? sum / pairs : 1;
+}
+
 class Calibrate final : public Command {
  public:
   void declare(Options& options) override {
@@ -35,21 +55,26 @@ class Calibrate final : public Command {
     options.option("--ranks", ranks_, "ranks that take part, at least 2");
     options.option("--nodes", nodes_,
                    "nodes that the ranks sit in, also virtual ones; default: as the launcher says");
-    options.option("--largest", largest_, "largest message; default 16MiB");
+    options.option("--model", model_, "its experts are the largest that are moved");
+    options.option("--largest", largest_, "largest expert and message; default 16MiB");
+    options.option("--memory", room_,
+                   "for a rank's live experts in one rearrangement; default 24MiB, on GPUs 3GiB");
     options.option("--repeat,--repetitions", repetitions_, "times that each exchange is done");
     options.option("--cluster", base_, "machine whose other figures are kept; default: host");
     options.option("--cluster-file", cluster_file_, "where to write the calibrated machine");
     options.flag("--rank-processes", processes_, "ranks are processes");
+    options.flag("--rank-threads", threads_, "ranks are threads of one process");
     options.flag("--mps", mps_, "nccl: start a private MPS daemon for ranks that share a GPU");
-    options.option("--max-ctas", max_ctas_, "nccl: thread blocks it may use");
-    options.flag("--validate", validate_, "also predict 50 random plans that the fit has not seen");
+    options.option("--max-ctas", max_ctas_, "nccl, peer: thread blocks that move experts");
+    options.flag("--validate", validate_,
+                 "also predict rearrangements that the fit has not seen: plans x sizes x modes");
   }
 
   ExitCode run(Session& session) override {
     outlive_closed_pipes();
     if (ranks_ < 2) throw InputError("--ranks", "expected at least 2");
     if (repetitions_ < 3) throw InputError("--repeat", "expected at least 3");
-    const Bytes largest = largest_.value_or(Bytes(std::int64_t{16} << 20));
+    const Bytes largest = largest_expert(session);
     if (largest < Bytes(1 << 16)) throw InputError("--largest", "expected at least 64KiB");
     const Backend& backend = usable_backend();
     const auto place =
@@ -63,12 +88,32 @@ class Calibrate final : public Command {
     if (backend.launch(world) == Launch::kSpawn) {
       return run_rank_processes(session, backend, world);
     }
+    make_cases(session, backend, largest);
     measure(session, backend, world);
     if (place && place->rank != RankId(0)) return ExitCode::kGood;
-    return conclude(session);
+    return conclude(session, backend);
   }
 
  private:
+  [[nodiscard]] Bytes largest_expert(Session& session) const {
+    if (largest_) return *largest_;
+    if (model_.empty()) return Bytes(std::int64_t{16} << 20);
+    const MoeModel model = session.load_model(model_);
+    return expert_layouts(model, 0, model.num_layers, 1.0).sizes().largest();
+  }
+
+  void make_cases(Session& session, const Backend& backend, Bytes largest) {
+    const bool host = backend.name == "host" || backend.name == "mpi";
+    shape_ = {.topology = design_.topology,
+              .largest = largest,
+              .room = room_.value_or(host ? kHostRoom : kDeviceRoom),
+              .join_below = backend.join_below,
+              .step = kStep,
+              .seed = session.seed()};
+    training_ = training_cases(shape_, session.threads());
+    if (validate_) unseen_ = held_out_cases(shape_, session.threads());
+  }
+
   /// @param together ranks that sit on this machine.
   [[nodiscard]] Topology topology(std::size_t together) const {
     const std::size_t local = std::max<std::size_t>(together, 1);
@@ -86,6 +131,7 @@ class Calibrate final : public Command {
     std::map<std::string, std::string> settings;
     if (mps_) settings["mps"] = "1";
     if (processes_) settings["processes"] = "1";
+    if (threads_) settings["threads"] = "1";
     if (max_ctas_) settings["max-ctas"] = std::to_string(*max_ctas_);
     return settings;
   }
@@ -97,7 +143,6 @@ class Calibrate final : public Command {
     job.interrupted = [&session] { return session.progress().interrupted(); };
     std::vector<const std::vector<ExchangeSample>*> sets;
     for (const LinkCalibration& link : design_.links) sets.push_back(&link.samples);
-    if (validate_) sets.push_back(&design_.held_out);
     for (const auto* set : sets) {
       for (const ExchangeSample& sample : *set) {
         auto& exchange = job.exchanges.emplace_back();
@@ -107,15 +152,51 @@ class Calibrate final : public Command {
       }
     }
     for (const CopySample& copy : design_.copies) job.copies.push_back(copy.bytes);
+    const std::size_t rounds = std::clamp<std::size_t>(repetitions_ / 2, 3, 7);
+    for (const auto* cases : {&training_, &unseen_}) {
+      for (const CalibrationCase& ring : *cases) {
+        job.rehearsals.push_back(
+            rehearsal_of(ring, shape_, rounds, session.seed(), cases == &unseen_));
+        job.rehearsals.back().options.interrupted = job.interrupted;
+      }
+    }
     times_ = run_probes(*world, job);
   }
 
-  ExitCode conclude(Session& session) {
+  /// The samples of a set of cases; `next` counts through all that were rehearsed.
+  [[nodiscard]] std::vector<EngineSample> samples_of(const std::deque<CalibrationCase>& cases,
+                                                     std::size_t& next) const {
+    std::vector<EngineSample> samples;
+    for (const CalibrationCase& ring : cases) {
+      const RehearsedTimes& times = times_.rehearsed.at(next++);
+      if (!times.verified) throw DeviceError("a rehearsed rearrangement left wrong bytes");
+      const Seconds step = times.steps.empty() ? Seconds() : median(times.steps);
+      const std::size_t plans = ring.plans.size();
+      for (std::size_t i = 0; i < plans; ++i) {
+        std::vector<Seconds> totals;  // without the first round
+        for (std::size_t k = plans + i; k < times.totals.size(); k += plans) {
+          totals.push_back(times.totals[k]);
+        }
+        samples.push_back({&ring.plans[i], cost_options_of(ring, step), median(totals)});
+      }
+    }
+    return samples;
+  }
+
+  ExitCode conclude(Session& session, const Backend& backend) {
     take_times();
     fit_links(design_);
     const CopyCalibration copies = fit_copy(design_.copies);
     const CopyCalibration together = fit_copies_together(design_, times_.copies_together);
-    const Cluster cluster = calibrated(session, copies, together);
+    Cluster probed = calibrated(session, copies, together);
+    probed.engine = EngineCosts{.transport = backend_,
+                                .ranks = ranks_,
+                                .pack_below = backend.pack_below,
+                                .overlap = backend.pack_below.count() > 0 ? 0.8 : 0.9};
+    std::size_t next = 0;
+    const std::vector<EngineSample> samples = samples_of(training_, next);
+    const EngineFit engine = fit_engine(probed, design_.topology, samples);
+    Cluster cluster = engine.cluster;
     const Calibration& fit = design_.links.front().fit;
     std::vector<std::string> misfits;
     std::vector<ExchangeSample> exchanges;
@@ -139,7 +220,8 @@ class Calibrate final : public Command {
     for (const LinkCalibration& link : design_.links) report.note(summary_of(link));
     report.table(terms_table(design_.links, copies, together));
     report.table(residuals_table(design_.links));
-    if (validate_) add_validation(report, cluster);
+    add_engine(report, engine, samples);
+    if (validate_) add_validation(report, cluster, samples_of(unseen_, next));
     for (const std::string& misfit : misfits) report.note("misfit: " + misfit);
     if (misfits.empty()) report.result()["cluster"] = cluster_json(cluster);
     report.result()["exchanges"] = exchanges_json(exchanges);
@@ -150,12 +232,6 @@ class Calibrate final : public Command {
                          [&](std::ostream& out) { out << cluster_json(cluster).dump(2) << '\n'; });
     }
     return ExitCode::kGood;
-  }
-
-  [[nodiscard]] std::size_t designed() const {
-    std::size_t count = 0;
-    for (const LinkCalibration& link : design_.links) count += link.samples.size();
-    return count;
   }
 
   void take_times() {
@@ -175,22 +251,70 @@ class Calibrate final : public Command {
         link.fit.median_error * 100, link.fit.p95_error * 100);
   }
 
-  /// Prices the plans with the whole cost model and the machine as it will be written.
-  void add_validation(Report& report, const Cluster& cluster) {
+  static void add_engine(Report& report, const EngineFit& engine,
+                         const std::vector<EngineSample>& samples) {
+    Table table{
+        "told by whole rearrangements", {"figure", "probes", "rearrangements", "worth"}, {}};
+    nlohmann::ordered_json terms = nlohmann::ordered_json::object();
+    for (const EngineTerm& term : engine.terms) {
+      table.rows.push_back({Cell::text(term.name), Cell::text(fmt::format("{:.4g}", term.before)),
+                            Cell::text(fmt::format("{:.4g}", term.after)),
+                            Cell::percent(term.worth)});
+      terms[term.name] = {{"probes", term.before}, {"value", term.after}, {"worth", term.worth}};
+    }
+    std::vector<double> sizes;
+    for (const double error : engine.relative_errors) sizes.push_back(std::abs(error));
+    std::ranges::sort(sizes);
+    report.result()["engine"] = {{"rearrangements", samples.size()},
+                                 {"median_relative_error", sizes[sizes.size() / 2]},
+                                 {"terms", terms}};
+    report.note(fmt::format("{} rearrangements fitted, median error {:.1f} %", samples.size(),
+                            100 * sizes[sizes.size() / 2]));
+    report.table(std::move(table));
+  }
+
+  /// Prices what the fit has not seen, as a user would have it priced.
+  void add_validation(Report& report, Cluster& cluster, const std::vector<EngineSample>& samples) {
     std::vector<Seconds> predicted;
     std::vector<Seconds> measured;
-    const std::size_t first = designed();
-    for (std::size_t i = 0; i < design_.plans.size(); ++i) {
-      design_.held_out[i].times = times_.exchanges.at(first + i);
-      measured.push_back(undisturbed(design_.held_out[i].times));
-      predicted.push_back(price(design_.plans[i], design_.topology, cluster).stage);
+    for (const EngineSample& sample : samples) {
+      predicted.push_back(predicted_total(sample, design_.topology, cluster));
+      measured.push_back(sample.total);
     }
     const Validation validation = validation_of(predicted, measured);
+    const double tau = share_of_agreeing_pairs(predicted, measured);
+    cluster.engine->rearrangements = samples.size();
+    cluster.engine->median_error = validation.median_error;
+    cluster.engine->p95_error = validation.p95_error;
+    Table table{
+        "held out", {"mode", "expert", "layers", "plan", "predicted", "measured", "error"}, {}};
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    std::size_t i = 0;
+    for (const CalibrationCase& ring : unseen_) {
+      for (const std::string& kind : ring.kinds) {
+        const double error = validation.relative_errors[i];
+        table.rows.push_back({Cell::text(std::string(name_of(ring.mode))), Cell::bytes(ring.expert),
+                              Cell::count(ring.layers()), Cell::text(kind),
+                              Cell::seconds(predicted[i]), Cell::seconds(measured[i]),
+                              Cell::percent(error)});
+        rows.push_back({{"mode", name_of(ring.mode)},
+                        {"expert_bytes", ring.expert.count()},
+                        {"layers", ring.layers()},
+                        {"plan", kind},
+                        {"predicted_seconds", predicted[i].count()},
+                        {"measured_seconds", measured[i].count()},
+                        {"error", error}});
+        ++i;
+      }
+    }
     report.result()["validation"] = validation_json(validation);
-    report.result()["validation"]["exchanges"] = exchanges_json(design_.held_out);
+    report.result()["validation"]["kendall_tau"] = tau;
+    report.result()["validation"]["rearrangements"] = rows;
+    report.table(std::move(table));
     report.note(fmt::format(
-        "held out: {} random plans, median error {:.1f} %, 95th percentile {:.1f} %",
-        design_.plans.size(), validation.median_error * 100, validation.p95_error * 100));
+        "held out: {} rearrangements, median error {:.1f} %, 95th percentile "
+        "{:.1f} %, Kendall tau {:.3f}",
+        samples.size(), validation.median_error * 100, validation.p95_error * 100, tau));
   }
 
   [[nodiscard]] Cluster calibrated(Session& session, const CopyCalibration& copies,
@@ -216,7 +340,13 @@ class Calibrate final : public Command {
   std::optional<Bytes> largest_;
   std::string base_ = "host";
   std::optional<std::string> cluster_file_;
+  std::string model_;
+  std::optional<Bytes> room_;
+  CaseShape shape_{.topology = {1, 1}, .largest = {}, .room = {}, .join_below = {}, .step = {}};
+  std::deque<CalibrationCase> training_;
+  std::deque<CalibrationCase> unseen_;
   bool validate_ = false;
+  bool threads_ = false;
   bool processes_ = false;
   bool mps_ = false;
   std::optional<std::size_t> max_ctas_;

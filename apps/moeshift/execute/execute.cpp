@@ -5,6 +5,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -97,12 +98,12 @@ class Execute final : public Command {
     if (!place || place->rank == RankId(0)) say_unused(session, place.has_value());
     const MoveTask task = options_.rearrangement.load(session);
     const LayerRange range = options_.layer_range(task.old.layers());
-    const WorldRequest world{
-        .ranks = task.topology.ranks(),
-        .timeout = options_.joining_timeout(),
-        .place = place,
-        .settings = options_.settings(),
-        .interrupted = [&session] { return session.progress().interrupted(); }};
+    WorldRequest world{.ranks = task.topology.ranks(),
+                       .timeout = options_.joining_timeout(),
+                       .place = place,
+                       .settings = options_.settings(),
+                       .interrupted = [&session] { return session.progress().interrupted(); }};
+    if (backend.name == "auto") world.settings["nodes"] = std::to_string(task.topology.nodes());
     if (backend.launch(world) == Launch::kSpawn) {
       refuse_standard_input();
       return run_rank_processes(session, backend, world);
@@ -113,6 +114,7 @@ class Execute final : public Command {
     ShuffleJob job{nullptr, &old, &next,
                    expert_layouts(task.model, range.first, range.last, options_.scale_share())};
 
+    refuse_uneven_flips(job.layout.sizes(), range);
     ScheduleOptions schedule = options_.schedule_options(task.cluster, backend.join_below);
     const auto plan_from = [&](const Placement& from) {
       ShuffleJob start = job;
@@ -153,6 +155,22 @@ class Execute final : public Command {
   }
 
  private:
+  /// A cell that changes roles belongs to any layer.
+  void refuse_uneven_flips(const ExpertSizes& sizes, LayerRange range) const {
+    if (options_.commit != "flip") return;
+    if (options_.memory_image) {
+      throw InputError("--commit",
+                       "an image does not say which cell each slot was: expected --commit copy");
+    }
+    for (std::size_t layer = 0; layer < range.last - range.first; ++layer) {
+      if (sizes.largest(LayerId(layer)) == sizes.largest()) continue;
+      throw InputError("--commit",
+                       fmt::format("layers {} and another have slots of different sizes, which "
+                                   "cannot change places: expected --commit copy",
+                                   range.first + layer));
+    }
+  }
+
   void refuse_standard_input() const {
     if (options_.rearrangement.old_path == "-" || options_.rearrangement.new_path == "-") {
       throw InputError("-", "every rank reads the placements itself: expected files");
@@ -187,7 +205,9 @@ class Execute final : public Command {
   }
 
   [[nodiscard]] const Backend& usable_backend() const {
-    const Backend& backend = find_backend(options_.backend);
+    const bool gpus = find_backend("auto").unavailable_reason().empty();
+    const std::string_view usual = gpus ? "auto" : "host";
+    const Backend& backend = find_backend(options_.backend.empty() ? usual : options_.backend);
     const std::string reason = backend.unavailable_reason();
     if (!reason.empty()) {
       throw DeviceError(fmt::format("backend {} cannot be used here: {}", backend.name, reason));
@@ -236,17 +256,16 @@ class Execute final : public Command {
   Execution perform(Session& session, const Backend& backend, const MoveTask& task,
                     const ShuffleJob& job, JournalFile* journal,
                     const WorldRequest& world_options) {
-    CostOptions cost;
-    cost.buffers = options_.buffer_sets();
-    cost.synchronous = options_.mode != "async";
-    Execution execution{.transport = std::string(backend.name),
-                        .mode = options_.mode,
-                        .job = &job,
-                        .predicted = price(*job.plan, task.topology, task.cluster, cost),
-                        .ranks = {},
-                        .facts = {},
-                        .phases = {},
-                        .stages_apart = options_.lockstep};
+    Execution execution{
+        .transport = std::string(backend.name),
+        .mode = options_.mode,
+        .job = &job,
+        .predicted = predict(task, job, {}),
+        .ranks = {},
+        .facts = {},
+        .phases = {},
+        .stages_apart = options_.lockstep,
+        .calibrated_on = task.cluster.engine ? task.cluster.engine->transport : std::string()};
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
     ProgressOfLeader progress(session.progress());
     shuffle.observers.push_back(&progress);
@@ -261,8 +280,34 @@ class Execute final : public Command {
     if (world->local_ranks()[0] == RankId(0)) say_memory(session, backend, job, shuffle);
     execution.ranks = run_world(*world, job, shuffle);
     execution.facts = world->facts();
-    execution.phases = phases_of(*job.plan, execution.ranks);
+    // Measured is the last repetition, which may have been the way back; and now a step of the load
+    // is known.
+    const ShuffleJob& last = job.back != nullptr && options_.repeat % 2 == 0 ? *job.back : job;
+    execution.job = &last;
+    execution.phases = phases_of(*last.plan, execution.ranks);
+    const std::vector<Seconds> steps = steps_of(execution, &RankOutcome::undisturbed);
+    execution.predicted = predict(task, last, percentile(steps, 0.5));
     return execution;
+  }
+
+  /// @param step of the load, undisturbed; 0 = there is none, and nothing waits for steps.
+  [[nodiscard]] TransferCost predict(const MoveTask& task, const ShuffleJob& job,
+                                     Seconds step) const {
+    CostOptions cost;
+    cost.buffers = options_.buffer_sets();
+    cost.synchronous = options_.mode != "async";
+    const ShuffleOptions how = options_.shuffle(0, Seconds());
+    const bool beside = how.mode == ShuffleMode::kAsync;
+    if (how.mode == ShuffleMode::kLayered || (beside && step.count() > 0)) {
+      cost.steps = SteppedMode{.step = step,
+                               .beside = beside,
+                               .layers_per_step = how.layers_per_step,
+                               .commits_per_step = how.commits_per_step};
+    }
+    TransferCost predicted = price(*job.plan, task.topology, task.cluster, cost);
+    predicted.total -= predicted.connection;
+    if (!cost.steps && cost.synchronous) predicted.exposed = predicted.total;
+    return predicted;
   }
 
   static void say_memory(Session& session, const Backend& backend, const ShuffleJob& job,

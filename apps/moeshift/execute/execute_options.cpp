@@ -27,7 +27,9 @@ constexpr Seconds kLongestTimeout{31'536'000.0};
 
 void ExecuteOptions::declare(Options& options) {
   rearrangement.declare(options);
-  options.option("--backend", backend, "transport; see `moeshift backends`");
+  options.option(
+      "--backend", backend,
+      "transport; see `moeshift backends`; default: auto where there are GPUs, else host");
   options.option("--layers", layers, "only these layers: n (the first n) or first:last");
   options.option("--scale", scale, "share of every expert's bytes, as 1/16 or 0.0625");
   schedule.declare(options);
@@ -54,8 +56,13 @@ void ExecuteOptions::declare(Options& options) {
   options.option("--memory-image", memory_image,
                  "host, mpi: folder that keeps the ranks' memory; a resumed run compares it");
   options.flag("--no-verify", no_verify, "do not compare every byte afterwards");
-  options.option("--max-ctas", max_ctas, "nccl: thread blocks it may use");
-  options.option("--ranks-per-gpu", ranks_per_gpu, "nccl, ce: ranks that share one GPU");
+  options.choice("--commit", commit, {"copy", "flip"},
+                 "copy buffers into slots, or let the two change places in a table of pointers");
+  options.option("--max-ctas", max_ctas, "nccl, peer: thread blocks that move experts");
+  options.option("--engines-from", engines_from,
+                 "auto: experts of at least this go by copy engines; default: none");
+  options.option("--commit-ctas", commit_ctas, "GPUs: thread blocks that copy a commit");
+  options.option("--ranks-per-gpu", ranks_per_gpu, "ranks that share one GPU");
   options.flag("--register", register_buffers, "nccl: register the buffers");
   options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
   options.flag("--rank-threads", rank_threads, "ranks are threads of one process");
@@ -120,6 +127,7 @@ ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) co
   if (resume && !journal) throw InputError("--resume", "expected --journal FILE with it");
   ShuffleOptions options;
   options.buffers = buffer_sets();
+  options.commit = commit == "flip" ? CommitKind::kFlip : CommitKind::kCopy;
   options.repeat = repeat;
   options.lockstep = lockstep;
   options.baseline = baseline;
@@ -168,6 +176,8 @@ std::vector<std::string> ExecuteOptions::unused() const {
 
 std::map<std::string, std::string> ExecuteOptions::settings() const {
   std::map<std::string, std::string> settings;
+  if (engines_from) settings["engines-from"] = std::to_string(engines_from->count());
+  if (commit_ctas) settings["commit-ctas"] = std::to_string(*commit_ctas);
   if (max_ctas) settings["max-ctas"] = std::to_string(*max_ctas);
   if (ranks_per_gpu) settings["ranks-per-gpu"] = std::to_string(*ranks_per_gpu);
   if (register_buffers) settings["register"] = "1";

@@ -26,7 +26,7 @@ struct LayerRange {
 
 struct ExecuteOptions {
   MoveTaskOptions rearrangement;
-  std::string backend = "host";
+  std::string backend;  ///< empty: auto where there are GPUs, else host
   std::string layers;
   std::string scale = "1";
   std::string mode = "sync";
@@ -50,6 +50,9 @@ struct ExecuteOptions {
   bool no_verify = false;
   std::optional<std::string> drills;
   std::optional<std::size_t> max_ctas;
+  std::optional<std::size_t> commit_ctas;
+  std::string commit = "copy";
+  std::optional<Bytes> engines_from;
   std::optional<std::size_t> ranks_per_gpu;
   bool register_buffers = false;
   bool mps = false;

@@ -66,7 +66,7 @@ PredictionError prediction_error(const TransferPlan& plan, const std::vector<Lay
     }
   }
   return {validation_of(stage[0], stage[1]), validation_of(commit[0], commit[1]),
-          total.count() > 0 ? ratio(predicted.total - predicted.connection, total) - 1 : 0};
+          total.count() > 0 ? ratio(predicted.total, total) - 1 : 0};
 }
 
 nlohmann::ordered_json error_json(const PredictionError& error) {

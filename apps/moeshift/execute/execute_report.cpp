@@ -88,22 +88,27 @@ Json predicted_json(const TransferCost& cost) {
 Table times_table(const Execution& execution) {
   const TransferCost& cost = execution.predicted;
   const auto row = [](const char* what, Seconds measured, Seconds predicted, const char* meaning) {
-    const Cell share =
-        predicted.count() > 0 ? Cell::decimal(ratio(measured, predicted), 2) : Cell::empty();
+    const Cell share = predicted.count() > 0 && measured.count() > 0
+                           ? Cell::decimal(ratio(measured, predicted), 2)
+                           : Cell::empty();
     return std::vector<Cell>{Cell::text(what), Cell::seconds(measured), Cell::seconds(predicted),
                              share, Cell::text(meaning)};
   };
+  const Seconds stage = layer_sum(execution, &LayerFigures::stage);
+  const Seconds commit = layer_sum(execution, &LayerFigures::commit);
+  const Seconds total = execution.longest(&RankTimes::total);
+  const Seconds predicted_commit = predicted_votes(cost) + cost.commit;
   return {"",
           {"time", "measured", "predicted", "ratio", "meaning"},
           {row("connection", execution.longest(&RankTimes::connect), cost.connection,
                "first contact of all pairs"),
-           row("stage", layer_sum(execution, &LayerFigures::stage), cost.stage,
-               "into buffers, until the last rank, sum over layers"),
-           row("commit", layer_sum(execution, &LayerFigures::commit),
-               predicted_votes(cost) + cost.commit, "vote and buffer to live, likewise"),
+           row("stage", stage, cost.stage, "into buffers, until the last rank, sum over layers"),
+           row("commit", commit, predicted_commit, "vote and buffer to live, likewise"),
+           row("other", total - stage - commit, cost.total - cost.stage - predicted_commit,
+               "total less both: steps of the model; below 0: both at once"),
            row("exposed", execution.longest(&RankTimes::exposed), cost.exposed,
                "what inference waits for"),
-           row("total", execution.longest(&RankTimes::total), cost.total, "wall time")}};
+           row("total", total, cost.total, "wall time, first contact left out")}};
 }
 
 Table steps_table(const Execution& execution) {
@@ -170,6 +175,17 @@ void add_throughput(Json& result, const Execution& execution, const Moved& bytes
   }
 }
 
+/// The machine's figures are data sheets, or another transport's.
+std::string uncalibrated_line(const Execution& execution) {
+  const std::string why = execution.calibrated_on.empty()
+                              ? std::string("nobody has measured the engine there")
+                              : "it was measured on " + execution.calibrated_on;
+  return fmt::format(
+      "uncalibrated: --cluster does not say how {} works on this machine ({}); moeshift calibrate "
+      "--backend {} --ranks {} --cluster-file FILE, then --cluster FILE",
+      execution.transport, why, execution.transport, execution.job->plan->ranks);
+}
+
 PredictionError error_of(const Execution& execution) {
   return prediction_error(*execution.job->plan, execution.phases, execution.predicted,
                           execution.longest(&RankTimes::total), execution.stages_apart);
@@ -192,6 +208,7 @@ void add_result(Report& report, const Execution& execution) {
             {"memory_bytes_per_rank", memory},
             {"measured_seconds", measured_json(execution)},
             {"predicted_seconds", predicted_json(execution.predicted)},
+            {"calibrated", execution.is_calibrated()},
             {"bytes_by_link", links_json(totals)},
             {"payload_bytes_per_second", rate}};
   add_throughput(result, execution, moved(plan));
@@ -219,7 +236,10 @@ Report execution_report(const Execution& execution) {
                           execution.transport, execution.mode, plan.ranks, plan.layers.size(),
                           human_sizes(plan.sizes), totals.transfers, totals.local_copies));
   report.table(times_table(execution));
-  if (!execution.failure()) report.note(error_line(error_of(execution)));
+  if (!execution.failure()) {
+    report.note(execution.is_calibrated() ? error_line(error_of(execution))
+                                          : uncalibrated_line(execution));
+  }
   if (!steps_of(execution, &RankOutcome::disturbed).empty()) report.table(steps_table(execution));
   if (total.count() > 0) {
     report.note(fmt::format("{} moved and copied in {}: {}", human(payload(totals)), human(total),

@@ -20,11 +20,18 @@ struct Execution {
   std::string transport;
   std::string mode;
   const ShuffleJob* job = nullptr;
-  TransferCost predicted;
+  TransferCost predicted;          ///< first contact apart: neither in the total nor exposed
   std::vector<RankOutcome> ranks;  ///< of this process, or of all
   std::vector<std::pair<std::string, std::string>> facts;
   std::vector<LayerPhases> phases;  ///< of `ranks`
   bool stages_apart = false;        ///< nothing was staged beside a commit
+  /// The transport that the machine's figures were measured on; empty: none of ours.
+  std::string calibrated_on = {};
+
+  /// Within a node auto is peer.
+  [[nodiscard]] bool is_calibrated() const {
+    return calibrated_on == (transport == "auto" ? "peer" : transport);
+  }
 
   [[nodiscard]] std::optional<Failure> failure() const;
   [[nodiscard]] std::uint64_t mismatched_bytes() const;

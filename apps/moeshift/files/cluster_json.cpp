@@ -43,6 +43,18 @@ Json cluster_json(const Cluster& cluster) {
                    {"connection_seconds", cluster.fixed.connection.count()},
                    {"vote_seconds", cluster.fixed.vote.count()},
                    {"commit_seconds", cluster.fixed.commit.count()}};
+  if (cluster.engine) {
+    const EngineCosts& engine = *cluster.engine;
+    json["engine"] = {{"transport", engine.transport},
+                      {"ranks", engine.ranks},
+                      {"pack_below_bytes", engine.pack_below.count()},
+                      {"overlap", engine.overlap}};
+    if (engine.rearrangements > 0) {
+      json["engine"]["held_out_rearrangements"] = engine.rearrangements;
+      json["engine"]["median_error"] = engine.median_error;
+      json["engine"]["p95_error"] = engine.p95_error;
+    }
+  }
   return json;
 }
 

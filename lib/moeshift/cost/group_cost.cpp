@@ -49,8 +49,10 @@ void GroupPricer::add(std::size_t layer, std::span<const Transfer> transfers) {
 
 std::int64_t GroupPricer::messages_of(const Traffic& traffic) const {
   if (messages_per_expert_ > 0) return traffic.experts * std::int64_t{messages_per_expert_};
-  if (chunk_bytes_.count() == 0) return 1;
-  return (traffic.bytes.count() + chunk_bytes_.count() - 1) / chunk_bytes_.count();
+  if (chunk_bytes_.count() == 0) return singly() ? traffic.experts : 1;
+  const std::int64_t chunks =
+      (traffic.bytes.count() + chunk_bytes_.count() - 1) / chunk_bytes_.count();
+  return singly() ? std::max(traffic.experts, chunks) : chunks;
 }
 
 void GroupPricer::add_message(LinkClass link, RankId source, RankId destination, Traffic traffic) {

@@ -50,6 +50,10 @@ class GroupPricer {
   void add_message(LinkClass link, RankId source, RankId destination, Traffic traffic);
   /// Messages that carry so much from one rank to another.
   [[nodiscard]] std::int64_t messages_of(const Traffic& traffic) const;
+  /// Experts travel one by one, not gathered.
+  [[nodiscard]] bool singly() const {
+    return cluster_.engine && sizes_.largest() >= cluster_.engine->pack_below;
+  }
   [[nodiscard]] Seconds class_time(LinkClass link) const;
   [[nodiscard]] Seconds busiest(std::span<const Traffic> traffic, Seconds per_message,
                                 BytesPerSecond capacity) const;

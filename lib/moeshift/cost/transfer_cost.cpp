@@ -2,6 +2,7 @@
 #include "moeshift/cost/transfer_cost.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <span>
 #include <utility>
@@ -31,6 +32,25 @@ Seconds price_copies(std::span<const LocalCopy> copies, const TransferPlan& plan
   if (!cluster.node_copy) return busiest;
   const Bytes most = *std::max_element(per_node.begin(), per_node.end());
   return std::max(busiest, most / *cluster.node_copy);
+}
+
+/// Copies that a rank makes one after the other because one reads, or overwrites, what another one
+/// writes: how many launches its commit takes. O(copies * log).
+std::size_t passes_of(std::span<const LocalCopy> copies) {
+  const auto from_slot = [](const LocalCopy& copy) { return copy.from.kind == Place::Kind::kLive; };
+  if (std::ranges::none_of(copies, from_slot)) return 1;
+  std::map<std::pair<RankId, Place>, std::size_t> written;
+  std::map<std::pair<RankId, Place>, std::size_t> read;
+  std::size_t most = 1;
+  for (const LocalCopy& copy : copies) {
+    const std::pair from(copy.rank, copy.from);
+    const std::pair to(copy.rank, copy.to);
+    const std::size_t pass = std::max({written[from], written[to], read[to]}) + 1;
+    written[to] = pass;
+    read[from] = std::max(read[from], pass);
+    most = std::max(most, pass);
+  }
+  return most;
 }
 
 /// Group g of a wave: a run of its transfers.
@@ -80,6 +100,7 @@ class BatchCost {
     std::size_t groups = 0;
     Bytes sent;
     bool voted = false;  // once for the batch
+    std::size_t passes = 0;
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (wave >= layers[i].waves.size()) continue;
       const Wave& moves = layers[i].waves[wave];
@@ -89,7 +110,11 @@ class BatchCost {
       costs[i].stage += copies(moves.stage_copies, i);
       if (!voted) costs[i].vote += cluster_.fixed.vote;
       voted = true;
-      costs[i].commit += cluster_.fixed.commit + copies(moves.commit_copies, i);
+      // The same pass of all layers is one launch: a layer pays for what it adds.
+      const std::size_t needed = std::max(passes, passes_of(moves.commit_copies));
+      costs[i].commit += cluster_.fixed.commit * static_cast<double>(needed - passes);
+      passes = needed;
+      costs[i].commit += copies(moves.commit_copies, i);
     }
     Seconds exchange;
     for (std::uint32_t group = 0; group < groups; ++group) {
@@ -128,20 +153,93 @@ Seconds price_connections(const TransferPlan& plan, const Cluster& cluster) {
   return cluster.fixed.connection * static_cast<double>(most);
 }
 
-/// Wall time of staging and committing batch after batch.
-Seconds pipeline(const TransferPlan& plan, std::span<const LayerCost> layers,
-                 std::size_t in_flight) {
-  StagePipeline line(in_flight);
+/// Of each batch, in order; a batch without moves is left out.
+std::vector<LayerCost> batches_of(const TransferPlan& plan, std::span<const LayerCost> layers) {
+  std::vector<LayerCost> batches;
   for (const LayerBatch& batch : plan.batches) {
-    Seconds stage;
-    Seconds commit;
-    for (const LayerCost& layer : layers.subspan(batch.first, batch.count)) {
-      stage += layer.stage;
-      commit += layer.vote + layer.commit;
+    LayerCost sum{};
+    bool moves = false;
+    for (std::size_t i = batch.first; i < batch.first + batch.count; ++i) {
+      moves |= !plan.layers[i].waves.empty();
+      sum.stage += layers[i].stage;
+      sum.vote += layers[i].vote;
+      sum.commit += layers[i].commit;
     }
-    line.add(stage, commit);
+    if (moves) batches.push_back(sum);
   }
+  return batches;
+}
+
+/// Wall time of staging and committing batch after batch.
+Seconds pipelined(std::span<const LayerCost> batches, std::size_t in_flight) {
+  StagePipeline line(in_flight);
+  for (const LayerCost& batch : batches) line.add(batch.stage, batch.vote + batch.commit);
   return line.end();
+}
+
+Seconds pipeline(std::span<const LayerCost> batches, std::size_t in_flight, double overlap) {
+  const Seconds together = pipelined(batches, in_flight);
+  if (in_flight == 1 || overlap >= 1) return together;
+  return together * overlap + pipelined(batches, 1) * (1 - overlap);
+}
+
+/// Shares of so many layers, as the engine cuts them: batch after batch, then a step of the model.
+void price_shares(TransferCost& cost, const TransferPlan& plan, const SteppedMode& steps,
+                  double overlap) {
+  std::vector<LayerCost> share;
+  std::size_t layers = 0;
+  std::size_t next = 0;
+  const std::vector<LayerCost> batches = batches_of(plan, cost.layers);
+  Seconds waiting;
+  std::size_t shares = 0;
+  for (const LayerBatch& batch : plan.batches) {
+    std::size_t changed = 0;
+    for (std::size_t i = batch.first; i < batch.first + batch.count; ++i) {
+      changed += plan.layers[i].waves.empty() ? 0U : 1U;
+    }
+    if (changed == 0) continue;
+    share.push_back(batches[next++]);
+    layers += changed;
+    if (layers < steps.layers_per_step && next < batches.size()) continue;
+    waiting += pipeline(share, cost.in_flight, overlap);
+    ++shares;
+    share.clear();
+    layers = 0;
+  }
+  cost.total = waiting + steps.step * static_cast<double>(shares);
+  cost.exposed = waiting;
+}
+
+/// Staged beside steps; what everybody has staged by the middle of one goes live at its end. The
+/// state machine of schedule/rearrangement.hpp with predicted durations.
+void price_beside(TransferCost& cost, const TransferPlan& plan, const SteppedMode& steps) {
+  const std::vector<LayerCost> batches = batches_of(plan, cost.layers);
+  const std::size_t at_once = steps.commits_per_step == 0 ? batches.size() : steps.commits_per_step;
+  std::vector<Seconds> committed;
+  std::vector<Seconds> staged;
+  Seconds now;
+  while (committed.size() < batches.size()) {
+    // All that is staged, or could be with the buffers that are free, is known in advance.
+    while (staged.size() < batches.size() && staged.size() < committed.size() + cost.in_flight) {
+      const std::size_t next = staged.size();
+      const Seconds before = staged.empty() ? Seconds() : staged.back();
+      const Seconds free = next >= cost.in_flight ? committed[next - cost.in_flight] : Seconds();
+      staged.push_back(std::max(before, free) + batches[next].stage);
+    }
+    // A vote is cast as soon as there is something to vote for, at the latest in mid-step.
+    const Seconds first = staged[committed.size()];
+    const Seconds vote = std::clamp(first, now, now + steps.step * 0.5);
+    now += steps.step;
+    Seconds stall;
+    for (std::size_t i = 0; i < at_once && committed.size() < staged.size(); ++i) {
+      if (staged[committed.size()] > vote) break;
+      stall += batches[committed.size()].commit;
+      committed.push_back(now + stall);
+    }
+    now += stall;
+    cost.exposed += stall;
+  }
+  cost.total = now;
 }
 
 }  // namespace
@@ -165,9 +263,18 @@ TransferCost price(const TransferPlan& plan, const Topology& topology, const Clu
   }
   cost.connection = price_connections(plan, cluster);
   cost.plan = options.software.plan;
-  cost.in_flight = cluster.node_copy ? 1 : std::max<std::size_t>(options.buffers, 1);
-  cost.total = cost.plan + cost.connection + pipeline(plan, cost.layers, cost.in_flight);
-  cost.exposed = options.synchronous ? cost.total : cost.commit;
+  const double overlap = cluster.engine ? cluster.engine->overlap : 1;
+  cost.in_flight =
+      cluster.node_copy && !cluster.engine ? 1 : std::max<std::size_t>(options.buffers, 1);
+  if (options.steps && options.steps->beside) {
+    price_beside(cost, plan, *options.steps);
+  } else if (options.steps) {
+    price_shares(cost, plan, *options.steps, overlap);
+  } else {
+    cost.total = pipeline(batches_of(plan, cost.layers), cost.in_flight, overlap);
+  }
+  cost.total += cost.plan + cost.connection;
+  if (!options.steps) cost.exposed = options.synchronous ? cost.total : cost.commit;
   return cost;
 }
 

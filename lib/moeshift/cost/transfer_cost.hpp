@@ -2,6 +2,7 @@
 // Seconds for a transfer plan on a cluster.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "moeshift/core/units.hpp"
@@ -25,7 +26,9 @@ struct TransferCost {
   Seconds stage;       ///< sum over layers
   Seconds commit;      ///< sum over layers
   Seconds total;       ///< wall time: plan, first contact, layers pipelined through `buffers`
-  Seconds exposed;     ///< what inference feels: everything in sync mode, commits in async mode
+  /// What inference waits for: everything in sync mode; what happens between two steps in the
+  /// stepped modes; commits when it goes on beside but nothing is known of its steps.
+  Seconds exposed;
   std::size_t in_flight =
       1;  ///< batches at once: `buffers`, 1 where copies and messages share memory
   std::vector<LayerCost> layers;  ///< as TransferPlan::layers
@@ -42,9 +45,20 @@ struct SoftwareCosts {
 /// fitted to vllm#28369 (260 ms for 26 layers) and vllm#28562 (1.7 s for 48 layers).
 [[nodiscard]] SoftwareCosts python_engine(Seconds plan);
 
+/// A rearrangement that takes turns with steps of the model.
+struct SteppedMode {
+  Seconds step;                     ///< what one takes, undisturbed
+  bool beside = true;               ///< staged while steps run; else between two of them
+  std::size_t layers_per_step = 1;  ///< not beside: that are moved between two steps
+  std::size_t commits_per_step =
+      1;  ///< beside: batches that go live between two; 0 = all there are
+};
+
 struct CostOptions {
-  std::size_t buffers = 2;        ///< staging buffers in flight per rank (pipeline depth)
-  bool synchronous = true;        ///< inference stands still meanwhile
+  std::size_t buffers = 2;  ///< staging buffers in flight per rank (pipeline depth)
+  bool synchronous = true;  ///< inference stands still meanwhile
+  /// Absent: everything as fast as it goes.
+  std::optional<SteppedMode> steps = {};
   double background_share = 1.0;  ///< of every link's capacity that is left for the rearrangement
   SoftwareCosts software = {};    ///< none, as this project's own executor
 };

@@ -43,6 +43,12 @@ class Verification : public Pending {
   [[nodiscard]] virtual std::vector<Mismatch> mismatches() = 0;
 };
 
+/// An entry of a table of pointers that lies in device memory, and what it becomes.
+struct PointerChange {
+  std::size_t index = 0;
+  std::byte* target = nullptr;
+};
+
 /// A stream of copies. Two of them may run side by side: staging (gathering into send buffers)
 /// and committing (staging to live), so that layer l+1 is staged while layer l commits.
 enum class CopyLane : std::uint8_t { kStage, kCommit };
@@ -66,6 +72,12 @@ class DeviceMemory {
 
   [[nodiscard]] virtual std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                                       CopyLane lane) = 0;
+  /// Changes entries of the table, in the lane of commits.
+  [[nodiscard]] virtual std::unique_ptr<Pending> point(std::byte* table,
+                                                       std::span<const PointerChange> changes) = 0;
+  /// Entries first .. first + count - 1 of the table, as they lie in memory; waits for them.
+  [[nodiscard]] virtual std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
+                                                         std::size_t count) = 0;
   /// Writes each task's pattern.
   [[nodiscard]] virtual std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
                                                       const SlotLayout& layout) = 0;

@@ -26,17 +26,25 @@ enum class ShuffleMode : std::uint8_t {
   kAsync,    ///< staged beside the model's steps, committed between two of them
 };
 
+/// How a layer goes live once all ranks have voted for it.
+enum class CommitKind : std::uint8_t {
+  kCopy,  ///< buffers are copied into the slots: for engines whose weights lie in one block
+  kFlip,  ///< buffers become slots and slots become buffers: a table of pointers changes
+};
+
 /// What is to be done. The same on every rank.
 struct ShuffleJob {
   const TransferPlan* plan = nullptr;
   const Placement* old = nullptr;   ///< [plan->layers.size(), ...] what the slots hold before
   const Placement* next = nullptr;  ///< and after
   ExpertLayouts layout;             ///< plan->sizes is layout.sizes()
-  /// From `next` to `old` again, for every second repetition; may be null when there is one.
+  /// What every second repetition does: from `next` to `old` again, or on to a third placement and
+  /// from there (by its own `back`) at last to `old`. Null when there is one repetition.
   const ShuffleJob* back = nullptr;
 };
 
 struct ShuffleOptions {
+  CommitKind commit = CommitKind::kCopy;  ///< kFlip: all layers have slots of one size
   std::size_t buffers = 2;  ///< sets of staging buffers: how many batches are in flight
   ShuffleMode mode = ShuffleMode::kSync;
   std::size_t layers_per_step = 1;   ///< kLayered

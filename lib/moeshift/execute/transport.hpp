@@ -50,8 +50,15 @@ struct TransportTraits {
   /// Experts smaller than this are gathered into one message per (source, destination) and batch;
   /// larger ones are sent from where they are, one message each. 0 = never gather.
   Bytes pack_below{0};
+  /// A gathered message of more than this is cut, and each part travels in an exchange of its own:
+  /// the next one is gathered while this one is on the wire. 0 = never cut.
+  Bytes gather_at_most{0};
   /// Messages per peer and direction that one exchange may hold. The same on all ranks.
   std::size_t messages_per_pair = 1;
+  /// [ranks] Ranks of one island reach each other's memory: between them nothing is gathered, and
+  /// an exchange may hold messages_inside. Empty: every rank is on its own.
+  std::vector<std::uint32_t> islands = {};
+  std::size_t messages_inside = 1;
 };
 
 /// One rank's end of the wires.

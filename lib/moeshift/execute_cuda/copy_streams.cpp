@@ -61,18 +61,29 @@ std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies)
   }
   next_ = (next_ + runs.size()) % streams_.size();
   for (std::size_t i = 0; i < streams_.size(); ++i) {
-    if (shares[i].empty()) continue;
-    WatchedStream& stream = *streams_[i];
-    WatchedStream::Work work = stream.begin();
-    if (path_ == CopyPath::kKernel) {
-      launch_copies(shares[i], blocks_, stream.get());
-    } else {
-      enqueue_copies(shares[i], path_, stream.get());
-    }
-    stream.end(work);
-    pending->add(streams_[i], std::move(work));
+    if (!shares[i].empty()) put(i, shares[i], *pending);
   }
   return pending;
+}
+
+std::unique_ptr<Pending> CopyStreams::start_in_order(std::span<const CopyRequest> copies,
+                                                     std::size_t stream) {
+  auto pending = std::make_unique<PendingCopies>();
+  if (!copies.empty()) put(stream, copies, *pending);
+  return pending;
+}
+
+void CopyStreams::put(std::size_t stream, std::span<const CopyRequest> copies,
+                      PendingCopies& pending) {
+  WatchedStream& target = *streams_[stream];
+  WatchedStream::Work work = target.begin();
+  if (path_ == CopyPath::kKernel) {
+    launch_copies(copies, blocks_, target.get());
+  } else {
+    enqueue_copies(copies, path_, target.get());
+  }
+  target.end(work);
+  pending.add(streams_[stream], std::move(work));
 }
 
 std::vector<CopyRequest> joined(std::span<const CopyRequest> copies) {

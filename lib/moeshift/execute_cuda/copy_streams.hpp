@@ -47,9 +47,15 @@ class CopyStreams {
 
   /// Neighbouring ranges are joined, then dealt over the streams by bytes.
   [[nodiscard]] std::unique_ptr<Pending> start(std::span<const CopyRequest> copies);
+  /// All of them on one stream, in this order.
+  [[nodiscard]] std::unique_ptr<Pending> start_in_order(std::span<const CopyRequest> copies,
+                                                        std::size_t stream = 0);
+  [[nodiscard]] std::size_t streams() const { return streams_.size(); }
 
  private:
   class PendingCopies;
+
+  void put(std::size_t stream, std::span<const CopyRequest> copies, PendingCopies& pending);
 
   std::vector<std::shared_ptr<WatchedStream>> streams_;
   CopyPath path_;

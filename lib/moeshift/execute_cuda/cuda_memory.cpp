@@ -14,10 +14,6 @@ namespace moeshift {
 namespace {
 
 constexpr int kPoison = 0xEE;
-/// Blocks of a copying kernel. The model runs beside staging, and few multiprocessors keep up with
-/// any link; it waits for commits.
-constexpr unsigned kStageBlocks = 32;
-constexpr unsigned kCommitBlocks = 512;
 /// A block is a whole number of these, so that none shares a mapping with another (CUDA IPC shares
 /// mappings, not ranges).
 constexpr std::int64_t kGranularity = std::int64_t{2} << 20U;
@@ -110,11 +106,6 @@ DeviceId bound(DeviceId device) {
   return device;
 }
 
-/// A kernel fills the memory system by itself.
-std::size_t stage_streams(const CudaMemoryOptions& options) {
-  return options.stage_path == CopyPath::kKernel ? 1 : options.streams_per_lane;
-}
-
 Bytes share_of_free_memory(std::size_t ranks_on_device) {
   std::size_t free = 0;
   std::size_t total = 0;
@@ -140,10 +131,10 @@ CudaMemory::CudaMemory(DeviceId device, const CudaMemoryOptions& options)
     : device_(bound(device)),
       options_(options),
       budget_(share_of_free_memory(options.ranks_on_device)),
-      stage_(stage_streams(options), options.stage_path, /*high_priority=*/false, kStageBlocks),
-      // The model waits for commits, which happen between two of its steps: the fastest way.
-      commit_(1, CopyPath::kKernel, /*high_priority=*/true, kCommitBlocks),
-      kernels_(make_stream()) {}
+      stage_(1, CopyPath::kKernel, /*high_priority=*/true, options.stage_blocks),
+      commit_(1, CopyPath::kKernel, /*high_priority=*/true, options.commit_blocks),
+      kernels_(make_stream()),
+      switching_(make_stream(/*high_priority=*/true)) {}
 
 CudaMemory::~CudaMemory() {
   for (const DeviceBlock& block : blocks_) options_.source.release(block.start);
@@ -165,6 +156,21 @@ std::byte* CudaMemory::allocate(Bytes wanted) {
 
 std::unique_ptr<Pending> CudaMemory::copy(std::span<const CopyRequest> copies, CopyLane lane) {
   return (lane == CopyLane::kStage ? stage_ : commit_).start(copies);
+}
+
+std::unique_ptr<Pending> CudaMemory::point(std::byte* table,
+                                           std::span<const PointerChange> changes) {
+  launch_pointer_changes(reinterpret_cast<std::byte**>(table), changes, switching_.get());
+  return std::make_unique<StreamPending>(switching_.get());
+}
+
+std::vector<std::byte*> CudaMemory::pointers(const std::byte* table, std::size_t first,
+                                             std::size_t count) {
+  std::vector<std::byte*> found(count);
+  check(cudaMemcpyAsync(found.data(), reinterpret_cast<std::byte* const*>(table) + first,
+                        count * sizeof(std::byte*), cudaMemcpyDeviceToHost, switching_.get()));
+  check(cudaStreamSynchronize(switching_.get()));
+  return found;
 }
 
 std::unique_ptr<Pending> CudaMemory::fill(std::span<const PatternTask> tasks,

@@ -31,9 +31,13 @@ struct CudaMemoryOptions {
   BlockSource source = cuda_blocks();
   /// Ranks on this device; each may take its share of what is free when it joins.
   std::size_t ranks_on_device = 1;
-  std::size_t streams_per_lane = 4;
-  /// Staging must not wait for a model that computes.
-  CopyPath stage_path = CopyPath::kCopyEngine;
+  /// Thread blocks of the kernels that copy within the GPU, of high priority: the driver's copies
+  /// there are kernels as well, which wait until a model leaves multiprocessors free. The model
+  /// runs beside staging, and few blocks keep up with any link.
+  unsigned stage_blocks = 32;
+  /// As many as a commit needs for four fifths of the memory's rate: what travels meanwhile keeps
+  /// its own.
+  unsigned commit_blocks = 64;
 };
 
 class CudaMemory final : public DeviceMemory {
@@ -47,6 +51,10 @@ class CudaMemory final : public DeviceMemory {
   [[nodiscard]] std::byte* allocate(Bytes bytes) override;
   [[nodiscard]] std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                               CopyLane lane) override;
+  [[nodiscard]] std::unique_ptr<Pending> point(std::byte* table,
+                                               std::span<const PointerChange> changes) override;
+  [[nodiscard]] std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
+                                                 std::size_t count) override;
   [[nodiscard]] std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
                                               const SlotLayout& layout) override;
   [[nodiscard]] std::unique_ptr<Verification> verify(std::span<const PatternTask> tasks,
@@ -66,6 +74,7 @@ class CudaMemory final : public DeviceMemory {
   CopyStreams stage_;
   CopyStreams commit_;
   Stream kernels_;
+  Stream switching_;  ///< changes tables of pointers while the model stands still
 };
 
 }  // namespace moeshift

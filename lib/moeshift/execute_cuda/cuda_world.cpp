@@ -41,6 +41,11 @@ void read_one(CudaSettings& settings, const std::string& name, const std::string
   if (name == "register") settings.register_blocks = read_flag(name, text);
   if (name == "mps") settings.mps = read_flag(name, text);
   if (name == "ranks-per-gpu") settings.ranks_per_gpu = read_count(name, text);
+  if (name == "nodes") settings.nodes = read_count(name, text);
+  if (name == "engines-from") {
+    settings.engines_from = Bytes(static_cast<std::int64_t>(read_count(name, text)));
+  }
+  if (name == "commit-ctas") settings.commit_ctas = read_count(name, text);
   if (name == "max-ctas") settings.max_ctas = read_count(name, text);
 }
 
@@ -142,7 +147,9 @@ Member CudaWorld::join(RankId rank, Deadline deadline) {
 }
 
 CudaMemoryOptions CudaWorld::memory_options() const {
-  return {.ranks_on_device = settings_.ranks_per_gpu};
+  CudaMemoryOptions options{.ranks_on_device = settings_.ranks_per_gpu};
+  if (settings_.commit_ctas) options.commit_blocks = static_cast<unsigned>(*settings_.commit_ctas);
+  return options;
 }
 
 std::unique_ptr<Foreground> CudaWorld::open_foreground(ForegroundKind kind, Seconds step,

@@ -22,8 +22,11 @@ struct CudaSettings {
   bool processes = false;               ///< "processes": ranks are processes of their own
   std::size_t ranks_per_gpu = 1;        ///< "ranks-per-gpu"; default: as few as the devices allow
   std::optional<std::size_t> max_ctas;  ///< "max-ctas"
-  bool register_blocks = false;         ///< "register"
-  bool mps = false;                     ///< "mps"
+  std::optional<std::size_t> commit_ctas;  ///< "commit-ctas"
+  bool register_blocks = false;            ///< "register"
+  bool mps = false;                        ///< "mps"
+  std::size_t nodes = 1;                   ///< "nodes" that the ranks sit in, in order
+  std::optional<Bytes> engines_from;       ///< "engines-from": bytes of a message
 };
 
 /// @throws InputError for a setting not among `known`, a malformed value, or more ranks than

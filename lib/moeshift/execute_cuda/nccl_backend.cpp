@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nccl row of the transport table.
-#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute_cuda/collective_load.hpp"
 #include "moeshift/execute_cuda/cuda_world.hpp"
-#include "moeshift/execute_cuda/gather.hpp"
 #include "moeshift/execute_cuda/nccl_check.hpp"
 #include "moeshift/execute_cuda/nccl_environment.hpp"
 #include "moeshift/execute_cuda/nccl_log.hpp"
@@ -19,15 +17,12 @@ namespace {
 /// The first NCCL that lets ranks share a GPU by itself (NCCL_MULTI_RANK_GPU_ENABLE).
 constexpr int kSharesGpus = NCCL_VERSION(2, 30, 3);
 
-/// Messages below this are gathered: a group has few messages per pair, and between two groups the
-/// wires are idle. Gathering runs at memory speed, beside the exchange before.
-constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
 /// Groups below this cost more to start than to send.
 constexpr Bytes kJoinBelow(std::int64_t{64} << 20U);
 
 CudaSettings settings_of(const WorldRequest& options) {
-  return read_cuda_settings(
-      options, {"threads", "processes", "ranks-per-gpu", "max-ctas", "register", "mps"});
+  return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu", "max-ctas",
+                                      "commit-ctas", "register", "mps"});
 }
 
 std::byte* allocate_nccl_block(Bytes bytes) {
@@ -63,8 +58,6 @@ class NcclWorld final : public CudaWorld {
  private:
   CudaMemoryOptions memory_options() const override {
     CudaMemoryOptions options = CudaWorld::memory_options();
-    // Its exchanges are kernels anyway.
-    options.stage_path = CopyPath::kKernel;
     if (settings().register_blocks) {
       options.source = {.allocate = &allocate_nccl_block, .release = &release_nccl_block};
     }
@@ -75,19 +68,10 @@ class NcclWorld final : public CudaWorld {
                                             Deadline deadline) override {
     auto communicator =
         join_communicator(control, {.name = "moeshift", .max_ctas = settings().max_ctas}, deadline);
-    const TransportTraits traits{.pack_below = kPackBelow,
-                                 .messages_per_pair = common_messages(control, deadline)};
+    const TransportTraits traits =
+        nccl_traits(common_messages_per_group(control, log_->text(), deadline));
     return std::make_unique<NcclTransport>(std::move(communicator),
                                            settings().register_blocks ? &memory : nullptr, traits);
-  }
-
-  /// The fewest messages per pair and group of all ranks: groups are cut alike everywhere.
-  std::size_t common_messages(ControlPlane& control, Deadline deadline) const {
-    std::size_t fewest = messages_per_group(log_->text());
-    for (const std::string& text : gather(control, std::to_string(fewest), deadline)) {
-      fewest = std::min<std::size_t>(fewest, std::stoul(text));
-    }
-    return fewest;
   }
 
   std::unique_ptr<Foreground> open_foreground(ForegroundKind kind, Seconds step,
@@ -149,7 +133,7 @@ Backend nccl_backend() {
           .open = &open_nccl,
           .found = &found_nccl,
           .join_below = kJoinBelow,
-          .pack_below = kPackBelow,
+          .pack_below = nccl_traits(1).pack_below,
           .escort = &escort_nccl};
 }
 

@@ -10,11 +10,10 @@
 
 namespace moeshift {
 
-Facts shared_gpu_environment(RankId rank, std::size_t ranks) {
+Facts loopback_environment(const std::string& host, bool many_ranks) {
   // Measured on one H200 with 16 cores: 4 MiB chunks reach three times the default 128 KiB; they
   // must not exceed an eighth of the buffer. More helper threads than cores only get in the way.
-  const bool many = ranks > 4;
-  return {{"NCCL_HOSTID", "moeshift-rank-" + std::to_string(rank.value())},
+  return {{"NCCL_HOSTID", host},
           {"NCCL_NET", "Socket"},
           {"NCCL_SOCKET_IFNAME", "lo"},
           {"NCCL_IB_DISABLE", "1"},
@@ -23,8 +22,12 @@ Facts shared_gpu_environment(RankId rank, std::size_t ranks) {
           {"NCCL_RAS_ENABLE", "0"},
           {"NCCL_BUFFSIZE", "33554432"},
           {"NCCL_P2P_NET_CHUNKSIZE", "4194304"},
-          {"NCCL_SOCKET_NTHREADS", many ? "2" : "4"},
+          {"NCCL_SOCKET_NTHREADS", many_ranks ? "2" : "4"},
           {"NCCL_NSOCKS_PERTHREAD", "1"}};
+}
+
+Facts shared_gpu_environment(RankId rank, std::size_t ranks) {
+  return loopback_environment("moeshift-rank-" + std::to_string(rank.value()), ranks > 4);
 }
 
 void set_environment(const Facts& variables) {

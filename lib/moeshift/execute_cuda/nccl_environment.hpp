@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "moeshift/core/ids.hpp"
 #include "moeshift/execute_cuda/devices.hpp"
@@ -13,6 +14,9 @@ namespace moeshift {
 /// process it takes them for different hosts and sends through sockets; then loopback, large
 /// chunks and helper threads matter. Variables and values; nothing is set here.
 [[nodiscard]] Facts shared_gpu_environment(RankId rank, std::size_t ranks);
+
+/// The same for any processes of this machine that are to pass for hosts of several names.
+[[nodiscard]] Facts loopback_environment(const std::string& host, bool many_ranks);
 
 /// Puts variables into this process's environment; what the user has set stays. Before NCCL's
 /// first call, while no other thread runs.

@@ -2,19 +2,43 @@
 #include "moeshift/execute_cuda/nccl_transport.hpp"
 
 #include <algorithm>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute_cuda/cuda_check.hpp"
+#include "moeshift/execute_cuda/gather.hpp"
 #include "moeshift/execute_cuda/nccl_check.hpp"
+#include "moeshift/execute_cuda/nccl_log.hpp"
 
 namespace moeshift {
 namespace {
 
 constexpr Bytes kWarmUp(8);
 
+/// Messages below this are gathered: a group has few messages per pair, and between two groups the
+/// wires are idle. Gathering runs at memory speed, beside the exchange before.
+constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
+/// The first part of a batch is gathered before anything travels, the next beside it.
+constexpr Bytes kGatherAtMost(std::int64_t{256} << 20U);
+
 }  // namespace
+
+TransportTraits nccl_traits(std::size_t messages_per_pair) {
+  return {.pack_below = kPackBelow,
+          .gather_at_most = kGatherAtMost,
+          .messages_per_pair = messages_per_pair};
+}
+
+std::size_t common_messages_per_group(ControlPlane& control, const std::string& log,
+                                      Deadline deadline) {
+  std::size_t fewest = messages_per_group(log);
+  for (const std::string& text : gather(control, std::to_string(fewest), deadline)) {
+    fewest = std::min<std::size_t>(fewest, std::stoul(text));
+  }
+  return fewest;
+}
 
 class NcclTransport::PendingGroup final : public Pending {
  public:

@@ -17,6 +17,14 @@
 
 namespace moeshift {
 
+/// What suits grouped sends and receives: few messages, of which the next is gathered while one is
+/// on the wire.
+[[nodiscard]] TransportTraits nccl_traits(std::size_t messages_per_pair);
+/// Collective: the fewest messages per pair and group that any rank's log allows
+/// (messages_per_group), so that groups are cut alike everywhere.
+[[nodiscard]] std::size_t common_messages_per_group(ControlPlane& control, const std::string& log,
+                                                    Deadline deadline);
+
 class NcclTransport final : public Transport {
  public:
   /// With `registered`, connect() registers every block of that memory (from ncclMemAlloc), so that

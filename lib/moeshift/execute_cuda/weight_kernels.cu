@@ -65,6 +65,20 @@ __global__ void verify_kernel(const PatternRegion* regions, PatternMismatch* mis
   atomicMin(reinterpret_cast<unsigned long long*>(&result.first_offset), found.first_offset);
 }
 
+/// The changes travel as the kernel's argument, which may have 4 KiB.
+struct PointerChanges {
+  static constexpr unsigned kMost = 250;
+  std::byte* targets[kMost];
+  std::uint32_t indices[kMost];
+  unsigned count = 0;
+};
+static_assert(sizeof(PointerChanges) <= 4096 - sizeof(void*));
+
+__global__ void pointer_kernel(std::byte** table, const __grid_constant__ PointerChanges changes) {
+  if (threadIdx.x < changes.count)
+    table[changes.indices[threadIdx.x]] = changes.targets[threadIdx.x];
+}
+
 unsigned blocks_for(std::uint64_t largest) {
   return static_cast<unsigned>(
       std::clamp<std::uint64_t>(largest / kBytesPerBlock, 1, kMaxBlocksPerRegion));
@@ -78,6 +92,21 @@ void launch_fill(std::span<const PatternRegion> regions, std::uint64_t largest,
     const std::size_t count = std::min(kMaxRegionsPerLaunch, regions.size() - first);
     const dim3 grid(blocks_for(largest), static_cast<unsigned>(count));
     fill_kernel<<<grid, kThreads, 0, stream>>>(regions.data() + first);
+    check(cudaGetLastError());
+  }
+}
+
+void launch_pointer_changes(std::byte** table, std::span<const PointerChange> changes,
+                            cudaStream_t stream) {
+  while (!changes.empty()) {
+    PointerChanges some;
+    for (const PointerChange& change :
+         changes.first(std::min<std::size_t>(changes.size(), PointerChanges::kMost))) {
+      some.targets[some.count] = change.target;
+      some.indices[some.count++] = static_cast<std::uint32_t>(change.index);
+    }
+    changes = changes.subspan(some.count);
+    pointer_kernel<<<1, kThreads, 0, stream>>>(table, some);
     check(cudaGetLastError());
   }
 }

@@ -8,6 +8,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include "moeshift/execute/device_memory.hpp"
+
 namespace moeshift {
 
 /// A tensor in a slot on the device.
@@ -33,5 +35,9 @@ void launch_fill(std::span<const PatternRegion> regions, std::uint64_t largest,
 /// memory, one per region, value-initialised by the caller.
 void launch_verify(std::span<const PatternRegion> regions, std::span<PatternMismatch> mismatches,
                    std::uint64_t largest, cudaStream_t stream);
+
+/// Writes pointers into a table in device memory: as few launches as their arguments allow.
+void launch_pointer_changes(std::byte** table, std::span<const PointerChange> changes,
+                            cudaStream_t stream);
 
 }  // namespace moeshift

@@ -36,9 +36,16 @@ void check_keys(const JsonReader& json) {
                                                                 "intra_node",
                                                                 "inter_node",
                                                                 "fixed"};
-  static constexpr std::array<std::string_view, 5> kClusterToo = {
-      "nodes_per_rack", "inter_rack", "node_fabric_bytes_per_second",
-      "node_fabric_per_message_seconds", "node_copy_bytes_per_second"};
+  static constexpr std::array<std::string_view, 6> kClusterToo = {"nodes_per_rack",
+                                                                  "inter_rack",
+                                                                  "node_fabric_bytes_per_second",
+                                                                  "node_fabric_per_message_seconds",
+                                                                  "node_copy_bytes_per_second",
+                                                                  "engine"};
+  static constexpr std::array<std::string_view, 4> kEngine = {"transport", "ranks",
+                                                              "pack_below_bytes", "overlap"};
+  static constexpr std::array<std::string_view, 3> kEngineToo = {"held_out_rearrangements",
+                                                                 "median_error", "p95_error"};
   static constexpr std::array<std::string_view, 6> kLink = {
       "latency_seconds",         "per_message_seconds",      "pair_bytes_per_second",
       "egress_bytes_per_second", "ingress_bytes_per_second", "source"};
@@ -52,6 +59,7 @@ void check_keys(const JsonReader& json) {
     if (const auto found = json.find(link)) keys.check(*found, kLink, kLinkToo);
   }
   if (const auto fixed = json.find("fixed")) keys.check(*fixed, kFixed);
+  if (const auto engine = json.find("engine")) keys.check(*engine, kEngine, kEngineToo);
   keys.finish();
 }
 
@@ -73,6 +81,25 @@ FixedCosts read_fixed(const JsonReader& json) {
           .connection = seconds(json.at("connection_seconds")),
           .vote = seconds(json.at("vote_seconds")),
           .commit = seconds(json.at("commit_seconds"))};
+}
+
+EngineCosts read_engine(const JsonReader& json) {
+  EngineCosts engine;
+  engine.transport = json.at("transport").string();
+  engine.ranks = static_cast<std::size_t>(json.at("ranks").whole(1, 1 << 20));
+  engine.pack_below = Bytes(json.at("pack_below_bytes").whole(0));
+  engine.overlap = json.at("overlap").non_negative_number();
+  if (engine.overlap > 1) {
+    throw InputError(json.at("overlap").where(), "expected a share in [0, 1]");
+  }
+  if (const auto count = json.find("held_out_rearrangements")) {
+    engine.rearrangements = static_cast<std::size_t>(count->whole(0));
+  }
+  if (const auto error = json.find("median_error")) {
+    engine.median_error = error->non_negative_number();
+  }
+  if (const auto error = json.find("p95_error")) engine.p95_error = error->non_negative_number();
+  return engine;
 }
 
 }  // namespace
@@ -121,6 +148,7 @@ Cluster read_cluster(const JsonReader& json) {
       per_message ? seconds(*per_message) : cluster.intra_node.per_message;
   cluster.node_copy = optional_rate(json, "node_copy_bytes_per_second");
   cluster.fixed = read_fixed(json.at("fixed"));
+  if (const auto engine = json.find("engine")) cluster.engine = read_engine(*engine);
   return cluster;
 }
 

@@ -32,7 +32,21 @@ struct FixedCosts {
   Seconds launch;      ///< issuing one group of messages
   Seconds connection;  ///< first contact of one pair of ranks
   Seconds vote;        ///< all ranks agreeing that a layer is staged
-  Seconds commit;      ///< switching the maps of one layer, copies not counted
+  Seconds commit;      ///< beginning one commit (of layers that go live together), copies apart
+};
+
+/// What a machine file says of the engine it was measured with.
+struct EngineCosts {
+  std::string transport;  ///< "host", "mpi", "nccl", "ce", "peer", "auto"
+  std::size_t ranks = 0;  ///< that took part
+  /// Experts of at least this size are messages of their own; smaller ones share one per pair.
+  Bytes pack_below;
+  /// How much of the time that staging and committing could save by going on at once is saved:
+  /// 1 = they do not feel each other, 0 = they share everything.
+  double overlap = 1;
+  std::size_t rearrangements = 0;  ///< held-out ones that it was judged by; 0 = none
+  double median_error = 0;         ///< of predicted against measured totals
+  double p95_error = 0;
 };
 
 struct Cluster {
@@ -55,6 +69,7 @@ struct Cluster {
   /// copies and messages share it too, and nothing is staged beside a commit.
   std::optional<BytesPerSecond> node_copy;
   FixedCosts fixed;
+  std::optional<EngineCosts> engine;  ///< absent: nobody measured our engine here
 
   /// @throws InputError for LinkClass::kLocal, which has no port.
   [[nodiscard]] const LinkParameters& link(LinkClass link_class) const;

@@ -75,8 +75,9 @@ TEST_CASE("Every shipped model loads under its file name and says where its figu
 TEST_CASE("Every shipped cluster loads under its file name and says where its figures come from") {
   const auto clusters = shipped_clusters();
   for (const char* name :
-       {"hgx_a100", "hgx_h100", "hgx_h200", "hgx_b200", "gb200_nvl72", "l40s_pcie", "one_h200",
-        "host", "hgx_h20", "gb300_nvl72", "mi300x", "mi355x", "ascend_a2", "ascend_a3"}) {
+       {"hgx_a100", "hgx_h100", "hgx_h200", "hgx_h200_measured", "hgx_h200_measured_nccl",
+        "hgx_b200", "gb200_nvl72", "l40s_pcie", "one_h200", "host", "hgx_h20", "gb300_nvl72",
+        "mi300x", "mi355x", "ascend_a2", "ascend_a3"}) {
     CAPTURE(name);
     CHECK(clusters.count(name) == 1);
   }

@@ -170,3 +170,71 @@ TEST_CASE("what the program spends is counted on top") {
   REQUIRE((with.stage - without.stage).count() == Approx(2e-3 + 2 * 3e-6));
   REQUIRE((with.total - without.total).count() == Approx(1 + 2e-3 + 2 * 3e-6));
 }
+
+TEST_CASE("beside steps of the model a batch goes live at the end of the step that staged it") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  CostOptions options;
+  options.synchronous = false;
+  options.steps = SteppedMode{.step = 10.0_ms, .beside = true};
+  const auto one = price_of(plan, options);
+  REQUIRE((one.total - one.connection).count() == Approx(2 * (10e-3 + 40e-6)));
+  REQUIRE(one.exposed.count() == Approx(2 * 40e-6));
+  options.steps->commits_per_step = 0;
+  const auto all = price_of(plan, options);
+  // The vote is cast as soon as the first is staged: the second goes live a step later.
+  REQUIRE((all.total - all.connection).count() == Approx(2 * (10e-3 + 40e-6)));
+}
+
+TEST_CASE("a batch that takes longer to stage than half a step waits for the next one") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}});
+  CostOptions options;
+  options.synchronous = false;
+  options.steps = SteppedMode{.step = 200.0_us, .beside = true};
+  const auto cost = price_of(plan, options);
+  REQUIRE((cost.total - cost.connection).count() == Approx(2 * 200e-6 + 40e-6));
+}
+
+TEST_CASE("shares of layers alternate with steps") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {}, {transfer(0, 0, 2, kInter)}});
+  CostOptions options;
+  options.buffers = 1;
+  options.steps = SteppedMode{.step = 10.0_ms, .beside = false, .layers_per_step = 1};
+  const auto cost = price_of(plan, options);
+  const double layer = 126e-6 + 70e-6;
+  REQUIRE(cost.exposed.count() == Approx(2 * layer));
+  REQUIRE((cost.total - cost.connection).count() == Approx(2 * (layer + 10e-3)));
+}
+
+TEST_CASE("layers that go live together begin one commit, and one more for copies of copies") {
+  auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  plan.batches = {{0, 2}};
+  REQUIRE(price_of(plan).commit.count() == Approx(40e-6));
+  const Place slot0{Place::Kind::kLive, 0};
+  const Place slot1{Place::Kind::kLive, 1};
+  const Place buffer{Place::Kind::kStaging, 0};
+  plan.layers[0].waves[0].commit_copies = {{RankId(0), ExpertId(0), slot0, slot1},
+                                           {RankId(0), ExpertId(1), buffer, slot0}};
+  const double copies = 2 * (2e-6 + 1e-6);
+  REQUIRE(price_of(plan).commit.count() == Approx(2 * 40e-6 + copies));
+}
+
+TEST_CASE("an engine that does not gather sends as many messages as experts") {
+  Cluster engine = cluster();
+  engine.engine = EngineCosts{.transport = "ce", .ranks = 4, .pack_below = Bytes(0)};
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 2, kInter)}});
+  const auto singly = price(plan, Topology(4, 2), engine);
+  REQUIRE(singly.layers[0].stage.count() == Approx(5e-6 + 20e-6 + 2 * (1e-6 + 100e-6)));
+  engine.engine->pack_below = Bytes(2'000'000);
+  REQUIRE(price(plan, Topology(4, 2), engine).layers[0].stage == price_of(plan).layers[0].stage);
+}
+
+TEST_CASE("where staging and committing hinder each other less of the overlap is left") {
+  Cluster engine = cluster();
+  engine.engine = EngineCosts{.transport = "ce", .ranks = 4, .pack_below = Bytes(1 << 30)};
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  const double apart = price_of(plan, {.buffers = 1}).total.count();
+  const double together = price_of(plan, {.buffers = 2}).total.count();
+  engine.engine->overlap = 0.25;
+  REQUIRE(price(plan, Topology(4, 2), engine, {.buffers = 2}).total.count() ==
+          Approx(0.25 * together + 0.75 * apart));
+}

@@ -51,6 +51,18 @@ std::map<Pair, std::pair<std::size_t, std::size_t>> messages_of(const TransferPl
   return counts;
 }
 
+Bytes received_by(const TransferPlan& plan, RankId self) {
+  Bytes bytes;
+  for (std::size_t layer = 0; layer < plan.layers.size(); ++layer) {
+    for (const Wave& wave : plan.layers[layer].waves) {
+      for (const Transfer& transfer : wave.transfers) {
+        if (transfer.destination == self) bytes += plan.size_of(layer, transfer.expert);
+      }
+    }
+  }
+  return bytes;
+}
+
 }  // namespace
 
 TEST_CASE("groups hold as many messages of a pair as the transport takes, alike on both sides") {
@@ -91,6 +103,57 @@ TEST_CASE("no message is longer than a chunk, gathered or not, and all bytes arr
       }
       CHECK(longest <= Bytes(chunk));
       CHECK(sent == 96 * static_cast<std::int64_t>(totals_of(plan).transfers));
+    }
+  }
+}
+
+TEST_CASE("what a pair gathers is cut into parts of about one size, alike on both sides") {
+  const test::Rearrangement work = test::random_rearrangement(3, 2, 24, 4, 8, 1, Bytes(4096));
+  const MessageRules whole{.pack_below = Bytes(1 << 20)};
+  const MessageRules cut{.pack_below = Bytes(1 << 20), .gather_at_most = Bytes(8192)};
+  const auto count = [&](const MessageRules& rules) {
+    std::size_t messages = 0;
+    for (const auto& [pair, sides] : messages_of(work.plan, work.layout, rules)) {
+      REQUIRE(sides.first == sides.second);
+      CHECK(sides.first == 1);
+      messages += sides.first;
+    }
+    return messages;
+  };
+  const std::size_t uncut = count(whole);
+  CHECK(count(cut) > uncut);
+  for (const RankId self : all_ids<RankId>(work.plan.ranks)) {
+    const RankProgram program = make_rank_program(work.plan, self, work.layout, cut);
+    Bytes received;
+    for (const StagingUnit& unit : program.units) {
+      for (const ExchangeStep& step : unit.steps) {
+        for (const PlannedMessage& message : step.messages) {
+          if (message.direction == Direction::kReceive) received += message.bytes;
+          CHECK(message.bytes <= Bytes(8192 + 4096));
+        }
+      }
+    }
+    CHECK(received == received_by(work.plan, self));
+  }
+}
+
+TEST_CASE("ranks of one island gather nothing, others what goes between islands") {
+  const test::Rearrangement work = test::random_rearrangement(3, 2, 24, 4, 8, 1, Bytes(4096));
+  const MessageRules rules{
+      .pack_below = Bytes(1 << 20), .islands = {0, 0, 1, 1}, .messages_inside = 1000};
+  for (const RankId self : all_ids<RankId>(work.plan.ranks)) {
+    const RankProgram program = make_rank_program(work.plan, self, work.layout, rules);
+    for (const StagingUnit& unit : program.units) {
+      CHECK(unit.steps.size() <= 1);
+      for (const ExchangeStep& step : unit.steps) {
+        std::map<std::pair<RankId, Direction>, std::size_t> messages;
+        for (const PlannedMessage& message : step.messages) {
+          const bool inside = message.peer.index() / 2 == self.index() / 2;
+          if (inside) CHECK(message.bytes == Bytes(4096));
+          const std::size_t count = ++messages[{message.peer, message.direction}];
+          if (!inside) CHECK(count == 1);
+        }
+      }
     }
   }
 }

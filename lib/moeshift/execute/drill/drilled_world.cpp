@@ -115,6 +115,16 @@ class DrilledMemory final : public DeviceMemory {
   std::unique_ptr<Pending> poison(std::byte* start, Bytes bytes) override {
     return inner_->poison(start, bytes);
   }
+  std::unique_ptr<Pending> point(std::byte* table,
+                                 std::span<const PointerChange> changes) override {
+    auto work = inner_->point(table, changes);
+    state_->strike(Phase::kVoted);
+    return work;
+  }
+  std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
+                                   std::size_t count) override {
+    return inner_->pointers(table, first, count);
+  }
   void corrupt(std::byte* byte) override { inner_->corrupt(byte); }
 
  private:

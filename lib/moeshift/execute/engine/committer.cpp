@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute/engine/committer.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -62,39 +65,81 @@ void Committer::go_live(const Flight& flight, const std::function<void()>& besid
     context_.outcome.layers[layer.layer].vote += between(*flight.staged, voted);
     context_.reach(layer.layer, layer.wave, layer.last_wave, Phase::kVoted);
   }
+  std::vector<const LayerCommit*> commits;
   for (const LayerCommit& layer : unit.layers) {
     const bool live = context_.outcome.layers[layer.layer].waves_committed > layer.wave;
-    if (!live) commit_layer(layer, flight.set, beside);
+    if (!live) commits.push_back(&layer);
   }
+  if (!commits.empty()) commit_together(commits, flight.set, beside);
   if (trouble_) std::rethrow_exception(std::exchange(trouble_, nullptr));
 }
 
-void Committer::commit_layer(const LayerCommit& commit, std::size_t set,
-                             const std::function<void()>& beside) {
-  LayerOutcome& layer = context_.outcome.layers[commit.layer];
-  context_.where.layer = layer.layer;
-  Stretch stretch{.kind = Stretch::Kind::kCommit,
-                  .rank = context_.self(),
-                  .name = fmt::format("layer {}", layer.layer.value()),
-                  .index = commit.layer,
-                  .start = SteadyClock::now(),
-                  .end = {}};
-  context_.observer.begins(stretch);
-  for (const std::vector<ExpertCopy>& pass : commit.passes) {
-    const auto work = context_.member.memory->copy(memory_.copies(pass, set), CopyLane::kCommit);
-    finish(*work, beside);
-    layer.commit_device += work->device_time().value_or(Seconds(0.0));
+/// Layers that go live together share the time.
+void Committer::commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
+                                const std::function<void()>& beside) {
+  std::vector<Stretch> stretches;
+  for (const LayerCommit* commit : commits) {
+    const LayerId label = job_.plan->layers[commit->layer].layer;
+    stretches.push_back({.kind = Stretch::Kind::kCommit,
+                         .rank = context_.self(),
+                         .name = fmt::format("layer {}", label.value()),
+                         .index = commit->layer,
+                         .start = SteadyClock::now(),
+                         .end = {}});
+    context_.observer.begins(stretches.back());
   }
-  layer.waves_committed = commit.wave + 1;
-  if (commit.last_wave) layer.epoch += 1;
-  stretch.end = SteadyClock::now();
-  layer.commit += between(stretch.start, stretch.end);
-  layer.committed_at = between(context_.start, stretch.end);
-  context_.observer.ends(stretch);
-  context_.reach(commit.layer, commit.wave, commit.last_wave, Phase::kCommitted);
+  context_.where.layer = job_.plan->layers[commits.front()->layer].layer;
+  const Seconds device = memory_.flips() ? flip(commits, set, beside) : copy(commits, set, beside);
+  const double share = 1.0 / static_cast<double>(commits.size());
+  for (std::size_t i = 0; i < commits.size(); ++i) {
+    const LayerCommit& commit = *commits[i];
+    LayerOutcome& layer = context_.outcome.layers[commit.layer];
+    context_.where.layer = layer.layer;
+    layer.waves_committed = commit.wave + 1;
+    if (commit.last_wave) layer.epoch += 1;
+    stretches[i].end = SteadyClock::now();
+    layer.commit += between(stretches[i].start, stretches[i].end) * share;
+    layer.commit_device += device * share;
+    layer.committed_at = between(context_.start, stretches[i].end);
+    context_.observer.ends(stretches[i]);
+    context_.reach(commit.layer, commit.wave, commit.last_wave, Phase::kCommitted);
+  }
 }
 
-void Committer::finish(Pending& work, const std::function<void()>& beside) {
+/// Pass by pass, the same pass of all layers together: a small layer costs no launch of its own.
+Seconds Committer::copy(const std::vector<const LayerCommit*>& commits, std::size_t set,
+                        const std::function<void()>& beside) {
+  Seconds device;
+  std::size_t passes = 0;
+  for (const LayerCommit* commit : commits) passes = std::max(passes, commit->passes.size());
+  for (std::size_t pass = 0; pass < passes; ++pass) {
+    std::vector<CopyRequest> copies;
+    for (const LayerCommit* commit : commits) {
+      if (pass >= commit->passes.size()) continue;
+      std::ranges::copy(memory_.copies(commit->passes[pass], set), std::back_inserter(copies));
+    }
+    const auto work = context_.member.memory->copy(copies, CopyLane::kCommit);
+    device += finish(*work, beside);
+  }
+  return device;
+}
+
+Seconds Committer::flip(const std::vector<const LayerCommit*>& commits, std::size_t set,
+                        const std::function<void()>& beside) {
+  SlotTable::Flip all;
+  for (const LayerCommit* commit : commits) {
+    SlotTable::Flip flip = memory_.flip(*commit, set);
+    std::ranges::move(flip.copies, std::back_inserter(all.copies));
+    std::ranges::move(flip.changes, std::back_inserter(all.changes));
+  }
+  Seconds device;
+  if (!all.copies.empty()) {
+    device += finish(*context_.member.memory->copy(all.copies, CopyLane::kCommit), beside);
+  }
+  return device + finish(*context_.member.memory->point(memory_.pointers(), all.changes), beside);
+}
+
+Seconds Committer::finish(Pending& work, const std::function<void()>& beside) {
   const auto go_on = [&] {
     try {
       beside();
@@ -108,6 +153,7 @@ void Committer::finish(Pending& work, const std::function<void()>& beside) {
         return work.poll();
       },
       context_.where, Deadline::in(context_.options.timeout));
+  return work.device_time().value_or(Seconds(0.0));
 }
 
 }  // namespace moeshift

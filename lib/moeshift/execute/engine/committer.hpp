@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "moeshift/execute/engine/pipeline.hpp"
 #include "moeshift/execute/engine/rank_context.hpp"
@@ -35,9 +36,15 @@ class Committer {
  private:
   [[nodiscard]] Verdict decide(const StagingUnit& unit, Verdict wanted) const;
   void go_live(const Flight& flight, const std::function<void()>& beside);
-  void commit_layer(const LayerCommit& commit, std::size_t set,
-                    const std::function<void()>& beside);
-  void finish(Pending& work, const std::function<void()>& beside);
+  void commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
+                       const std::function<void()>& beside);
+  /// All layers from their buffers into their slots. @return the device's time.
+  [[nodiscard]] Seconds copy(const std::vector<const LayerCommit*>& commits, std::size_t set,
+                             const std::function<void()>& beside);
+  /// All layers by changing the table of slots.
+  [[nodiscard]] Seconds flip(const std::vector<const LayerCommit*>& commits, std::size_t set,
+                             const std::function<void()>& beside);
+  [[nodiscard]] Seconds finish(Pending& work, const std::function<void()>& beside);
 
   RankContext& context_;
   const ShuffleJob& job_;

@@ -2,6 +2,7 @@
 #include "moeshift/execute/engine/exchange_order.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace moeshift {
@@ -28,7 +29,7 @@ bool any_lands_direct(const TransferPlan& plan) {
   });
 }
 
-/// Only what is whole, staged side by side and smaller than a message can share one.
+/// Only what is whole and smaller than a message can share one.
 bool may_gather(const TransferPlan& plan, const MessageRules& rules) {
   const Bytes largest = plan.sizes.largest();
   const Bytes chunk = plan.chunk_bytes;
@@ -44,7 +45,7 @@ MessageCutter::MessageCutter(const TransferPlan& plan, const ExpertLayouts& layo
       layout_(layout),
       rules_(rules),
       direct_(any_lands_direct(plan)),
-      gathers_(!direct_ && may_gather(plan, rules)) {}
+      gathers_(may_gather(plan, rules)) {}
 
 /// The messages that carry one expert.
 const std::vector<TensorRange>& MessageCutter::ranges_of(std::size_t layer, ExpertId expert) {
@@ -56,14 +57,44 @@ const std::vector<TensorRange>& MessageCutter::ranges_of(std::size_t layer, Expe
 }
 
 /// The message of its pair that the piece travels in.
-std::size_t MessageCutter::message_of(const Piece& piece, PairState& pair) const {
-  if (!gathers_) return pair.messages++;
+std::size_t MessageCutter::message_of(const Piece& piece, PairState& pair,
+                                      std::int64_t parts) const {
+  if (!gathers(piece.transfer->source, piece.transfer->destination)) return pair.messages++;
+  if (parts > 0) {
+    // The middle of the expert says which part it belongs to: parts are about equal, for every
+    // pair.
+    const std::int64_t size = piece.range->bytes.count();
+    const std::int64_t middle = pair.sent + size / 2;
+    pair.sent += size;
+    return static_cast<std::size_t>(middle * parts / std::max<std::int64_t>(pair.total, 1));
+  }
   const std::int64_t chunk = plan_.chunk_bytes.count();
   const std::int64_t bytes = piece.range->bytes.count();
   const bool full = chunk > 0 && pair.open > 0 && pair.open + bytes > chunk;
   pair.messages += full ? 1 : 0;
   pair.open = (full ? 0 : pair.open) + bytes;
   return pair.messages;
+}
+
+MessageCutter::Pairs MessageCutter::totals_of(std::span<const Piece> rest) const {
+  Pairs pairs;
+  const std::uint32_t group = rest.front().transfer->group;
+  for (const Piece& piece : rest) {
+    if (piece.transfer->group != group) break;
+    pairs[{piece.transfer->source, piece.transfer->destination}].total +=
+        piece.range->bytes.count();
+  }
+  return pairs;
+}
+
+std::int64_t MessageCutter::parts_of(const Pairs& pairs) const {
+  if (!cuts_parts()) return 0;
+  std::int64_t most = 0;
+  for (const auto& [pair, state] : pairs) {
+    if (!within_island(pair.first, pair.second)) most = std::max(most, state.total);
+  }
+  const std::int64_t limit = rules_.gather_at_most.count();
+  return std::max<std::int64_t>((most + limit - 1) / limit, 1);
 }
 
 ExchangeOrder MessageCutter::order(const std::vector<UnitWave>& waves) {
@@ -76,19 +107,30 @@ ExchangeOrder MessageCutter::order(const std::vector<UnitWave>& waves) {
       }
     }
   }
-  std::ranges::stable_sort(order.pieces, {}, [](const Piece& p) { return p.transfer->group; });
-  std::map<std::pair<RankId, RankId>, PairState> pairs;
+  // Round by round, so that who takes messages in their order finds every port in use once.
+  std::ranges::stable_sort(order.pieces, {}, [](const Piece& p) {
+    return std::pair(p.transfer->group, p.transfer->round);
+  });
+  Pairs pairs;
+  std::int64_t parts = 0;
   std::size_t group_start = 0;
-  std::uint32_t group = 0;
-  for (Piece& piece : order.pieces) {
+  std::optional<std::uint32_t> group;
+  for (std::size_t i = 0; i < order.pieces.size(); ++i) {
+    Piece& piece = order.pieces[i];
     const Transfer& transfer = *piece.transfer;
-    if (transfer.group != group) {
+    if (group != transfer.group) {
       group = transfer.group;
       group_start = order.steps;
-      pairs.clear();
+      pairs = totals_of(std::span(order.pieces).subspan(i));
+      parts = parts_of(pairs);
     }
-    piece.message = message_of(piece, pairs[{transfer.source, transfer.destination}]);
-    piece.step = group_start + piece.message / rules_.messages_per_pair;
+    const auto key = std::pair(transfer.source, transfer.destination);
+    piece.message = message_of(piece, pairs[key], parts);
+    const bool part = parts > 0 && gathers(key.first, key.second);
+    const std::size_t at_once = part                                   ? 1
+                                : within_island(key.first, key.second) ? rules_.messages_inside
+                                                                       : rules_.messages_per_pair;
+    piece.step = group_start + piece.message / at_once;
     order.steps = std::max(order.steps, piece.step + 1);
   }
   return order;

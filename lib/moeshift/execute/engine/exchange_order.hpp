@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "moeshift/core/units.hpp"
@@ -48,21 +50,40 @@ class MessageCutter {
 
   /// Some experts land in their slot at once, without staging.
   [[nodiscard]] bool lands_direct() const { return direct_; }
-  /// Experts that a pair exchanges in one step share a message.
+  /// Experts that a pair exchanges in one step share a message, for some pairs at least.
   [[nodiscard]] bool gathers() const { return gathers_; }
+  [[nodiscard]] bool gathers(RankId source, RankId destination) const {
+    return gathers_ && !within_island(source, destination);
+  }
 
-  /// All pieces of a unit; they refer to ranges in here. O(pieces * log).
+  /// All pieces of a unit, group after group, in an order in which every port is in use once at a
+  /// time; they refer to ranges in here. O(pieces * log).
   [[nodiscard]] ExchangeOrder order(const std::vector<UnitWave>& waves);
 
  private:
   /// What a pair has sent of a group so far.
   struct PairState {
     std::size_t messages = 0;
-    std::int64_t open = 0;  ///< bytes of the message that further experts may join
+    std::int64_t open = 0;   ///< bytes of the message that further experts may join
+    std::int64_t sent = 0;   ///< bytes so far
+    std::int64_t total = 0;  ///< bytes in all
   };
+  using Pairs = std::map<std::pair<RankId, RankId>, PairState>;
 
   const std::vector<TensorRange>& ranges_of(std::size_t layer, ExpertId expert);
-  [[nodiscard]] std::size_t message_of(const Piece& piece, PairState& pair) const;
+  [[nodiscard]] std::size_t message_of(const Piece& piece, PairState& pair,
+                                       std::int64_t parts) const;
+  [[nodiscard]] bool within_island(RankId source, RankId destination) const {
+    return !rules_.islands.empty() &&
+           rules_.islands[source.index()] == rules_.islands[destination.index()];
+  }
+  [[nodiscard]] bool cuts_parts() const {
+    return gathers_ && rules_.gather_at_most.count() > 0 && plan_.chunk_bytes.count() == 0;
+  }
+  /// What every pair sends in the group that begins there.
+  [[nodiscard]] Pairs totals_of(std::span<const Piece> rest) const;
+  /// Exchanges that a group's gathered messages are spread over.
+  [[nodiscard]] std::int64_t parts_of(const Pairs& pairs) const;
 
   const TransferPlan& plan_;
   const ExpertLayouts& layout_;

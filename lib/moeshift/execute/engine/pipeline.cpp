@@ -94,15 +94,22 @@ bool Pipeline::ready_to_issue(Flight& flight, const ExchangeStep& step) {
 }
 
 void Pipeline::collect_arrivals(Flight& flight) {
-  std::erase_if(flight.exchanges,
-                [&](std::unique_ptr<Pending>& p) { return finished(p, flight.device); });
+  std::erase_if(flight.exchanges, [&](Flight::Arrival& arrival) {
+    if (!finished(arrival.work, flight.device)) return false;
+    if (arrival.scatter == nullptr || arrival.scatter->empty()) return true;
+    arrival.work = member_.memory->copy(
+        memory_.copies(*std::exchange(arrival.scatter, nullptr), flight.set), CopyLane::kStage);
+    return false;
+  });
 }
 
 void Pipeline::issue(Flight& flight, const ExchangeStep& step) {
   flight.gather.reset();
   if (flight.next_step == 0) events_.issues(flight);
   const std::vector<Message> messages = memory_.messages(step.messages, flight.set);
-  if (!messages.empty()) flight.exchanges.push_back(member_.transport->exchange(messages));
+  if (!messages.empty()) {
+    flight.exchanges.push_back({member_.transport->exchange(messages), &step.scatter});
+  }
   if (options_.max_rate) {
     const Seconds takes = bytes_sent(step) / *options_.max_rate;
     next_send_ = std::max(next_send_, SteadyClock::now()) +
@@ -129,8 +136,8 @@ void Pipeline::pop() {
 
 std::vector<RankId> Pipeline::waiting_for() const {
   if (flights_.empty()) return {};
-  for (const std::unique_ptr<Pending>& exchange : flights_.front().exchanges) {
-    std::vector<RankId> ranks = exchange->waiting_for();
+  for (const Flight::Arrival& exchange : flights_.front().exchanges) {
+    std::vector<RankId> ranks = exchange.work->waiting_for();
     if (!ranks.empty()) return ranks;
   }
   return {};

@@ -23,7 +23,12 @@ struct Flight {
   std::size_t set = 0;
   std::unique_ptr<Pending> stage;   ///< local copies; null once finished
   std::unique_ptr<Pending> gather;  ///< for the next step; null if none is under way
-  std::deque<std::unique_ptr<Pending>> exchanges;
+  /// An exchange, then what spreads its experts out of the landing area.
+  struct Arrival {
+    std::unique_ptr<Pending> work;
+    const std::vector<ExpertCopy>* scatter = nullptr;  ///< null: none, or under way
+  };
+  std::deque<Arrival> exchanges;
   std::size_t next_step = 0;
   Seconds device{0.0};  ///< that the device was at copies and exchanges, by its own clock
   SteadyClock::time_point started;
@@ -64,7 +69,7 @@ class Pipeline {
   void step(Flight& flight, bool may_issue);
   [[nodiscard]] bool ready_to_issue(Flight& flight, const ExchangeStep& step);
   void issue(Flight& flight, const ExchangeStep& step);
-  static void collect_arrivals(Flight& flight);
+  void collect_arrivals(Flight& flight);
   [[nodiscard]] bool paced(const ExchangeStep& step);
   [[nodiscard]] std::size_t staged() const;
 

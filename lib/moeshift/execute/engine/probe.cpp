@@ -83,6 +83,9 @@ class ProbeRank {
         for (std::vector<Seconds>& own : *times) own = slowest(own);
       }
       without_agreement(times_.copies_together);
+      for (const Rehearsal& rehearsal : job_.rehearsals) {
+        times_.rehearsed.push_back(rehearse(member_, rehearsal));
+      }
       member_.transport->close(Deadline::in(job_.timeout));
       member_.control->close();
     } catch (...) {

@@ -9,6 +9,7 @@
 #include "moeshift/core/ids.hpp"
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/engine/rehearse.hpp"
 
 namespace moeshift {
 
@@ -27,6 +28,7 @@ struct ProbeJob {
   /// Memory that a rank sends from, and as much that it receives into: repetitions walk through it,
   /// so that no cache holds what a rearrangement would find in memory.
   Bytes working_set{std::int64_t{64} << 20};
+  std::vector<Rehearsal> rehearsals;  ///< afterwards, one after the other
   Seconds timeout{30.0};
   std::function<bool()> interrupted;
 };
@@ -37,6 +39,7 @@ struct ProbeTimes {
   std::vector<std::vector<Seconds>> copies_together;  ///< on all ranks, until the last is done
   std::vector<Seconds> agreements;                    ///< all-gathers of a few bytes
   Seconds connect;                                    ///< rank 0 connecting to all others
+  std::vector<RehearsedTimes> rehearsed;              ///< as ProbeJob::rehearsals
 };
 
 /// Times everything on all ranks of the world, each on a thread of its own where they live here.

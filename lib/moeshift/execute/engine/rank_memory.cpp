@@ -2,6 +2,7 @@
 #include "moeshift/execute/engine/rank_memory.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "moeshift/execute/contents.hpp"
 
@@ -15,7 +16,8 @@ RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const S
       self_(self),
       seed_(seed),
       staging_(buffers, nullptr),
-      send_(buffers, nullptr) {
+      send_(buffers, nullptr),
+      landing_(buffers, nullptr) {
   const auto take = [&](Bytes bytes) {
     return bytes.count() > 0 ? memory_.allocate(bytes) : nullptr;
   };
@@ -23,7 +25,32 @@ RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const S
   for (std::size_t set = 0; set < buffers; ++set) {
     staging_[set] = take(program.staging_set);
     send_[set] = take(program.send_set);
+    landing_[set] = take(program.landing_set);
   }
+  if (program.cell.count() > 0 && program.live.count() > 0) make_slots();
+  plan_flips();
+}
+
+void RankMemory::plan_flips() {
+  if (!slots_) return;
+  for (const StagingUnit& unit : program_.units) {
+    for (const LayerCommit& commit : unit.layers) {
+      flips_.emplace(&commit, plan_flip(commit.passes, program_.cell.count()));
+    }
+  }
+}
+
+void RankMemory::make_slots() {
+  const std::int64_t cell = program_.cell.count();
+  const auto cells = [cell](std::byte* start, Bytes bytes) {
+    std::vector<std::byte*> starts;
+    for (std::int64_t at = 0; at < bytes.count(); at += cell) starts.push_back(start + at);
+    return starts;
+  };
+  std::vector<std::vector<std::byte*>> staging;
+  for (std::byte* start : staging_) staging.push_back(cells(start, program_.staging_set));
+  slots_ = std::make_shared<SlotTable>(cell, cells(live_, program_.live), std::move(staging));
+  pointers_ = memory_.allocate(program_.pointers());
 }
 
 RankMemory::RankMemory(const RankMemory& same, const RankProgram& program, const ShuffleJob& job)
@@ -34,27 +61,42 @@ RankMemory::RankMemory(const RankMemory& same, const RankProgram& program, const
       seed_(same.seed_),
       live_(same.live_),
       staging_(same.staging_),
-      send_(same.send_) {}
+      send_(same.send_),
+      landing_(same.landing_),
+      pointers_(same.pointers_),
+      slots_(same.slots_) {
+  plan_flips();
+}
 
 std::byte* RankMemory::at(const Address& address, std::size_t set) const {
   switch (address.area) {
     case Area::kLive:
-      return live_ + address.offset;
+      return slots_ ? slots_->live_at(address.offset) : live_ + address.offset;
     case Area::kStaging:
-      return staging_[set] + address.offset;
+      return slots_ ? slots_->staging_at(address.offset, set) : staging_[set] + address.offset;
     case Area::kSend:
       return send_[set] + address.offset;
+    case Area::kLanding:
+      return landing_[set] + address.offset;
   }
   return nullptr;
 }
 
 std::byte* RankMemory::live_slot(std::size_t layer, std::size_t slot) const {
-  return live_ + program_.live_offset(layer, static_cast<std::uint32_t>(slot));
+  return at({Area::kLive, program_.live_offset(layer, static_cast<std::uint32_t>(slot))}, 0);
 }
 
 std::size_t RankMemory::slot_at(std::size_t layer, const std::byte* start) const {
-  const std::ptrdiff_t offset = start - live_slot(layer, 0);
-  return static_cast<std::size_t>(offset / program_.slot_bytes[layer]);
+  const std::vector<std::byte*> slots = slots_of(layer);
+  return static_cast<std::size_t>(std::ranges::find(slots, start) - slots.begin());
+}
+
+std::vector<std::byte*> RankMemory::slots_of(std::size_t layer) const {
+  const auto count = static_cast<std::size_t>(program_.slots_per_rank);
+  if (slots_) return memory_.pointers(pointers_, layer * count, count);
+  std::vector<std::byte*> slots;
+  for (std::size_t slot = 0; slot < count; ++slot) slots.push_back(live_slot(layer, slot));
+  return slots;
 }
 
 std::span<std::byte> RankMemory::live() const {
@@ -89,19 +131,24 @@ std::vector<ExpertId> RankMemory::contents(std::size_t layer, std::size_t waves)
 std::vector<RankMemory::Tasks> RankMemory::tasks(std::size_t layer, std::size_t waves) const {
   std::vector<Tasks> groups;
   const std::vector<ExpertId> slots = contents(layer, waves);
+  const std::vector<std::byte*> starts = slots_of(layer);
   for (std::size_t slot = 0; slot < slots.size(); ++slot) {
     if (slots[slot].is_none()) continue;
     const SlotLayout* layout = &job_.layout.of(layer, slots[slot]);
     auto group = std::ranges::find(groups, layout, &Tasks::layout);
     if (group == groups.end()) group = groups.insert(group, {layout, {}});
-    group->tasks.push_back(
-        {live_slot(layer, slot), {seed_, job_.plan->layers[layer].layer, slots[slot]}});
+    group->tasks.push_back({starts[slot], {seed_, job_.plan->layers[layer].layer, slots[slot]}});
   }
   return groups;
 }
 
 std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
   std::vector<std::unique_ptr<Pending>> work;
+  if (slots_) {
+    std::vector<PointerChange> all;
+    for (std::byte* cell : slots_->live()) all.push_back({all.size(), cell});
+    work.push_back(memory_.point(pointers_, all));
+  }
   const auto poison = [&](std::byte* start, Bytes bytes) {
     if (start != nullptr) work.push_back(memory_.poison(start, bytes));
   };
@@ -109,6 +156,7 @@ std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
   for (std::size_t set = 0; set < staging_.size(); ++set) {
     poison(staging_[set], program_.staging_set);
     poison(send_[set], program_.send_set);
+    poison(landing_[set], program_.landing_set);
   }
   return work;
 }

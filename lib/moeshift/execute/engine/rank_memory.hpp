@@ -3,11 +3,14 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "moeshift/execute/device_memory.hpp"
 #include "moeshift/execute/engine/rank_program.hpp"
+#include "moeshift/execute/engine/slot_table.hpp"
 #include "moeshift/execute/shuffle.hpp"
 
 namespace moeshift {
@@ -34,17 +37,28 @@ class RankMemory {
   [[nodiscard]] std::vector<Message> messages(const std::vector<PlannedMessage>& messages,
                                               std::size_t set) const;
 
+  /// Slots and staging places change roles in a commit.
+  [[nodiscard]] bool flips() const { return slots_ != nullptr; }
+  /// The commit of a layer in that case; only the table of pointers is left to be changed.
+  [[nodiscard]] SlotTable::Flip flip(const LayerCommit& commit, std::size_t set) const {
+    return slots_->flip(flips_.at(&commit), set);
+  }
+  /// That table, in device memory: [layers * slots per rank].
+  [[nodiscard]] std::byte* pointers() const { return pointers_; }
+
   /// What this rank's slots of a layer hold after so many committed waves, [slots_per_rank];
   /// none() = nothing that matters.
   [[nodiscard]] std::vector<ExpertId> contents(std::size_t layer, std::size_t waves) const;
-  /// The same as patterns to fill or verify, those of one layout together.
+  /// The same as patterns to fill or verify, those of one layout together. Where slots change
+  /// roles they are found through the table in device memory, as a model would find them.
   struct Tasks {
     const SlotLayout* layout = nullptr;
     std::vector<PatternTask> tasks;
   };
   [[nodiscard]] std::vector<Tasks> tasks(std::size_t layer, std::size_t waves) const;
 
-  /// Poisons everything. Then start_fill() writes the experts that a layer holds before it begins.
+  /// Poisons everything (and writes the table of pointers, if any). Then start_fill() writes the
+  /// experts that a layer holds before it begins.
   [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_poison() const;
   [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_fill(std::size_t layer) const;
 
@@ -54,9 +68,17 @@ class RankMemory {
   const ShuffleJob& job_;
   RankId self_;
   std::uint64_t seed_;
+  void make_slots();
+  void plan_flips();
+  [[nodiscard]] std::vector<std::byte*> slots_of(std::size_t layer) const;
+
   std::byte* live_ = nullptr;
-  std::vector<std::byte*> staging_;  ///< by set
-  std::vector<std::byte*> send_;     ///< by set
+  std::vector<std::byte*> staging_;               ///< by set
+  std::vector<std::byte*> send_;                  ///< by set
+  std::vector<std::byte*> landing_;               ///< by set
+  std::byte* pointers_ = nullptr;                 ///< the table, where slots change roles
+  std::shared_ptr<SlotTable> slots_;              ///< likewise; one for all jobs
+  std::map<const LayerCommit*, FlipPlan> flips_;  ///< of the program
 };
 
 }  // namespace moeshift

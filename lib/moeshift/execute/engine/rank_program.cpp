@@ -18,7 +18,11 @@ namespace {
 class UnitBuilder {
  public:
   UnitBuilder(RankProgram& program, const TransferPlan& plan, RankId self, MessageCutter& cutter)
-      : program_(program), plan_(plan), self_(self), cutter_(cutter) {}
+      : program_(program),
+        plan_(plan),
+        self_(self),
+        cutter_(cutter),
+        spreads_(program.cell.count() > 0 || cutter.lands_direct()) {}
 
   StagingUnit build(const std::vector<UnitWave>& waves) {
     ExchangeOrder order = cutter_.order(waves);
@@ -37,6 +41,7 @@ class UnitBuilder {
     add_messages(unit);
     grow(program_.staging_set, staged_);
     grow(program_.send_set, gathered_);
+    grow(program_.landing_set, landed_);
     return unit;
   }
 
@@ -51,11 +56,23 @@ class UnitBuilder {
     }
     std::ranges::stable_sort(
         arrivals, {}, [](const Piece* p) { return std::tuple(p->step, p->transfer->source); });
+    std::map<std::tuple<std::size_t, RankId, std::size_t>, std::size_t> sharers;
+    for (const Piece* piece : arrivals) ++sharers[message_key(*piece)];
     for (const Piece* piece : arrivals) {
-      // Others land in their slot at once.
-      if (piece->transfer->to.kind == Place::Kind::kStaging) {
-        number(piece->layer, piece->transfer->to, piece->transfer->expert);
+      const Transfer& transfer = *piece->transfer;
+      const bool staged = transfer.to.kind == Place::Kind::kStaging;
+      if (spreads_ && cutter_.gathers() && sharers[message_key(*piece)] > 1) {
+        const Address at{Area::kLanding, landed_};
+        landing_.emplace(&transfer, at);
+        landed_ += piece->range->bytes.count();
+        // Without cells it is committed from where it has landed.
+        if (staged && program_.cell.count() == 0) {
+          place(piece->layer, transfer.to, at);
+          continue;
+        }
       }
+      // Others land in their slot at once.
+      if (staged) number(piece->layer, transfer.to, transfer.expert);
     }
     for (const UnitWave& wave : waves) {
       for (const LocalCopy& copy : wave.wave->stage_copies) {
@@ -64,16 +81,25 @@ class UnitBuilder {
     }
   }
 
-  void number(std::size_t layer, Place place, ExpertId expert) {
-    MOESHIFT_CHECK(place.kind == Place::Kind::kStaging);
-    const bool is_new = staging_.emplace(std::pair(layer, place.index), staged_).second;
+  static std::tuple<std::size_t, RankId, std::size_t> message_key(const Piece& piece) {
+    return {piece.step, piece.transfer->source, piece.message};
+  }
+
+  void number(std::size_t layer, Place buffer, ExpertId expert) {
+    place(layer, buffer, {Area::kStaging, staged_});
+    const std::int64_t cell = program_.cell.count();
+    staged_ += cell > 0 ? cell : plan_.size_of(layer, expert).count();
+  }
+
+  void place(std::size_t layer, Place buffer, Address at) {
+    MOESHIFT_CHECK(buffer.kind == Place::Kind::kStaging);
+    const bool is_new = staging_.emplace(std::pair(layer, buffer.index), at).second;
     MOESHIFT_CHECK(is_new);
-    staged_ += plan_.size_of(layer, expert).count();
   }
 
   Address address(std::size_t layer, Place place) const {
     if (place.kind == Place::Kind::kStaging) {
-      return {Area::kStaging, staging_.at({layer, place.index})};
+      return staging_.at({layer, place.index});
     }
     return {Area::kLive, program_.live_offset(layer, place.index)};
   }
@@ -147,17 +173,34 @@ class UnitBuilder {
       const auto& [step, peer, direction, message] = key;
       Bytes bytes;
       for (const Piece* part : parts) bytes += part->range->bytes;
-      const Address at = direction == Direction::kSend
-                             ? departure(unit.steps[step], parts)
-                             : address(parts[0]->layer, parts[0]->transfer->to);
+      const Address at = direction == Direction::kSend ? departure(unit.steps[step], parts)
+                                                       : arrival(unit.steps[step], parts);
       unit.steps[step].messages.push_back({peer, direction, at, bytes});
     }
+  }
+
+  /// Where a message is received: side by side where its experts are committed from, or in the
+  /// landing area, from which each goes its way.
+  Address arrival(ExchangeStep& step, const std::vector<const Piece*>& parts) {
+    for (const Piece* part : parts) {
+      const bool direct = part->transfer->to.kind == Place::Kind::kLive;
+      step.relays |= direct && part->transfer->group > 0;
+      const auto landed = landing_.find(part->transfer);
+      if (landed == landing_.end()) continue;
+      const Address to = address(part->layer, part->transfer->to);
+      if (to == landed->second) continue;
+      step.scatter.push_back({landed->second, to, part->range->bytes});
+    }
+    const auto first = landing_.find(parts[0]->transfer);
+    return first != landing_.end() ? first->second
+                                   : address(parts[0]->layer, parts[0]->transfer->to);
   }
 
   /// Where a message is sent from: the expert's own place, or the send area it is gathered in.
   Address departure(ExchangeStep& step, const std::vector<const Piece*>& parts) {
     for (const Piece* part : parts) {
-      step.relays |= part->transfer->from.kind == Place::Kind::kStaging;
+      step.relays |= part->transfer->from.kind == Place::Kind::kStaging ||
+                     (cutter_.lands_direct() && part->transfer->group > 0);
     }
     if (parts.size() == 1) return address(parts[0]->layer, parts[0]->transfer->from);
     const Address start{Area::kSend, gathered_};
@@ -174,9 +217,12 @@ class UnitBuilder {
   RankId self_;
   MessageCutter& cutter_;
   std::vector<Piece> pieces_;
-  std::map<std::pair<std::size_t, std::uint32_t>, std::int64_t> staging_;  ///< offsets
-  std::int64_t staged_ = 0;                                                ///< bytes
-  std::int64_t gathered_ = 0;                                              ///< bytes
+  bool spreads_;  ///< what arrives together does not stay together
+  std::map<std::pair<std::size_t, std::uint32_t>, Address> staging_;
+  std::map<const Transfer*, Address> landing_;
+  std::int64_t staged_ = 0;    ///< bytes
+  std::int64_t gathered_ = 0;  ///< bytes
+  std::int64_t landed_ = 0;    ///< bytes
 };
 
 void add_peers(RankProgram& program) {
@@ -211,6 +257,7 @@ void RankProgram::reserve_for(const RankProgram& other) {
   live = std::max(live, other.live);
   staging_set = std::max(staging_set, other.staging_set);
   send_set = std::max(send_set, other.send_set);
+  landing_set = std::max(landing_set, other.landing_set);
   const auto join = [](std::vector<RankId>& mine, const std::vector<RankId>& theirs) {
     std::vector<RankId> both;
     std::ranges::set_union(mine, theirs, std::back_inserter(both));
@@ -229,6 +276,11 @@ RankProgram make_rank_program(const TransferPlan& plan, RankId self, const Exper
     program.slot_bytes.push_back(plan.sizes.largest(layer).count());
     program.first_offset.push_back(program.live.count());
     program.live += plan.sizes.largest(layer) * program.slots_per_rank;
+  }
+  if (rules.cells) {
+    program.cell = plan.sizes.largest();
+    for (const std::int64_t bytes : program.slot_bytes)
+      MOESHIFT_CHECK(bytes == program.cell.count());
   }
   MessageCutter cutter(plan, layout, rules);
   for (const LayerBatch& batch : plan.batches) {

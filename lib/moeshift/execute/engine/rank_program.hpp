@@ -14,11 +14,12 @@
 
 namespace moeshift {
 
-/// The three blocks of memory a rank has. Staging and send exist once per buffer set.
+/// The blocks of memory a rank has. All but the live one exist once per buffer set.
 enum class Area : std::uint8_t {
   kLive,     ///< [layers][slots per rank] slots: what the model reads
   kStaging,  ///< experts on their way in
   kSend,     ///< gathered outgoing experts
+  kLanding,  ///< gathered incoming experts that do not stay side by side
 };
 
 /// A place in one of the areas; the offset is from the start of the area (of its buffer set).
@@ -47,6 +48,7 @@ struct PlannedMessage {
 struct ExchangeStep {
   std::vector<ExpertCopy> gather;  ///< into the send area first
   std::vector<PlannedMessage> messages;
+  std::vector<ExpertCopy> scatter;  ///< out of the landing area, once all has arrived
   /// Sends what an earlier step of this unit received, or receives where one may have sent from.
   bool relays = false;
 };
@@ -77,7 +79,9 @@ struct RankProgram {
   Bytes live;                              ///< size of the live area
   Bytes staging_set;                       ///< size of one set of staging buffers
   Bytes send_set;                          ///< size of one set of send buffers
-  std::vector<RankId> send_to;             ///< peers, ascending
+  Bytes landing_set;                       ///< size of one set of landing buffers
+  Bytes cell;  ///< what a live slot and a staged expert take, where these change places; else 0
+  std::vector<RankId> send_to;  ///< peers, ascending
   std::vector<RankId> receive_from;
 
   [[nodiscard]] std::int64_t live_offset(std::size_t layer, std::uint32_t slot) const {
@@ -85,7 +89,14 @@ struct RankProgram {
   }
   /// All the memory this rank takes with `buffers` sets.
   [[nodiscard]] Bytes memory(std::size_t buffers) const {
-    return live + (staging_set + send_set) * static_cast<std::int64_t>(buffers);
+    const Bytes set = staging_set + send_set + landing_set;
+    return live + pointers() + set * static_cast<std::int64_t>(buffers);
+  }
+  /// The table of slots: a pointer each, where they change places.
+  [[nodiscard]] Bytes pointers() const {
+    return cell.count() == 0
+               ? Bytes()
+               : Bytes(live.count() / cell.count() * static_cast<std::int64_t>(sizeof(void*)));
   }
   /// Takes as much memory as another program of the same world would, too, and has its peers.
   void reserve_for(const RankProgram& other);
@@ -95,19 +106,25 @@ struct RankProgram {
 /// kTensorAlignment; the same on every rank.
 struct MessageRules {
   /// Experts smaller than this, going from one rank to the same other one in one group, become a
-  /// single message: gathered at the source, staged side by side. Never in a plan that says how
-  /// many messages carry one expert, or that lets some land in their live slot at once.
+  /// single message: gathered at the source, staged side by side; where they have to lie apart,
+  /// because they go to their slots at once or slots change places, the receiver spreads them.
+  /// Never in a plan that says how many messages carry one expert.
   Bytes pack_below{0};
+  Bytes gather_at_most{0};  ///< as TransportTraits
   /// Messages of one pair and direction that an exchange may hold, >= 1. The k-th message of every
   /// pair is in exchange k / messages_per_pair of its group, on both sides: a transport has nothing
   /// left to cut, and cannot cut it differently on two ranks (nccl: a group of too many messages
   /// per pair deadlocks).
   std::size_t messages_per_pair = 1;
+  std::vector<std::uint32_t> islands = {};  ///< as TransportTraits
+  std::size_t messages_inside = 1;          ///< likewise
+  /// A staged expert takes a place as large as a slot, so that the two can change roles.
+  bool cells = false;
 };
 
 /// Works out `self`'s part of `plan`.
 /// @param layout plan.sizes is layout.sizes(); an expert's tensors are messages of their own when
-///        plan.messages_per_expert > 0.
+///        plan.messages_per_expert > 0. With rules.cells all layers have slots of one size.
 /// Complexity: O(moves of the plan * log).
 [[nodiscard]] RankProgram make_rank_program(const TransferPlan& plan, RankId self,
                                             const ExpertLayouts& layout, const MessageRules& rules);

@@ -19,7 +19,11 @@ constexpr Seconds kGrace{0.1};
 MessageRules rules_of(const Member& member, const ShuffleOptions& options) {
   const TransportTraits traits = member.transport->traits();
   return {.pack_below = options.pack_below.value_or(traits.pack_below),
-          .messages_per_pair = traits.messages_per_pair};
+          .gather_at_most = traits.gather_at_most,
+          .messages_per_pair = traits.messages_per_pair,
+          .islands = traits.islands,
+          .messages_inside = traits.messages_inside,
+          .cells = options.commit == CommitKind::kFlip};
 }
 
 std::vector<LayerOutcome> untouched(const TransferPlan& plan) {
@@ -37,13 +41,14 @@ RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOpt
       context_{member, options, observers_, outcome_, Waiter(member, options.interrupted)},
       timeline_(outcome_.timeline, context_.start),
       profiler_(member) {
-  if (job.back != nullptr) jobs_.push_back(job.back);
+  for (const ShuffleJob* next = job.back; next != nullptr; next = next->back) jobs_.push_back(next);
   const RankId self = member.control->self();
   for (const ShuffleJob* each : jobs_) {
     programs_.push_back(make_rank_program(*each->plan, self, each->layout, rules_));
   }
-  programs_.front().reserve_for(programs_.back());
-  programs_.back().reserve_for(programs_.front());
+  for (RankProgram& program : programs_) {
+    for (const RankProgram& other : programs_) program.reserve_for(other);
+  }
   outcome_.rank = self;
   outcome_.memory = programs_.front().memory(options.buffers);
   outcome_.facts = member.facts;
@@ -102,11 +107,10 @@ void RankShuffle::compare_with_baseline() {
                      totals.bytes_by_link[static_cast<std::size_t>(LinkClass::kInterRack)];
   const auto ranks = static_cast<std::int64_t>(context_.member.control->size());
   context_.where = {.phase = Phase::kVerified, .wanted = "baseline"};
-  outcome_.baseline =
-      measure_baseline(context_.member, context_.waiter, memories_[way_].live(),
-                       Bytes(sent.count() / ranks),
-                       std::max<std::size_t>(programs_[way_].units.size(), 1),
-                       job().plan->sizes.largest(), options_.timeout);
+  outcome_.baseline = measure_baseline(context_.member, context_.waiter, memories_[way_].live(),
+                                       Bytes(sent.count() / ranks),
+                                       std::max<std::size_t>(programs_[way_].units.size(), 1),
+                                       job().plan->sizes.largest(), options_.timeout);
 }
 
 /// A transport that fails may only feel what a peer has broken; the peer tells everybody before it
@@ -137,8 +141,8 @@ void RankShuffle::settle() {
   try {
     turn_->settle();
   } catch (const DeviceError& error) {
-    outcome_.failure->reason += std::string("; what was voted for may be live elsewhere: ") +
-                                error.what();
+    outcome_.failure->reason +=
+        std::string("; what was voted for may be live elsewhere: ") + error.what();
   }
 }
 

@@ -27,7 +27,9 @@ std::unique_ptr<Foreground> Setup::run(std::vector<RankMemory>& memories) const 
   memories.reserve(jobs_.size());
   memories.emplace_back(*context_.member.memory, programs_[0], *jobs_[0], context_.self(),
                         context_.options.buffers, context_.options.seed);
-  if (jobs_.size() > 1) memories.emplace_back(memories[0], programs_[1], *jobs_[1]);
+  for (std::size_t i = 1; i < jobs_.size(); ++i) {
+    memories.emplace_back(memories[0], programs_[i], *jobs_[i]);
+  }
   fill(memories[0]);
   context_.outcome.times.setup = since(begin);
   connect();
@@ -40,9 +42,11 @@ void Setup::agree_on_plan() const {
   const ShuffleOptions& options = context_.options;
   const TransferPlan& plan = *jobs_[0]->plan;
   const std::string mine = fmt::format(
-      "plan {} slot {} buffers {} pack {} per pair {} mode {} seed {} repeat {}", plan.hash,
-      plan.sizes.largest().count(), options.buffers, rules_.pack_below.count(),
-      rules_.messages_per_pair, static_cast<int>(options.mode), options.seed, options.repeat);
+      "plan {} slot {} buffers {} pack {}/{} per pair {}/{} mode {}/{} seed {} repeat {}",
+      plan.hash, plan.sizes.largest().count(), options.buffers, rules_.pack_below.count(),
+      rules_.gather_at_most.count(), rules_.messages_per_pair, rules_.messages_inside,
+      static_cast<int>(options.mode), static_cast<int>(options.commit), options.seed,
+      options.repeat);
   const std::vector<std::string> said =
       context_.gather(mine, {.wanted = "plan hash"}, options.timeout);
   const auto agreeing = [&](const std::string& value) { return std::ranges::count(said, value); };

@@ -47,8 +47,10 @@ void Turn::run() {
   machine_.begin();
   machine_.planned(program_.units.size());
   Seconds stalled{0.0};
+  std::size_t share = 0;
   while (!machine_.idle()) {
-    const std::size_t share = allowed_until();
+    // A share is moved to its end before the next one is measured out.
+    if (machine_.layers_committed() >= share) share = allowed_until();
     machine_.allow(share);
     Vote vote;
     if (options.mode == ShuffleMode::kAsync && foreground_ != nullptr) {

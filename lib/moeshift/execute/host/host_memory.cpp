@@ -165,6 +165,11 @@ class ExpectWork final : public Pending {
   VerifyWork compare_;
 };
 
+class Done final : public Pending {
+ public:
+  bool poll() override { return true; }
+};
+
 class PoisonWork final : public Pending {
  public:
   PoisonWork(std::byte* start, Bytes bytes) : start_(start), left_(bytes.count()) {}
@@ -220,6 +225,19 @@ std::byte* HostMemory::allocate(Bytes bytes) {
 
 std::unique_ptr<Pending> HostMemory::copy(std::span<const CopyRequest> copies, CopyLane) {
   return std::make_unique<CopyWork>(copies);
+}
+
+std::unique_ptr<Pending> HostMemory::point(std::byte* table,
+                                           std::span<const PointerChange> changes) {
+  auto* const entries = reinterpret_cast<std::byte**>(table);
+  for (const PointerChange& change : changes) entries[change.index] = change.target;
+  return std::make_unique<Done>();
+}
+
+std::vector<std::byte*> HostMemory::pointers(const std::byte* table, std::size_t first,
+                                             std::size_t count) {
+  auto* const entries = reinterpret_cast<std::byte* const*>(table) + first;
+  return {entries, entries + count};
 }
 
 std::unique_ptr<Pending> HostMemory::fill(std::span<const PatternTask> tasks,

@@ -8,8 +8,8 @@
 namespace moeshift {
 
 std::span<const Backend> linked_backends() {
-  static const std::vector<Backend> kBackends = {host_backend(), mpi_backend(), nccl_backend(),
-                                                 ce_backend()};
+  static const std::vector<Backend> kBackends = {host_backend(), mpi_backend(),  nccl_backend(),
+                                                 ce_backend(),   peer_backend(), auto_backend()};
   return kBackends;
 }
 

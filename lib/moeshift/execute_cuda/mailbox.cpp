@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/execute_cuda/ce_mailbox.hpp"
+#include "moeshift/execute_cuda/mailbox.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -17,7 +17,7 @@
 namespace moeshift {
 namespace {
 
-constexpr std::uint64_t kDepth = 64;  ///< messages of one pair that may be under way
+constexpr std::uint64_t kDepth = Mailbox::kDepth;
 constexpr std::uint64_t kTurnsPerLap = 3;
 constexpr std::uint64_t kPosted = 1;
 constexpr std::uint64_t kCopied = 2;
@@ -26,18 +26,18 @@ std::uint64_t turn_of(std::uint64_t sequence, std::uint64_t state) {
   return sequence / kDepth * kTurnsPerLap + state;
 }
 
-/// Flags first (one "aborted", one "issuing" per rank), then ranks x ranks rings.
+/// Flags first (one "aborted", one "copying" per rank), then ranks x ranks rings.
 std::size_t flag_bytes(std::size_t ranks) {
   const std::size_t bytes = (ranks + 1) * sizeof(std::atomic<std::uint32_t>);
-  return (bytes + alignof(CeEntry) - 1) / alignof(CeEntry) * alignof(CeEntry);
+  return (bytes + alignof(MailboxEntry) - 1) / alignof(MailboxEntry) * alignof(MailboxEntry);
 }
 
 std::size_t area_bytes(std::size_t ranks) {
-  return flag_bytes(ranks) + ranks * ranks * kDepth * sizeof(CeEntry);
+  return flag_bytes(ranks) + ranks * ranks * kDepth * sizeof(MailboxEntry);
 }
 
 [[noreturn]] void fail(const char* doing) {
-  throw DeviceError(std::string("ce: cannot ") + doing + ": " + std::strerror(errno));
+  throw DeviceError(std::string("cannot ") + doing + ": " + std::strerror(errno));
 }
 
 struct File {
@@ -55,13 +55,13 @@ std::byte* map(int descriptor, std::size_t bytes) {
 
 }  // namespace
 
-CeMailbox::CeMailbox(ControlPlane& control, Deadline deadline)
+Mailbox::Mailbox(ControlPlane& control, Deadline deadline)
     : self_(control.self()), ranks_(control.size()) {
   const std::size_t bytes = area_bytes(ranks_);
   File file;
   std::string path;
   if (self_ == RankId(0)) {
-    file.descriptor = ::memfd_create("moeshift-ce", MFD_CLOEXEC);
+    file.descriptor = ::memfd_create("moeshift-mailbox", MFD_CLOEXEC);
     if (file.descriptor < 0 || ::ftruncate(file.descriptor, static_cast<off_t>(bytes)) != 0) {
       fail("make the mailbox");
     }
@@ -77,54 +77,58 @@ CeMailbox::CeMailbox(ControlPlane& control, Deadline deadline)
   (void)gather(control, "", deadline);
 }
 
-bool CeMailbox::post(RankId to, std::uint64_t sequence, const CeRange& range) {
-  CeEntry& place = entry(self_, to, sequence);
+bool Mailbox::post(RankId to, std::uint64_t sequence, const MemoryRange& range) {
+  MailboxEntry& place = entry(self_, to, sequence);
   if (place.turn.load(std::memory_order_acquire) != turn_of(sequence, 0)) return false;
   place.range = range;
   place.turn.store(turn_of(sequence, kPosted), std::memory_order_release);
   return true;
 }
 
-const CeRange* CeMailbox::posted(RankId from, std::uint64_t sequence) const {
-  const CeEntry& place = entry(from, self_, sequence);
+const MemoryRange* Mailbox::posted(RankId from, std::uint64_t sequence) const {
+  const MailboxEntry& place = entry(from, self_, sequence);
   const bool there = place.turn.load(std::memory_order_acquire) == turn_of(sequence, kPosted);
   return there ? &place.range : nullptr;
 }
 
-void CeMailbox::mark_copied(RankId from, std::uint64_t sequence) {
+void Mailbox::mark_copied(RankId from, std::uint64_t sequence) {
   entry(from, self_, sequence).turn.store(turn_of(sequence, kCopied), std::memory_order_release);
 }
 
-bool CeMailbox::collect(RankId to, std::uint64_t sequence) {
-  CeEntry& place = entry(self_, to, sequence);
+bool Mailbox::collect(RankId to, std::uint64_t sequence) {
+  MailboxEntry& place = entry(self_, to, sequence);
   if (place.turn.load(std::memory_order_acquire) != turn_of(sequence, kCopied)) return false;
   place.turn.store(turn_of(sequence, kTurnsPerLap), std::memory_order_release);
   return true;
 }
 
-bool CeMailbox::aborted() const {
+bool Mailbox::aborted() const {
   return reinterpret_cast<std::atomic<std::uint32_t>*>(area_.get())->load() != 0;
 }
 
-void CeMailbox::abort() noexcept {
+void Mailbox::forbid() noexcept {
   reinterpret_cast<std::atomic<std::uint32_t>*>(area_.get())->store(1);
-  // A rank that was killed in between never lowers its flag.
+}
+
+void Mailbox::wait_for_others() const noexcept {
   const Deadline deadline = Deadline::in(Seconds(1.0));
   for (const RankId rank : all_ids<RankId>(ranks_)) {
-    while (issuing(rank).load() != 0 && !deadline.expired()) std::this_thread::yield();
+    while (rank != self_ && copying(rank).load() != 0 && !deadline.expired()) {
+      std::this_thread::yield();
+    }
   }
 }
 
-void CeMailbox::Unmap::operator()(std::byte* start) const noexcept {
+void Mailbox::Unmap::operator()(std::byte* start) const noexcept {
   (void)::munmap(start, bytes);
 }
 
-CeEntry& CeMailbox::entry(RankId from, RankId to, std::uint64_t sequence) const {
-  auto* const entries = reinterpret_cast<CeEntry*>(area_.get() + flag_bytes(ranks_));
+MailboxEntry& Mailbox::entry(RankId from, RankId to, std::uint64_t sequence) const {
+  auto* const entries = reinterpret_cast<MailboxEntry*>(area_.get() + flag_bytes(ranks_));
   return entries[(from.index() * ranks_ + to.index()) * kDepth + sequence % kDepth];
 }
 
-std::atomic<std::uint32_t>& CeMailbox::issuing(RankId rank) const {
+std::atomic<std::uint32_t>& Mailbox::copying(RankId rank) const noexcept {
   return reinterpret_cast<std::atomic<std::uint32_t>*>(area_.get())[rank.index() + 1];
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <array>
 #include <atomic>
 
 #include "moeshift/core/error.hpp"
@@ -22,8 +23,8 @@ std::vector<RankId> peers_of(RankId self, std::size_t ranks) {
 
 /// Every rank sends its slot to every other rank, `rounds` exchanges under way at once; what
 /// arrived is verified on the device.
-void all_to_all(const WorldRequest& options, std::size_t rounds) {
-  const std::unique_ptr<World> world = find_backend("ce").open(options);
+void all_to_all(const char* backend, const WorldRequest& options, std::size_t rounds) {
+  const std::unique_ptr<World> world = find_backend(backend).open(options);
   const SlotLayout layout = single_tensor_layout(kSlot);
   std::atomic<std::size_t> wrong = 0;
   test::for_each_rank(*world, [&](RankId self, Member& member) {
@@ -65,19 +66,8 @@ void all_to_all(const WorldRequest& options, std::size_t rounds) {
   REQUIRE(wrong == 0);
 }
 
-TEST_CASE("ranks on one GPU exchange every byte through copy engines", "[gpu]") {
-  test::require_gpu();
-  all_to_all(test::ranks(4), 3);
-}
-
-TEST_CASE("more exchanges than the mailbox has places are all carried out", "[gpu]") {
-  test::require_gpu();
-  all_to_all(test::ranks(2), 200);
-}
-
-TEST_CASE("a rank that aborts makes its peers fail and not wait", "[gpu]") {
-  test::require_gpu();
-  const std::unique_ptr<World> world = find_backend("ce").open(test::ranks(2));
+bool fails_when_the_peer_aborts(const char* backend, Direction direction) {
+  const std::unique_ptr<World> world = find_backend(backend).open(test::ranks(2));
   std::atomic<bool> failed = false;
   test::for_each_rank(*world, [&](RankId self, Member& member) {
     std::byte* const slot = member.memory->allocate(kSlot);
@@ -89,20 +79,43 @@ TEST_CASE("a rank that aborts makes its peers fail and not wait", "[gpu]") {
     }
     try {
       finish(*member.transport->exchange(
-          std::vector<Message>{{peers.front(), Direction::kReceive, slot, kSlot}}));
+          std::vector<Message>{{peers.front(), direction, slot, kSlot}}));
     } catch (const DeviceError&) {
       failed = true;
     }
   });
-  REQUIRE(failed);
+  return failed;
 }
 
-TEST_CASE("the ce transport names the settings that it does not know", "[ce]") {
-  WorldRequest options = test::ranks(2);
-  options.settings = {{"rank-per-gpu", "2"}};
-  REQUIRE_THROWS_AS(find_backend("ce").open(options), InputError);
-  options.settings = {{"ranks-per-gpu", "-1"}};
-  REQUIRE_THROWS_AS(find_backend("ce").open(options), InputError);
+constexpr std::array kBackends = {"ce", "peer"};
+
+TEST_CASE("ranks on one GPU exchange every byte straight between their memories", "[gpu]") {
+  test::require_gpu();
+  for (const char* backend : kBackends) all_to_all(backend, test::ranks(4), 3);
+}
+
+TEST_CASE("more exchanges than the mailbox has places are all carried out", "[gpu]") {
+  test::require_gpu();
+  for (const char* backend : kBackends) all_to_all(backend, test::ranks(2), 600);
+}
+
+TEST_CASE("a rank that aborts makes its peers fail and not wait", "[gpu]") {
+  test::require_gpu();
+  for (const char* backend : kBackends) {
+    for (const Direction direction : {Direction::kReceive, Direction::kSend}) {
+      REQUIRE(fails_when_the_peer_aborts(backend, direction));
+    }
+  }
+}
+
+TEST_CASE("a transport names the settings that it does not know", "[ce]") {
+  for (const char* backend : kBackends) {
+    WorldRequest options = test::ranks(2);
+    options.settings = {{"rank-per-gpu", "2"}};
+    REQUIRE_THROWS_AS(find_backend(backend).open(options), InputError);
+    options.settings = {{"ranks-per-gpu", "-1"}};
+    REQUIRE_THROWS_AS(find_backend(backend).open(options), InputError);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rearrangements that tell the costs of the engine apart, and others to judge the fit by.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "moeshift/core/parallel.hpp"
+#include "moeshift/cost/engine_fit.hpp"
+#include "moeshift/execute/engine/rehearse.hpp"
+#include "moeshift/model/placement.hpp"
+#include "moeshift/model/topology.hpp"
+#include "moeshift/model/transfer_plan.hpp"
+
+namespace moeshift::cli {
+
+/// How one set of rearrangements is done.
+enum class CaseMode : std::uint8_t { kSync, kLockstep, kLayered, kAsync };
+[[nodiscard]] std::string_view name_of(CaseMode mode);
+
+/// A ring of placements of one shape: each is rearranged into the next, the last into the first.
+/// Fresh plans leave few experts in their slots, full ones (of vllm's planner) as many as they can,
+/// incremental ones move few.
+struct CalibrationCase {
+  CaseMode mode = CaseMode::kSync;
+  Bytes expert;
+  std::vector<std::string> kinds;  ///< [plans] "full", "incremental", "fresh"
+  std::vector<Placement> placements;
+  std::vector<TransferPlan> plans;
+  ExpertLayouts layout;
+  std::deque<ShuffleJob> jobs;  ///< each the `back` of the one before
+
+  [[nodiscard]] std::size_t layers() const { return plans.front().layers.size(); }
+};
+
+struct CaseShape {
+  Topology topology;
+  Bytes largest;     ///< an expert
+  Bytes room;        ///< for the live experts of a rank in one case; larger cases have fewer layers
+  Bytes join_below;  ///< as the transport likes it
+  Seconds step;      ///< of the model, in CaseMode::kAsync
+  std::uint64_t seed = 0;
+};
+
+/// Sizes from 32 KiB to the largest, few and many layers, in sync and in lockstep.
+[[nodiscard]] std::deque<CalibrationCase> training_cases(const CaseShape& shape, Threads threads);
+/// Other sizes, 3, 16 and 58 layers, other loads, in all modes; the fit has seen none of them.
+[[nodiscard]] std::deque<CalibrationCase> held_out_cases(const CaseShape& shape, Threads threads);
+
+/// The ring, gone round once more than `rounds` times: the first round warms up.
+[[nodiscard]] Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape,
+                                     std::size_t rounds, std::uint64_t seed, bool verify);
+/// How the model is to price the ring.
+[[nodiscard]] CostOptions cost_options_of(const CalibrationCase& ring, Seconds step);
+
+}  // namespace moeshift::cli

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What carries messages between nodes for a transport that knows only one node.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "moeshift/execute/control_plane.hpp"
+#include "moeshift/execute/transport.hpp"
+#include "moeshift/execute_cuda/cuda_world.hpp"
+
+namespace moeshift {
+
+class BetweenNodes {
+ public:
+  BetweenNodes() = default;
+  BetweenNodes(const BetweenNodes&) = delete;
+  BetweenNodes& operator=(const BetweenNodes&) = delete;
+  virtual ~BetweenNodes() = default;
+
+  /// Collective over all ranks, also those that only talk within their node.
+  [[nodiscard]] virtual std::unique_ptr<Transport> open(ControlPlane& control,
+                                                        Deadline deadline) = 0;
+  [[nodiscard]] virtual Facts facts() const = 0;
+};
+
+/// Before any rank joins. One definition is linked: nccl_between_nodes.cpp or, in a build without
+/// NCCL, no_load.cpp.
+/// @param host that this process passes for, where several nodes are made up on one machine: then
+///        they talk through sockets, as real ones without a fast network would. Nothing: they are
+///        real.
+/// @throws InputError when there is no NCCL.
+[[nodiscard]] std::unique_ptr<BetweenNodes> prepare_between_nodes(const CudaSettings& settings,
+                                                                  std::optional<std::string> host);
+
+}  // namespace moeshift

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of the transport table that copy straight between the memories of two ranks: ce, peer,
+// and auto, which takes either, and NCCL between nodes.
+#include <array>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "moeshift/core/error.hpp"
+#include "moeshift/execute_cuda/auto_transport.hpp"
+#include "moeshift/execute_cuda/between_nodes.hpp"
+#include "moeshift/execute_cuda/collective_load.hpp"
+#include "moeshift/execute_cuda/cuda_world.hpp"
+#include "moeshift/execute_cuda/peer_memory_transport.hpp"
+
+namespace moeshift {
+namespace {
+
+/// A vote, a batch of copies and a commit cost some 50 us, in which twenty megabytes go over a
+/// link.
+constexpr Bytes kJoinBelow(std::int64_t{64} << 20U);
+
+/// Of a storing kernel: eight fill a link of a Hopper GPU to nine tenths.
+constexpr std::size_t kStoringBlocks = 8;
+/// Where copy engines are asked for and ranks share a GPU.
+constexpr std::size_t kNearBlocks = 32;
+
+/// Stores were faster than copy engines at every size on the links that were measured
+/// (docs/gpu.md).
+constexpr Bytes kEnginesFrom(std::numeric_limits<std::int64_t>::max());
+
+/// The load's ranks meet within this.
+constexpr Seconds kCollectiveDeadline{30.0};
+
+CudaSettings settings_of(const WorldRequest& options) {
+  return read_cuda_settings(
+      options, {"threads", "processes", "ranks-per-gpu", "max-ctas", "commit-ctas", "mps"});
+}
+
+class PeerMemoryWorld : public CudaWorld {
+ public:
+  PeerMemoryWorld(const WorldRequest& options, const CudaSettings& settings, PeerCopy how)
+      : CudaWorld(options, settings), how_(how) {}
+
+  [[nodiscard]] Facts facts() const override {
+    Facts result = cuda_facts();
+    for (const auto& fact : mps_facts()) result.push_back(fact);
+    if (how_ == PeerCopy::kStores) {
+      result.emplace_back("storing_blocks", std::to_string(blocks()));
+    }
+    return result;
+  }
+
+ protected:
+  [[nodiscard]] std::size_t blocks() const {
+    return settings().max_ctas.value_or(how_ == PeerCopy::kStores ? kStoringBlocks : kNearBlocks);
+  }
+
+ private:
+  std::unique_ptr<Foreground> open_foreground(ForegroundKind kind, Seconds step,
+                                              ControlPlane& control) override {
+    if (kind != ForegroundKind::kCollective) return CudaWorld::open_foreground(kind, step, control);
+    if (settings().ranks_per_gpu > 1) {
+      throw InputError("foreground",
+                       "a collective load beside this transport needs a GPU for every rank");
+    }
+    return make_collective_foreground(control, Deadline::in(kCollectiveDeadline));
+  }
+
+  std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
+                                            Deadline deadline) override {
+    return std::make_unique<PeerMemoryTransport>(control, memory, how_,
+                                                 static_cast<unsigned>(blocks()), deadline);
+  }
+
+  PeerCopy how_;
+};
+
+/// In whose memory every rank finds itself, and who carries what.
+class AutoWorld final : public PeerMemoryWorld {
+ public:
+  AutoWorld(const WorldRequest& options, const CudaSettings& settings)
+      : PeerMemoryWorld(options, settings, PeerCopy::kStores),
+        nodes_(nodes_of(options, settings)),
+        engines_from_(settings.engines_from.value_or(kEnginesFrom)) {
+    if (settings.nodes == 1) return;
+    const std::optional<ProcessPlace>& place = options.place;
+    if (!place || place->local_world < place->world) {
+      between_ = prepare_between_nodes(settings, {});
+    } else if (settings.ranks_per_gpu > 1) {
+      // NCCL wants every rank of a GPU to be a host of its own.
+      between_ =
+          prepare_between_nodes(settings, "moeshift-rank-" + std::to_string(place->rank.value()));
+    } else {
+      between_ = prepare_between_nodes(
+          settings, "moeshift-node-" + std::to_string(nodes_[place->rank.index()]));
+    }
+  }
+
+  [[nodiscard]] Facts facts() const override {
+    Facts result = PeerMemoryWorld::facts();
+    result.emplace_back("within_a_node", engines_from_ == kEnginesFrom
+                                             ? std::string("peer")
+                                             : "ce from " + std::to_string(engines_from_.count()) +
+                                                   " bytes per expert, peer below");
+    for (std::size_t i = 0; i < kCarriers; ++i) {
+      result.emplace_back("sent_by_" + std::string(name_of(static_cast<Carrier>(i))),
+                          std::to_string(carried_->bytes[i]) + " bytes from this process");
+    }
+    if (!between_) return result;
+    for (const auto& fact : between_->facts()) result.push_back(fact);
+    return result;
+  }
+
+ private:
+  /// Ranks fill node after node, as Topology has them.
+  static std::vector<std::uint32_t> nodes_of(const WorldRequest& options,
+                                             const CudaSettings& settings) {
+    const std::size_t ranks = options.place ? options.place->world : options.ranks;
+    const std::size_t each = (ranks + settings.nodes - 1) / settings.nodes;
+    std::vector<std::uint32_t> nodes;
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      nodes.push_back(static_cast<std::uint32_t>(rank / each));
+    }
+    return nodes;
+  }
+
+  std::unique_ptr<Transport> open_transport(ControlPlane& control, CudaMemory& memory,
+                                            Deadline deadline) override {
+    const auto within = [&](PeerCopy how) {
+      return std::make_unique<PeerMemoryTransport>(control, memory, how,
+                                                   static_cast<unsigned>(blocks()), deadline);
+    };
+    std::array<std::unique_ptr<Transport>, kCarriers> carriers;
+    carriers[0] = within(PeerCopy::kCopyEngines);
+    carriers[1] = within(PeerCopy::kStores);
+    if (between_) carriers[2] = between_->open(control, deadline);
+    return std::make_unique<AutoTransport>(
+        control.self(), AutoTransport::Route{nodes_, engines_from_}, std::move(carriers), carried_);
+  }
+
+  std::vector<std::uint32_t> nodes_;  ///< [ranks]
+  Bytes engines_from_;
+  std::unique_ptr<BetweenNodes> between_;  ///< null: one node
+  std::shared_ptr<Carried> carried_ = std::make_shared<Carried>();
+};
+
+/// Threads unless asked for processes: one process needs no CUDA IPC and no time slicing.
+Launch launch_ranks(const WorldRequest& options) {
+  const CudaSettings settings = settings_of(options);
+  return settings.processes && !options.place ? Launch::kSpawn : Launch::kHere;
+}
+
+template <PeerCopy kHow>
+std::unique_ptr<World> open_world(const WorldRequest& options) {
+  return std::make_unique<PeerMemoryWorld>(options, settings_of(options), kHow);
+}
+
+Escort escort_ranks(const WorldRequest& options) {
+  return escort_of(settings_of(options));
+}
+
+CudaSettings auto_settings_of(const WorldRequest& options) {
+  return read_cuda_settings(options, {"threads", "processes", "ranks-per-gpu", "max-ctas",
+                                      "commit-ctas", "mps", "nodes", "engines-from"});
+}
+
+/// Ranks of several nodes on one machine pass for strangers only as processes.
+Launch launch_auto(const WorldRequest& options) {
+  const CudaSettings settings = auto_settings_of(options);
+  const bool apart = settings.processes || (settings.nodes > 1 && options.ranks > 1);
+  return apart && !options.place ? Launch::kSpawn : Launch::kHere;
+}
+
+std::unique_ptr<World> open_auto(const WorldRequest& options) {
+  return std::make_unique<AutoWorld>(options, auto_settings_of(options));
+}
+
+Escort escort_auto(const WorldRequest& options) {
+  return escort_of(auto_settings_of(options));
+}
+
+template <PeerCopy kHow>
+Backend row(std::string_view name, std::string_view summary) {
+  return {.name = name,
+          .summary = summary,
+          .unavailable_reason = &cuda_unavailable_reason,
+          .launch = &launch_ranks,
+          .open = &open_world<kHow>,
+          .found = &found_cuda,
+          .join_below = kJoinBelow,
+          .escort = &escort_ranks};
+}
+
+}  // namespace
+
+Backend ce_backend() {
+  return row<PeerCopy::kCopyEngines>(
+      "ce", "copies over CUDA peer access and IPC; no kernel runs while experts travel");
+}
+
+Backend peer_backend() {
+  return row<PeerCopy::kStores>(
+      "peer", "a small kernel stores straight into the peers' memory; best for small experts");
+}
+
+Backend auto_backend() {
+  Backend backend = row<PeerCopy::kStores>(
+      "auto", "within a node ce for large experts and peer for small ones, between nodes nccl");
+  backend.launch = &launch_auto;
+  backend.open = &open_auto;
+  backend.escort = &escort_auto;
+  return backend;
+}
+
+}  // namespace moeshift
