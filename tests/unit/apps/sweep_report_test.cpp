@@ -21,7 +21,7 @@ SweepRow row_of(const std::string& policy, std::size_t slots, double seconds, do
   row.memory = memory;
   for (std::uint64_t step = 0; step < kSteps; ++step) {
     const Seconds time(seconds + (step < kSteps / 2 ? noise : -noise));
-    row.blocks.add(step, time);
+    row.blocks.add(step, step, time);  // every step a recording of its own
     row.result.step_times.add(time);
     row.result.tokens += 100;
   }
