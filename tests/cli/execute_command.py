@@ -101,6 +101,13 @@ class ExecuteCommand(execution.ExecutionTest):
         self.assertTrue(all("run" in line for line in self.journal()))
         self.assertTrue(self.performed("--journal", "journal", "--resume")["verified"])
 
+    def test_a_run_that_does_not_verify_does_not_say_verified(self):
+        result = self.performed("--no-verify")
+        self.assertFalse(result["verified"])
+        self.assertEqual(self.performed("--no-verify", "--inject", "corrupt:1,2,3")["verified"], False)
+        table = self.good(*self.words("--no-verify"))
+        self.assertNotIn("all right", table.out)
+
     def test_options_that_contradict_each_other_are_refused_and_unused_ones_named(self):
         self.failed("--rank-threads", "--rank-processes", code=2, says=("--rank-threads",))
         for seconds in ("0", "-1", "1e12", "nan", "inf"):

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -36,6 +39,35 @@ void finish(MPI_Request request, Deadline deadline, const Stop& stop) {
     if (deadline.expired()) throw DeviceError("the ranks did not all join in time");
   }
 }
+
+/// MPI_Init and the calls that make communicators wait for ever when a peer dies meanwhile, and
+/// cannot be left: at the deadline, or at Ctrl-C, the process ends where it stands. Nothing has
+/// begun yet.
+class WayOut {
+ public:
+  WayOut(Seconds patience, const Stop& stop)
+      : thread_([deadline = Deadline::in(patience), stop](const std::stop_token& over) {
+          while (!over.stop_requested()) {
+            if (stop && stop())
+              leave("stopped", "interrupted while MPI was starting", kInterrupted);
+            if (deadline.expired()) {
+              leave("device error", "MPI did not start in time: a rank is missing", kDevice);
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+          }
+        }) {}
+
+ private:
+  static constexpr int kDevice = 3;
+  static constexpr int kInterrupted = 130;
+
+  [[noreturn]] static void leave(const char* kind, const char* why, int code) {
+    std::fprintf(stderr, "moeshift: %s: %s\n", kind, why);
+    std::_Exit(code);
+  }
+
+  std::jthread thread_;
+};
 
 void all_here(MPI_Comm comm, Deadline deadline, const Stop& stop) {
   MPI_Request request = MPI_REQUEST_NULL;
@@ -74,6 +106,7 @@ std::string host_name() {
 class MpiWorld final : public World {
  public:
   explicit MpiWorld(const WorldRequest& options) : options_(options) {
+    const WayOut way_out(options.timeout, options.interrupted);
     int provided = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided));
     if (provided < MPI_THREAD_SERIALIZED) {
@@ -104,7 +137,10 @@ class MpiWorld final : public World {
 
   Member join(RankId rank, Deadline deadline) override {
     all_here(communicator_, deadline, options_.interrupted);
-    const int neighbours = ranks_on_this_machine(communicator_);
+    const int neighbours = [&] {
+      const WayOut way_out(deadline.left(), options_.interrupted);
+      return ranks_on_this_machine(communicator_);
+    }();
     Member member;
     member.control = open_control(rank, static_cast<std::size_t>(neighbours) == size_, deadline);
     const Bytes share = free_host_memory() / neighbours;

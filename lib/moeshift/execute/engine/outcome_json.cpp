@@ -59,7 +59,7 @@ Json timeline_json(const Timeline& timeline) {
 LayerOutcome layer_of(const JsonReader& json) {
   LayerOutcome layer;
   layer.layer = LayerId(json.at(0).whole());
-  layer.phase = static_cast<Phase>(json.at(1).whole());
+  layer.phase = static_cast<Phase>(json.at(1).whole(0, static_cast<int>(Phase::kVerified)));
   layer.epoch = static_cast<std::uint32_t>(json.at(2).whole());
   layer.waves_committed = static_cast<std::size_t>(json.at(3).whole());
   layer.stage = Seconds(json.at(4).number());

@@ -5,6 +5,8 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/engine/outcome_json.hpp"
 #include "moeshift/execute/engine/rank_shuffle.hpp"
@@ -46,9 +48,23 @@ class RankThread {
     waiter.until(*gathering, {.phase = Phase::kVerified, .wanted = "result"},
                  Deadline::in(options_.timeout));
     outcomes_.clear();
-    for (const std::string& text : gathering->values()) {
-      outcomes_.push_back(outcome_from_text(text));
+    for (const RankId rank : all_ids<RankId>(gathering->values().size())) {
+      outcomes_.push_back(told_by(rank, gathering->values()[rank.index()]));
     }
+  }
+
+  /// A peer's words are checked like a file's, but what is wrong with them is no fault of the user.
+  [[nodiscard]] RankOutcome told_by(RankId rank, const std::string& text) const {
+    try {
+      RankOutcome outcome = outcome_from_text(text);
+      const bool fits =
+          outcome.rank == rank && std::ranges::equal(outcome.layers, job_.plan->layers, {},
+                                                     &LayerOutcome::layer, &LayerMoves::layer);
+      if (fits) return outcome;
+    } catch (const InputError& error) {
+      throw DeviceError(error.what());
+    }
+    throw DeviceError(fmt::format("rank {} told of another rearrangement", rank.value()));
   }
 
   World& world_;
