@@ -23,6 +23,16 @@ class GoalOptions(CliTest):
         self.assertEqual(swept["step_seconds"], alone["step_seconds"])
         return alone
 
+    def test_ranks_that_hold_nothing_are_no_idle_ranks(self):
+        """A plan on six of eight ranks: no metric counts the two that do not serve."""
+        result = self.plan("--policy", "balanced", "--slots", 96, "--inactive", "2,5")
+        metrics, layers = result["metrics"], result["layers"]
+        mean = sum(layer["imbalance"] for layer in layers) / len(layers)
+        self.assertAlmostEqual(metrics["imbalance"], mean, places=9)
+        self.assertAlmostEqual(metrics["imbalance_trtllm"], mean - 1, places=9)
+        self.assertGreater(metrics["balancedness"], 0.9)  # 6 / 8 at most if they counted
+        self.assertGreater(metrics["balancedness_vllm"], 0.9)
+
     def test_a_plan_on_the_last_step_is_a_plan_on_a_forecast_of_it(self):
         for policy in ("balanced", "robust"):
             words = ("--policy", policy)

@@ -26,7 +26,7 @@ struct DifferenceOptions {
   std::size_t resamples = 2000;
 };
 
-/// Pairs from which on a difference can be certain.
+/// Pairs from which on a verdict can be firm.
 inline constexpr std::size_t kFewestPairs = 6;
 
 /// Mean of a - b with its confidence interval.
@@ -40,8 +40,10 @@ struct PairedDifference {
 
   /// There are pairs enough for a verdict: an interval of fewer rests on assumptions alone.
   [[nodiscard]] bool enough() const;
-  /// The interval leaves out 0, and there are pairs enough to believe it.
-  [[nodiscard]] bool certain() const { return enough() && (low > 0 || high < 0); }
+  /// The interval leaves out 0. Of fewer than kFewestPairs that rests on the normal law alone.
+  [[nodiscard]] bool certain() const {
+    return method != IntervalMethod::kNone && (low > 0 || high < 0);
+  }
 };
 
 inline bool PairedDifference::enough() const {
