@@ -96,6 +96,7 @@ nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers, const Tr
                     {"peak_load", verdict.peak},
                     {"duplicates", verdict.duplicates},
                     {"hasty", verdict.hasty}});
+    if (verdict.doubled_peak > 0) rows.back()["doubled_peak"] = verdict.doubled_peak;
   }
   return rows;
 }

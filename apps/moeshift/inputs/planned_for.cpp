@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/json_reader.hpp"
+#include "moeshift/cost/rank_speed.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
@@ -68,6 +70,17 @@ void check_layers(const std::string& name, const PlacementFile& file, const Trac
                                      trace.layer_ids.front(), trace.layer_ids.back()));
 }
 
+/// The file holds a list, or an object with one under "rank_speed".
+std::vector<double> read_speeds(Session& session, const std::string& path,
+                                const std::optional<Cluster>& cluster, const Topology& topology) {
+  const std::string name = Session::name_of_input(path);
+  const JsonReader json(session.document(path), name);
+  const std::size_t per_node =
+      cluster ? cluster->ranks_per_node : topology.ranks() / topology.nodes();
+  return read_rank_speed(json.is_object() ? json.at("rank_speed") : json, topology.ranks(),
+                         per_node);
+}
+
 }  // namespace
 
 std::size_t PlannedFor::top_k() const {
@@ -114,12 +127,15 @@ PlannedFor read_planned_for(Session& session, const PlanShape& shape, const Trac
                               : Topology(shape.ranks, shape.nodes.value_or(1));
   const std::size_t groups = groups_of(shape, model, trace);
   PlannedWorld world{.cluster = shape.cluster, .model = shape.model, .nodes = topology.nodes()};
+  std::vector<double> speed;
+  if (shape.rank_speed) speed = read_speeds(session, *shape.rank_speed, cluster, topology);
   return {.trace = numbered(trace, model),
           .cluster = std::move(cluster),
           .model = std::move(model),
           .topology = std::move(topology),
           .slots = shape.slots,
           .expert_groups = groups,
+          .rank_speed = std::move(speed),
           .world = std::move(world)};
 }
 

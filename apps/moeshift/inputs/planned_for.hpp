@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "moeshift/formats/placement_format.hpp"
 #include "moeshift/model/cluster.hpp"
@@ -28,7 +29,8 @@ struct PlannedFor {
   Topology topology;
   std::size_t slots = 0;
   std::size_t expert_groups = 1;  ///< as stated; policies that use groups ask that they divide
-  PlannedWorld world = {};        ///< what the command line called cluster and model, and the nodes
+  std::vector<double> rank_speed = {};  ///< [ranks], or empty: all alike
+  PlannedWorld world = {};  ///< what the command line called cluster and model, and the nodes
 
   /// Experts per token as the trace says, else the model, else 1.
   [[nodiscard]] std::size_t top_k() const;

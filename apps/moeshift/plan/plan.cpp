@@ -43,6 +43,8 @@ class Plan final : public Command {
   void declare(Options& options) override {
     trace_.declare(options);
     shape_.declare(options);
+    options.option("--rank-speed", shape_.rank_speed,
+                   "JSON file: how fast each rank computes; times are balanced then, not tokens");
     options.choice("--policy", policy_, policy_names(), "who plans; see `moeshift policies`");
     options.option("--windows", windows_, "steps to plan on, as first:last (last not included)");
     options.option("--from", from_,
@@ -70,7 +72,8 @@ class Plan final : public Command {
                         .slots = planned.slots,
                         .expert_groups = planned.expert_groups,
                         .seed = session.seed(),
-                        .inactive = inactive_ranks()};
+                        .inactive = inactive_ranks(),
+                        .rank_speed = planned.rank_speed};
     plan_on(problem, window.loads, forecaster_);
     std::optional<Placement> old;
     if (from_) {
@@ -86,8 +89,9 @@ class Plan final : public Command {
     PlanResult plan = planner->plan(problem, session.threads(), deadline);
     const double plan_seconds = seconds_since(start);
     const bool stopped = deadline.stopped();
+    const auto bounding = std::chrono::steady_clock::now();
     if (!stopped) tighten_bounds(problem, session.threads(), plan);
-    report(session, window, planned, problem, plan, plan_seconds);
+    report(session, window, planned, problem, plan, {plan_seconds, seconds_since(bounding)});
     if (!stopped) return ExitCode::kGood;
     session.say("stopped: the plan is the best so far");
     return ExitCode::kInterrupted;
@@ -127,14 +131,14 @@ class Plan final : public Command {
   }
 
   void report(Session& session, const LoadWindow& window, const PlannedFor& planned,
-              const PlanProblem& problem, const PlanResult& plan, double plan_seconds) const {
+              const PlanProblem& problem, const PlanResult& plan, const PlanTimes& times) const {
     const PlanAnswer answer{.policy = policy_,
                             .window = window,
                             .trace = planned.trace,
                             .world = planned.world,
                             .problem = problem,
                             .plan = plan,
-                            .plan_seconds = plan_seconds,
+                            .times = times,
                             .objective = goal_.objective,
                             .goal = policy_options_.objective,
                             .dispatch = goal_.dispatch,

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/plan/layer_problem.hpp"
+
 #include "apps/moeshift/inputs/plan_shape.hpp"
 
 namespace moeshift::cli {
@@ -50,7 +52,7 @@ void add_load(const PlanAnswer& answer, Report& report) {
   report.result()["load"] = std::move(rows);
 }
 
-Table summary_table(const Balance& balance, double plan_seconds) {
+Table summary_table(const Balance& balance, const PlanTimes& times) {
   return {"",
           {"metric", "value", "meaning"},
           {{Cell::text("balancedness"), Cell::decimal(balance.balancedness, 4),
@@ -67,8 +69,10 @@ Table summary_table(const Balance& balance, double plan_seconds) {
             Cell::text("mean over layers of busiest rank / lower bound - 1")},
            {Cell::text("gap_max"), Cell::percent(balance.gap_max, 2),
             Cell::text("the worst layer of the same")},
-           {Cell::text("plan_seconds"), Cell::seconds(Seconds(plan_seconds)),
-            Cell::text("time the policy took")}}};
+           {Cell::text("plan_seconds"), Cell::seconds(Seconds(times.plan)),
+            Cell::text("time the policy took")},
+           {Cell::text("bound_seconds"), Cell::seconds(Seconds(times.bound)),
+            Cell::text("time the lower bounds took")}}};
 }
 
 std::size_t filled_slots(const Placement& placement, LayerId layer) {
@@ -84,6 +88,17 @@ double peak_sum(const std::vector<LayerVerdict>& layers) {
 
 std::size_t serving(const PlanProblem& problem) {
   return problem.topology.ranks() - problem.inactive.size();
+}
+
+/// Where only a plan that doubles an expert on a rank is better: ours never do.
+void add_doubling(const PlanResult& plan, Report& report) {
+  const auto layers = std::count_if(plan.layers.begin(), plan.layers.end(),
+                                    [](const LayerVerdict& v) { return v.doubled_peak > 0; });
+  if (layers == 0) return;
+  report.note(fmt::format(
+      "{} of {} layers: deepseek has a lower peak, by two replicas of one expert on a rank (which "
+      "weigh, but serve no better than one); this policy never doubles",
+      layers, plan.layers.size()));
 }
 
 void add_objective(const PlanAnswer& answer, Report& report) {
@@ -131,7 +146,8 @@ void add_slots_budget(const PlanAnswer& answer, Report& report) {
 Report report_plan(const PlanAnswer& answer) {
   const PlanProblem& problem = answer.problem;
   const PlanResult& plan = answer.plan;
-  const RankLoads loads = rank_loads(problem.load, plan.placement, problem.topology, answer.rule);
+  const RankLoads loads = active_times(
+      problem, rank_loads(problem.load, plan.placement, problem.topology, answer.rule));
   const Balance balance = balance_of(loads, serving(problem), bounds_of(answer));
   const auto hasty = std::count_if(plan.layers.begin(), plan.layers.end(),
                                    [](const LayerVerdict& layer) { return layer.hasty; });
@@ -145,7 +161,8 @@ Report report_plan(const PlanAnswer& answer) {
                      {"layers", to_json(plan.layers, answer.trace)},
                      {"moves_tried", plan.moves_tried},
                      {"hasty_layers", hasty},
-                     {"plan_seconds", answer.plan_seconds}};
+                     {"plan_seconds", answer.times.plan},
+                     {"bound_seconds", answer.times.bound}};
   report.note(fmt::format("{}: {} layers x {} experts, {} steps -> {} slots on {} ranks, {} nodes",
                           answer.policy, problem.layers(), problem.experts(),
                           answer.window.loads.size(), problem.slots, problem.topology.ranks(),
@@ -154,7 +171,12 @@ Report report_plan(const PlanAnswer& answer) {
     report.note(
         fmt::format("scored under {} dispatch; gaps are to the mean rank", answer.dispatch));
   }
-  report.table(summary_table(balance, answer.plan_seconds));
+  report.table(summary_table(balance, answer.times));
+  if (!active_speeds(problem).empty()) {
+    report.note(
+        "ranks differ in speed: all figures are of times, in tokens of a rank of mean speed");
+  }
+  add_doubling(plan, report);
   add_load(answer, report);
   add_objective(answer, report);
   add_slots_budget(answer, report);

@@ -17,6 +17,12 @@
 
 namespace moeshift::cli {
 
+/// Wall-clock seconds of a plan.
+struct PlanTimes {
+  double plan = 0;   ///< the policy
+  double bound = 0;  ///< the certified bounds that its verdicts are judged by
+};
+
 /// A plan and what it is an answer to.
 struct PlanAnswer {
   std::string policy;
@@ -25,7 +31,7 @@ struct PlanAnswer {
   PlannedWorld world;        ///< goes into the plan file
   const PlanProblem& problem;
   const PlanResult& plan;
-  double plan_seconds = 0;
+  PlanTimes times;
   std::string objective;
   Objective goal;
   std::string dispatch;

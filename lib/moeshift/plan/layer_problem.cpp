@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/cost/rank_speed.hpp"
 
 namespace moeshift {
 namespace {
@@ -74,6 +75,22 @@ std::vector<RankId> active_ranks(const PlanProblem& problem) {
   return active;
 }
 
+std::vector<double> active_speeds(const PlanProblem& problem) {
+  if (relative_speeds(problem.rank_speed, problem.topology.ranks()).empty()) return {};
+  std::vector<double> speed;
+  for (const RankId rank : active_ranks(problem)) speed.push_back(problem.rank_speed[rank.index()]);
+  return relative_speeds(speed, speed.size());
+}
+
+RankLoads active_times(const PlanProblem& problem, RankLoads loads) {
+  const std::vector<double> speed = active_speeds(problem);
+  const std::vector<RankId> active = active_ranks(problem);
+  for (const LayerId layer : loads.row_ids()) {
+    for (std::size_t i = 0; i < speed.size(); ++i) loads(layer, active[i]) /= speed[i];
+  }
+  return loads;
+}
+
 bool LayerProblem::can_keep() const {
   if (held.empty()) return false;
   std::vector<bool> seen(experts(), false);
@@ -117,12 +134,14 @@ std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
     nodes += first_of_node ? 1U : 0U;
     node_of.push_back(nodes);
   }
+  const std::vector<double> speed = active_speeds(problem);
   std::vector<LayerProblem> layers;
   for (const LayerId id : problem.load.row_ids()) {
     LayerProblem layer;
     layer.load = problem.load.row(id);
     for (const LoadMatrix& sample : problem.samples) layer.samples.push_back(sample.row(id));
     layer.node_of = node_of;
+    layer.speed = speed;
     layer.nodes = nodes + 1;
     layer.slots_per_rank = problem.slots_per_rank();
     layer.expert_groups = problem.expert_groups;
@@ -158,7 +177,16 @@ double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots) {
     const std::size_t e = slots[slot].index();
     ranks[slot / problem.slots_per_rank] += problem.load[e] / counts[e];
   }
+  for (std::size_t rank = 0; rank < problem.speed.size(); ++rank)
+    ranks[rank] /= problem.speed[rank];
   return *std::max_element(ranks.begin(), ranks.end());
+}
+
+double bound_on_times(std::span<const double> speed, double mean, double bound_on_tokens) {
+  if (speed.empty()) return bound_on_tokens;
+  constexpr double kSafety = 1 - 1e-12;
+  const double fastest = *std::max_element(speed.begin(), speed.end());
+  return std::max(bound_on_tokens / fastest, mean) * kSafety;
 }
 
 std::vector<double> positive_load(std::span<const double> load) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "moeshift/cost/balance.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/plan/survive.hpp"
 
@@ -18,7 +19,8 @@ struct LayerProblem {
   std::vector<std::span<const double>> samples;  ///< the same for every window, oldest first
   /// The node of every active rank, ascending; ranks here are active ones, numbered from 0.
   std::vector<std::uint32_t> node_of;
-  std::size_t nodes = 1;  ///< nodes that have an active rank
+  std::vector<double> speed = {};  ///< [ranks] in units of the mean; empty = alike
+  std::size_t nodes = 1;           ///< nodes that have an active rank
   std::size_t slots_per_rank = 0;
   std::size_t expert_groups = 1;
   /// The experts that each rank holds now, [ranks]; empty without an old placement. A rank that
@@ -48,12 +50,22 @@ struct LayerProblem {
 
 /// The ranks of `problem` that hold something, ascending.
 [[nodiscard]] std::vector<RankId> active_ranks(const PlanProblem& problem);
+/// Their speeds in units of their mean; empty = alike.
+[[nodiscard]] std::vector<double> active_speeds(const PlanProblem& problem);
+/// Loads of all ranks as times, in tokens that an active rank of mean speed computes meanwhile.
+[[nodiscard]] RankLoads active_times(const PlanProblem& problem, RankLoads loads);
 
 /// @throws InfeasibleError unless replicas of an expert can all be on different ranks.
 void check_distinct_feasible(const LayerProblem& problem);
 
-/// Load of the busiest rank under even dispatch. @pre every slot holds an expert.
+/// Load of the busiest rank under even dispatch, over its speed. @pre every slot holds an expert.
 [[nodiscard]] double peak_of(const LayerProblem& problem, std::span<const ExpertId> slots);
+
+/// A bound on tokens as one on times: the fastest rank takes that little for them, and together the
+/// ranks take the mean.
+/// @param speed [ranks] in units of the mean, or empty. @param mean tokens per rank.
+[[nodiscard]] double bound_on_times(std::span<const double> speed, double mean,
+                                    double bound_on_tokens);
 
 /// Loads with a trace of noise-free weight on every expert, so that idle experts are placed too
 /// and sort last; all ones when nothing has load.

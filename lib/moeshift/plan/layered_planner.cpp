@@ -22,14 +22,16 @@ std::size_t filled_slots(const Placement& placement, LayerId layer) {
 }
 
 LayerVerdict judge(const PlanProblem& problem, const Placement& placement, LayerId layer,
-                   std::span<const double> ranks, std::size_t active, bool bounded) {
+                   std::span<const double> ranks, std::span<const double> speed, std::size_t active,
+                   bool bounded) {
   LayerVerdict verdict;
   verdict.peak = *std::max_element(ranks.begin(), ranks.end());
   const double mean = layer_total(problem.load, layer) / static_cast<double>(active);
   verdict.imbalance = mean > 0 ? verdict.peak / mean : 1;
   if (!bounded) {
-    verdict.lower_bound =
+    const double bound =
         lower_bound(problem.load.row(layer), active, active * problem.slots_per_rank());
+    verdict.lower_bound = bound_on_times(speed, mean, bound);
   }
   verdict.duplicates = placement.duplicates(layer);
   return verdict;
@@ -83,11 +85,12 @@ PlanResult assemble(const PlanProblem& problem, std::vector<LayerPlan> layers, T
   }
   PlanResult result{Placement(problem.experts(), problem.topology.ranks(), std::move(slots)), {}};
   result.layers.resize(problem.layers());
-  const RankLoads loads = rank_loads(problem.load, result.placement);
+  const std::vector<double> speed = active_speeds(problem);
+  const RankLoads loads = active_times(problem, rank_loads(problem.load, result.placement));
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     const LayerId layer(i);
-    result.layers[i] =
-        judge(problem, result.placement, layer, loads.row(layer), active.size(), layers[i].bounded);
+    result.layers[i] = judge(problem, result.placement, layer, loads.row(layer), speed,
+                             active.size(), layers[i].bounded);
     LayerVerdict& verdict = result.layers[i];
     verdict.keep = layers[i].keep;
     verdict.hasty = layers[i].hasty;
@@ -133,13 +136,18 @@ PlanResult combine(const PlanProblem& problem, std::span<const PlanResult> plans
 
 void tighten_bounds(const PlanProblem& problem, Threads threads, PlanResult& result) {
   const std::size_t active = active_ranks(problem).size();
+  const std::vector<double> speed = active_speeds(problem);
+  const double fastest = speed.empty() ? 1 : *std::max_element(speed.begin(), speed.end());
   parallel_for(problem.layers(), threads, [&](std::size_t i) {
     LayerVerdict& verdict = result.layers[i];
     if (verdict.gap <= 0) return;
+    const LayerId layer(i);
     const double bound =
-        tight_lower_bound(problem.load.row(LayerId(i)), active,
-                          filled_slots(result.placement, LayerId(i)), verdict.peak);
-    verdict.lower_bound = std::max(verdict.lower_bound, bound);
+        tight_lower_bound(problem.load.row(layer), active, filled_slots(result.placement, layer),
+                          verdict.peak * fastest);
+    const double mean = layer_total(problem.load, layer) / static_cast<double>(active);
+    verdict.lower_bound =
+        std::min(std::max(verdict.lower_bound, bound_on_times(speed, mean, bound)), verdict.peak);
     verdict.gap = gap_of(verdict.peak, verdict.lower_bound);
   });
 }

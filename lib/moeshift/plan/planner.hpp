@@ -26,7 +26,10 @@ struct PlanProblem {
   const Placement* old = nullptr;  ///< where the experts are now, if anywhere
   std::uint64_t seed = 0;
   std::vector<RankId> inactive =
-      {};                ///< ranks that hold nothing (lost, or not yet joined); ascending
+      {};  ///< ranks that hold nothing (lost, or not yet joined); ascending
+  /// [ranks] how fast each computes, up to a common factor; empty = alike. Policies of ours balance
+  /// times and not tokens, the peers know nothing of it; verdicts are of times.
+  std::vector<double> rank_speed = {};
   Survive survive = {};  ///< heeded by `balanced`, `hierarchical`, `incremental` and `robust`
 
   [[nodiscard]] std::size_t layers() const { return load.rows(); }
@@ -36,7 +39,9 @@ struct PlanProblem {
 
 /// What the planner says of one layer.
 struct LayerVerdict {
-  double peak = 0;             ///< max over ranks of R[l,g], tokens, even dispatch
+  /// Max over ranks of R[l,g], tokens, even dispatch; over a rank's speed in units of the mean
+  /// where ranks differ.
+  double peak = 0;
   double imbalance = 1;        ///< peak / mean
   double lower_bound = 0;      ///< no placement of this shape has a smaller peak
   double gap = 0;              ///< peak / lower_bound - 1; 0 for a layer without load

@@ -10,6 +10,8 @@
 namespace moeshift {
 namespace {
 
+constexpr double kForbidden = 1e9;  ///< above all that transfers cost, far below what rounds them
+
 /// The contents of one rank, without repetition.
 std::vector<ExpertId> distinct_experts(std::span<const ExpertId> rank) {
   std::vector<ExpertId> experts(rank.begin(), rank.end());
@@ -27,6 +29,11 @@ std::vector<double> contents_costs(const LayerProblem& problem, std::span<const 
   const std::size_t k = problem.slots_per_rank;
   std::vector<double> cost(bins.size() * ranks.size(), 0);
   for (std::size_t b = 0; b < bins.size(); ++b) {
+    for (std::size_t i = 0; i < ranks.size() && !problem.speed.empty(); ++i) {
+      // What balances a fast rank would overload a slow one.
+      const bool alike = problem.speed[bins[b]] == problem.speed[ranks[i]];
+      if (!alike) cost[b * ranks.size() + i] = kForbidden;
+    }
     for (const ExpertId expert : distinct_experts(slots.subspan(bins[b] * k, k))) {
       for (std::size_t i = 0; i < ranks.size(); ++i) {
         cost[b * ranks.size() + i] += prices[ranks[i] * problem.experts() + expert.index()];
@@ -50,7 +57,7 @@ std::vector<std::uint32_t> by_nodes(const LayerProblem& problem, std::span<const
                                     std::span<const ExpertId> slots) {
   const auto nodes = ranks_by_node(problem);
   const std::size_t n = nodes.size();
-  constexpr double kForbidden = 1e15;  // nodes of different size cannot swap
+  // Nodes of different size cannot swap.
   std::vector<double> node_cost(n * n, kForbidden);
   std::vector<std::vector<std::uint32_t>> inner(n * n);
   for (std::size_t from = 0; from < n; ++from) {

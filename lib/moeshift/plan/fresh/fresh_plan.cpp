@@ -110,6 +110,7 @@ constexpr std::size_t kFewRanks = 32;    // a kick is cheap
 constexpr std::size_t kManyRanks = 96;   // from here on the number of large kicks falls
 constexpr std::size_t kFewSlots = 128;   // even the least effort kicks
 constexpr std::size_t kLeastKicks = 12;  // that often
+constexpr std::size_t kRareKicks = 9;    // with four slots and more, so many times fewer
 
 void search(Portfolio& portfolio, std::span<const double> load, std::size_t ranks,
             std::size_t slots_per_rank, const Effort& effort, std::uint64_t seed) {
@@ -140,9 +141,14 @@ void search(Portfolio& portfolio, std::span<const double> load, std::size_t rank
   }
   portfolio.start_from_eplb();
   portfolio.kick(kicks, seed);
-  // What is left to gain is in the counts, and the wider the gap, the more of it. With three slots
-  // that takes time, and half a per cent will do; with more it is rare.
-  portfolio.kick(for_ranks(effort.large_kicks), seed, Kick::kLarge, slots_per_rank == 3 ? 5 : 2);
+  // What is left to gain is in the counts. With three slots that takes time, and half a per cent
+  // will do; with more a gap is rare, and soon closed.
+  if (slots_per_rank == 3) {
+    portfolio.kick(for_ranks(effort.large_kicks), seed, Kick::kLarge, 5);
+  } else {
+    const double within = slots_per_rank == 4 ? 4 : 2;
+    portfolio.kick(for_ranks(effort.large_kicks / kRareKicks), seed, Kick::kLarge, within);
+  }
 }
 
 }  // namespace

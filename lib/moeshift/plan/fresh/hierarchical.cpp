@@ -149,12 +149,14 @@ WindowSearchOptions search_options(const LayerProblem& problem, std::span<const 
   options.node_of = problem.node_of;
   const double mean =
       std::accumulate(load.begin(), load.end(), 0.0) / static_cast<double>(problem.ranks());
-  options.target =
-      lower_bound(load, problem.ranks(), problem.slots()) / mean * (1 + effort.tolerance);
+  const double bound =
+      bound_on_times(problem.speed, mean, lower_bound(load, problem.ranks(), problem.slots()));
+  options.target = bound / mean * (1 + effort.tolerance);
   options.max_steps = 1000;
   options.patience = 60;
   options.cuts = {0.0, 0.3, 0.9};
   options.holders = holder_rule(problem);
+  options.speed = problem.speed;
   options.cost_by_load = rule.kind == HomeRule::Kind::kPrice;
   if (rule.kind == HomeRule::Kind::kPrice) {
     options.price.per_unit = rule.value;
@@ -206,7 +208,7 @@ LayerPlan HierarchicalPlanner::plan_layer(const LayerProblem& problem) const {
   std::vector<std::uint32_t> experts =
       homes.whole_groups ? plan_by_node(problem, load, homes, effort_, hard, plan.moves_tried)
                          : HomeFirstPacker(problem, load, homes).pack();
-  if (hard) {
+  if (hard && problem.speed.empty()) {
     plan.lower_bound = homes.lower_bound * (1 - 1e-9);
   } else {
     cover(problem, load, experts);

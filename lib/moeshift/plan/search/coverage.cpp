@@ -222,6 +222,7 @@ std::uint64_t cover_and_balance(const LayerProblem& problem, std::span<const dou
       std::accumulate(load.begin(), load.end(), 0.0) / static_cast<double>(problem.ranks());
   WindowSearchOptions options;
   options.holders = holder_rule(problem);
+  options.speed = problem.speed;
   options.target = lower_bound(load, problem.ranks(), problem.slots()) / mean * 1.001;
   options.max_steps = 1000;
   options.cuts = {0.6, 0.3, 0.9};

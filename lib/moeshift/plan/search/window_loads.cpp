@@ -49,7 +49,7 @@ WindowLoads windows_of(const LayerProblem& problem, bool use_samples) {
 }
 
 double risk_of(const WindowLoads& loads, std::size_t ranks, std::span<const std::uint32_t> experts,
-               const Risk& risk) {
+               const Risk& risk, std::span<const double> speed) {
   const std::size_t k = experts.size() / ranks;
   std::vector<std::uint32_t> count(loads.experts, 0);
   for (const std::uint32_t e : experts) ++count[e];
@@ -62,7 +62,8 @@ double risk_of(const WindowLoads& loads, std::size_t ranks, std::span<const std:
         load[t] += static_cast<double>(loads.of(e)[t]) / count[e];
       }
     }
-    for (std::size_t t = 0; t < load.size(); ++t) peaks[t] = std::max(peaks[t], load[t]);
+    const double slowness = speed.empty() ? 1 : 1 / speed[rank];
+    for (std::size_t t = 0; t < load.size(); ++t) peaks[t] = std::max(peaks[t], load[t] * slowness);
   }
   const std::vector<double> weights = risk_weights(risk, peaks);
   return std::inner_product(weights.begin(), weights.end(), peaks.begin(), 0.0);

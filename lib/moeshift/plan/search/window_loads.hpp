@@ -29,7 +29,9 @@ struct WindowLoads {
 [[nodiscard]] WindowLoads windows_of(const LayerProblem& problem, bool use_samples);
 
 /// The risk of a placement over the windows: `experts` [ranks * k], the expert in every slot.
+/// @param speed [ranks] in units of the mean; empty = alike.
 [[nodiscard]] double risk_of(const WindowLoads& loads, std::size_t ranks,
-                             std::span<const std::uint32_t> experts, const Risk& risk);
+                             std::span<const std::uint32_t> experts, const Risk& risk,
+                             std::span<const double> speed = {});
 
 }  // namespace moeshift

@@ -20,7 +20,7 @@ constexpr std::size_t kRanksPerStepOfPatience = 64;
 WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
                            std::vector<std::uint32_t> start, std::span<const float> prices,
                            const WindowSearchOptions& options)
-    : state_(loads, ranks, start),
+    : state_(loads, ranks, start, options.speed),
       k_(state_.slots_per_rank()),
       prices_(prices),
       options_(options),

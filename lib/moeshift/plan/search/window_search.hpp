@@ -47,6 +47,8 @@ struct WindowSearchOptions {
   std::vector<double> cuts = {0.0, 0.6};
   /// [ranks] who is near whom, where more than 32 ranks are too many to try; may be empty.
   std::span<const std::uint32_t> node_of = {};
+  /// [ranks] speeds in units of the mean: times are balanced, not loads; empty = alike.
+  std::span<const double> speed = {};
   /// Relative error that every expert's load has beside what the windows show.
   double doubt = 0;
   /// Costs count per unit of load (a replica costs price x its share) instead of per replica.

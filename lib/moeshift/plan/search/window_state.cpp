@@ -16,7 +16,7 @@ std::size_t padded(std::size_t windows) {
 }  // namespace
 
 WindowState::WindowState(const WindowLoads& loads, std::size_t ranks,
-                         std::vector<std::uint32_t> experts)
+                         std::vector<std::uint32_t> experts, std::span<const double> speed)
     : loads_(loads),
       windows_(loads.windows),
       lanes_(padded(loads.windows)),
@@ -28,12 +28,16 @@ WindowState::WindowState(const WindowLoads& loads, std::size_t ranks,
       count_(loads.experts, 0),
       holds_(ranks * loads.experts, 0),
       share_(loads.experts * lanes_, 0),
+      slowness_(ranks, 1),
       rank_load_(ranks * lanes_, 0),
       gradient_(ranks * lanes_, 0),
       part_(ranks, 0),
       pull_(expert_.size(), 0),
       tau_(lanes_, 1),
       weight_(lanes_, 0) {
+  for (std::size_t rank = 0; rank < speed.size(); ++rank) {
+    slowness_[rank] = static_cast<float>(1 / speed[rank]);
+  }
   for (std::size_t slot = 0; slot < expert_.size(); ++slot) {
     rank_of_[slot] = static_cast<std::uint32_t>(slot / k_);
     MOESHIFT_CHECK(!holds(rank_of_[slot], expert_[slot]));
@@ -98,6 +102,7 @@ void WindowState::sum_rank(std::size_t rank) {
     const float* one = share(expert_[rank * k_ + i]);
     for (std::size_t t = 0; t < lanes_; ++t) load[t] += one[t];
   }
+  for (std::size_t t = 0; t < lanes_; ++t) load[t] *= slowness_[rank];
 }
 
 void WindowState::score_rank(std::size_t rank) {

@@ -34,7 +34,9 @@ class WindowState {
   static constexpr std::uint32_t kNoSlot = UINT32_MAX;
 
   /// @param experts the expert in every slot, distinct within a rank; `loads` outlives the state.
-  WindowState(const WindowLoads& loads, std::size_t ranks, std::vector<std::uint32_t> experts);
+  /// @param speed [ranks] in units of the mean, by which loads become times; empty = alike.
+  WindowState(const WindowLoads& loads, std::size_t ranks, std::vector<std::uint32_t> experts,
+              std::span<const double> speed = {});
 
   /// Sets tau = 1 + cut (peak - 1) and the windows' weights, and measures all ranks by them.
   void aim(double cut, std::span<const double> weights);
@@ -71,18 +73,20 @@ class WindowState {
   [[nodiscard]] float pull(std::size_t slot) const { return pull_[slot]; }
   /// Sum of the pulls of an expert's replicas.
   [[nodiscard]] float pull_of_all(std::uint32_t expert) const;
-  /// gradient(rank) x share(expert).
+  /// gradient(rank) x the time that share(expert) takes there.
   [[nodiscard]] float pull_at(std::size_t rank, std::uint32_t expert) const {
     const float* slope = gradient(rank);
     const float* load = share(expert);
-    return sum_over_lanes(lanes_, [&](std::size_t t) { return slope[t] * load[t]; });
+    return slowness_[rank] *
+           sum_over_lanes(lanes_, [&](std::size_t t) { return slope[t] * load[t]; });
   }
   /// The part of a rank when its load changes by `change(lane)`.
   template <class F>
   [[nodiscard]] float part_with(std::size_t rank, F change) const {
     const float* load = rank_load_.data() + rank * lanes_;
+    const float slowness = slowness_[rank];
     return sum_over_lanes(lanes_, [&](std::size_t t) {
-      const float x = load[t] + change(t) - tau_[t];
+      const float x = load[t] + slowness * change(t) - tau_[t];
       const float above = x > 0 ? x : 0.0F;
       return weight_[t] * above * above;
     });
@@ -118,6 +122,7 @@ class WindowState {
   std::vector<std::uint32_t> count_;    ///< [experts]
   std::vector<std::uint8_t> holds_;     ///< [ranks, experts]
   std::vector<float> share_;            ///< [experts, lanes]
+  std::vector<float> slowness_;         ///< [ranks] 1 / speed
   std::vector<float> rank_load_;        ///< [ranks, lanes]
   std::vector<float> gradient_;         ///< [ranks, lanes]
   std::vector<float> part_;             ///< [ranks]

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moeshift/plan/search/coverage.hpp"
+#include "moeshift/plan/search/rank_speed.hpp"
 
 namespace moeshift {
 
@@ -19,8 +20,10 @@ LayerPlan plan_from_scratch(const LayerProblem& problem, const IncrementalOption
     FreshPlan start = plan_fresh(load, problem.ranks(), problem.slots_per_rank, options.effort,
                                  problem.seed ^ problem.layer.value());
     cover(problem, load, start.experts);
+    (void)balance_times(problem, load, options.effort.tolerance, start.experts);
     WindowSearchOptions search_options;
     search_options.holders = holder_rule(problem);
+    search_options.speed = problem.speed;
     search_options.risk = options.risk;
     search_options.doubt = options.doubt;
     search_options.max_steps = options.max_steps;

@@ -9,6 +9,7 @@
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/relabel.hpp"
 #include "moeshift/plan/search/coverage.hpp"
+#include "moeshift/plan/search/rank_speed.hpp"
 #include "moeshift/plan/warm/adapt.hpp"
 #include "moeshift/plan/warm/pair_chains.hpp"
 #include "moeshift/plan/warm/scratch_plan.hpp"
@@ -57,7 +58,7 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
     if (rebuilt_beats(0)) return;
     rebuilt_.clear();
   }
-  const bool by_counts = may_rebuild && problem.survive.losses == 0;
+  const bool by_counts = may_rebuild && problem.survive.losses == 0 && problem.speed.empty();
   if (by_counts && problem.slots_per_rank == 1) rebuild_singles();
   if (by_counts && problem.slots_per_rank == 2 && !options.use_samples) rebuild_pairs();
   if (!rebuilt_beats(0)) search_.run();
@@ -76,6 +77,7 @@ WindowSearchOptions WarmLayer::search_options() const {
   search.max_steps = options_.max_steps;
   search.holders = holder_rule(problem_);
   search.node_of = problem_.node_of;
+  search.speed = problem_.speed;
   search.doubt = options_.doubt;
   if (options_.budget_transfers) {
     // What counts is what the budget buys now, and few transfers buy most near the peaks.
@@ -89,8 +91,10 @@ WindowSearchOptions WarmLayer::search_options() const {
 /// Of the mean load, in units of the mean rank load.
 double WarmLayer::bound() const {
   const double total = std::accumulate(mean_.begin(), mean_.end(), 0.0);
-  return lower_bound(mean_, problem_.ranks(), problem_.slots()) /
-         (total / static_cast<double>(problem_.ranks()));
+  const double mean = total / static_cast<double>(problem_.ranks());
+  return bound_on_times(problem_.speed, mean,
+                        lower_bound(mean_, problem_.ranks(), problem_.slots())) /
+         mean;
 }
 
 bool WarmLayer::knows_the_load() const {
@@ -98,13 +102,13 @@ bool WarmLayer::knows_the_load() const {
   for (std::size_t slot = 0; slot < initial.size(); ++slot) {
     initial[slot] = static_cast<std::uint32_t>(slot % problem_.experts());
   }
-  const double blind = risk_of(loads_, problem_.ranks(), initial, options_.risk);
+  const double blind = risk_of(loads_, problem_.ranks(), initial, options_.risk, problem_.speed);
   return blind - search_.start_risk() >= kLeastKnowledge * (blind - bound_);
 }
 
 void WarmLayer::rebuild(std::vector<std::uint32_t> placed, const MovePrice& price) {
   const std::vector<ExpertId> slots = ids_of(placed);
-  rebuilt_risk_ = risk_of(loads_, problem_.ranks(), placed, options_.risk);
+  rebuilt_risk_ = risk_of(loads_, problem_.ranks(), placed, options_.risk, problem_.speed);
   rebuilt_price_ = price.of(priced_cost(problem_, prices_, slots));
   rebuilt_ = std::move(placed);
 }
@@ -134,8 +138,8 @@ void WarmLayer::rebuild_singles() {
   for (const SingleStep& step : rearrange_singles(mean_, placed, price)) {
     cost += price(step.rank, step.expert) - price(step.rank, placed[step.rank]);
     placed[step.rank] = step.expert;
-    const double value =
-        risk_of(loads_, problem_.ranks(), placed, options_.risk) + transfers.of(cost);
+    const double value = risk_of(loads_, problem_.ranks(), placed, options_.risk, problem_.speed) +
+                         transfers.of(cost);
     if (value >= least) continue;
     least = value;
     best = placed;
@@ -146,12 +150,13 @@ void WarmLayer::rebuild_singles() {
 /// The risk on one window below which there is nothing to catch up with: EPLB's, or the target
 /// where that is better.
 double WarmLayer::wanted() const {
-  const std::size_t ranks = problem_.ranks();
-  const double total = std::accumulate(mean_.begin(), mean_.end(), 0.0);
-  const double eplb =
-      plan_by_eplb_steps(mean_, ranks, problem_.slots()).peak * static_cast<double>(ranks) / total;
   const double target = bound_ * (1 + options_.target_gap);
-  return std::max(std::min(eplb * (1 + kAsGood), target), bound_ * (1 + options_.effort.tolerance));
+  if (!problem_.speed.empty()) return target;
+  const auto ranks = static_cast<double>(problem_.ranks());
+  const double mean = std::accumulate(mean_.begin(), mean_.end(), 0.0) / ranks;
+  const double eplb =
+      plan_by_eplb_steps(mean_, problem_.ranks(), problem_.slots()).peak / mean * (1 + kAsGood);
+  return std::max(std::min(eplb, target), bound_ * (1 + options_.effort.tolerance));
 }
 
 double WarmLayer::risk_of_best() const {
@@ -174,13 +179,15 @@ void WarmLayer::catch_up() {
   FreshPlan fresh = plan_fresh(mean_, problem_.ranks(), problem_.slots_per_rank, options_.effort,
                                problem_.seed ^ problem_.layer.value());
   cover(problem_, mean_, fresh.experts);
+  (void)balance_times(problem_, mean_, options_.effort.tolerance, fresh.experts);
   std::vector<ExpertId> slots;
   for (const std::uint32_t e : fresh.experts) slots.emplace_back(e);
   relabel(problem_, options_.links, exchangeable_ranks(problem_), slots);
   std::vector<std::uint32_t> placed = experts_of(slots);
   const double mean =
       std::accumulate(mean_.begin(), mean_.end(), 0.0) / static_cast<double>(problem_.ranks());
-  if (problem_.slots_per_rank == 2 && problem_.survive.losses == 0 && enough * mean > fresh.peak) {
+  const bool pairs = problem_.slots_per_rank == 2 && problem_.survive.losses == 0;
+  if (pairs && problem_.speed.empty() && enough * mean > fresh.peak) {
     placed = settle_pairs(mean_, search_.placement_after(0), std::move(placed), enough * mean);
   }
   offer(std::move(placed));
