@@ -37,8 +37,7 @@ Cell optional_rate(const std::optional<BytesPerSecond>& rate) {
 
 Table overview(const std::vector<Cluster>& clusters) {
   Table table;
-  table.columns = {"cluster",    "ranks/node", "memory",    "copy",
-                   "intra port", "intra pair", "inter port"};
+  table.columns = {"cluster", "ranks", "memory", "copy", "port", "pair", "inter"};
   for (const Cluster& cluster : clusters) {
     table.rows.push_back({Cell::text(cluster.name), Cell::count(cluster.ranks_per_node),
                           Cell::bytes(cluster.rank_memory), Cell::rate(cluster.local_copy),
@@ -106,8 +105,9 @@ class Clusters final : public Command {
     }
     if (!in_full) {
       report.note(
-          "rates are per rank and direction; a port serves all peers of a rank, a pair is one "
-          "peer alone. 'moeshift clusters NAME' shows links, latencies and sources.");
+          "ranks: of a node; rates are per rank and direction: port: all peers of the node, pair: "
+          "one of them alone, inter: all peers of other nodes. 'moeshift clusters NAME' shows "
+          "links, latencies and sources.");
     }
     session.emit(report);
     return ExitCode::kGood;

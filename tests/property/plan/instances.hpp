@@ -68,6 +68,8 @@ inline Instance random_instance(std::uint64_t seed, std::size_t redundancy = 1) 
                       1 + rng.below(static_cast<std::uint32_t>(std::min<std::size_t>(experts, 8))),
                   .seed = seed},
       nullptr};
+  // Groups are of equal size, or a policy that goes by them refuses.
+  while (experts % instance.problem.expert_groups != 0) --instance.problem.expert_groups;
   for (std::uint32_t i = rng.below(3); i > 0; --i) {
     instance.problem.samples.push_back(load_of({random_load(rng, experts)}));
   }
@@ -87,12 +89,25 @@ inline Instance random_instance(std::uint64_t seed, std::size_t redundancy = 1) 
   return instance;
 }
 
+/// A layer for which nothing was recorded stays as it was, with what its old planner left there.
+inline bool stays_for_want_of_load(const PlanProblem& problem, const PlanResult& result) {
+  const auto idle = [](const LoadMatrix& load) {
+    const auto row = load.row(LayerId(0));
+    return std::all_of(row.begin(), row.end(), [](double tokens) { return tokens == 0; });
+  };
+  if (problem.old == nullptr || !idle(problem.load)) return false;
+  if (!std::all_of(problem.samples.begin(), problem.samples.end(), idle)) return false;
+  const auto kept = problem.old->layer(LayerId(0));
+  const auto now = result.placement.layer(LayerId(0));
+  return std::equal(kept.begin(), kept.end(), now.begin(), now.end());
+}
+
 inline void check_plan(const PlanProblem& problem, const PlanResult& result) {
   const LayerId layer(0);
   const Placement& placement = result.placement;
   REQUIRE(placement.slots() == problem.slots);
   REQUIRE(placement.uncovered(layer).empty());
-  REQUIRE(placement.duplicates(layer) == 0);
+  if (!stays_for_want_of_load(problem, result)) REQUIRE(placement.duplicates(layer) == 0);
   for (const RankId rank : all_ids<RankId>(placement.ranks())) {
     const bool inactive =
         std::find(problem.inactive.begin(), problem.inactive.end(), rank) != problem.inactive.end();
