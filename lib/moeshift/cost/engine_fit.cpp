@@ -205,6 +205,9 @@ EngineFit fit_engine(const Cluster& start, const Topology& topology,
   EngineFit fit;
   fit.terms = chosen->settle();
   fit.cluster = chosen->best();
+  // A port that no probe filled looks slower than it is; no pair is faster than its ports.
+  LinkParameters& inside = fit.cluster.intra_node;
+  inside.pair = std::min({inside.pair, inside.egress, inside.ingress});
   for (const EngineSample& sample : samples) {
     fit.relative_errors.push_back(
         ratio(predicted_total(sample, topology, fit.cluster), sample.total) - 1);
