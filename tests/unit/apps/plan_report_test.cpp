@@ -32,6 +32,7 @@ class Answered {
                                .world = {},
                                .problem = problem_,
                                .plan = *plan_,
+                               .times = {},
                                .objective = "tokens",
                                .goal = {},
                                .dispatch = "even",
