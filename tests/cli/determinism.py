@@ -9,9 +9,10 @@ SHAPE = ("--ranks", 8, "--slots", 72, "--nodes", 2, "--groups", 8, "--windows", 
 
 
 def without_times(value):
-    """`value` without what may differ: measured times, argv and its threads."""
+    """`value` without what may differ: measured times, argv and its threads, the view, which shows the times."""
     if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if k not in ("plan_seconds", "bound_seconds", "argv")}
+        return {k: without_times(v) for k, v in value.items() if k not in ("plan_seconds", "bound_seconds", "argv",
+                                                                      "view")}
     return [without_times(item) for item in value] if isinstance(value, list) else value
 
 

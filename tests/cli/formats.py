@@ -20,12 +20,12 @@ class Formats(CliTest):
                 "compare": ("compare", trace, *SHAPE, "--policies", "static,snake"),
                 "check": ("check", plan, plan)}
 
-    def test_json_is_one_envelope_with_schema_and_meta_and_result(self):
+    def test_json_is_one_envelope_with_schema_and_meta_and_result_and_view(self):
         for name, words in self.commands().items():
             with self.subTest(command=name):
                 document = self.good(*words, "--format", "json").json()
-                self.assertEqual(list(document), ["schema", "meta", "result"])
-                self.assertEqual(document["schema"], f"moeshift.{name}/1")
+                self.assertEqual(list(document), ["schema", "meta", "result", "view"])
+                self.assertEqual(document["schema"], f"moeshift.{name}/2")
                 self.assertEqual(list(document["meta"]), ["argv", "version", "git", "seed", "inputs"])
                 self.assertEqual(document["meta"]["argv"][1:], [str(w) for w in words] + ["--format", "json"])
 

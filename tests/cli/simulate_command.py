@@ -122,7 +122,7 @@ class SimulateCommand(CliTest):
             self.result(*PASSES, "--interval", 50, "--mode", mode, "--timeline", "out.json",
                         "--timeline-steps", "40:120")
             document = json.loads((self.folder / "out.json").read_text(encoding="utf-8"))
-            names = {(e["pid"], e["tid"]): e["args"]["name"] for e in document["traceEvents"] if e["ph"] == "M"}
+            names = {(e["pid"], e["tid"]): e["args"]["name"] for e in document["traceEvents"] if e["name"].endswith("_name")}
             tracks = tracks_of(document)
             processes = {e["args"]["name"] for e in document["traceEvents"] if e["name"] == "process_name"}
             self.assertLessEqual({f"rank {r}" for r in range(32)}, processes, mode)

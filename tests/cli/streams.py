@@ -51,7 +51,7 @@ class Streams(CliTest):
     def test_the_output_file_holds_the_json_envelope(self):
         self.good("plan", self.trace(), *SHAPE, "-o", "plan.json")
         plan = self.load("plan.json")
-        self.assertEqual(plan["schema"], "moeshift.plan/1")
+        self.assertEqual(plan["schema"], "moeshift.plan/2")
         self.assertIn("placement", plan["result"])
 
     def test_the_ending_of_the_output_file_chooses_its_format(self):

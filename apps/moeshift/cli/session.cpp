@@ -39,8 +39,8 @@ Format format_named(const std::string& name) {
   return name == "markdown" ? Format::kMarkdown : Format::kTable;
 }
 
-Format format_of_file(const std::string& path, const CommonOptions& common) {
-  if (common.format_given) return format_named(common.format);
+Format format_of_file(const std::string& path, const std::string& format, bool given) {
+  if (given) return format_named(format);
   const std::string ending = fs::path(path).extension();
   if (ending == ".csv") return Format::kCsv;
   if (ending == ".md") return Format::kMarkdown;
@@ -187,25 +187,36 @@ const nlohmann::ordered_json& Session::document(const std::string& path) {
 
 MoeModel Session::load_model(const std::string& name_or_path) {
   const std::string path = config_path("models", name_or_path);
-  return read_moe_model(JsonReader(document(path), name_of_input(path)));
+  MoeModel model = read_moe_model(JsonReader(document(path), name_of_input(path)));
+  state_->meta.about.emplace_back("model", fmt::format("{}, {} MoE layers x {} experts", model.name,
+                                                       model.num_layers, model.num_experts));
+  return model;
 }
 
 Cluster Session::load_cluster(const std::string& name_or_path) {
   const std::string path = config_path("clusters", name_or_path);
-  return read_cluster(JsonReader(document(path), name_of_input(path)));
+  Cluster cluster = read_cluster(JsonReader(document(path), name_of_input(path)));
+  const std::string& told = cluster.description;
+  state_->meta.about.emplace_back(
+      "machine", told.empty() ? cluster.name : fmt::format("{}: {}", cluster.name, told));
+  return cluster;
 }
 
 void Session::emit(const Report& report) {
+  emit(report, common_.format);
+}
+
+void Session::emit(const Report& report, const std::string& format) {
   state_->bar.clear();
   if (state_->cut_short) throw InterruptedError();
   const bool to_file = common_.output != "-";
   if (to_file) {
-    const Style style{.format = format_of_file(common_.output, common_)};
+    const Style style{.format = format_of_file(common_.output, format, common_.format_given)};
     write_file(common_.output,
                [&](std::ostream& out) { write_report(out, report, state_->meta, style); });
     if (common_.format_given || common_.quiet) return;
   }
-  const Style style{.format = format_named(common_.format),
+  const Style style{.format = format_named(format),
                     .color = wants_color(common_.color),
                     .width = terminal_width()};
   write_report(std::cout, report, state_->meta, style);

@@ -70,6 +70,8 @@ class Session {
 
   /// Prints the answer in the chosen format to --output.
   void emit(const Report& report);
+  /// The same for commands with a --format of their own.
+  void emit(const Report& report, const std::string& format);
   /// Writes a file whole or not at all: beside it, fsync, rename. "-" = standard output.
   void write_file(const std::string& path, const std::function<void(std::ostream&)>& body);
   /// The report's JSON envelope as a file, whatever --format says (plan files and the like).

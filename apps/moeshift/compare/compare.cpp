@@ -12,6 +12,7 @@
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/compare/commands.hpp"
 #include "apps/moeshift/compare/compare_options.hpp"
+#include "apps/moeshift/compare/compare_page.hpp"
 #include "apps/moeshift/compare/compare_report.hpp"
 #include "apps/moeshift/compare/compare_rows.hpp"
 #include "apps/moeshift/compare/compare_windows.hpp"
@@ -65,7 +66,8 @@ class Compare final : public Command {
         read_planned_for(session, question_.shape_with(question_.slot_counts.front()), header)
             .topology;
     const bool with_bytes = question_.shape.model.has_value();
-    Report report("compare");
+    Report report("compare", "Policies on held-out steps");
+    report.about("trace", header.model);
     Json train = Json::array();
     if (windows.train.size() == 1) train = windows.train.front().steps;
     report.result() = {
@@ -88,7 +90,9 @@ class Compare final : public Command {
                             topology.nodes(), windows_note(windows, rows)));
     report.table(comparison_table(rows, header.num_layers, with_bytes));
     report.table(held_out_table(rows, standings));
-    report.note(verdict_of(rows, standings));
+    report.add(Conclusion{
+        verdict_of(rows, standings), standings.tied.empty() ? Tone::kGood : Tone::kPlain, {}});
+    add_compare_page(rows, standings, header.num_layers, with_bytes, report);
     report.note(legend(rows[standings.reference].name()));
     return report;
   }

@@ -206,7 +206,7 @@ class Calibrate final : public Command {
         misfits.push_back(fmt::format("{}: {}", name_of(link.link), misfit));
       }
     }
-    Report report("calibrate");
+    Report report("calibrate", "What this machine can do");
     report.result() = {{"backend", backend_},
                        {"ranks", ranks_},
                        {"nodes", design_.topology.nodes()},
@@ -220,9 +220,13 @@ class Calibrate final : public Command {
     for (const LinkCalibration& link : design_.links) report.note(summary_of(link));
     report.table(terms_table(design_.links, copies, together));
     report.table(residuals_table(design_.links));
+    report.add(fit_chart(design_.links));
+    report.add(errors_chart(design_.links));
     add_engine(report, engine, samples);
     if (validate_) add_validation(report, cluster, samples_of(unseen_, next));
-    for (const std::string& misfit : misfits) report.note("misfit: " + misfit);
+    for (const std::string& misfit : misfits) {
+      report.add(Conclusion{"misfit: " + misfit, Tone::kBad, {}});
+    }
     if (misfits.empty()) report.result()["cluster"] = cluster_json(cluster);
     report.result()["exchanges"] = exchanges_json(exchanges);
     session.emit(report);
@@ -315,6 +319,9 @@ class Calibrate final : public Command {
         "held out: {} rearrangements, median error {:.1f} %, 95th percentile "
         "{:.1f} %, Kendall tau {:.3f}",
         samples.size(), validation.median_error * 100, validation.p95_error * 100, tau));
+    const std::vector<std::string> names(measured.size(), "rearrangement");
+    report.add(agreement_chart("What the fit has not seen: predicted against measured", names,
+                               predicted, measured));
   }
 
   [[nodiscard]] Cluster calibrated(Session& session, const CopyCalibration& copies,

@@ -80,6 +80,49 @@ Table terms_table(const std::vector<LinkCalibration>& links, const CopyCalibrati
   return table;
 }
 
+Chart agreement_chart(std::string title, const std::vector<std::string>& names,
+                      const std::vector<Seconds>& predicted, const std::vector<Seconds>& measured) {
+  Chart chart{.title = std::move(title),
+              .draw = Draw::kScatter,
+              .data = {"", {"exchange", "measured", "predicted"}, {}},
+              .x = "measured",
+              .y = "predicted"};
+  for (std::size_t i = 0; i < predicted.size(); ++i) {
+    chart.data.rows.push_back(
+        {Cell::text(names[i]), Cell::seconds(measured[i]), Cell::seconds(predicted[i])});
+  }
+  return chart;
+}
+
+Chart fit_chart(const std::vector<LinkCalibration>& links) {
+  std::vector<std::string> names;
+  std::vector<Seconds> predicted;
+  std::vector<Seconds> measured;
+  for (const LinkCalibration& link : links) {
+    for (std::size_t i = 0; i < link.samples.size(); ++i) {
+      names.push_back(fmt::format("{}, {}", link.samples[i].pattern, name_of(link.link)));
+      measured.push_back(undisturbed(link.samples[i].times));
+      predicted.push_back(measured.back() * (1 + link.fit.relative_errors[i]));
+    }
+  }
+  return agreement_chart("The fit: predicted against measured", names, predicted, measured);
+}
+
+Chart errors_chart(const std::vector<LinkCalibration>& links) {
+  Chart chart{.title = "Errors of the fit, exchange by exchange",
+              .draw = Draw::kBars,
+              .data = {"", {"exchange", "predicted / measured - 1"}, {}},
+              .x = "exchange",
+              .y = "error"};
+  for (const LinkCalibration& link : links) {
+    for (std::size_t i = 0; i < link.samples.size(); ++i) {
+      chart.data.rows.push_back({Cell::text(fmt::format("{} {}", link.samples[i].pattern, i)),
+                                 Cell::percent(link.fit.relative_errors[i])});
+    }
+  }
+  return chart;
+}
+
 Table residuals_table(const std::vector<LinkCalibration>& links) {
   Table table{"residuals", {"link", "pattern", "exchanges", "median error", "worst"}, {}};
   for (const LinkCalibration& link : links) {

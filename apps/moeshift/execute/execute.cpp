@@ -28,6 +28,7 @@
 #include "apps/moeshift/execute/commands.hpp"
 #include "apps/moeshift/execute/execute_options.hpp"
 #include "apps/moeshift/execute/execute_report.hpp"
+#include "apps/moeshift/execute/execute_timeline.hpp"
 #include "apps/moeshift/execute/process_place.hpp"
 #include "apps/moeshift/execute/rank_processes.hpp"
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "apps/moeshift/execute/execute_page.hpp"
 #include "apps/moeshift/moves/moves_report.hpp"
 
 namespace moeshift::cli {
@@ -227,7 +228,7 @@ void add_result(Report& report, const Execution& execution) {
 }  // namespace
 
 Report execution_report(const Execution& execution) {
-  Report report("execute");
+  Report report("execute", "The move, performed");
   add_result(report, execution);
   const TransferPlan& plan = *execution.job->plan;
   const TransferTotals totals = totals_of(plan);
@@ -265,11 +266,15 @@ Report execution_report(const Execution& execution) {
   for (const RankOutcome& rank : execution.ranks) slots += rank.slots_verified;
   const std::uint64_t wrong = execution.mismatched_bytes();
   if (slots == 0 && wrong == 0) {
-    report.note("no slot was verified");
+    report.add(Conclusion{"no slot was verified", Tone::kPlain, {}});
   } else {
-    report.note(fmt::format("verified every byte of {} slots: {}", slots,
-                            wrong == 0 ? "all right" : fmt::format("{} WRONG bytes", wrong)));
+    report.add(
+        Conclusion{fmt::format("verified every byte of {} slots: {}", slots,
+                               wrong == 0 ? "all right" : fmt::format("{} WRONG bytes", wrong)),
+                   execution.verified() ? Tone::kGood : Tone::kBad,
+                   {}});
   }
+  add_execute_page(execution, report);
   return report;
 }
 

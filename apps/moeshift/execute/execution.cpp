@@ -166,16 +166,4 @@ std::string survey_line(const Execution& execution) {
                                         : fmt::format("{} WRONG bytes", wrong));
 }
 
-Timeline joint_timeline(const Execution& execution) {
-  Timeline joint;
-  for (const RankOutcome& rank : execution.ranks) {
-    for (Span span : rank.timeline.spans) {
-      const Track& track = rank.timeline.tracks[span.track];
-      span.track = joint.track(track.process, track.name);
-      joint.spans.push_back(std::move(span));
-    }
-  }
-  return joint;
-}
-
 }  // namespace moeshift::cli

@@ -83,7 +83,4 @@ struct Moved {
 [[nodiscard]] std::vector<std::string> fault_lines(const Execution& execution, std::size_t most);
 /// Which layers of the local ranks are new and which old, for the message of a failure.
 [[nodiscard]] std::string survey_line(const Execution& execution);
-/// The spans of all ranks in one picture.
-[[nodiscard]] Timeline joint_timeline(const Execution& execution);
-
 }  // namespace moeshift::cli

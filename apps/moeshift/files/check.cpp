@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// moeshift check: did a result become worse, and does it reach what it must?
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,10 +11,9 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
-#include "moeshift/report/regression.hpp"
-#include "moeshift/report/report.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/files/check_report.hpp"
 #include "apps/moeshift/files/commands.hpp"
 
 namespace moeshift::cli {
@@ -22,96 +21,69 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number_or_null(const std::optional<double>& number) {
-  return number ? Json(*number) : Json();
-}
-
-Json to_json(const MetricComparison& row) {
-  return {{"metric", row.path},
-          {"better", name_of(row.better)},
-          {"baseline", number_or_null(row.baseline)},
-          {"value", number_or_null(row.value)},
-          {"relative_change", number_or_null(row.relative_change())},
-          {"tolerance",
-           {{"amount", row.tolerance.amount},
-            {"kind", row.tolerance.relative ? "relative" : "absolute"}}},
-          {"verdict", name_of(row.verdict)}};
-}
-
-/// Large values as whole numbers, small ones to six digits.
-std::string shown(double number) {
-  constexpr double kLarge = 1e6;
-  const bool large = std::abs(number) >= kLarge && std::abs(number) < 1e15;
-  return large ? human_count(std::llround(number)) : fmt::format("{:.6g}", number);
-}
-
-Cell value_cell(const std::optional<double>& number, const std::string& json) {
-  if (number) return {shown(*number), round_trip(*number), true};
-  if (json.empty()) return Cell::empty();
-  constexpr std::size_t kWidest = 12;
-  if (json.size() <= kWidest) return {json, json, true};
-  return {json.front() == '"' ? json.substr(1, kWidest - 2) + ".." : "(list)", json, true};
-}
-
-Cell change_cell(const MetricComparison& row) {
-  const std::optional<double> share = row.relative_change();
-  if (!share) return Cell::empty();
-  return {fmt::format("{:+.2f} %", *share * 100), round_trip(*share), true};
-}
-
-Cell tolerance_cell(Tolerance tolerance) {
-  const std::string text = tolerance.relative ? fmt::format("{:g} %", tolerance.amount * 100)
-                                              : fmt::format("{:g}", tolerance.amount);
-  return {text, text, true};
-}
-
-Table comparison_table(const std::vector<MetricComparison>& rows) {
-  Table table;
-  table.columns = {"metric", "baseline", "now", "change", "allowed", "verdict"};
-  for (const MetricComparison& row : rows) {
-    table.rows.push_back({Cell::text(row.path), value_cell(row.baseline, row.baseline_text),
-                          value_cell(row.value, row.value_text), change_cell(row),
-                          tolerance_cell(row.tolerance),
-                          Cell::text(std::string(name_of(row.verdict)))});
-  }
-  return table;
-}
-
-std::size_t count_of(const std::vector<MetricComparison>& rows, Verdict verdict) {
-  return static_cast<std::size_t>(std::count_if(
-      rows.begin(), rows.end(), [&](const auto& row) { return row.verdict == verdict; }));
-}
-
 class Check final : public Command {
  public:
   void declare(Options& options) override {
     options.positional("RESULT", result_path_, "result (JSON) to judge; - is standard input");
-    options.positional("BASELINE", baseline_path_, "earlier result of the same command");
+    options.positional("BASELINE", baseline_path_,
+                       "earlier result of the same command; not needed with --require", false);
     options.list("--fail-on", gates_,
                  "metric=tolerance: fail when it is worse than the baseline by more, e.g. "
                  "balancedness=0.5% or totals.rounds=0; none: what matters of that command");
+    options.list("--require", requirements_,
+                 "fail unless the result has this, whatever the baseline, e.g. balancedness>=0.95");
+    options.flag("--allow-different", allow_different_,
+                 "compare with a baseline of another trace, model, machine, policy or shape");
+    options.choice("--format", format_, {"table", "json", "csv", "markdown", "junit", "github"},
+                   "form of the answer; github: annotations of a workflow");
   }
 
   ExitCode run(Session& session) override {
-    const std::string result_name = Session::name_of_input(result_path_);
-    const std::string baseline_name = Session::name_of_input(baseline_path_);
-    const Json result = parse_json(session.read_text(result_path_), result_name);
-    const Json baseline = parse_json(session.read_text(baseline_path_), baseline_name);
-    const std::string command = command_of(result, result_name);
-    const std::vector<MetricComparison> rows =
-        compare_results(result, result_name, baseline, baseline_name, gates(command));
-    const bool failed = std::any_of(rows.begin(), rows.end(),
-                                    [](const MetricComparison& row) { return row.fails(); });
-    session.emit(make_report(command, rows, failed));
-    return failed ? ExitCode::kNegative : ExitCode::kGood;
+    if (baseline_path_.empty()) check_alone();
+    CheckAnswer answer;
+    answer.source = Session::name_of_input(result_path_);
+    const Json result = parse_json(session.read_text(result_path_), answer.source);
+    answer.command = command_of(result, answer.source);
+    if (!baseline_path_.empty()) compare(session, result, answer);
+    std::vector<Requirement> required;
+    for (const std::string& text : requirements_) {
+      required.push_back(parse_requirement(text, "--require"));
+    }
+    answer.required = hold_against(result, answer.source, required);
+    write(session, answer);
+    return answer.failed() ? ExitCode::kNegative : ExitCode::kGood;
   }
 
  private:
+  void compare(Session& session, const Json& result, CheckAnswer& answer) const {
+    const std::string name = Session::name_of_input(baseline_path_);
+    const Json baseline = parse_json(session.read_text(baseline_path_), name);
+    const std::vector<Gate> asked = gates(answer.command);
+    answer.rows = compare_results(result, answer.source, baseline, name, asked);
+    answer.differences = differences_in_subject(result, baseline);
+    if (answer.differences.empty() || allow_different_) return;
+    std::string text;
+    for (const SubjectDifference& one : answer.differences) {
+      text += fmt::format("{}{} ({} there, {} here)", text.empty() ? "" : ", ", one.what,
+                          one.baseline, one.value);
+    }
+    throw InputError(
+        name, fmt::format("is a baseline of another {}; --allow-different compares anyway", text));
+  }
+
+  void check_alone() const {
+    if (!gates_.empty()) throw InputError("--fail-on", "expected a BASELINE to compare with");
+    if (requirements_.empty()) {
+      throw InputError("BASELINE", "expected an earlier result, or --require without one");
+    }
+  }
+
   [[nodiscard]] std::vector<Gate> gates(const std::string& command) const {
     std::vector<Gate> gates;
     for (const std::string& text : gates_) gates.push_back(parse_gate(text, "--fail-on"));
-    if (gates.empty()) gates = default_gates(command);
-    if (gates.empty()) {
+    if (!gates.empty()) return gates;
+    gates = default_gates(command);
+    if (gates.empty() && requirements_.empty()) {
       throw InputError("--fail-on", fmt::format("expected at least one metric=tolerance: results "
                                                 "of '{}' have no default",
                                                 command));
@@ -119,29 +91,20 @@ class Check final : public Command {
     return gates;
   }
 
-  static Report make_report(const std::string& command, const std::vector<MetricComparison>& rows,
-                            bool failed) {
-    Report report("check");
-    Json metrics = Json::array();
-    for (const MetricComparison& row : rows) metrics.push_back(to_json(row));
-    report.result() = {{"command", command},
-                       {"passed", !failed},
-                       {"better", count_of(rows, Verdict::kBetter)},
-                       {"same", count_of(rows, Verdict::kSame)},
-                       {"worse", count_of(rows, Verdict::kWorse)},
-                       {"missing", count_of(rows, Verdict::kMissing)},
-                       {"rows", std::move(metrics)}};
-    report.table(comparison_table(rows));
-    report.note(fmt::format("{}: {} better, {} same, {} worse, {} missing from the result",
-                            failed ? "REGRESSION" : "passed", count_of(rows, Verdict::kBetter),
-                            count_of(rows, Verdict::kSame), count_of(rows, Verdict::kWorse),
-                            count_of(rows, Verdict::kMissing)));
-    return report;
+  void write(Session& session, const CheckAnswer& answer) const {
+    if (format_ != "junit" && format_ != "github")
+      return session.emit(check_report(answer), format_);
+    session.write_file(session.common().output, [&](std::ostream& out) {
+      return format_ == "junit" ? write_junit(out, answer) : write_github(out, answer);
+    });
   }
 
   std::string result_path_;
   std::string baseline_path_;
   std::vector<std::string> gates_;
+  std::vector<std::string> requirements_;
+  bool allow_different_ = false;
+  std::string format_ = "table";
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/report/figures.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 
@@ -74,29 +75,30 @@ nlohmann::ordered_json to_json(const Placement& placement, const TraceHeader& tr
   return json;
 }
 
+std::vector<FigureValue> figures_of(const Balance& balance) {
+  return {figure("balancedness")(balance.balancedness),
+          figure("balancedness_vllm")(balance.balancedness_vllm),
+          figure("imbalance")(balance.imbalance),
+          figure("imbalance_trtllm")(balance.imbalance_trtllm),
+          figure("peak_load")(balance.peak_load),
+          figure("gap_mean")(balance.gap_mean),
+          figure("gap_max")(balance.gap_max)};
+}
+
 nlohmann::ordered_json to_json(const Balance& balance) {
-  return {{"balancedness", balance.balancedness},
-          {"balancedness_vllm", balance.balancedness_vllm},
-          {"imbalance", balance.imbalance},
-          {"imbalance_trtllm", balance.imbalance_trtllm},
-          {"peak_load", balance.peak_load},
-          {"gap_mean", balance.gap_mean},
-          {"gap_max", balance.gap_max}};
+  return object_of(figures_of(balance));
 }
 
 nlohmann::ordered_json to_json(const std::vector<LayerVerdict>& layers, const TraceHeader& trace) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const LayerVerdict& verdict = layers[i];
-    rows.push_back({{"layer", layer_id_of(trace, i)},
-                    {"imbalance", verdict.imbalance},
-                    {"lower_bound", verdict.lower_bound},
-                    {"gap", verdict.gap},
-                    {"keep", verdict.keep},
-                    {"peak_load", verdict.peak},
-                    {"duplicates", verdict.duplicates},
-                    {"hasty", verdict.hasty}});
-    if (verdict.doubled_peak > 0) rows.back()["doubled_peak"] = verdict.doubled_peak;
+    rows.push_back(
+        object_of({figure("layer")(layer_id_of(trace, i)), figure("imbalance")(verdict.imbalance),
+                   figure("lower_bound")(verdict.lower_bound), figure("gap")(verdict.gap),
+                   figure("keep")(verdict.keep), figure("peak_load")(verdict.peak),
+                   figure("duplicates")(verdict.duplicates), figure("hasty")(verdict.hasty)}));
+    if (verdict.doubled_peak > 0) put(rows.back(), figure("doubled_peak"), verdict.doubled_peak);
   }
   return rows;
 }

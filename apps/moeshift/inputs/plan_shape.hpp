@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -14,6 +15,7 @@
 #include "moeshift/model/topology.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/plan/policy_options.hpp"
+#include "moeshift/report/figure.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
 
@@ -43,6 +45,8 @@ void declare_policy_options(Options& options, PolicyOptions& policy);
 /// slot that holds nothing. What `trace` does not say of its layers is left out.
 [[nodiscard]] nlohmann::ordered_json to_json(const Placement& placement, const TraceHeader& trace);
 /// Every metric under its name.
+/// Every metric of docs/metrics.md.
+[[nodiscard]] std::vector<FigureValue> figures_of(const Balance& balance);
 [[nodiscard]] nlohmann::ordered_json to_json(const Balance& balance);
 /// {"layer", "imbalance", "lower_bound", "gap", "keep", "peak_load", "duplicates", "hasty"} per
 /// layer, which has the model's own number.

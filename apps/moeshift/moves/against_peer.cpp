@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/report/figures.hpp"
 #include "moeshift/schedule/stepwise.hpp"
 
 #include "apps/moeshift/moves/schedule_options.hpp"
@@ -80,9 +81,10 @@ nlohmann::ordered_json against_json(const AgainstPeer& against) {
   nlohmann::ordered_json steps = nlohmann::ordered_json::array();
   Seconds before = against.steps.front().total;
   for (const FeatureStep& step : against.steps) {
-    steps.push_back({{"feature", step.feature},
-                     {"predicted_seconds", step.total.count()},
-                     {"saved_seconds", (before - step.total).count()}});
+    nlohmann::ordered_json row = {{"feature", step.feature}};
+    row.update(object_of(
+        {figure("predicted_seconds")(step.total), figure("saved_seconds")(before - step.total)}));
+    steps.push_back(std::move(row));
     before = step.total;
   }
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();

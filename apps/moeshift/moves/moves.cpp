@@ -17,6 +17,7 @@
 #include "apps/moeshift/inputs/move_task.hpp"
 #include "apps/moeshift/moves/against_peer.hpp"
 #include "apps/moeshift/moves/commands.hpp"
+#include "apps/moeshift/moves/moves_page.hpp"
 #include "apps/moeshift/moves/moves_report.hpp"
 #include "apps/moeshift/moves/schedule_options.hpp"
 
@@ -58,7 +59,8 @@ class Moves final : public Command {
           compare_with_peer(against_, task, plan, cost, cost_, session.threads());
       answer.result()["against"] = against_json(against);
       answer.table(against_table(against));
-      answer.note(against_line(against));
+      answer.add(against_chart(against));
+      answer.add(Conclusion{against_line(against), Tone::kPlain, {}});
     }
     session.emit(answer);
     return ExitCode::kGood;
@@ -79,7 +81,7 @@ class Moves final : public Command {
 
   [[nodiscard]] Report report(const MoveTask& task, const TransferPlan& plan,
                               const TransferCost& cost) const {
-    Report report("moves");
+    Report report("moves", "What must move");
     report.result() = {{"schedule", schedule_.schedule},
                        {"mode", mode_},
                        {"totals", totals_json(plan, cost)},
@@ -95,6 +97,7 @@ class Moves final : public Command {
       report.table(layers_table(plan, cost));
     }
     report.table(totals_table(plan, cost));
+    add_moves_page(plan, cost, report);
     return report;
   }
 

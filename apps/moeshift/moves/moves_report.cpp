@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/matrix.hpp"
+#include "moeshift/report/figures.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -21,11 +22,6 @@ constexpr std::array kPortClasses = {LinkClass::kIntraNode, LinkClass::kInterNod
 
 std::size_t index_of(LinkClass link) {
   return static_cast<std::size_t>(link);
-}
-
-Bytes most_staging(const TransferPlan& plan) {
-  const IdVector<RankId, Bytes> bytes = staging_bytes(plan);
-  return *std::max_element(bytes.begin(), bytes.end());
 }
 
 std::size_t groups_of(const LayerMoves& layer) {
@@ -81,6 +77,13 @@ void add_round_tables(std::vector<Table>& tables, const Wave& wave, bool inside,
   }
 }
 
+}  // namespace
+
+Bytes most_staging(const TransferPlan& plan) {
+  const IdVector<RankId, Bytes> bytes = staging_bytes(plan);
+  return *std::max_element(bytes.begin(), bytes.end());
+}
+
 IdMatrix<RankId, RankId, Bytes> traffic_of(const TransferPlan& plan) {
   IdMatrix<RankId, RankId, Bytes> traffic(plan.ranks, plan.ranks);
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
@@ -92,8 +95,6 @@ IdMatrix<RankId, RankId, Bytes> traffic_of(const TransferPlan& plan) {
   }
   return traffic;
 }
-
-}  // namespace
 
 std::string human_sizes(const ExpertSizes& sizes) {
   if (sizes.uniform()) return human(sizes.largest());
@@ -118,37 +119,36 @@ Json bytes_json(const TransferTotals& totals) {
 
 Json totals_json(const TransferPlan& plan, const TransferCost& cost) {
   const TransferTotals totals = totals_of(plan);
-  return {{"local_copies", totals.local_copies},
-          {"transfers", totals.transfers},
-          {"transfers_by_link", transfers_json(totals)},
-          {"bytes_by_link", bytes_json(totals)},
-          {"rounds", totals.rounds},
-          {"staging_bytes_per_rank", most_staging(plan).count()},
-          {"predicted_seconds",
-           {{"connection", cost.connection.count()},
-            {"stage", cost.stage.count()},
-            {"commit", cost.commit.count()},
-            {"total", cost.total.count()},
-            {"exposed", cost.exposed.count()}}}};
+  Json json = object_of(
+      {figure("local_copies")(totals.local_copies), figure("transfers")(totals.transfers)});
+  put(json, figure("transfers_by_link"), transfers_json(totals));
+  put(json, figure("bytes_by_link"), bytes_json(totals));
+  json.update(object_of(
+      {figure("rounds")(totals.rounds), figure("staging_bytes_per_rank")(most_staging(plan))}));
+  put(json, figure("predicted_seconds"),
+      object_of({figure("connection")(cost.connection), figure("stage")(cost.stage),
+                 figure("commit")(cost.commit), figure("total")(cost.total),
+                 figure("exposed")(cost.exposed)}));
+  return json;
 }
 
 Json layers_json(const TransferPlan& plan, const TransferCost& cost) {
   Json rows = Json::array();
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
     const TransferTotals totals = totals_of(plan, i);
-    rows.push_back({{"layer", plan.layers[i].layer.value()},
-                    {"local_copies", totals.local_copies},
-                    {"transfers", totals.transfers},
-                    {"transfers_by_link", transfers_json(totals)},
-                    {"bytes_by_link", bytes_json(totals)},
-                    {"rounds", totals.rounds},
-                    {"round_bytes", totals.round_bytes.count()},
-                    {"groups", groups_of(plan.layers[i])},
-                    {"waves", plan.layers[i].waves.size()},
-                    {"predicted_seconds",
-                     {{"stage", cost.layers[i].stage.count()},
-                      {"vote", cost.layers[i].vote.count()},
-                      {"commit", cost.layers[i].commit.count()}}}});
+    Json row = object_of({figure("layer")(std::size_t{plan.layers[i].layer.value()}),
+                          figure("local_copies")(totals.local_copies),
+                          figure("transfers")(totals.transfers)});
+    put(row, figure("transfers_by_link"), transfers_json(totals));
+    put(row, figure("bytes_by_link"), bytes_json(totals));
+    row.update(
+        object_of({figure("rounds")(totals.rounds), figure("round_bytes")(totals.round_bytes),
+                   figure("groups")(groups_of(plan.layers[i])),
+                   figure("waves")(plan.layers[i].waves.size())}));
+    put(row, figure("predicted_seconds"),
+        object_of({figure("stage")(cost.layers[i].stage), figure("vote")(cost.layers[i].vote),
+                   figure("commit")(cost.layers[i].commit)}));
+    rows.push_back(std::move(row));
   }
   return rows;
 }

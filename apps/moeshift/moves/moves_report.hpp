@@ -6,6 +6,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "moeshift/core/matrix.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/model/transfer_plan.hpp"
 #include "moeshift/report/table.hpp"
@@ -33,7 +34,11 @@ namespace moeshift::cli {
 /// port class; "17>5" is expert 17 to rank 5, "*17>5" hands on what was just received.
 [[nodiscard]] std::vector<Table> round_tables(const Wave& wave, std::size_t number);
 
+/// Staging memory of the rank that needs most.
+[[nodiscard]] Bytes most_staging(const TransferPlan& plan);
 /// [source][destination] bytes of the whole rearrangement.
+[[nodiscard]] IdMatrix<RankId, RankId, Bytes> traffic_of(const TransferPlan& plan);
+/// The same as rows of numbers.
 [[nodiscard]] nlohmann::ordered_json traffic_json(const TransferPlan& plan);
 
 /// Writes the square matrix that nccl-tests' alltoallv_perf reads: row = source, column =

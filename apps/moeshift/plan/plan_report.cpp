@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/plan/layer_problem.hpp"
+#include "moeshift/report/figures.hpp"
 
 #include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/plan/plan_page.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -53,26 +55,11 @@ void add_load(const PlanAnswer& answer, Report& report) {
 }
 
 Table summary_table(const Balance& balance, const PlanTimes& times) {
-  return {"",
-          {"metric", "value", "meaning"},
-          {{Cell::text("balancedness"), Cell::decimal(balance.balancedness, 4),
-            Cell::text("mean over layers of mean rank load / busiest rank")},
-           {Cell::text("imbalance"), Cell::decimal(balance.imbalance, 4),
-            Cell::text("mean over layers of busiest rank / mean rank load")},
-           {Cell::text("balancedness_vllm"), Cell::decimal(balance.balancedness_vllm, 4),
-            Cell::text("sum over layers of mean / sum of busiest rank load")},
-           {Cell::text("imbalance_trtllm"), Cell::decimal(balance.imbalance_trtllm, 4),
-            Cell::text("mean over layers of busiest / mean rank load - 1")},
-           {Cell::text("peak_load"), Cell::decimal(balance.peak_load, 0),
-            Cell::text("tokens of the busiest rank, summed over layers")},
-           {Cell::text("gap_mean"), Cell::percent(balance.gap_mean, 2),
-            Cell::text("mean over layers of busiest rank / lower bound - 1")},
-           {Cell::text("gap_max"), Cell::percent(balance.gap_max, 2),
-            Cell::text("the worst layer of the same")},
-           {Cell::text("plan_seconds"), Cell::seconds(Seconds(times.plan)),
-            Cell::text("time the policy took")},
-           {Cell::text("bound_seconds"), Cell::seconds(Seconds(times.bound)),
-            Cell::text("time the lower bounds took")}}};
+  std::vector<FigureValue> figures = figures_of(balance);
+  std::swap(figures[1], figures[2]);  // people look for the imbalance beside the balancedness
+  figures.push_back(figure("plan_seconds")(times.plan));
+  figures.push_back(figure("bound_seconds")(times.bound));
+  return figure_table(figures);
 }
 
 std::size_t filled_slots(const Placement& placement, LayerId layer) {
@@ -106,10 +93,10 @@ void add_objective(const PlanAnswer& answer, Report& report) {
   const Balance costs = balance_of(
       rank_costs(answer.problem.load, answer.plan.placement, answer.goal), serving(answer.problem));
   const char* unit = answer.objective == "seconds" ? "seconds" : "experts";
-  report.result()["objective"] = {{"name", answer.objective},
-                                  {"unit", unit},
-                                  {"peak_per_step", costs.peak_load},
-                                  {"balancedness", costs.balancedness}};
+  Json json = {{"name", answer.objective}, {"unit", unit}};
+  json.update(object_of(
+      {figure("peak_per_step")(costs.peak_load), figure("balancedness")(costs.balancedness)}));
+  report.result()["objective"] = std::move(json);
   report.note(
       fmt::format("objective {}: {:.6g} {} per step on the busiest rank, summed over "
                   "layers; balancedness of it {:.4f}",
@@ -148,10 +135,11 @@ Report report_plan(const PlanAnswer& answer) {
   const PlanResult& plan = answer.plan;
   const RankLoads loads = active_times(
       problem, rank_loads(problem.load, plan.placement, problem.topology, answer.rule));
-  const Balance balance = balance_of(loads, serving(problem), bounds_of(answer));
+  const std::vector<double> bounds = bounds_of(answer);
+  const Balance balance = balance_of(loads, serving(problem), bounds);
   const auto hasty = std::count_if(plan.layers.begin(), plan.layers.end(),
                                    [](const LayerVerdict& layer) { return layer.hasty; });
-  Report report("plan");
+  Report report("plan", "Where every expert lives");
   report.result() = {{"policy", answer.policy},
                      {"steps", answer.window.loads.size()},
                      {"planned_for", world_json(answer)},
@@ -178,6 +166,7 @@ Report report_plan(const PlanAnswer& answer) {
   }
   add_doubling(plan, report);
   add_load(answer, report);
+  add_plan_page(answer, loads, bounds, report);
   add_objective(answer, report);
   add_slots_budget(answer, report);
   if (hasty > 0) {
@@ -202,10 +191,10 @@ Table layer_table(const PlanAnswer& answer) {
 }
 
 void explain_moves(const PlanAnswer& answer, Report& report) {
-  Table table{
-      "",
-      {"layer", "expert", "to rank", "replaces", "link", "bytes", "imbalance", "after", "gain"},
-      {}};
+  Table table{"",
+              {"layer", "expert", "to rank", "replaces", "link", figure("bytes"),
+               figure("imbalance_before"), figure("imbalance_after"), figure("gain")},
+              {}};
   Json rows = Json::array();
   for (const MoveReason& move : answer.plan.reasons) {
     const bool fills_hole = move.replaced.is_none();
@@ -217,17 +206,18 @@ void explain_moves(const PlanAnswer& answer, Report& report) {
          Cell::count(std::size_t{move.expert.value()}), Cell::count(std::size_t{move.rank.value()}),
          fills_hole ? Cell::empty() : Cell::count(std::size_t{move.replaced.value()}),
          Cell::text(std::string(name_of(move.link))), bytes ? Cell::bytes(*bytes) : Cell::empty(),
-         Cell::decimal(move.imbalance_before, 4), Cell::decimal(move.imbalance_after, 4),
-         Cell::decimal(gain, 4)});
-    rows.push_back({{"layer", layer_id_of(answer.trace, move.layer.index())},
-                    {"expert", move.expert.value()},
-                    {"rank", move.rank.value()},
-                    {"replaced", fills_hole ? std::int64_t{-1} : move.replaced.value()},
-                    {"link", name_of(move.link)},
-                    {"bytes", bytes ? Json(bytes->count()) : Json()},
-                    {"imbalance_before", move.imbalance_before},
-                    {"imbalance_after", move.imbalance_after},
-                    {"gain", gain}});
+         figure("imbalance_before")(move.imbalance_before),
+         figure("imbalance_after")(move.imbalance_after), figure("gain")(gain)});
+    Json row =
+        object_of({figure("layer")(layer_id_of(answer.trace, move.layer.index())),
+                   figure("expert")(std::size_t{move.expert.value()}),
+                   figure("rank")(std::size_t{move.rank.value()}),
+                   figure("replaced")(fills_hole ? std::int64_t{-1} : move.replaced.value())});
+    row["link"] = name_of(move.link);
+    row.update(object_of({bytes ? figure("bytes")(*bytes) : figure("bytes").unknown(),
+                          figure("imbalance_before")(move.imbalance_before),
+                          figure("imbalance_after")(move.imbalance_after), figure("gain")(gain)}));
+    rows.push_back(std::move(row));
   }
   report.result()["reasons"] = std::move(rows);
   report.table(std::move(table));

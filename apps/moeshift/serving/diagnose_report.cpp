@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/moeshift/compare/compare_report.hpp"
+#include "apps/moeshift/serving/diagnose_page.hpp"
 #include "apps/moeshift/serving/simulate_report.hpp"
 
 namespace moeshift::cli {
@@ -285,11 +286,10 @@ Table backtest_table(const Findings& findings) {
   return table;
 }
 
-std::string verdict_text(const Findings& findings) {
-  std::string text = fmt::format("verdict: {}{}", advice_text(findings),
-                                 findings.diagnosis.firm ? "" : " (likely, not certain)");
-  for (const std::string& reason : findings.diagnosis.reasons) text += "\n  - " + reason;
-  return text;
+Conclusion verdict_of(const Findings& findings) {
+  const bool firm = findings.diagnosis.firm;
+  return {fmt::format("verdict: {}{}", advice_text(findings), firm ? "" : " (likely, not certain)"),
+          firm ? Tone::kGood : Tone::kPlain, findings.diagnosis.reasons};
 }
 
 std::string interval_text(const Findings& findings) {
@@ -316,10 +316,10 @@ Json objectives_json(const std::vector<ObjectiveOutcome>& objectives) {
 }
 
 Report diagnosis_report(const Findings& findings) {
-  Report report("diagnose");
+  Report report("diagnose", "Is rebalancing worth it here?");
   report.result() = result_of(findings);
   report.note(setting_text(findings));
-  report.note(verdict_text(findings));
+  report.add(verdict_of(findings));
   if (!findings.lanes.empty()) {
     report.table(backtest_table(findings));
     report.note(interval_text(findings));
@@ -329,6 +329,7 @@ Report diagnosis_report(const Findings& findings) {
   if (!findings.drift.lags.empty()) report.table(lag_table(findings.drift));
   report.note(phase_text(findings.phase));
   report.table(layer_table(findings));
+  add_diagnose_page(findings, report);
   return report;
 }
 

@@ -20,10 +20,27 @@
 #include "apps/moeshift/plan/plan_goal.hpp"
 #include "apps/moeshift/serving/commands.hpp"
 #include "apps/moeshift/serving/serving_options.hpp"
+#include "apps/moeshift/serving/serving_page.hpp"
 #include "apps/moeshift/serving/simulate_report.hpp"
 
 namespace moeshift::cli {
 namespace {
+
+/// A lane tells one observer; this one tells two.
+class BothObservers final : public StepObserver {
+ public:
+  BothObservers(StepObserver& a, StepObserver& b) : a_(a), b_(b) {}
+
+  void served(const ServedStep& step, const LoadMatrix& load,
+              const std::vector<LayerDispatch>& dispatch, const ServingModel& model) override {
+    a_.served(step, load, dispatch, model);
+    b_.served(step, load, dispatch, model);
+  }
+
+ private:
+  StepObserver& a_;
+  StepObserver& b_;
+};
 
 class Simulate final : public Command {
  public:
@@ -64,7 +81,13 @@ class Simulate final : public Command {
     for (LaneSettings& settings : lane_settings(session, *deployment)) {
       lanes.emplace_back(std::move(settings), *deployment, initial);
     }
-    if (timeline_) lanes.front().observe_with(&recorder);
+    std::vector<StepBlocks> blocks(lanes.size());
+    std::deque<BlockRecorder> watchers;
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+      lanes[i].observe_with(&watchers.emplace_back(blocks[i]));
+    }
+    BothObservers first(watchers.front(), recorder);
+    if (timeline_) lanes.front().observe_with(&first);
     std::vector<Lane*> pointers;
     for (Lane& lane : lanes) pointers.push_back(&lane);
     const std::uint64_t recorded =
@@ -80,7 +103,7 @@ class Simulate final : public Command {
     warn(session, results.front(), lanes.front().settings());
     warn_of_interval(session, results.front(), lanes.front().settings(), recorded);
     warn_of_cut(session, results.front(), recorded);
-    report(session, results, lanes.front().settings());
+    report(session, results, blocks, lanes.front().settings());
     return ExitCode::kGood;
   }
 
@@ -169,9 +192,9 @@ class Simulate final : public Command {
   }
 
   void report(Session& session, const std::vector<LaneResult>& results,
-              const LaneSettings& settings) const {
+              const std::vector<StepBlocks>& blocks, const LaneSettings& settings) const {
     const LaneResult& asked = results[0];
-    Report report("simulate");
+    Report report("simulate", "What rebalancing would have done");
     nlohmann::ordered_json& result = report.result();
     result = to_json(asked);
     result["rearrangements"] = to_json(asked.rearrangements);
@@ -193,7 +216,9 @@ class Simulate final : public Command {
     if (const Table moves = move_table(shown); !moves.rows.empty()) report.table(moves);
     if (!asked.rearrangements.empty()) report.table(rearrangement_table(asked));
     if (!asked.events.empty()) report.table(event_table(asked));
-    report.note(verdict(asked, results[1]));
+    const bool faster = asked.tokens_per_second() > results[1].tokens_per_second();
+    report.add(Conclusion{verdict(asked, results[1]), faster ? Tone::kGood : Tone::kPlain, {}});
+    add_simulate_page(shown, blocks, report);
     session.emit(report);
   }
 

@@ -26,6 +26,7 @@
 #include "apps/moeshift/serving/commands.hpp"
 #include "apps/moeshift/serving/diagnose_report.hpp"
 #include "apps/moeshift/serving/serving_options.hpp"
+#include "apps/moeshift/serving/serving_page.hpp"
 #include "apps/moeshift/serving/sweep_refusal.hpp"
 #include "apps/moeshift/serving/sweep_report.hpp"
 
@@ -251,7 +252,7 @@ class Sweep final : public Command {
     const SweepGoal goal = sweep_goal_named(goal_);
     const LaneSettings settings = lane_.settings(session.seed());
     const LaneResult& first = rows.front().result;
-    Report report("sweep");
+    Report report("sweep", "Settings served the same traffic");
     report.result() = {
         {"answer", sentence_of(rows, verdict, goal)},
         {"steps", first.steps},
@@ -269,7 +270,9 @@ class Sweep final : public Command {
         first.tokens / static_cast<double>(first.steps), to_string(settings.mode), human(limit_)));
     report.table(sweep_table(rows, verdict, goal));
     if (!refused_.empty()) report.table(refused_table(refused_));
-    report.note(sentence_of(rows, verdict, goal));
+    report.add(Conclusion{
+        sentence_of(rows, verdict, goal), verdict.tied.empty() ? Tone::kGood : Tone::kPlain, {}});
+    add_sweep_page(rows, verdict, goal, report);
     if (objectives) {
       report.note(fmt::format("at {}: {}", rows[verdict.thrifty].point.name(), objectives->text));
     }

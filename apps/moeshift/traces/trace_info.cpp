@@ -16,6 +16,7 @@
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/traces/commands.hpp"
+#include "apps/moeshift/traces/trace_info_page.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -183,20 +184,21 @@ class TraceInfo final : public Command {
 
   ExitCode run(Session& session) override {
     TraceHeader header;
-    const TraceStatistics statistics = read(session, header);
-    report(session, header, statistics);
+    std::vector<double> step_loads;
+    const TraceStatistics statistics = read(session, header, step_loads);
+    report(session, header, statistics, step_loads);
     return ExitCode::kGood;
   }
 
  private:
   /// The input is closed before the report, which names it with its hash.
-  TraceStatistics read(Session& session, TraceHeader& header) {
+  TraceStatistics read(Session& session, TraceHeader& header, std::vector<double>& step_loads) {
     const StepRange range = parse_step_range(windows_, "--windows");
     const std::string name = trace_.name();
     const auto reader = trace_.open(session);
     header = reader->header();
     TraceObserver observer(header);
-    const std::size_t seen = observe(*reader, range, observer);
+    const std::size_t seen = observe(*reader, range, observer, step_loads);
     TraceStatistics statistics = observer.finish();
     if (statistics.num_steps == 0 || (range.last && seen < *range.last)) {
       throw InputError(name, fmt::format("expected steps {}, but the trace has {} steps",
@@ -206,19 +208,25 @@ class TraceInfo final : public Command {
   }
 
   /// @return the steps read, wanted or not
-  static std::size_t observe(TraceReader& reader, const StepRange& range, TraceObserver& observer) {
+  static std::size_t observe(TraceReader& reader, const StepRange& range, TraceObserver& observer,
+                             std::vector<double>& step_loads) {
     TraceStep step;
     std::size_t position = 0;
     while ((!range.last || position < *range.last) && reader.next(step)) {
-      if (range.contains(position)) observer.add(step);
+      if (range.contains(position)) {
+        observer.add(step);
+        double load = 0;
+        for (const LayerId layer : step.load.row_ids()) load += layer_total(step.load, layer);
+        step_loads.push_back(load);
+      }
       ++position;
     }
     return position;
   }
 
-  void report(Session& session, const TraceHeader& header,
-              const TraceStatistics& statistics) const {
-    Report report("trace_info");
+  void report(Session& session, const TraceHeader& header, const TraceStatistics& statistics,
+              const std::vector<double>& step_loads) const {
+    Report report("trace_info", "What was recorded");
     report.result() = result_of(header, statistics);
     report.note(header.model.empty() ? trace_.name() : header.model);
     report.note(shape_text(header, statistics));
@@ -228,6 +236,7 @@ class TraceInfo final : public Command {
     for (const TraceWarning& warning : statistics.warnings) {
       report.note(fmt::format("warning: {}\n  -> {}", warning.text, warning.advice));
     }
+    add_trace_page(header, statistics, step_loads, report);
     session.emit(report);
   }
 

@@ -69,14 +69,15 @@ void write_rows(std::ostream& out, const Placement& placement) {
   }
 }
 
-// Plan files: {"schema": "moeshift.plan/1", "result": {"placement": {...}}}.
+// Plan files: {"schema": "moeshift.plan/2" (or 1), "result": {"placement": {...}}}.
 
 PlacementFile read_plan(ByteSource& bytes, const PlacementHints& hints) {
   const std::string name = bytes.name();
   const Json document = parse_json(bytes.rest(), name);
   const JsonReader top(document, name);
-  if (top.at("schema").string() != "moeshift.plan/1") {
-    top.at("schema").fail("expected \"moeshift.plan/1\"");
+  const std::string schema = top.at("schema").string();
+  if (schema != "moeshift.plan/1" && schema != "moeshift.plan/2") {
+    top.at("schema").fail("expected \"moeshift.plan/2\"");
   }
   const JsonReader placement = top.at("result").at("placement");
   const JsonReader map = placement.at("physical_to_logical");

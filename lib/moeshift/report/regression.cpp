@@ -14,6 +14,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/report/figures.hpp"
 #include "moeshift/report/metric_path.hpp"
 
 namespace moeshift {
@@ -23,43 +24,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kSchemaHead = "moeshift.";
 
-/// Parts of a path that say which way it should go; the last part that is known decides.
-constexpr std::array<std::pair<std::string_view, Better>, 33> kKnownParts = {{
-    {"balancedness", Better::kHigher},
-    {"balancedness_vllm", Better::kHigher},
-    {"payload_bytes_per_second", Better::kHigher},
-    {"throughput_tokens_per_second", Better::kHigher},
-    {"verified", Better::kHigher},
-    {"gained_seconds", Better::kHigher},
-    {"break_even_steps", Better::kLower},
-    {"balancedness_mean", Better::kHigher},
-    {"balancedness_worst", Better::kHigher},
-    {"saving_share", Better::kHigher},
-    {"throughput_ratio", Better::kHigher},
-    {"bytes_by_link", Better::kLower},
-    {"duplicates", Better::kLower},
-    {"expert_bytes_per_rank", Better::kLower},
-    {"gap", Better::kLower},
-    {"gap_max", Better::kLower},
-    {"gap_mean", Better::kLower},
-    {"imbalance", Better::kLower},
-    {"imbalance_trtllm", Better::kLower},
-    {"inter_node_transfers_per_layer", Better::kLower},
-    {"local_copies", Better::kLower},
-    {"measured_seconds", Better::kLower},
-    {"mismatched_bytes", Better::kLower},
-    {"peak_load", Better::kLower},
-    {"plan_seconds", Better::kLower},
-    {"predicted_seconds", Better::kLower},
-    {"rounds", Better::kLower},
-    {"staging_bytes_per_rank", Better::kLower},
-    {"step_seconds", Better::kLower},
-    {"transfer_seconds", Better::kLower},
-    {"transfers", Better::kLower},
-    {"transfers_by_link", Better::kLower},
-    {"transfers_per_layer", Better::kLower},
-}};
-
 std::optional<double> number_in(const Json* value) {
   if (value == nullptr) return std::nullopt;
   if (value->is_boolean()) return value->get<bool>() ? 1.0 : 0.0;
@@ -67,33 +31,49 @@ std::optional<double> number_in(const Json* value) {
   return std::nullopt;
 }
 
-Verdict judge_numbers(double baseline, double value, Better better, Tolerance tolerance) {
+Outcome judge_numbers(double baseline, double value, Better better, Tolerance tolerance) {
   const double allowed =
       tolerance.relative ? tolerance.amount * std::abs(baseline) : tolerance.amount;
   const double worsening = better == Better::kHigher ? baseline - value : value - baseline;
-  if (std::abs(worsening) <= allowed) return Verdict::kSame;
-  if (worsening > 0 || better == Better::kNeither) return Verdict::kWorse;
-  return Verdict::kBetter;
+  if (std::abs(worsening) <= allowed) return Outcome::kSame;
+  if (worsening > 0 || better == Better::kNeither) return Outcome::kWorse;
+  return Outcome::kBetter;
 }
 
-MetricComparison compare_leaf(const MetricPath& path, const Json* baseline, const Json* value,
-                              Tolerance tolerance) {
+/// The way a metric should go: as the result declares it, or, in a file of schema /1, as we do.
+Better better_in(const Json& envelope, const MetricPath& path) {
+  static const Json kNone = Json::object();
+  const auto view = envelope.find("view");
+  const bool declares = view != envelope.end() && view->contains("figures");
+  const Json& declared = declares ? view->at("figures") : kNone;
+  for (auto part = path.rbegin(); part != path.rend(); ++part) {
+    if (const auto found = declared.find(*part); found != declared.end()) {
+      return better_named(found->value("better", ""));
+    }
+    const Figure* figure = find_figure(*part);
+    if (figure != nullptr && !figure->part) return declares ? Better::kNeither : figure->better;
+  }
+  return Better::kNeither;
+}
+
+MetricComparison compare_leaf(const MetricPath& path, Better better, const Json* baseline,
+                              const Json* value, Tolerance tolerance) {
   MetricComparison row;
   row.path = join_path(path);
-  row.better = better_of(row.path);
+  row.better = better;
   row.tolerance = tolerance;
   row.baseline = number_in(baseline);
   row.value = number_in(value);
   if (baseline != nullptr) row.baseline_text = baseline->dump();
   if (value != nullptr) row.value_text = value->dump();
   if (value == nullptr) {
-    row.verdict = Verdict::kMissing;
+    row.outcome = Outcome::kMissing;
   } else if (baseline == nullptr) {
-    row.verdict = Verdict::kNew;
+    row.outcome = Outcome::kNew;
   } else if (row.baseline && row.value) {
-    row.verdict = judge_numbers(*row.baseline, *row.value, row.better, tolerance);
+    row.outcome = judge_numbers(*row.baseline, *row.value, row.better, tolerance);
   } else {
-    row.verdict = row.baseline_text == row.value_text ? Verdict::kSame : Verdict::kWorse;
+    row.outcome = row.baseline_text == row.value_text ? Outcome::kSame : Outcome::kWorse;
   }
   return row;
 }
@@ -129,25 +109,10 @@ std::optional<double> MetricComparison::relative_change() const {
   return (*value - *baseline) / std::abs(*baseline);
 }
 
-std::string_view name_of(Verdict verdict) {
+std::string_view name_of(Outcome outcome) {
   static constexpr std::array<std::string_view, 5> kNames = {"better", "same", "worse", "missing",
                                                              "new"};
-  return kNames[static_cast<std::size_t>(verdict)];
-}
-
-std::string_view name_of(Better better) {
-  static constexpr std::array<std::string_view, 3> kNames = {"lower", "higher", "neither"};
-  return kNames[static_cast<std::size_t>(better)];
-}
-
-Better better_of(std::string_view path) {
-  const MetricPath parts = split_path(path);
-  for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-    for (const auto& [name, better] : kKnownParts) {
-      if (*part == name) return better;
-    }
-  }
-  return Better::kNeither;
+  return kNames[static_cast<std::size_t>(outcome)];
 }
 
 Gate parse_gate(std::string_view text, std::string_view option) {
@@ -177,7 +142,6 @@ std::vector<Gate> default_gates(std::string_view command) {
   constexpr Tolerance kPercent = {.amount = 0.01, .relative = true};
   if (command == "plan") {
     return {{"metrics.balancedness", kTenthPercent},
-            {"metrics.peak_load", kTenthPercent},
             {"metrics.gap_max", {.amount = 0.001, .relative = false}}};
   }
   if (command == "moves") {
@@ -195,23 +159,21 @@ std::vector<Gate> default_gates(std::string_view command) {
   }
   if (command == "execute") return {{"verified", kExact}, {"mismatched_bytes", kExact}};
   if (command == "simulate") {
-    return {{"throughput_tokens_per_second", kPercent},
-            {"step_seconds.p99", kPercent},
-            {"transfer_seconds.exposed", kPercent}};
+    return {{"vs_static.throughput_ratio", kPercent},
+            {"vs_static.p99_ratio", kPercent},
+            {"balancedness", kTenthPercent}};
   }
   if (command == "sweep") {
     return {{"best.name", kExact},
-            {"rows.*.throughput_tokens_per_second", kPercent},
-            {"rows.*.step_seconds.p99", kPercent},
-            {"rows.*.bytes_by_link.*", kPercent},
+            {"rows.*.vs_static.throughput_ratio", kPercent},
+            {"rows.*.vs_static.p99_ratio", kPercent},
             {"rows.*.expert_bytes_per_rank", kExact}};
   }
   if (command == "diagnose") {
     return {{"advice.verdict", kExact},
             {"advice.interval_steps", kExact},
             {"advice.saving_share", {.amount = 0.005, .relative = false}},
-            {"backtest.*.step_seconds.mean", kPercent},
-            {"backtest.*.step_seconds.p99", kPercent}};
+            {"backtest.*.balancedness", kTenthPercent}};
   }
   return {};
 }
@@ -221,7 +183,11 @@ std::string command_of(const Json& envelope, const std::string& source) {
   const std::string text = schema.string();
   const std::size_t slash = text.rfind('/');
   if (!text.starts_with(kSchemaHead) || slash == std::string::npos) {
-    schema.fail("expected a schema such as \"moeshift.plan/1\"");
+    schema.fail("expected a schema such as \"moeshift.plan/2\"");
+  }
+  const std::string version = text.substr(slash + 1);
+  if (version != "1" && version != "2") {
+    schema.fail(fmt::format("version {} is not known here: make the result anew", version));
   }
   return text.substr(kSchemaHead.size(), slash - kSchemaHead.size());
 }
@@ -230,11 +196,12 @@ std::vector<MetricComparison> compare_results(const Json& result, const std::str
                                               const Json& baseline,
                                               const std::string& baseline_source,
                                               std::span<const Gate> gates) {
-  (void)command_of(baseline, baseline_source);
-  const JsonReader schema = JsonReader(result, result_source).at("schema");
-  const std::string wanted = baseline.at("schema").get<std::string>();
-  if (schema.string() != wanted) {
-    schema.fail(fmt::format("expected \"{}\", the schema of {}", wanted, baseline_source));
+  const std::string wanted = command_of(baseline, baseline_source);
+  if (command_of(result, result_source) != wanted) {
+    JsonReader(result, result_source)
+        .at("schema")
+        .fail(fmt::format("expected \"{}\", the schema of {}",
+                          baseline.at("schema").get<std::string>(), baseline_source));
   }
   const auto now = leaves_of(JsonReader(result, result_source).at("result").raw());
   const auto before = leaves_of(JsonReader(baseline, baseline_source).at("result").raw());
@@ -244,11 +211,13 @@ std::vector<MetricComparison> compare_results(const Json& result, const std::str
     const std::vector<MetricLeaf> named = leaves_named(before, pattern);
     if (named.empty()) fail_unnamed(gate, now, before, baseline_source);
     for (const MetricLeaf& leaf : named) {
-      rows.push_back(compare_leaf(leaf.path, leaf.value, value_at(now, leaf.path), gate.tolerance));
+      rows.push_back(compare_leaf(leaf.path, better_in(result, leaf.path), leaf.value,
+                                  value_at(now, leaf.path), gate.tolerance));
     }
     for (const MetricLeaf& leaf : leaves_named(now, pattern)) {
       if (value_at(before, leaf.path) != nullptr) continue;
-      rows.push_back(compare_leaf(leaf.path, nullptr, leaf.value, gate.tolerance));
+      rows.push_back(compare_leaf(leaf.path, better_in(result, leaf.path), nullptr, leaf.value,
+                                  gate.tolerance));
     }
   }
   return rows;

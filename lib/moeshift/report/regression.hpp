@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is this result worse than that one? Two envelopes of one schema, metric by metric.
+// Is this result worse than that one? Two envelopes of one command, metric by metric.
 #pragma once
 
 #include <optional>
@@ -10,10 +10,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace moeshift {
+#include "moeshift/report/figure.hpp"
 
-/// Which way a metric should go. `kNeither`: any change beyond the tolerance counts as worse.
-enum class Better { kLower, kHigher, kNeither };
+namespace moeshift {
 
 /// How much worse a metric may get. Relative tolerances are shares of |baseline|.
 struct Tolerance {
@@ -31,7 +30,7 @@ struct Gate {
   Tolerance tolerance;
 };
 
-enum class Verdict { kBetter, kSame, kWorse, kMissing, kNew };
+enum class Outcome { kBetter, kSame, kWorse, kMissing, kNew };
 
 /// One metric of both results.
 struct MetricComparison {
@@ -42,22 +41,18 @@ struct MetricComparison {
   std::optional<double> value;
   std::string baseline_text;  ///< as JSON, of whatever kind
   std::string value_text;
-  Verdict verdict = Verdict::kSame;
+  Outcome outcome = Outcome::kSame;
 
   /// value - baseline as a share of |baseline|; absent without both numbers or for baseline 0.
   [[nodiscard]] std::optional<double> relative_change() const;
   /// True for what must not pass: worse, or vanished.
   [[nodiscard]] bool fails() const {
-    return verdict == Verdict::kWorse || verdict == Verdict::kMissing;
+    return outcome == Outcome::kWorse || outcome == Outcome::kMissing;
   }
 };
 
 /// "better", "same", "worse", "missing" (the result lost it), "new" (the baseline lacks it).
-[[nodiscard]] std::string_view name_of(Verdict verdict);
-[[nodiscard]] std::string_view name_of(Better better);
-
-/// The way the metric at a dotted path should go, from the names of its parts.
-[[nodiscard]] Better better_of(std::string_view path);
+[[nodiscard]] std::string_view name_of(Outcome outcome);
 
 /// Reads "balancedness=0.5%" or "totals.bytes_by_link.inter_node=0".
 /// @param option what errors call the text: "--fail-on".
@@ -65,17 +60,18 @@ struct MetricComparison {
 [[nodiscard]] Gate parse_gate(std::string_view text, std::string_view option);
 
 /// What `check` asks of a result when it is told nothing: what is reproducible and matters of each
-/// command ("plan", "moves", ...). Empty for a command without such metrics.
+/// command ("plan", "moves", ...). Of loads only what does not grow with them: balancedness, gaps,
+/// transfers per layer, ratios; never tokens. Empty for a command without such metrics.
 [[nodiscard]] std::vector<Gate> default_gates(std::string_view command);
 
-/// The <command> of an envelope's schema "moeshift.<command>/1".
-/// @throws InputError "source#/schema: ..." when this is no envelope.
+/// The <command> of an envelope's schema "moeshift.<command>/1" or "/2".
+/// @throws InputError "source#/schema: ..." when this is no envelope of a known version.
 [[nodiscard]] std::string command_of(const nlohmann::ordered_json& envelope,
                                      const std::string& source);
 
 /// Holds `result` against `baseline`, both whole envelopes, in the order of the gates and then of
 /// the baseline.
-/// @throws InputError when the schemas differ, or a gate names nothing in the baseline.
+/// @throws InputError when the commands differ, or a gate names nothing in the baseline.
 /// O(gates * values).
 [[nodiscard]] std::vector<MetricComparison> compare_results(const nlohmann::ordered_json& result,
                                                             const std::string& result_source,

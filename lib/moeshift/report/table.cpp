@@ -8,8 +8,12 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/report/figure.hpp"
+
 namespace moeshift {
 namespace {
+
+constexpr std::array<std::string_view, 7> kUnitNames = {"text", "", "%", "count", "B", "s", "B/s"};
 
 /// Three significant digits with a unit prefix: 44.0 MB, 1.23 GB, 512 B.
 std::string scaled(double value, std::string_view unit) {
@@ -27,32 +31,64 @@ std::string scaled(double value, std::string_view unit) {
 
 }  // namespace
 
+std::string_view name_of(Unit unit) {
+  return kUnitNames[static_cast<std::size_t>(unit)];
+}
+Unit unit_named(std::string_view name) {
+  const auto* found = std::find(kUnitNames.begin(), kUnitNames.end(), name);
+  return found == kUnitNames.end() ? Unit::kText : static_cast<Unit>(found - kUnitNames.begin());
+}
+
+Column::Column(const Figure& declared) : name(declared.label), figure(&declared) {}
+
+Cell Cell::styled(double value, NumberStyle style) {
+  switch (style.unit) {
+    case Unit::kText:
+      return {round_trip(value), round_trip(value), true, {}};
+    case Unit::kPlain:
+      return decimal(value, style.digits);
+    case Unit::kShare:
+      return percent(value, style.digits);
+    case Unit::kCount:
+      return count(static_cast<std::int64_t>(std::llround(value)));
+    case Unit::kBytes:
+      return bytes(Bytes(std::llround(value)));
+    case Unit::kSeconds:
+      return seconds(Seconds(value));
+    case Unit::kRate:
+      return rate(BytesPerSecond(value));
+  }
+  return empty();
+}
 Cell Cell::text(std::string text) {
-  return {text, text, false};
+  return {text, text, false, {}};
 }
 Cell Cell::empty() {
-  return {"-", "", true};
+  return {"-", "", true, {}};
 }
 Cell Cell::count(std::int64_t value) {
-  return {human_count(value), std::to_string(value), true};
+  return {human_count(value), std::to_string(value), true, {Unit::kCount}};
 }
 Cell Cell::count(std::size_t value) {
   return count(static_cast<std::int64_t>(value));
 }
 Cell Cell::decimal(double value, int digits) {
-  return {fmt::format("{:.{}f}", value, digits), round_trip(value), true};
+  return {fmt::format("{:.{}f}", value, digits), round_trip(value), true, {Unit::kPlain, digits}};
 }
 Cell Cell::percent(double share, int digits) {
-  return {fmt::format("{:.{}f} %", share * 100, digits), round_trip(share), true};
+  return {fmt::format("{:.{}f} %", share * 100, digits),
+          round_trip(share),
+          true,
+          {Unit::kShare, digits}};
 }
 Cell Cell::bytes(Bytes bytes) {
-  return {human(bytes), std::to_string(bytes.count()), true};
+  return {human(bytes), std::to_string(bytes.count()), true, {Unit::kBytes}};
 }
 Cell Cell::seconds(Seconds seconds) {
-  return {human(seconds), round_trip(seconds.count()), true};
+  return {human(seconds), round_trip(seconds.count()), true, {Unit::kSeconds}};
 }
 Cell Cell::rate(BytesPerSecond rate) {
-  return {human(rate), round_trip(rate.count()), true};
+  return {human(rate), round_trip(rate.count()), true, {Unit::kRate}};
 }
 
 std::string human(Bytes bytes) {

@@ -6,17 +6,38 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "moeshift/core/units.hpp"
 
 namespace moeshift {
 
+/// What a number counts.
+enum class Unit { kText, kPlain, kShare, kCount, kBytes, kSeconds, kRate };
+
+/// How a number is written for people.
+struct NumberStyle {
+  Unit unit = Unit::kText;
+  int digits = 0;  ///< after the point, of plain numbers and shares
+
+  bool operator==(const NumberStyle&) const = default;
+};
+
+/// "text", "", "%", "count", "B", "s", "B/s": how files call a unit.
+[[nodiscard]] std::string_view name_of(Unit unit);
+/// @return kText for an unknown name
+[[nodiscard]] Unit unit_named(std::string_view name);
+
 /// One cell twice: for people ("1.2 GiB") and for programs ("1288490188").
 struct Cell {
   std::string shown;
   std::string raw;
   bool number = false;  ///< right-aligned
+  NumberStyle style{};  ///< by which `shown` follows from `raw`; kText: it does not
+
+  /// `value` as `style` writes it; whole for counts and bytes.
+  static Cell styled(double value, NumberStyle style);
 
   static Cell text(std::string text);
   static Cell empty();  ///< "-"; an empty field in CSV
@@ -31,9 +52,22 @@ struct Cell {
   static Cell rate(BytesPerSecond rate);
 };
 
+struct Figure;
+
+/// What the cells below it are: a figure, or anything that is only called by a name.
+struct Column {
+  std::string name;
+  const Figure* figure = nullptr;
+
+  Column(const char* text) : name(text) {}             // NOLINT(google-explicit-constructor)
+  Column(std::string text) : name(std::move(text)) {}  // NOLINT(google-explicit-constructor)
+  Column(const Figure& declared);                      // NOLINT(google-explicit-constructor)
+  Column(std::string text, const Figure& declared) : name(std::move(text)), figure(&declared) {}
+};
+
 struct Table {
   std::string title;
-  std::vector<std::string> columns;
+  std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;  ///< each as long as `columns`
   /// Leading columns that say what a row is about: a terminal too narrow for the table repeats them
   /// beside each part of it. 0 = none do.

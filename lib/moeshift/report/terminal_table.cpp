@@ -16,7 +16,7 @@ constexpr std::size_t kNarrowestProse = 16;
 
 std::vector<std::size_t> column_widths(const Table& table) {
   std::vector<std::size_t> widths;
-  for (const std::string& title : table.columns) widths.push_back(display_width(title));
+  for (const Column& column : table.columns) widths.push_back(display_width(column.name));
   for (const auto& row : table.rows) {
     for (std::size_t c = 0; c < row.size(); ++c) {
       widths[c] = std::max(widths[c], display_width(row[c].shown));
@@ -54,7 +54,7 @@ std::vector<std::size_t> least_widths(const Table& table, const std::vector<std:
   const std::vector<bool> numeric = numeric_columns(table);
   for (std::size_t c = 0; c < widths.size(); ++c) {
     if (numeric[c] || widths[c] <= kNarrowestProse) continue;
-    least[c] = std::max(kNarrowestProse, display_width(table.columns[c]));
+    least[c] = std::max(kNarrowestProse, display_width(table.columns[c].name));
     for (const auto& row : table.rows) least[c] = std::max(least[c], longest_word(row[c].shown));
   }
   return least;
@@ -107,7 +107,7 @@ void write_aligned(std::ostream& out, const Table& table, const std::vector<std:
   std::string header;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     if (c > 0) header += kColumnGap;
-    header += padded(table.columns[c], widths[c], numeric[c]);
+    header += padded(table.columns[c].name, widths[c], numeric[c]);
   }
   if (style.color) out << "\033[1m";
   write_line(out, header);
@@ -117,15 +117,15 @@ void write_aligned(std::ostream& out, const Table& table, const std::vector<std:
 
 void write_records(std::ostream& out, const Table& table) {
   std::size_t title_width = 0;
-  for (const std::string& title : table.columns) {
-    title_width = std::max(title_width, display_width(title));
+  for (const Column& column : table.columns) {
+    title_width = std::max(title_width, display_width(column.name));
   }
   bool first = true;
   for (const auto& row : table.rows) {
     if (!first) out << '\n';
     first = false;
     for (std::size_t c = 0; c < row.size(); ++c) {
-      write_line(out, padded(table.columns[c], title_width, false) + std::string(kColumnGap) +
+      write_line(out, padded(table.columns[c].name, title_width, false) + std::string(kColumnGap) +
                           row[c].shown);
     }
   }

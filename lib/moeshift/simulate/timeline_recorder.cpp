@@ -10,7 +10,8 @@
 namespace moeshift {
 
 void TimelineRecorder::add(const std::string& process, const std::string& track, std::string name,
-                           const char* category, Seconds start, Seconds duration) {
+                           const char* category, Seconds start, Seconds duration,
+                           std::vector<std::pair<std::string, std::string>> arguments) {
   if (duration <= Seconds()) return;
   Span span;
   span.track = timeline_.track(process, track);
@@ -18,6 +19,7 @@ void TimelineRecorder::add(const std::string& process, const std::string& track,
   span.category = category;
   span.start = start;
   span.duration = duration;
+  span.arguments = std::move(arguments);
   timeline_.spans.push_back(std::move(span));
 }
 
@@ -26,17 +28,22 @@ void TimelineRecorder::served(const ServedStep& step, const LoadMatrix& load,
                               const ServingModel& model) {
   if (step.number < first_ || step.number >= last_) return;
   const Seconds begin = step.start + step.stall;
-  const std::string what = step.outage > Seconds() ? std::string("ranks change")
-                           : step.committed.empty()
-                               ? std::string("vote")
-                               : fmt::format("commit {} layers", step.committed.size());
-  add("serving", "steps", what, "commit", step.start, step.stall);
-  add("serving", "steps", fmt::format("step {}", step.number), "step", begin, step.served);
+  const char* what = step.outage > Seconds()  ? "ranks change"
+                     : step.committed.empty() ? "vote"
+                                              : "commit";
+  const std::string number = std::to_string(step.number);
+  add("serving", "steps", what, "commit", step.start, step.stall,
+      {{"step", number}, {"layers", std::to_string(step.committed.size())}});
+  add("serving", "steps", "step", "step", begin, step.served, {{"step", number}});
   add("rearrangement", "plan", "plan", "plan", begin, step.quiet);
   for (std::size_t link = 1; link < kLinkClasses; ++link) {
-    if (step.stage_bytes[link] <= Bytes()) continue;
-    add("links", std::string(name_of(static_cast<LinkClass>(link))), "stage", "stage",
-        begin + step.quiet, step.busy);
+    if (step.stage_bytes[link] <= Bytes() || step.busy <= Seconds()) continue;
+    const std::string name(name_of(static_cast<LinkClass>(link)));
+    add("links", name, "stage", "stage", begin + step.quiet, step.busy,
+        {{"bytes", std::to_string(step.stage_bytes[link].count())}, {"step", number}});
+    const double rate = (step.stage_bytes[link] / step.busy).count();
+    timeline_.counters.push_back({"links", name + " bytes/s", begin + step.quiet, rate});
+    timeline_.counters.push_back({"links", name + " bytes/s", begin + step.quiet + step.busy, 0.0});
   }
   add_ranks(step, what, load, dispatch, model);
 }
@@ -55,8 +62,9 @@ void TimelineRecorder::add_ranks(const ServedStep& step, const std::string& boun
     const std::string process = fmt::format("rank {}", rank);
     add(process, "commit", boundary, "commit", step.start, step.stall);
     // The rank's own work; what is left of the step it waits for the busiest ones.
-    add(process, "experts", fmt::format("{:.0f} tokens", tokens[rank]), "step", begin,
-        std::min(model.parameters().expert_per_token * tokens[rank], step.served));
+    add(process, "experts", "compute", "step", begin,
+        std::min(model.parameters().expert_per_token * tokens[rank], step.served),
+        {{"tokens", fmt::format("{:.0f}", tokens[rank])}, {"step", std::to_string(step.number)}});
     add(process, "stage", "stage", "stage", begin + step.quiet, step.busy);
   }
 }

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "moeshift/model/timeline.hpp"
 #include "moeshift/simulate/step_observer.hpp"
@@ -23,7 +26,8 @@ class TimelineRecorder final : public StepObserver {
 
  private:
   void add(const std::string& process, const std::string& track, std::string name,
-           const char* category, Seconds start, Seconds duration);
+           const char* category, Seconds start, Seconds duration,
+           std::vector<std::pair<std::string, std::string>> arguments = {});
   void add_ranks(const ServedStep& step, const std::string& boundary, const LoadMatrix& load,
                  const std::vector<LayerDispatch>& dispatch, const ServingModel& model);
 

@@ -131,7 +131,7 @@ TEST_CASE("bad placements are refused with their place") {
             .find("p#/physical_to_logical_map/0/1: ") == 0);
   CHECK(fault_of(R"({"physical_to_logical_map":[]})", two).find("p#/physical_to_logical_map: ") ==
         0);
-  CHECK(fault_of(R"({"schema":"moeshift.moves/1"})") == "p#/schema: expected \"moeshift.plan/1\"");
+  CHECK(fault_of(R"({"schema":"moeshift.moves/1"})") == "p#/schema: expected \"moeshift.plan/2\"");
   CHECK(fault_of(R"({"schema":"moeshift.plan/1","result":{"placement":{"num_experts":2,)"
                  R"("num_ranks":2,"physical_to_logical":[[0,1]]}}})",
                  {std::nullopt, 4})

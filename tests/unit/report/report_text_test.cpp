@@ -92,5 +92,5 @@ TEST_CASE("JSON keeps rows of a map on one line and reads back unchanged") {
   CHECK(text.find("[0,1],\n") != std::string::npos);
   const auto document = nlohmann::ordered_json::parse(text);
   CHECK(document == envelope(sample(), {}));
-  CHECK(document.at("schema") == "moeshift.sample/1");
+  CHECK(document.at("schema") == "moeshift.sample/2");
 }

@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 using moeshift::Better;
 using moeshift::Gate;
 using moeshift::MetricComparison;
-using moeshift::Verdict;
+using moeshift::Outcome;
 
 Json plan(double balancedness, double peak_load) {
   return {{"schema", "moeshift.plan/1"},
@@ -62,16 +62,16 @@ std::string error_of(const std::function<void()>& call) {
 
 TEST_CASE("A metric that is better when higher fails when it falls by more than its tolerance") {
   const Json baseline = plan(0.8, 100);
-  CHECK(check(plan(0.79, 100), baseline, {"balancedness=0.5%"})[0].verdict == Verdict::kWorse);
-  CHECK(check(plan(0.797, 100), baseline, {"balancedness=0.5%"})[0].verdict == Verdict::kSame);
-  CHECK(check(plan(0.9, 100), baseline, {"balancedness=0.5%"})[0].verdict == Verdict::kBetter);
+  CHECK(check(plan(0.79, 100), baseline, {"balancedness=0.5%"})[0].outcome == Outcome::kWorse);
+  CHECK(check(plan(0.797, 100), baseline, {"balancedness=0.5%"})[0].outcome == Outcome::kSame);
+  CHECK(check(plan(0.9, 100), baseline, {"balancedness=0.5%"})[0].outcome == Outcome::kBetter);
 }
 
 TEST_CASE("A metric that is better when lower fails when it rises by more than its tolerance") {
   const Json baseline = plan(0.8, 100);
-  CHECK(check(plan(0.8, 103), baseline, {"peak_load=2"})[0].verdict == Verdict::kWorse);
-  CHECK(check(plan(0.8, 102), baseline, {"peak_load=2"})[0].verdict == Verdict::kSame);
-  CHECK(check(plan(0.8, 50), baseline, {"peak_load=2"})[0].verdict == Verdict::kBetter);
+  CHECK(check(plan(0.8, 103), baseline, {"peak_load=2"})[0].outcome == Outcome::kWorse);
+  CHECK(check(plan(0.8, 102), baseline, {"peak_load=2"})[0].outcome == Outcome::kSame);
+  CHECK(check(plan(0.8, 50), baseline, {"peak_load=2"})[0].outcome == Outcome::kBetter);
   CHECK_FALSE(check(plan(0.8, 50), baseline, {"peak_load=0"})[0].fails());
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("A result held against itself is the same in every default metric of i
   REQUIRE_FALSE(gates.empty());
   for (const MetricComparison& row :
        moeshift::compare_results(result, "new", result, "old", gates)) {
-    CHECK(row.verdict == Verdict::kSame);
+    CHECK(row.outcome == Outcome::kSame);
   }
 }
 
@@ -113,12 +113,12 @@ TEST_CASE("A gated metric that vanished fails and one that is new does not") {
   const auto vanished =
       check(compare_of({"static"}), compare_of({"static", "snake"}), {"balancedness=1%"});
   REQUIRE(vanished.size() == 2);
-  CHECK(vanished[1].verdict == Verdict::kMissing);
+  CHECK(vanished[1].outcome == Outcome::kMissing);
   CHECK(vanished[1].fails());
   const auto added =
       check(compare_of({"static", "snake"}), compare_of({"static"}), {"balancedness=1%"});
   REQUIRE(added.size() == 2);
-  CHECK(added[1].verdict == Verdict::kNew);
+  CHECK(added[1].outcome == Outcome::kNew);
   CHECK_FALSE(added[1].fails());
 }
 
@@ -127,37 +127,53 @@ TEST_CASE("A value of unknown direction fails on any change beyond its tolerance
   Json baseline = result;
   result["result"]["steps"] = 9;
   baseline["result"]["steps"] = 8;
-  CHECK(check(result, baseline, {"steps=0"})[0].verdict == Verdict::kWorse);
-  CHECK(check(result, baseline, {"steps=1"})[0].verdict == Verdict::kSame);
+  CHECK(check(result, baseline, {"steps=0"})[0].outcome == Outcome::kWorse);
+  CHECK(check(result, baseline, {"steps=1"})[0].outcome == Outcome::kSame);
 }
 
 TEST_CASE("Texts and plain lists are compared for equality") {
   const Json baseline = plan(0.8, 100);
   Json result = baseline;
-  CHECK(check(result, baseline, {"physical_to_logical=0"})[0].verdict == Verdict::kSame);
+  CHECK(check(result, baseline, {"physical_to_logical=0"})[0].outcome == Outcome::kSame);
   result["result"]["placement"]["physical_to_logical"][0][0] = 1;
-  CHECK(check(result, baseline, {"physical_to_logical=0"})[0].verdict == Verdict::kWorse);
+  CHECK(check(result, baseline, {"physical_to_logical=0"})[0].outcome == Outcome::kWorse);
 }
 
 TEST_CASE("A verdict that turned false fails") {
   const Json baseline = plan(0.8, 100);
   Json result = baseline;
   result["result"]["verified"] = false;
-  CHECK(check(result, baseline, {"verified=0"})[0].verdict == Verdict::kWorse);
+  CHECK(check(result, baseline, {"verified=0"})[0].outcome == Outcome::kWorse);
 }
 
 TEST_CASE("A baseline of zero has no relative tolerance and any worsening of it fails") {
   const Json baseline = plan(0.8, 0);
-  CHECK(check(plan(0.8, 1), baseline, {"peak_load=50%"})[0].verdict == Verdict::kWorse);
+  CHECK(check(plan(0.8, 1), baseline, {"peak_load=50%"})[0].outcome == Outcome::kWorse);
   CHECK_FALSE(check(plan(0.8, 1), baseline, {"peak_load=50%"})[0].relative_change().has_value());
 }
 
-TEST_CASE("The direction of a metric follows from the last part of its path that is known") {
-  CHECK(moeshift::better_of("rows.deepseek.test.balancedness") == Better::kHigher);
-  CHECK(moeshift::better_of("totals.bytes_by_link.inter_node") == Better::kLower);
-  CHECK(moeshift::better_of("totals.predicted_seconds.total") == Better::kLower);
-  CHECK(moeshift::better_of("totals.transfers_by_link.intra_node") == Better::kLower);
-  CHECK(moeshift::better_of("plan_hash") == Better::kNeither);
+TEST_CASE(
+    "A result of schema 2 says itself which way its figures should go; one of schema 1 is told") {
+  const Json old = plan(0.8, 100);
+  Json baseline = old;
+  baseline["schema"] = "moeshift.plan/2";
+  baseline["view"] = {
+      {"figures", {{"peak_load", {{"better", "higher"}}}, {"made_up", {{"better", "higher"}}}}}};
+  baseline["result"]["made_up"] = 5;
+  Json result = baseline;
+  result["result"]["metrics"]["peak_load"] = 90;
+  result["result"]["made_up"] = 6;
+  CHECK(check(result, baseline, {"peak_load=0"})[0].outcome == Outcome::kWorse);
+  CHECK(check(result, baseline, {"made_up=0"})[0].outcome == Outcome::kBetter);
+  CHECK(check(plan(0.8, 90), old, {"peak_load=0"})[0].outcome == Outcome::kBetter);
+  CHECK(check(plan(0.7, 100), old, {"balancedness=0"})[0].outcome == Outcome::kWorse);
+}
+
+TEST_CASE("A baseline of schema 1 still judges results of schema 2") {
+  Json result = plan(0.7, 100);
+  result["schema"] = "moeshift.plan/2";
+  result["view"] = {{"figures", {{"balancedness", {{"better", "higher"}}}}}};
+  CHECK(check(result, plan(0.8, 100), {"balancedness=0"})[0].outcome == Outcome::kWorse);
 }
 
 TEST_CASE("Results of different commands are not compared") {
