@@ -25,7 +25,8 @@ class GoalOptions(CliTest):
 
     def test_ranks_that_hold_nothing_are_no_idle_ranks(self):
         """A plan on six of eight ranks: no metric counts the two that do not serve."""
-        result = self.plan("--policy", "balanced", "--slots", 96, "--inactive", "2,5")
+        result = self.good("plan", cli.MOE64_LIKE, "--ranks", 8, "--nodes", 2, "--slots", 96, "--policy", "balanced",
+                           "--inactive", "2,5", "--format", "json").json()["result"]
         metrics, layers = result["metrics"], result["layers"]
         mean = sum(layer["imbalance"] for layer in layers) / len(layers)
         self.assertAlmostEqual(metrics["imbalance"], mean, places=9)

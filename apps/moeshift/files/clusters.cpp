@@ -37,11 +37,10 @@ Cell optional_rate(const std::optional<BytesPerSecond>& rate) {
 
 Table overview(const std::vector<Cluster>& clusters) {
   Table table;
-  table.columns = {"cluster", "ranks", "memory", "copy", "port", "pair", "inter"};
+  table.columns = {"cluster", "ranks", "memory", "port", "pair", "inter"};
   for (const Cluster& cluster : clusters) {
     table.rows.push_back({Cell::text(cluster.name), Cell::count(cluster.ranks_per_node),
-                          Cell::bytes(cluster.rank_memory), Cell::rate(cluster.local_copy),
-                          Cell::rate(cluster.intra_node.egress),
+                          Cell::bytes(cluster.rank_memory), Cell::rate(cluster.intra_node.egress),
                           Cell::rate(cluster.intra_node.pair),
                           Cell::rate(cluster.inter_node.egress)});
   }
