@@ -20,7 +20,7 @@ constexpr Figure count(std::string_view key) {
   return {key, Unit::kCount, Better::kNeither, key, "", 0};
 }
 
-inline constexpr std::array<Figure, 212> kFigures = {{
+inline constexpr std::array<Figure, 218> kFigures = {{
     // balance of a placement
     {"balancedness", Unit::kPlain, Better::kHigher, "balancedness",
      "mean over layers of mean rank load / busiest rank", 4},
@@ -141,6 +141,9 @@ inline constexpr std::array<Figure, 212> kFigures = {{
     {"mismatched_bytes", Unit::kCount, Better::kLower, "wrong bytes", "", 0},
     {"epoch", Unit::kCount, Better::kNeither, "epoch", "placements that the layer has committed",
      0},
+    {"kendall_tau", Unit::kPlain, Better::kHigher, "Kendall tau",
+     "of predicted and measured orders", 3},
+    {"error", Unit::kShare, Better::kNeither, "error", "predicted / measured - 1", 1},
     {"misfits", Unit::kCount, Better::kNeither, "misfits", "exchanges that the fit cannot explain",
      0},
     {"median_relative_error", Unit::kShare, Better::kLower, "median error",
@@ -289,6 +292,10 @@ inline constexpr std::array<Figure, 212> kFigures = {{
     count("keep"),
     count("passed"),
     count("replay"),
+    count("probes"),
+    count("rearrangements"),
+    count("worth"),
+    count("expert_bytes"),
     count("calibrated"),
     count("expert_groups"),
     count("load"),
