@@ -11,7 +11,7 @@ PROGRAM = os.environ.get("MOESHIFT", "moeshift")
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 DEEPSEEK_LIKE = SOURCE / "traces" / "deepseek_like_prefill.jsonl"
 MOE64_LIKE = SOURCE / "traces" / "moe64_like_decode.jsonl"
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 280
 
 HEADER = {"model": "tiny", "num_layers": 2, "num_experts": 8, "top_k": 2, "source": "test", "licence": "none"}
 LOADS = [[[8, 6, 4, 2, 1, 1, 1, 1], [3, 3, 3, 3, 3, 3, 3, 3]], [[1, 1, 1, 1, 2, 4, 6, 8], [3, 3, 3, 3, 3, 3, 3, 3]]]
