@@ -44,13 +44,13 @@ inline View every_block(const std::string& text) {
   std::get<Detail>(view.blocks[4]).table.title = "folded away";
   const auto chart = [&](Draw draw, Table data) {
     Chart made{.title = text,
-                .draw = draw,
-                .data = std::move(data),
-                .x = "x",
-                .y = "y",
-                .base = 0,
-                .most = {},
-                .marks = {}};
+               .draw = draw,
+               .data = std::move(data),
+               .x = "x",
+               .y = "y",
+               .base = 0,
+               .most = {},
+               .marks = {}};
     if (draw == Draw::kLines) made.marks = {{1, text}};
     if (draw == Draw::kBars) made.most = 1.0;
     view.blocks.emplace_back(std::move(made));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the engine tells of itself as it goes: journals, timelines, progress and fault drills listen.
+// What the engine tells of itself as it goes: journals, timelines, progress and fault drills
+// listen.
 #pragma once
 
 #include <cstddef>

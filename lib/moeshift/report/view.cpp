@@ -248,7 +248,7 @@ Block read_block(const JsonReader& reader) {
   if (kind == "note") return Note{reader.at("text").string()};
   if (kind == "verdict") {
     return Conclusion{reader.at("text").string(), named<Tone>(reader.at("tone"), kToneNames),
-                   read_texts(reader.at("reasons"))};
+                      read_texts(reader.at("reasons"))};
   }
   if (kind == "figures") return read_tiles(reader);
   if (kind == "table") return read_table(reader);
