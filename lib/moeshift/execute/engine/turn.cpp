@@ -139,8 +139,11 @@ std::size_t Turn::count(const Vote& vote) {
   // A vote is awaited a little longer than experts are, so that who starves speaks up first.
   context_.waiter.until(
       [&] {
+        // The model may stand still until the votes are counted: nothing is begun once they are
+        // here.
+        if (vote.said->poll()) return true;
         pipeline_.advance();
-        return vote.said->poll();
+        return false;
       },
       context_.where, Deadline::in(context_.options.timeout * 1.1),
       [&] { return vote.said->waiting_for(); });
