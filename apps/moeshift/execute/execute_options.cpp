@@ -63,7 +63,8 @@ void ExecuteOptions::declare(Options& options) {
                  "auto: experts of at least this go by copy engines; default: none");
   options.option("--commit-ctas", commit_ctas, "GPUs: thread blocks that copy a commit");
   options.option("--ranks-per-gpu", ranks_per_gpu, "ranks that share one GPU");
-  options.flag("--register", register_buffers, "nccl: register the buffers");
+  options.flag("--no-register", no_register,
+               "nccl: let it copy through buffers of its own, as it does where ranks share a GPU");
   options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
   options.flag("--rank-threads", rank_threads, "ranks are threads of one process");
   options.flag("--rank-processes", rank_processes, "ranks are processes");
@@ -180,7 +181,7 @@ std::map<std::string, std::string> ExecuteOptions::settings() const {
   if (commit_ctas) settings["commit-ctas"] = std::to_string(*commit_ctas);
   if (max_ctas) settings["max-ctas"] = std::to_string(*max_ctas);
   if (ranks_per_gpu) settings["ranks-per-gpu"] = std::to_string(*ranks_per_gpu);
-  if (register_buffers) settings["register"] = "1";
+  if (no_register) settings["register"] = "0";
   if (mps) settings["mps"] = "1";
   if (rank_threads) settings["threads"] = "1";
   if (rank_processes) settings["processes"] = "1";

@@ -54,7 +54,7 @@ struct ExecuteOptions {
   std::string commit = "copy";
   std::optional<Bytes> engines_from;
   std::optional<std::size_t> ranks_per_gpu;
-  bool register_buffers = false;
+  bool no_register = false;
   bool mps = false;
   bool rank_threads = false;
   bool rank_processes = false;

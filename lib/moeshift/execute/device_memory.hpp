@@ -72,7 +72,8 @@ class DeviceMemory {
 
   [[nodiscard]] virtual std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                                       CopyLane lane) = 0;
-  /// Changes entries of the table, in the lane of commits.
+  /// Changes entries of the table, in the lane of commits: after the copies of that lane that were
+  /// started before, as long as theirs is polled first.
   [[nodiscard]] virtual std::unique_ptr<Pending> point(std::byte* table,
                                                        std::span<const PointerChange> changes) = 0;
   /// Entries first .. first + count - 1 of the table, as they lie in memory; waits for them.

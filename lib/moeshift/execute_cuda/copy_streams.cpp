@@ -73,6 +73,15 @@ std::unique_ptr<Pending> CopyStreams::start_in_order(std::span<const CopyRequest
   return pending;
 }
 
+std::unique_ptr<Pending> CopyStreams::start_work(const std::function<void(cudaStream_t)>& enqueue) {
+  auto pending = std::make_unique<PendingCopies>();
+  WatchedStream::Work work = streams_.front()->begin();
+  enqueue(streams_.front()->get());
+  streams_.front()->end(work);
+  pending->add(streams_.front(), std::move(work));
+  return pending;
+}
+
 void CopyStreams::put(std::size_t stream, std::span<const CopyRequest> copies,
                       PendingCopies& pending) {
   WatchedStream& target = *streams_[stream];

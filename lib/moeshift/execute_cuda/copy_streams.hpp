@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -50,6 +51,9 @@ class CopyStreams {
   /// All of them on one stream, in this order.
   [[nodiscard]] std::unique_ptr<Pending> start_in_order(std::span<const CopyRequest> copies,
                                                         std::size_t stream = 0);
+  /// What `enqueue` puts on the first stream, after all that is there.
+  [[nodiscard]] std::unique_ptr<Pending> start_work(
+      const std::function<void(cudaStream_t)>& enqueue);
   [[nodiscard]] std::size_t streams() const { return streams_.size(); }
 
  private:

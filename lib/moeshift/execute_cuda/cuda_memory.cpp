@@ -133,8 +133,7 @@ CudaMemory::CudaMemory(DeviceId device, const CudaMemoryOptions& options)
       budget_(share_of_free_memory(options.ranks_on_device)),
       stage_(1, CopyPath::kKernel, /*high_priority=*/true, options.stage_blocks),
       commit_(1, CopyPath::kKernel, /*high_priority=*/true, options.commit_blocks),
-      kernels_(make_stream()),
-      switching_(make_stream(/*high_priority=*/true)) {}
+      kernels_(make_stream()) {}
 
 CudaMemory::~CudaMemory() {
   for (const DeviceBlock& block : blocks_) options_.source.release(block.start);
@@ -160,16 +159,18 @@ std::unique_ptr<Pending> CudaMemory::copy(std::span<const CopyRequest> copies, C
 
 std::unique_ptr<Pending> CudaMemory::point(std::byte* table,
                                            std::span<const PointerChange> changes) {
-  launch_pointer_changes(reinterpret_cast<std::byte**>(table), changes, switching_.get());
-  return std::make_unique<StreamPending>(switching_.get());
+  // On the one stream of commits: what they copy is in place before an entry points there.
+  return commit_.start_work([&](cudaStream_t stream) {
+    launch_pointer_changes(reinterpret_cast<std::byte**>(table), changes, stream);
+  });
 }
 
 std::vector<std::byte*> CudaMemory::pointers(const std::byte* table, std::size_t first,
                                              std::size_t count) {
   std::vector<std::byte*> found(count);
   check(cudaMemcpyAsync(found.data(), reinterpret_cast<std::byte* const*>(table) + first,
-                        count * sizeof(std::byte*), cudaMemcpyDeviceToHost, switching_.get()));
-  check(cudaStreamSynchronize(switching_.get()));
+                        count * sizeof(std::byte*), cudaMemcpyDeviceToHost, kernels_.get()));
+  check(cudaStreamSynchronize(kernels_.get()));
   return found;
 }
 

@@ -74,7 +74,6 @@ class CudaMemory final : public DeviceMemory {
   CopyStreams stage_;
   CopyStreams commit_;
   Stream kernels_;
-  Stream switching_;  ///< changes tables of pointers while the model stands still
 };
 
 }  // namespace moeshift

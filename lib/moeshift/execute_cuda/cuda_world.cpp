@@ -84,6 +84,9 @@ CudaSettings read_cuda_settings(const WorldRequest& options,
     }
     read_one(settings, name, text);
   }
+  if (!options.settings.contains("register")) {
+    settings.register_blocks = settings.ranks_per_gpu == 1;
+  }
   if (settings.threads && settings.processes) {
     throw InputError("threads", "ranks are either threads or processes");
   }

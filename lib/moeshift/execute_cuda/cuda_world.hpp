@@ -23,10 +23,10 @@ struct CudaSettings {
   std::size_t ranks_per_gpu = 1;        ///< "ranks-per-gpu"; default: as few as the devices allow
   std::optional<std::size_t> max_ctas;  ///< "max-ctas"
   std::optional<std::size_t> commit_ctas;  ///< "commit-ctas"
-  bool register_blocks = false;            ///< "register"
-  bool mps = false;                        ///< "mps"
-  std::size_t nodes = 1;                   ///< "nodes" that the ranks sit in, in order
-  std::optional<Bytes> engines_from;       ///< "engines-from": bytes of a message
+  bool register_blocks = true;  ///< "register"; default: where every rank has a GPU of its own
+  bool mps = false;             ///< "mps"
+  std::size_t nodes = 1;        ///< "nodes" that the ranks sit in, in order
+  std::optional<Bytes> engines_from;  ///< "engines-from": bytes of a message
 };
 
 /// @throws InputError for a setting not among `known`, a malformed value, or more ranks than

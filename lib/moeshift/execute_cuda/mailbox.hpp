@@ -30,8 +30,10 @@ struct MailboxEntry {
 
 class Mailbox {
  public:
-  /// Messages of one pair and direction that may be under way.
-  static constexpr std::uint64_t kDepth = 256;
+  /// Messages of one pair and direction that one exchange may hold.
+  static constexpr std::uint64_t kPerExchange = 512;
+  /// And those that may be under way: the next exchanges are posted while one is copied.
+  static constexpr std::uint64_t kDepth = 4 * kPerExchange;
 
   /// Collective: rank 0 makes the memory, the others map it.
   /// @throws DeviceError when the ranks are not on one machine.

@@ -35,7 +35,7 @@ class PeerMemoryTransport final : public Transport {
 
   /// Never gather: a copy per expert, from live slot to staging slot, moves each byte once.
   [[nodiscard]] TransportTraits traits() const override {
-    return {.messages_per_pair = Mailbox::kDepth};
+    return {.messages_per_pair = Mailbox::kPerExchange};
   }
   /// Learns where the peers' blocks are; all blocks must have been allocated before.
   void connect(std::span<const RankId> send_to, std::span<const RankId> receive_from,

@@ -165,9 +165,21 @@ class ExpectWork final : public Pending {
   VerifyWork compare_;
 };
 
-class Done final : public Pending {
+/// When it is polled: copies of the lane whose work was polled before are in place then.
+class PointWork final : public Pending {
  public:
-  bool poll() override { return true; }
+  PointWork(std::byte** entries, std::span<const PointerChange> changes)
+      : entries_(entries), changes_(changes.begin(), changes.end()) {}
+
+  bool poll() override {
+    for (const PointerChange& change : changes_) entries_[change.index] = change.target;
+    changes_.clear();
+    return true;
+  }
+
+ private:
+  std::byte** entries_;
+  std::vector<PointerChange> changes_;
 };
 
 class PoisonWork final : public Pending {
@@ -229,9 +241,7 @@ std::unique_ptr<Pending> HostMemory::copy(std::span<const CopyRequest> copies, C
 
 std::unique_ptr<Pending> HostMemory::point(std::byte* table,
                                            std::span<const PointerChange> changes) {
-  auto* const entries = reinterpret_cast<std::byte**>(table);
-  for (const PointerChange& change : changes) entries[change.index] = change.target;
-  return std::make_unique<Done>();
+  return std::make_unique<PointWork>(reinterpret_cast<std::byte**>(table), changes);
 }
 
 std::vector<std::byte*> HostMemory::pointers(const std::byte* table, std::size_t first,
