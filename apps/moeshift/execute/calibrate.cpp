@@ -108,6 +108,7 @@ class Calibrate final : public Command {
               .largest = largest,
               .room = room_.value_or(host ? kHostRoom : kDeviceRoom),
               .join_below = backend.join_below,
+              .sets_of_small_batches = backend.sets_of_small_batches,
               .step = kStep,
               .seed = session.seed()};
     training_ = training_cases(shape_, session.threads());
@@ -349,7 +350,12 @@ class Calibrate final : public Command {
   std::optional<std::string> cluster_file_;
   std::string model_;
   std::optional<Bytes> room_;
-  CaseShape shape_{.topology = {1, 1}, .largest = {}, .room = {}, .join_below = {}, .step = {}};
+  CaseShape shape_{.topology = {1, 1},
+                   .largest = {},
+                   .room = {},
+                   .join_below = {},
+                   .sets_of_small_batches = 2,
+                   .step = {}};
   std::deque<CalibrationCase> training_;
   std::deque<CalibrationCase> unseen_;
   bool validate_ = false;

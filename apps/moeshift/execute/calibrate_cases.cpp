@@ -80,6 +80,10 @@ CalibrationCase make_case(const CaseShape& shape, CaseMode mode, Bytes expert, s
                                             shape.topology, ring.layout.sizes(), schedule,
                                             threads));
   }
+  Bytes largest;
+  for (const TransferPlan& plan : ring.plans) largest = std::max(largest, largest_batch(plan));
+  if (largest <= kSmallBatch) ring.buffers = shape.sets_of_small_batches;
+  if (mode == CaseMode::kLockstep) ring.buffers = 1;
   return ring;
 }
 
@@ -148,7 +152,7 @@ Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape, std:
   options.seed = seed;
   options.verify = verify;
   options.lockstep = ring.mode == CaseMode::kLockstep;
-  options.buffers = options.lockstep ? 1 : 2;
+  options.buffers = ring.buffers;
   if (ring.mode == CaseMode::kLayered) options.mode = ShuffleMode::kLayered;
   if (ring.mode == CaseMode::kAsync) options.mode = ShuffleMode::kAsync;
   options.layers_per_step = kLayersPerStep;
@@ -163,7 +167,7 @@ Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape, std:
 
 CostOptions cost_options_of(const CalibrationCase& ring, Seconds step) {
   CostOptions cost;
-  cost.buffers = ring.mode == CaseMode::kLockstep ? 1 : 2;
+  cost.buffers = ring.buffers;
   cost.synchronous = ring.mode != CaseMode::kAsync;
   if (ring.mode == CaseMode::kLayered) {
     cost.steps = SteppedMode{.step = step, .beside = false, .layers_per_step = kLayersPerStep};

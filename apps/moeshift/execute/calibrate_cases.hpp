@@ -31,6 +31,7 @@ struct CalibrationCase {
   std::vector<Placement> placements;
   std::vector<TransferPlan> plans;
   ExpertLayouts layout;
+  std::size_t buffers = 2;      ///< sets of staging buffers
   std::deque<ShuffleJob> jobs;  ///< each the `back` of the one before
 
   [[nodiscard]] std::size_t layers() const { return plans.front().layers.size(); }
@@ -41,7 +42,8 @@ struct CaseShape {
   Bytes largest;     ///< an expert
   Bytes room;        ///< for the live experts of a rank in one case; larger cases have fewer layers
   Bytes join_below;  ///< as the transport likes it
-  Seconds step;      ///< of the model, in CaseMode::kAsync
+  std::size_t sets_of_small_batches = 2;  ///< likewise
+  Seconds step;                           ///< of the model, in CaseMode::kAsync
   std::uint64_t seed = 0;
 };
 

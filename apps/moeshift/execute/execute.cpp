@@ -261,13 +261,14 @@ class Execute final : public Command {
         .transport = std::string(backend.name),
         .mode = options_.mode,
         .job = &job,
-        .predicted = predict(task, job, {}),
+        .predicted = predict(backend, task, job, {}),
         .ranks = {},
         .facts = {},
         .phases = {},
         .stages_apart = options_.lockstep,
         .calibrated_on = task.cluster.engine ? task.cluster.engine->transport : std::string()};
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
+    shuffle.buffers = sets_for(backend, job);
     ProgressOfLeader progress(session.progress());
     shuffle.observers.push_back(&progress);
     if (journal != nullptr) shuffle.observers.push_back(journal);
@@ -287,15 +288,22 @@ class Execute final : public Command {
     execution.job = &last;
     execution.phases = phases_of(*last.plan, execution.ranks);
     const std::vector<Seconds> steps = steps_of(execution, &RankOutcome::undisturbed);
-    execution.predicted = predict(task, last, percentile(steps, 0.5));
+    execution.predicted = predict(backend, task, last, percentile(steps, 0.5));
     return execution;
   }
 
+  /// The same on the way there and on the way back.
+  [[nodiscard]] std::size_t sets_for(const Backend& backend, const ShuffleJob& job) const {
+    const Bytes back = job.back != nullptr ? largest_batch(*job.back->plan) : Bytes(0);
+    const bool small = std::max(largest_batch(*job.plan), back) <= kSmallBatch;
+    return options_.buffer_sets(small ? backend.sets_of_small_batches : 2);
+  }
+
   /// @param step of the load, undisturbed; 0 = there is none, and nothing waits for steps.
-  [[nodiscard]] TransferCost predict(const MoveTask& task, const ShuffleJob& job,
-                                     Seconds step) const {
+  [[nodiscard]] TransferCost predict(const Backend& backend, const MoveTask& task,
+                                     const ShuffleJob& job, Seconds step) const {
     CostOptions cost;
-    cost.buffers = options_.buffer_sets();
+    cost.buffers = sets_for(backend, job);
     cost.synchronous = options_.mode != "async";
     const ShuffleOptions how = options_.shuffle(0, Seconds());
     const bool beside = how.mode == ShuffleMode::kAsync;

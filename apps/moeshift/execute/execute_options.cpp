@@ -100,8 +100,8 @@ LayerRange ExecuteOptions::layer_range(std::size_t layers_of_model) const {
                                    std::to_string(layers_of_model) + ", found '" + layers + "'");
 }
 
-std::size_t ExecuteOptions::buffer_sets() const {
-  return lockstep ? 1 : schedule.buffer_sets();
+std::size_t ExecuteOptions::buffer_sets(std::size_t ours) const {
+  return lockstep ? 1 : schedule.buffer_sets(ours);
 }
 
 ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster, Bytes join_below) const {

@@ -65,7 +65,8 @@ struct ExecuteOptions {
   /// @throws InputError for options that make no sense.
   [[nodiscard]] double scale_share() const;
   [[nodiscard]] LayerRange layer_range(std::size_t layers_of_model) const;
-  [[nodiscard]] std::size_t buffer_sets() const;
+  /// @param ours where no option says how many.
+  [[nodiscard]] std::size_t buffer_sets(std::size_t ours = 2) const;
   /// How our own schedule is made. @throws InputError for options that do not go together.
   /// @param join_below what suits the transport.
   [[nodiscard]] ScheduleOptions schedule_options(const Cluster& cluster, Bytes join_below) const;

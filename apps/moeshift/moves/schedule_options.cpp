@@ -41,8 +41,10 @@ void ScheduleChoice::declare(Options& options) {
   names.insert(names.begin(), "best");
   options.choice("--schedule", schedule, names,
                  "whose order and messages to use: ours, or a peer's");
-  options.option("--buffers", buffers,
-                 "sets of staging buffers: batches in flight per rank; default: 2, peers 1");
+  options.option(
+      "--buffers", buffers,
+      "sets of staging buffers: batches in flight per rank; default: 2, small ones by nccl "
+      "4, peers 1");
   limits.declare(options);
   options.flag("--direct", direct,
                "receive into the final slot where its old content is not needed: less memory, but "
@@ -55,9 +57,9 @@ std::optional<PeerSchedule> ScheduleChoice::peer() const {
   return peer_schedule(schedule);
 }
 
-std::size_t ScheduleChoice::buffer_sets() const {
+std::size_t ScheduleChoice::buffer_sets(std::size_t ours) const {
   if (buffers == std::size_t{0}) throw InputError("--buffers", "expected at least 1");
-  return buffers.value_or(peer() ? 1 : 2);
+  return buffers.value_or(peer() ? 1 : ours);
 }
 
 ScheduleOptions ScheduleChoice::options_for_ours(const Cluster& cluster, Bytes join_below) const {

@@ -47,8 +47,9 @@ struct ScheduleChoice {
   /// Whose order to move experts in; nothing = ours.
   [[nodiscard]] std::optional<PeerSchedule> peer() const;
   /// Batches in flight; the peers wait for a layer before they begin the next one.
+  /// @param ours where no option says how many.
   /// @throws InputError for 0.
-  [[nodiscard]] std::size_t buffer_sets() const;
+  [[nodiscard]] std::size_t buffer_sets(std::size_t ours = 2) const;
   [[nodiscard]] std::vector<RankId> dead_ranks() const;
   /// @throws InputError for options that do not go together.
   [[nodiscard]] ScheduleOptions options_for_ours(const Cluster& cluster,

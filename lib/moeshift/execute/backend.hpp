@@ -119,6 +119,9 @@ struct Backend {
   Bytes join_below{0};
   /// TransportTraits::pack_below of its transport, known before it is opened.
   Bytes pack_below{0};
+  /// Sets of staging buffers that suit batches of at most kSmallBatch: where a message is gathered
+  /// before it travels, two leave the wire idle while a batch is voted for and committed.
+  std::size_t sets_of_small_batches = 2;
   /// Can be one of many processes; false: ignores that a launcher started several.
   bool spans_processes = true;
   /// Called once before the ranks of Launch::kSpawn are started; null = they need nothing.

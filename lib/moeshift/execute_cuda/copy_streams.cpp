@@ -22,7 +22,8 @@ class CopyStreams::PendingCopies final : public Pending {
   [[nodiscard]] bool poll() override {
     while (!shares_.empty() && shares_.back().stream->done(shares_.back().work)) {
       Share& share = shares_.back();
-      time_ = std::max(time_.value_or(Seconds(0.0)), share.stream->retire(std::move(share.work)));
+      const std::optional<Seconds> time = share.stream->retire(std::move(share.work));
+      if (time) time_ = std::max(time_.value_or(Seconds(0.0)), *time);
       shares_.pop_back();
     }
     return shares_.empty();
@@ -75,10 +76,8 @@ std::unique_ptr<Pending> CopyStreams::start_in_order(std::span<const CopyRequest
 
 std::unique_ptr<Pending> CopyStreams::start_work(const std::function<void(cudaStream_t)>& enqueue) {
   auto pending = std::make_unique<PendingCopies>();
-  WatchedStream::Work work = streams_.front()->begin();
   enqueue(streams_.front()->get());
-  streams_.front()->end(work);
-  pending->add(streams_.front(), std::move(work));
+  pending->add(streams_.front(), streams_.front()->mark());
   return pending;
 }
 

@@ -51,7 +51,7 @@ class CopyStreams {
   /// All of them on one stream, in this order.
   [[nodiscard]] std::unique_ptr<Pending> start_in_order(std::span<const CopyRequest> copies,
                                                         std::size_t stream = 0);
-  /// What `enqueue` puts on the first stream, after all that is there.
+  /// What `enqueue` puts on the first stream, after all that is there; not timed.
   [[nodiscard]] std::unique_ptr<Pending> start_work(
       const std::function<void(cudaStream_t)>& enqueue);
   [[nodiscard]] std::size_t streams() const { return streams_.size(); }

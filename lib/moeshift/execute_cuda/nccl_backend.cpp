@@ -134,6 +134,7 @@ Backend nccl_backend() {
           .found = &found_nccl,
           .join_below = kJoinBelow,
           .pack_below = nccl_traits(1).pack_below,
+          .sets_of_small_batches = 4,
           .escort = &escort_nccl};
 }
 

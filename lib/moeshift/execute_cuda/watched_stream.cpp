@@ -60,13 +60,23 @@ void WatchedStream::end(Work& work) {
   if (counter_ && !write_on(get(), counter_.get(), work.number)) counter_.reset();
 }
 
+WatchedStream::Work WatchedStream::mark() {
+  Work work;
+  work.number = ++issued_;
+  if (counter_ && !write_on(get(), counter_.get(), work.number)) counter_.reset();
+  return work;
+}
+
 bool WatchedStream::done(Work& work) const {
-  if (!counter_ || ++work.polls % kPollsPerQuestion == 0) return finished(work.end.get());
+  if (!counter_ || ++work.polls % kPollsPerQuestion == 0) {
+    return work.end ? finished(work.end.get()) : finished(get());
+  }
   const std::atomic_ref<std::uint64_t> counter(*static_cast<std::uint64_t*>(counter_.get()));
   return counter.load(std::memory_order_acquire) >= work.number;
 }
 
-Seconds WatchedStream::retire(Work&& work) {
+std::optional<Seconds> WatchedStream::retire(Work&& work) {
+  if (!work.end) return std::nullopt;
   const Seconds time = elapsed(work.begin.get(), work.end.get());
   spare_.push_back(std::move(work.begin));
   spare_.push_back(std::move(work.end));

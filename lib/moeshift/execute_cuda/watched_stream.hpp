@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "moeshift/execute_cuda/handles.hpp"
@@ -26,11 +27,13 @@ class WatchedStream {
   /// What is enqueued between begin() and end() is the piece of work.
   [[nodiscard]] Work begin();
   void end(Work& work);
+  /// All that was enqueued so far, not timed: two calls of the driver less.
+  [[nodiscard]] Work mark();
   /// Reads a word of memory; asks the driver now and then, to hear of failures.
   /// @throws DeviceError when the work failed.
   [[nodiscard]] bool done(Work& work) const;
-  /// The device's time for work that is done. Its events are used again.
-  [[nodiscard]] Seconds retire(Work&& work);
+  /// The device's time for work that is done, if it was timed. Its events are used again.
+  [[nodiscard]] std::optional<Seconds> retire(Work&& work);
 
  private:
   [[nodiscard]] Event take_event();

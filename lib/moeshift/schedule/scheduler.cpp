@@ -161,6 +161,12 @@ Bytes batch_bytes_for(const Cluster& cluster) {
       static_cast<std::int64_t>(besides.count() / kShare * cluster.inter_node.egress.count()));
 }
 
+Bytes largest_batch(const TransferPlan& plan) {
+  std::uint32_t most = 0;
+  for (const std::uint32_t slots : plan.staging_slots) most = std::max(most, slots);
+  return plan.sizes.largest() * static_cast<std::int64_t>(most);
+}
+
 TransferPlan make_transfer_plan(const Placement& old, const Placement& next,
                                 const Topology& topology, const ExpertSizes& sizes,
                                 const ScheduleOptions& options, Threads threads) {

@@ -46,6 +46,13 @@ struct ScheduleOptions {
 /// commit) is at most a tenth.
 [[nodiscard]] Bytes batch_bytes_for(const Cluster& cluster);
 
+/// A batch that stages no more than this on any rank is a small one: several fit where one of
+/// large experts does.
+inline constexpr Bytes kSmallBatch{std::int64_t{128} << 20U};
+
+/// What the batches of a plan stage at most, on the rank that stages most.
+[[nodiscard]] Bytes largest_batch(const TransferPlan& plan);
+
 /// Works out the rearrangement from `old` to `next`.
 ///
 /// Where all experts of a layer have one size, rounds are as few as the busiest port has messages
