@@ -5,14 +5,16 @@
 #include <cstring>
 #include <string>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/execute_cuda/gather.hpp"
+#include "moeshift/execute/file_descriptor.hpp"
+#include "moeshift/execute/world/passed_files.hpp"
 
 namespace moeshift {
 namespace {
@@ -40,12 +42,24 @@ std::size_t area_bytes(std::size_t ranks) {
   throw DeviceError(std::string("cannot ") + doing + ": " + std::strerror(errno));
 }
 
-struct File {
-  int descriptor = -1;
-  ~File() {
-    if (descriptor >= 0) (void)::close(descriptor);
+/// A file of memory whose size nobody can change any more, so that no peer makes a mapping fault.
+FileDescriptor make_area(std::size_t bytes) {
+  FileDescriptor file(::memfd_create("moeshift-mailbox", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.is_open() || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0 ||
+      ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    fail("make the mailbox");
   }
-};
+  return file;
+}
+
+void check_area(int file, std::size_t bytes) {
+  constexpr int kSized = F_SEAL_SHRINK | F_SEAL_GROW;
+  struct stat found{};
+  const bool whole = ::fstat(file, &found) == 0 && S_ISREG(found.st_mode) &&
+                     found.st_size == static_cast<off_t>(bytes);
+  if (whole && (::fcntl(file, F_GET_SEALS) & kSized) == kSized) return;
+  throw DeviceError("rank 0 handed over what is no mailbox");
+}
 
 std::byte* map(int descriptor, std::size_t bytes) {
   void* start = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
@@ -58,23 +72,18 @@ std::byte* map(int descriptor, std::size_t bytes) {
 Mailbox::Mailbox(ControlPlane& control, Deadline deadline)
     : self_(control.self()), ranks_(control.size()) {
   const std::size_t bytes = area_bytes(ranks_);
-  File file;
-  std::string path;
-  if (self_ == RankId(0)) {
-    file.descriptor = ::memfd_create("moeshift-mailbox", MFD_CLOEXEC);
-    if (file.descriptor < 0 || ::ftruncate(file.descriptor, static_cast<off_t>(bytes)) != 0) {
-      fail("make the mailbox");
-    }
-    path = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(file.descriptor);
-  }
-  path = gather(control, path, deadline).front();
-  if (self_ != RankId(0)) {
-    file.descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    if (file.descriptor < 0) fail("open rank 0's mailbox (all ranks must be on one machine)");
-  }
-  area_ = {map(file.descriptor, bytes), Unmap{bytes}};
-  // Nobody closes before all have opened.
-  (void)gather(control, "", deadline);
+  // Every rank hands a file to every other; that of rank 0 is the one they share.
+  FileDescriptor file = make_area(self_ == RankId(0) ? bytes : 1);
+  const int mine = file.get();
+  FileDescriptor shared;
+  exchange_files(
+      control, mine, deadline, [] { return false; },
+      [&](RankId from, FileDescriptor theirs) {
+        if (from == RankId(0)) shared = std::move(theirs);
+      });
+  if (self_ == RankId(0)) shared = std::move(file);
+  check_area(shared.get(), bytes);
+  area_ = {map(shared.get(), bytes), Unmap{bytes}};
 }
 
 bool Mailbox::post(RankId to, std::uint64_t sequence, const MemoryRange& range) {
