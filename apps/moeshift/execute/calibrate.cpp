@@ -79,8 +79,7 @@ class Calibrate final : public Command {
     const Backend& backend = usable_backend();
     const auto place =
         backend.spans_processes || processes_ ? process_place(process_environment()) : std::nullopt;
-    design_ =
-        design_calibration(topology(place ? place->local_world : ranks_), largest, session.seed());
+    design_ = design_calibration(topology(place ? place->local_world : ranks_), largest);
     const WorldRequest world{
         .ranks = ranks_, .place = place, .settings = settings(), .interrupted = [&session] {
           return session.progress().interrupted();

@@ -2,72 +2,14 @@
 #include "moeshift/calibrate/design.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <utility>
-
-#include "moeshift/core/rng.hpp"
-#include "moeshift/schedule/scheduler.hpp"
 
 namespace moeshift {
 namespace {
 
-constexpr std::size_t kHeldOut = 50;
-constexpr double kSmallest = 16384;  // bytes of an expert of a random plan
 constexpr Bytes kSmallestCopy{4096};
 constexpr Bytes kLargeCopy{std::int64_t{1} << 20};
-constexpr std::int64_t kSlotMultiple = 16;  // as execute lays out slots
 constexpr double kTogether = 0.8;  // copies on all ranks at once this much slower share something
-
-/// Rounded down to what slots are multiples of: devices copy odd sizes another way, and no expert
-/// has one.
-Bytes slot_of(double bytes) {
-  return Bytes(static_cast<std::int64_t>(bytes) / kSlotMultiple * kSlotMultiple);
-}
-
-/// Random rearrangements, some small and some of everything, of experts of any size. Only what goes
-/// from rank to rank counts: copies are measured on their own.
-std::vector<TransferPlan> random_plans(const Topology& topology, Bytes largest,
-                                       std::uint64_t seed) {
-  const std::size_t ranks = topology.ranks();
-  Rng rng(seed);
-  std::vector<TransferPlan> plans;
-  while (plans.size() < kHeldOut) {
-    const std::size_t slots = ranks * (2 + rng.below(6));
-    IdMatrix<LayerId, SlotId, ExpertId> before(1, slots);
-    for (const SlotId slot : before.column_ids()) before(LayerId(0), slot) = ExpertId(slot.index());
-    auto after = before;
-    const std::uint32_t swaps = 1 + rng.below(static_cast<std::uint32_t>(slots));
-    for (std::uint32_t i = 0; i < swaps; ++i) {
-      const SlotId a(rng.below(static_cast<std::uint32_t>(slots)));
-      const SlotId b(rng.below(static_cast<std::uint32_t>(slots)));
-      std::swap(after(LayerId(0), a), after(LayerId(0), b));
-    }
-    const double span = std::log(static_cast<double>(largest.count()) / kSmallest);
-    const Bytes expert = slot_of(kSmallest * std::exp(span * rng.uniform()));
-    TransferPlan plan =
-        make_transfer_plan(Placement(slots, ranks, std::move(before)),
-                           Placement(slots, ranks, std::move(after)), topology, expert);
-    if (totals_of(plan).transfers == 0) continue;
-    Wave& wave = plan.layers[0].waves[0];
-    wave.stage_copies.clear();
-    wave.commit_copies.clear();
-    plans.push_back(std::move(plan));
-  }
-  return plans;
-}
-
-/// The messages of the plan's only group, packed per pair.
-ExchangeSample exchange_of(const TransferPlan& plan) {
-  std::map<std::pair<RankId, RankId>, std::int64_t> experts;
-  for (const Transfer& t : plan.layers[0].waves[0].transfers) ++experts[{t.source, t.destination}];
-  ExchangeSample sample;
-  sample.pattern = "random plan";
-  for (const auto& [pair, count] : experts) {
-    sample.messages.push_back({pair.first, pair.second, plan.sizes.largest() * count});
-  }
-  return sample;
-}
 
 double at_share(const std::vector<double>& sorted, std::size_t percent) {
   return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
@@ -94,7 +36,7 @@ void set_links(Cluster& cluster, const std::vector<LinkCalibration>& links) {
 
 }  // namespace
 
-CalibrationDesign design_calibration(const Topology& topology, Bytes largest, std::uint64_t seed) {
+CalibrationDesign design_calibration(const Topology& topology, Bytes largest) {
   CalibrationDesign design;
   design.topology = topology;
   const std::size_t inside = topology.ranks_of(NodeId(0)).size();
@@ -107,8 +49,6 @@ CalibrationDesign design_calibration(const Topology& topology, Bytes largest, st
   for (Bytes bytes = kSmallestCopy; bytes <= largest; bytes = bytes * 4) {
     design.copies.push_back({bytes, {}});
   }
-  design.plans = random_plans(topology, largest, seed);
-  for (const TransferPlan& plan : design.plans) design.held_out.push_back(exchange_of(plan));
   return design;
 }
 

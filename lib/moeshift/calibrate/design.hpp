@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a calibration measures, what it holds out, and the machine that comes of it.
+// What a calibration measures, and the machine that comes of it.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,6 @@
 #include "moeshift/calibrate/calibration.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/topology.hpp"
-#include "moeshift/model/transfer_plan.hpp"
 
 namespace moeshift {
 
@@ -25,18 +24,13 @@ struct LinkCalibration {
 /// Everything that is run, without times.
 struct CalibrationDesign {
   Topology topology{1, 1};
-  std::vector<LinkCalibration> links;    ///< from near to far: those that the topology has
-  std::vector<CopySample> copies;        ///< inside a rank, 4 KiB to the largest
-  std::vector<TransferPlan> plans;       ///< random rearrangements that no fit sees
-  std::vector<ExchangeSample> held_out;  ///< their exchanges
+  std::vector<LinkCalibration> links;  ///< from near to far: those that the topology has
+  std::vector<CopySample> copies;      ///< inside a rank, 4 KiB to the largest
 };
 
-/// The links of one node, those between nodes where there are several, copies, and what is held
-/// out: 50 rearrangements, some small and some of everything, of experts of 16 KiB to `largest`.
-/// Equal seeds give equal designs.
+/// The links of one node, those between nodes where there are several, and copies.
 /// @param topology of at least two ranks.
-[[nodiscard]] CalibrationDesign design_calibration(const Topology& topology, Bytes largest,
-                                                   std::uint64_t seed);
+[[nodiscard]] CalibrationDesign design_calibration(const Topology& topology, Bytes largest);
 
 /// Fits every class of link to its samples, which have times by now.
 void fit_links(CalibrationDesign& design);
