@@ -43,6 +43,8 @@ std::span<const CommandEntry> commands() {
        make_plan},
       {"moves", "what must move between two placements, and how long it takes",
        "moeshift moves old.json new.json --cluster hgx_h200 --model deepseek_v3_fp8", make_moves},
+      {"check-schedule", "prove an order of sends, receives and copies, or show how it goes wrong",
+       "moeshift check-schedule old.json new.json --schedule vllm", make_check_schedule},
       {"compare", "several policies on the same trace, judged on held-out steps",
        "moeshift compare trace.jsonl --policies static,deepseek,snake --train 0:4 --test 4:8 "
        "--ranks 32 --slots 288 --cluster hgx_h200 --model deepseek_v3_fp8",

@@ -136,7 +136,7 @@ class ExecuteCommand(execution.ExecutionTest):
         self.failed("--repeat", 2, "--journal", "journal", code=2, says=("--journal",))
 
     def test_the_peers_orders_move_the_same_bytes(self):
-        for schedule in ("vllm", "vllm-batched", "sglang"):
+        for schedule in ("vllm", "vllm-batched", "sglang", "ascend"):
             self.assertTrue(self.performed("--schedule", schedule)["verified"], schedule)
 
     def test_moves_and_execute_predict_the_same_with_the_same_options(self):

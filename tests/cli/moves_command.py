@@ -26,7 +26,7 @@ class MovesCommand(execution.ExecutionTest):
     def test_best_is_the_default_and_ours_is_never_slower_than_a_peer(self):
         best = self.moves("--schedule", "best")
         self.assertEqual(best["plan_hash"], self.moves()["plan_hash"])
-        for peer in ("vllm", "vllm-batched", "sglang"):
+        for peer in ("vllm", "vllm-batched", "sglang", "ascend"):
             theirs = self.moves("--schedule", peer)
             self.assertGreaterEqual(theirs["totals"]["predicted_seconds"]["total"],
                                     best["totals"]["predicted_seconds"]["total"])

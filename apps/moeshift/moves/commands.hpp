@@ -9,5 +9,6 @@
 namespace moeshift::cli {
 
 [[nodiscard]] std::unique_ptr<Command> make_moves();
+[[nodiscard]] std::unique_ptr<Command> make_check_schedule();
 
 }  // namespace moeshift::cli

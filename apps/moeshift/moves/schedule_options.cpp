@@ -98,7 +98,7 @@ void ScheduleChoice::refuse_for_peers() const {
 }
 
 const std::vector<std::string>& peer_schedule_names() {
-  static const std::vector<std::string> kNames = {"vllm", "vllm-batched", "sglang"};
+  static const std::vector<std::string> kNames = {"vllm", "vllm-batched", "sglang", "ascend"};
   return kNames;
 }
 
@@ -106,7 +106,9 @@ PeerSchedule peer_schedule(const std::string& name) {
   if (name == "vllm") return PeerSchedule::kVllm;
   if (name == "vllm-batched") return PeerSchedule::kVllmBatched;
   if (name == "sglang") return PeerSchedule::kSglang;
-  throw InputError("--schedule", "expected vllm, vllm-batched or sglang, found '" + name + "'");
+  if (name == "ascend") return PeerSchedule::kAscend;
+  throw InputError("--schedule",
+                   "expected vllm, vllm-batched, sglang or ascend, found '" + name + "'");
 }
 
 std::uint32_t tensors_per_expert(const MoeModel& model) {

@@ -59,7 +59,7 @@ struct ScheduleChoice {
   void refuse_for_peers() const;
 };
 
-/// "vllm", "vllm-batched", "sglang".
+/// "vllm", "vllm-batched", "sglang", "ascend".
 [[nodiscard]] const std::vector<std::string>& peer_schedule_names();
 /// @throws InputError for another name.
 [[nodiscard]] PeerSchedule peer_schedule(const std::string& name);

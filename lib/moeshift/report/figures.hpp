@@ -20,7 +20,7 @@ constexpr Figure count(std::string_view key) {
   return {key, Unit::kCount, Better::kNeither, key, "", 0};
 }
 
-inline constexpr std::array<Figure, 218> kFigures = {{
+inline constexpr std::array<Figure, 222> kFigures = {{
     // balance of a placement
     {"balancedness", Unit::kPlain, Better::kHigher, "balancedness",
      "mean over layers of mean rank load / busiest rank", 4},
@@ -300,6 +300,12 @@ inline constexpr std::array<Figure, 218> kFigures = {{
     count("expert_groups"),
     count("load"),
     count("num_hidden_layers"),
+    // check-schedule
+    count("calls"),
+    count("calls_before"),
+    count("slots_checked"),
+    {"bytes_checked", Unit::kBytes, Better::kNeither, "compared", "of slots with what was wanted",
+     0},
 }};
 
 }  // namespace detail

@@ -39,6 +39,18 @@ void find_holders(LayerNeeds& needs, const LayerSlots& old, std::size_t experts)
   needs.first_holder.pop_back();
 }
 
+void find_leaving(LayerNeeds& needs, const LayerSlots& next, std::size_t experts) {
+  needs.leaving.assign(needs.holders.size(), 0);
+  for (const ExpertId expert : all_ids<ExpertId>(experts)) {
+    for (std::uint32_t i = needs.first_holder[expert.index()];
+         i < needs.first_holder[expert.index() + 1]; ++i) {
+      const auto wanted = next.row(needs.holders[i].rank);
+      const bool stays = std::find(wanted.begin(), wanted.end(), expert) != wanted.end();
+      needs.leaving[i] = stays ? 0 : 1;
+    }
+  }
+}
+
 void add_needs_of_rank(LayerNeeds& needs, RankId rank, std::span<const ExpertId> held,
                        std::span<const ExpertId> wanted) {
   for (std::uint32_t slot = 0; slot < wanted.size(); ++slot) {
@@ -71,6 +83,7 @@ LayerSlots layer_slots(const Placement& placement, LayerId layer, std::size_t ra
 LayerNeeds find_needs(const LayerSlots& old, const LayerSlots& next, std::size_t experts) {
   LayerNeeds needs;
   find_holders(needs, old, experts);
+  find_leaving(needs, next, experts);
   needs.arrivals.reserve(next.items().size());
   for (const RankId rank : next.row_ids()) {
     add_needs_of_rank(needs, rank, old.row(rank), next.row(rank));

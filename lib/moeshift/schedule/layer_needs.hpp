@@ -58,6 +58,10 @@ struct LayerNeeds {
         first_holder[expert.index()],
         first_holder[expert.index() + 1] - first_holder[expert.index()]);
   }
+  /// The same, of those that give the expert up.
+  [[nodiscard]] bool leaves(ExpertId expert, std::size_t holder) const {
+    return leaving[first_holder[expert.index()] + holder] != 0;
+  }
   [[nodiscard]] bool unchanged() const { return local.empty() && arrivals.empty(); }
   /// How long an expert keeps a port busy, in units of its own for each layer.
   [[nodiscard]] std::int64_t weight(ExpertId expert) const {
@@ -67,6 +71,8 @@ struct LayerNeeds {
   std::vector<std::int64_t> weights;        ///< [experts] bytes; empty: all are alike
   std::vector<Holder> holders;              ///< by expert, then rank
   std::vector<std::uint32_t> first_holder;  ///< [experts + 1] into `holders`
+  /// [holders] 1 where the rank holds the expert no more afterwards.
+  std::vector<std::uint8_t> leaving;
 };
 
 /// Compares two states of a layer, both [ranks, slots_per_rank]; slot i of a rank is the same

@@ -72,6 +72,17 @@ void serve_as_sglang(const Arrivals& receivers, std::span<const Holder> senders,
   serve_in_chunks(far, senders, topology, wave);
 }
 
+/// One sender for all receivers: the lowest rank that gives the expert up, else the lowest.
+void serve_as_ascend(const Arrivals& receivers, const LayerNeeds& needs, const Topology& topology,
+                     Wave& wave) {
+  const ExpertId expert = receivers.front()->expert;
+  const auto senders = needs.holders_of(expert);
+  std::size_t chosen = 0;
+  while (chosen < senders.size() && !needs.leaves(expert, chosen)) ++chosen;
+  if (chosen == senders.size()) chosen = 0;
+  for (const Arrival* receiver : receivers) send(*receiver, senders[chosen], topology, wave);
+}
+
 /// Flows (all experts of a directed pair) in order of first appearance go to the first batch in
 /// which neither end is busy, as sender or receiver.
 void batch_first_fit(Wave& wave, std::size_t ranks) {
@@ -116,6 +127,10 @@ Wave peer_exchange(PeerSchedule peer, const LayerNeeds& needs, const Topology& t
     Arrivals receivers;
     for (; i < needs.arrivals.size() && needs.arrivals[i].expert == expert; ++i) {
       receivers.push_back(&needs.arrivals[i]);
+    }
+    if (peer == PeerSchedule::kAscend) {
+      serve_as_ascend(receivers, needs, topology, wave);
+      continue;
     }
     const auto serve = peer == PeerSchedule::kSglang ? serve_as_sglang : serve_as_vllm;
     serve(receivers, needs.holders_of(expert), topology, wave);

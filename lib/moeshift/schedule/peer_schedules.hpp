@@ -18,6 +18,7 @@ enum class PeerSchedule {
   kVllm,         ///< one message per tensor, one batch per layer, sources by rank order
   kVllmBatched,  ///< the same flows in half-duplex first-fit batches
   kSglang,       ///< same-node sources first, batches of 32 logical experts
+  kAscend,       ///< as kVllm, from the lowest rank that gives the expert up, else that holds it
 };
 
 /// Re-enacts a peer's rearrangement: the same weights delivered, every expert sent to each rank
@@ -30,7 +31,9 @@ enum class PeerSchedule {
 /// @throws InputError as make_transfer_plan.
 /// Sources: vllm-project/vllm vllm/distributed/eplb/rebalance_execute.py `move_to_buffer` and
 /// #52641 (batches); sgl-project/sglang python/sglang/srt/eplb/expert_location_updater.py and
-/// #30829 (chunks of 32). Theirs are Python and per rank; ours sees all ranks at once.
+/// #30829 (chunks of 32); vllm-project/vllm-ascend vllm_ascend/eplb/core/eplb_worker.py
+/// `compose_expert_update_info_greedy`. Theirs are Python and per rank; ours sees all ranks at
+/// once.
 [[nodiscard]] TransferPlan make_peer_plan(PeerSchedule peer, const Placement& old,
                                           const Placement& next, const Topology& topology,
                                           const ExpertSizes& sizes,

@@ -291,8 +291,8 @@ TEST_CASE("peers' schedules deliver the same weights") {
     INFO("seed " << seed);
     Rng rng = Rng::stream(4, seed);
     const auto [old, next, topology] = random_move(rng);
-    for (const PeerSchedule peer :
-         {PeerSchedule::kVllm, PeerSchedule::kVllmBatched, PeerSchedule::kSglang}) {
+    for (const PeerSchedule peer : {PeerSchedule::kVllm, PeerSchedule::kVllmBatched,
+                                    PeerSchedule::kSglang, PeerSchedule::kAscend}) {
       const auto plan = make_peer_plan(peer, old, next, topology, 1_MiB, 3, Threads{1});
       SymbolicMemory memory(old, plan);
       memory.let_ports_be_shared();
