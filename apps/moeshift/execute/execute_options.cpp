@@ -60,7 +60,7 @@ void ExecuteOptions::declare(Options& options) {
                  "copy buffers into slots, or let the two change places in a table of pointers");
   options.option("--max-ctas", max_ctas, "nccl, peer: thread blocks that move experts");
   options.option("--engines-from", engines_from,
-                 "auto: experts of at least this go by copy engines; default: none");
+                 "auto: experts of at least this go by copy engines; default: 1 MiB");
   options.option("--commit-ctas", commit_ctas, "GPUs: thread blocks that copy a commit");
   options.option("--ranks-per-gpu", ranks_per_gpu, "ranks that share one GPU");
   options.flag("--no-register", no_register,
