@@ -60,10 +60,21 @@ class CompareCommand(CliTest):
         for name, window in (("old", "0:4"), ("new", "4:8")):
             self.good("plan", cli.DEEPSEEK_LIKE, *SHAPE, *full, "--windows", window, "-o", f"{name}.json", "-q")
         moves = self.good("moves", "old.json", "new.json", *full, "--format", "json").json()["result"]["totals"]
-        row = self.rows("--policies", "deepseek", "--previous", "0:4", "--train", "4:8", "--test", "4:8", *full)["deepseek"]
+        row = self.rows("--policies", "deepseek", "--previous", "0:4", "--train", "4:8", "--test", "0:4", *full)["deepseek"]
         self.assertAlmostEqual(row["transfers_per_layer"] * 58, moves["transfers"], places=6)
         self.assertEqual(row["bytes_by_link"], moves["bytes_by_link"])
         self.assertEqual(row["predicted_seconds"], moves["predicted_seconds"]["total"])
+
+    def test_steps_that_were_planned_on_judge_nobody(self):
+        for train, test in (("0:4", "3:8"), ("0:4", "0:4"), ("2:", "4:8"), ("0:2,4:6", "5:8"), ("4:8", ":5")):
+            self.refused("compare", cli.DEEPSEEK_LIKE, *SHAPE, "--policies", "deepseek", "--train", train, "--test", test,
+                         says=("--test", "has not seen"))
+
+    def test_options_that_change_nothing_are_said_to_be_unused(self):
+        result = self.good("compare", cli.DEEPSEEK_LIKE, *SHAPE, "--policies", "static", "--window", 2, "--history", "1,2")
+        self.assertIn("--window is not used", result.err)
+        self.assertIn("--history is not used", result.err)
+        self.assertNotIn("not used", self.good("compare", cli.DEEPSEEK_LIKE, *SHAPE, "--policies", "static").err)
 
     def test_without_a_model_there_are_no_bytes_and_no_seconds(self):
         row = self.rows("--policies", "deepseek", "--nodes", 4)["deepseek"]

@@ -28,6 +28,7 @@ class Compare final : public Command {
 
   ExitCode run(Session& session) override {
     question_.check();
+    for (const std::string& line : question_.unused()) session.say(line);
     const ComparisonWindows windows = read_windows(session);
     const ComparisonRows comparison(session, question_, windows);
     const std::vector<ComparisonRow> rows =
@@ -39,12 +40,21 @@ class Compare final : public Command {
 
  private:
   [[nodiscard]] ComparisonWindows read_windows(Session& session) const {
-    const auto reader = question_.trace.open(session, question_.shape.model);
-    ComparisonWindows windows = load_comparison_windows(
-        *reader, question_.trace.name(),
-        {.train = question_.train, .test = question_.test, .previous = question_.previous},
-        !question_.replay);
-    if (!question_.replay && windows.test.loads.size() == 1 && windows.train.size() == 1 &&
+    const auto open = [this, &session] {
+      return question_.trace.open(session, question_.shape.model, Reading::kSeveralTimes);
+    };
+    ComparisonWindows windows = load_comparison_windows(open, question_.trace.name(),
+                                                        {.train = question_.train,
+                                                         .test = question_.test,
+                                                         .previous = question_.previous,
+                                                         .forecaster = question_.forecaster},
+                                                        !question_.replay);
+    for (const TrainWindow& train : windows.train) {
+      if (train.loads.steps_per_sample() == 1) continue;
+      session.say(fmt::format("moeshift: {} steps are planned on as windows of {} steps each",
+                              train.loads.steps(), train.loads.steps_per_sample()));
+    }
+    if (!question_.replay && windows.test.steps.size() == 1 && windows.train.size() == 1 &&
         windows.train.front().steps == windows.test.steps && question_.train.empty()) {
       session.warn("the trace has one step: policies are judged on what they planned on");
     }
@@ -61,7 +71,7 @@ class Compare final : public Command {
   [[nodiscard]] Report make_report(Session& session, const ComparisonWindows& windows,
                                    const std::vector<ComparisonRow>& rows,
                                    const Standings& standings) const {
-    const TraceHeader& header = windows.test.header;
+    const TraceHeader& header = windows.header;
     const Topology topology =
         read_planned_for(session, question_.shape_with(question_.slot_counts.front()), header)
             .topology;
@@ -105,9 +115,9 @@ class Compare final : public Command {
                          question_.window == 1 ? "" : "s");
     }
     std::vector<std::size_t> steps;
-    for (const LoadWindow& window : windows.train) steps.push_back(window.loads.size());
+    for (const TrainWindow& window : windows.train) steps.push_back(window.steps.size());
     return fmt::format("{} steps to plan on, {} to judge", fmt::join(steps, ", "),
-                       windows.test.loads.size());
+                       windows.test.steps.size());
   }
 
   [[nodiscard]] std::string legend(const std::string& reference) const {

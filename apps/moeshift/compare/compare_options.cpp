@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/cli/except_options.hpp"
 #include "apps/moeshift/cli/option_value.hpp"
@@ -71,10 +72,35 @@ void CompareOptions::check_steps() const {
   if (train.empty() == test.has_value()) {
     throw InputError(test ? "--train" : "--test", "expected --train and --test together");
   }
+  check_held_out();
   if (previous && from) throw InputError("--from", "expected either --from or --previous");
   if (from && slot_counts.size() > 1) {
     throw InputError("--from", "a placement has one number of slots; expected one in --slots");
   }
+}
+
+/// Steps that were planned on judge nobody.
+void CompareOptions::check_held_out() const {
+  if (!test) return;
+  const StepRange judged = parse_step_range(*test, "--test");
+  for (const std::string& text : train) {
+    const StepRange planned = parse_step_range(text, "--train");
+    const bool before = planned.last && *planned.last <= judged.first;
+    const bool after = judged.last && *judged.last <= planned.first;
+    if (before || after) continue;
+    throw InputError("--test", fmt::format("expected steps that --train {} has not seen, found {}",
+                                           text, *test));
+  }
+}
+
+std::vector<std::string> CompareOptions::unused() const {
+  std::vector<std::string> lines;
+  if (replay) return lines;
+  if (window != 1) lines.emplace_back("--window is not used: without --replay a window is a step");
+  if (history_counts != std::vector<std::size_t>{1}) {
+    lines.emplace_back("--history is not used: without --replay policies plan on --train");
+  }
+  return lines;
 }
 
 PlanShape CompareOptions::shape_with(std::size_t slot_count) const {

@@ -42,6 +42,8 @@ struct CompareOptions {
   /// @throws InputError for options that do not go together.
   void check();
 
+  /// A line for each option that was given and changes nothing.
+  [[nodiscard]] std::vector<std::string> unused() const;
   [[nodiscard]] PlanShape shape_with(std::size_t slot_count) const;
   /// What they all move away from, in words.
   [[nodiscard]] std::string previous_text() const;
@@ -49,6 +51,7 @@ struct CompareOptions {
  private:
   void check_policies() const;
   void check_steps() const;
+  void check_held_out() const;
 };
 
 }  // namespace moeshift::cli

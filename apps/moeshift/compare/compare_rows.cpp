@@ -18,14 +18,6 @@
 
 namespace moeshift::cli {
 
-namespace {
-
-PlannedSteps steps_of(const LoadWindow& recorded) {
-  return cli::steps_of(sum_of(recorded.loads), recorded.loads.size());
-}
-
-}  // namespace
-
 /// One per policy, for loads that sum up `steps`.
 std::vector<std::unique_ptr<Planner>> ComparisonRows::make_planners(
     const PlannedSteps& steps) const {
@@ -39,7 +31,7 @@ std::vector<std::unique_ptr<Planner>> ComparisonRows::make_planners(
 }
 
 PlannedFor ComparisonRows::planned_for(std::size_t slots) const {
-  return read_planned_for(session_, question_.shape_with(slots), windows_.test.header);
+  return read_planned_for(session_, question_.shape_with(slots), windows_.header);
 }
 
 Comparison ComparisonRows::set_up(std::size_t slots) const {
@@ -49,14 +41,14 @@ Comparison ComparisonRows::set_up(std::size_t slots) const {
                                   .slots = slots,
                                   .expert_groups = planned.expert_groups,
                                   .seed = session_.seed()},
-                        .test = windows_.test.loads,
+                        .test = windows_.test.windows,
                         .before = {},
                         .from = {},
                         .cluster = planned.cluster,
                         .expert_sizes = planned.expert_sizes(),
                         .dispatch = question_.goal.dispatch_options(session_),
                         .forecaster = question_.forecaster};
-  if (windows_.previous) comparison.before = sum_of(windows_.previous->loads);
+  comparison.before = windows_.previous;
   if (question_.from) {
     comparison.from =
         read_placement_for(session_, *question_.from, planned.trace, question_.shape.ranks);
@@ -71,21 +63,23 @@ std::vector<ComparisonRow> ComparisonRows::of_settings() const {
   for (const std::size_t slots : question_.slot_counts) {
     Comparison comparison = set_up(slots);
     for (std::size_t w = 0; w < windows_.train.size(); ++w) {
-      const LoadWindow& train = windows_.train[w];
-      plan_on(comparison.train, train.loads, question_.forecaster);
-      PlannedSteps planned = steps_of(train);
-      if (question_.forecaster) planned.count = 1;
-      const auto planners = make_planners(planned);
-      std::vector<ComparisonRow> rows;
+      const PlannedLoads& train = windows_.train[w].loads;
+      train.give_to(comparison.train);
+      const auto planners =
+          make_planners(steps_of(train.sum(), question_.forecaster ? 1 : train.steps()));
+      std::vector<PlannedRow> planned;
       for (std::size_t i = 0; i < planners.size(); ++i) {
         session_.progress().update("policies", all.size() + i, total);
-        rows.push_back(try_policy(comparison, question_.policies[i], *planners[i],
-                                  session_.threads(), session_.progress()));
+        planned.push_back(plan_policy(comparison, question_.policies[i], *planners[i],
+                                      session_.threads(), session_.progress()));
         const std::string steps =
             question_.train.empty() ? "the first half" : "steps " + question_.train[w];
-        rows.back().planned_on = steps + forecast_text();
-        rows.back().setting = setting_text(slots, windows_.train.size() > 1 ? steps : "");
+        planned.back().row.planned_on = steps + forecast_text();
+        planned.back().row.setting = setting_text(slots, windows_.train.size() > 1 ? steps : "");
       }
+      score_rows(comparison, planned);
+      std::vector<ComparisonRow> rows;
+      for (PlannedRow& one : planned) rows.push_back(std::move(one.row));
       judge_rows(comparison, session_.threads(), rows);
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }
@@ -96,35 +90,53 @@ std::vector<ComparisonRow> ComparisonRows::of_settings() const {
 std::vector<ComparisonRow> ComparisonRows::of_replay() const {
   const std::size_t start =
       *std::max_element(question_.history_counts.begin(), question_.history_counts.end());
-  std::vector<Comparison> comparisons;
-  for (const std::size_t slots : question_.slot_counts) {
-    comparisons.push_back(set_up(slots));
-    comparisons.back().test = joined(windows_.test.loads, question_.window);
-  }
-  const std::size_t count = comparisons.front().test.size();
+  const std::size_t count = windows_.test.steps.size() / question_.window;
   if (count <= start) {
     throw InputError("--history", fmt::format("expected fewer than the {} windows of {} steps",
                                               count, question_.window));
   }
+  std::vector<Comparison> comparisons;
+  for (const std::size_t slots : question_.slot_counts) comparisons.push_back(set_up(slots));
   std::vector<std::vector<std::unique_ptr<Planner>>> planners;  // [histories][policies]
-  PlannedSteps planned = steps_of(windows_.test);
+  const LoadMatrix& all = windows_.test.windows.sum();
+  PlannedSteps planned = steps_of(all, windows_.test.steps.size());
   for (const std::size_t history : question_.history_counts) {
     planned.count = question_.forecaster ? question_.window : history * question_.window;
     planners.push_back(make_planners(planned));
   }
   const std::vector<ReplayJob> jobs = replay_jobs();
-  std::vector<ComparisonRow> rows(jobs.size());
-  parallel_for(rows.size(), session_.threads(), [&](std::size_t i) {
+  std::vector<PolicyReplay> replays;
+  for (const auto& [slots, history, policy] : jobs) {
+    replays.emplace_back(comparisons[slots], question_.policies[policy], *planners[history][policy],
+                         question_.history_counts[history], count - start);
+  }
+  JoinedSteps joined(question_.window);
+  std::vector<LoadMatrix> past;  // the last `start` windows
+  windows_.test.windows.each([&](const LoadMatrix& step) {
+    std::optional<LoadMatrix> window = joined.add(step);
+    if (!window) return;
+    if (past.size() == start) {
+      parallel_for(replays.size(), session_.threads(),
+                   [&](std::size_t i) { replays[i].judge(past, *window, session_.progress()); });
+      past.erase(past.begin());
+    }
+    past.push_back(std::move(*window));
+  });
+  return replayed_rows(jobs, replays);
+}
+
+std::vector<ComparisonRow> ComparisonRows::replayed_rows(
+    const std::vector<ReplayJob>& jobs, const std::vector<PolicyReplay>& replays) const {
+  std::vector<ComparisonRow> rows;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
     const auto [slots, history, policy] = jobs[i];
-    rows[i] =
-        replay_policy(comparisons[slots], question_.policies[policy], *planners[history][policy],
-                      question_.history_counts[history], start, session_.progress());
+    rows.push_back(replays[i].row());
     const std::string text = windows_text(question_.history_counts[history]);
     const bool told_apart =
         question_.history_counts.size() > 1 && question_.policies[policy] != "static";
     rows[i].planned_on = fmt::format("the last {}{}", text, forecast_text());
     rows[i].setting = setting_text(question_.slot_counts[slots], told_apart ? text : "");
-  });
+  }
   return rows;
 }
 

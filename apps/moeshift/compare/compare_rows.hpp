@@ -40,6 +40,8 @@ class ComparisonRows {
   [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners(
       const PlannedSteps& steps) const;
   [[nodiscard]] std::vector<ReplayJob> replay_jobs() const;
+  [[nodiscard]] std::vector<ComparisonRow> replayed_rows(
+      const std::vector<ReplayJob>& jobs, const std::vector<PolicyReplay>& replays) const;
   [[nodiscard]] std::string forecast_text() const;
   [[nodiscard]] std::string windows_text(std::size_t count) const;
   [[nodiscard]] std::string setting_text(std::size_t slots, const std::string& planned_on) const;

@@ -64,8 +64,10 @@ class Plan final : public Command {
   }
 
   ExitCode run(Session& session) override {
-    const LoadWindow window = read_window(session);
-    const PlannedFor planned = read_planned_for(session, shape_, window.header);
+    if (from_ranks_ && !from_) session.say("--from-ranks is not used: there is no --from");
+    PlannedLoads loads(forecaster_);
+    const TraceHeader header = read_loads(session, loads);
+    const PlannedFor planned = read_planned_for(session, shape_, header);
     PlanProblem problem{.load = {},
                         .samples = {},
                         .topology = planned.topology,
@@ -74,14 +76,14 @@ class Plan final : public Command {
                         .seed = session.seed(),
                         .inactive = inactive_ranks(),
                         .rank_speed = planned.rank_speed};
-    plan_on(problem, window.loads, forecaster_);
+    loads.give_to(problem);
     std::optional<Placement> old;
     if (from_) {
       old = read_placement_for(session, *from_, planned.trace, from_ranks_, shape_.ranks);
     }
     if (old) problem.old = &*old;
     sizes_ = planned.expert_sizes();
-    const std::size_t steps = forecaster_ ? 1 : window.loads.size();
+    const std::size_t steps = forecaster_ ? 1 : loads.steps();
     goal_.apply_to(policy_options_, session, planned, steps_of(problem.load, steps));
     const std::unique_ptr<Planner> planner = make_planner(policy_, policy_options_);
     PlanDeadline deadline(session.progress(), goal_.limit());
@@ -91,23 +93,28 @@ class Plan final : public Command {
     const bool stopped = deadline.stopped();
     const auto bounding = std::chrono::steady_clock::now();
     if (!stopped) tighten_bounds(problem, session.threads(), plan);
-    report(session, window, planned, problem, plan, {plan_seconds, seconds_since(bounding)});
+    report(session, loads.steps(), planned, problem, plan, {plan_seconds, seconds_since(bounding)});
     if (!stopped) return ExitCode::kGood;
     session.say("stopped: the plan is the best so far");
     return ExitCode::kInterrupted;
   }
 
  private:
-  [[nodiscard]] LoadWindow read_window(Session& session) const {
+  /// The steps of --windows, of which no more is kept than is planned on.
+  TraceHeader read_loads(Session& session, PlannedLoads& loads) const {
     const std::string name = trace_.name();
     const StepRange range = parse_step_range(windows_, "--windows");
     const auto reader = trace_.open(session, shape_.model);
-    LoadWindow window = std::move(load_windows(*reader, name, {&range, 1}).front());
-    if (std::all_of(window.loads.begin(), window.loads.end(),
-                    [](const LoadMatrix& load) { return loaded_layers(load) == 0; })) {
+    visit_windows(*reader, name, {&range, 1},
+                  [&](std::size_t, const TraceStep& step) { loads.add(step.load); });
+    if (loaded_layers(loads.sum()) == 0) {
       throw InfeasibleError(fmt::format("{}: no layer carries load in steps {}", name, windows_));
     }
-    return window;
+    if (loads.steps_per_sample() > 1) {
+      session.say(fmt::format("moeshift: {} steps are planned on as windows of {} steps each",
+                              loads.steps(), loads.steps_per_sample()));
+    }
+    return reader->header();
   }
 
   [[nodiscard]] std::vector<RankId> inactive_ranks() const {
@@ -130,10 +137,10 @@ class Plan final : public Command {
     return make_planner(policy_, options)->plan(uniform, session.threads(), session.progress());
   }
 
-  void report(Session& session, const LoadWindow& window, const PlannedFor& planned,
+  void report(Session& session, std::size_t steps, const PlannedFor& planned,
               const PlanProblem& problem, const PlanResult& plan, const PlanTimes& times) const {
     const PlanAnswer answer{.policy = policy_,
-                            .window = window,
+                            .steps = steps,
                             .trace = planned.trace,
                             .world = planned.world,
                             .problem = problem,

@@ -174,7 +174,7 @@ Tiles tiles_of(const PlanAnswer& answer, const Balance& balance,
 void add_plan_page(const PlanAnswer& answer, const RankLoads& loads, std::span<const double> bounds,
                    Report& report) {
   const std::optional<Before> before = before_of(answer);
-  report.about("trace", answer.window.header.model);
+  report.about("trace", answer.trace.model);
   report.add(tiles_of(answer, balance_of(loads, serving_ranks(answer), bounds), before));
   report.add(layers_chart(answer, loads, bounds, before));
   report.add(rank_map(answer, loads));

@@ -141,7 +141,7 @@ Report report_plan(const PlanAnswer& answer) {
                                    [](const LayerVerdict& layer) { return layer.hasty; });
   Report report("plan", "Where every expert lives");
   report.result() = {{"policy", answer.policy},
-                     {"steps", answer.window.loads.size()},
+                     {"steps", answer.steps},
                      {"planned_for", world_json(answer)},
                      {"placement", to_json(plan.placement, answer.trace)},
                      {"dispatch", answer.dispatch},
@@ -152,9 +152,8 @@ Report report_plan(const PlanAnswer& answer) {
                      {"plan_seconds", answer.times.plan},
                      {"bound_seconds", answer.times.bound}};
   report.note(fmt::format("{}: {} layers x {} experts, {} steps -> {} slots on {} ranks, {} nodes",
-                          answer.policy, problem.layers(), problem.experts(),
-                          answer.window.loads.size(), problem.slots, problem.topology.ranks(),
-                          problem.topology.nodes()));
+                          answer.policy, problem.layers(), problem.experts(), answer.steps,
+                          problem.slots, problem.topology.ranks(), problem.topology.nodes()));
   if (answer.rule.rule != DispatchRule::kEven) {
     report.note(
         fmt::format("scored under {} dispatch; gaps are to the mean rank", answer.dispatch));

@@ -13,7 +13,6 @@
 #include "moeshift/model/expert_sizes.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/report/report.hpp"
-#include "moeshift/trace/window.hpp"
 
 namespace moeshift::cli {
 
@@ -26,7 +25,7 @@ struct PlanTimes {
 /// A plan and what it is an answer to.
 struct PlanAnswer {
   std::string policy;
-  const LoadWindow& window;
+  std::size_t steps = 0;     ///< that were planned on
   const TraceHeader& trace;  ///< numbers of its layers as trace or model say them
   PlannedWorld world;        ///< goes into the plan file
   const PlanProblem& problem;

@@ -5,8 +5,9 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
-#include <span>
+#include <utility>
 #include <vector>
 
 #include "moeshift/cost/transfer_cost.hpp"
@@ -54,7 +55,7 @@ std::vector<double> bounds_of(const Comparison& comparison, const LoadMatrix& lo
 
 Placement initial_map(const Comparison& comparison) {
   PlanProblem problem = comparison.train;
-  if (problem.load.rows() == 0) problem.load = comparison.test.front();
+  if (problem.load.rows() == 0) problem.load = comparison.test.sum();
   NoProgress progress;
   return make_planner("static")->plan(problem, Threads{1}, progress).placement;
 }
@@ -154,56 +155,79 @@ double ComparisonRow::low_score() const {
   return sorted[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
 }
 
-ComparisonRow try_policy(const Comparison& comparison, const std::string& policy,
-                         const Planner& planner, Threads threads, Progress& progress) {
+HeldOutWindows::HeldOutWindows(std::vector<LoadMatrix> windows) {
+  if (!windows.empty()) sum_ = sum_of(windows);
+  const auto kept = std::make_shared<const std::vector<LoadMatrix>>(std::move(windows));
+  each_ = [kept](const Visit& visit) {
+    for (const LoadMatrix& window : *kept) visit(window);
+  };
+}
+
+PlannedRow plan_policy(const Comparison& comparison, const std::string& policy,
+                       const Planner& planner, Threads threads, Progress& progress) {
   const Placement previous = previous_of(comparison, planner, threads, progress);
   PlanProblem problem = comparison.train;
   problem.old = &previous;
   ComparisonRow row;
   row.policy = policy;
   row.slots = problem.slots;
-  const Placement placement = plan_timed(planner, problem, threads, progress, row.planning);
+  Placement placement = plan_timed(planner, problem, threads, progress, row.planning);
   add_move(comparison, previous, placement, threads, row);
   row.train_loads = loads_under(comparison, problem.load, placement);
-  row.test_loads = loads_under(comparison, sum_of(comparison.test), placement);
-  for (const LoadMatrix& window : comparison.test) {
-    row.scores.push_back(
-        balance_of(loads_under(comparison, window, placement), serving(comparison)).balancedness);
-  }
-  return row;
+  row.test_loads = loads_under(comparison, comparison.test.sum(), placement);
+  return {std::move(row), std::move(placement)};
 }
 
-ComparisonRow replay_policy(const Comparison& comparison, const std::string& policy,
-                            const Planner& planner, std::size_t history, std::size_t start,
-                            Progress& progress) {
-  ComparisonRow row;
-  row.policy = policy;
-  row.slots = comparison.train.slots;
-  Placement placement = comparison.from ? *comparison.from : initial_map(comparison);
-  std::vector<Balance> train;
-  std::vector<Balance> test;
-  const std::size_t plans = comparison.test.size() - start;
-  for (std::size_t next = start; next < comparison.test.size(); ++next) {
-    PlanProblem problem = comparison.train;
-    plan_on(problem, std::span(comparison.test).subspan(next - history, history),
-            comparison.forecaster);
-    problem.old = &placement;
-    Placement planned = plan_timed(planner, problem, Threads{1}, progress, row.planning);
-    if (next > start || plans == 1) add_move(comparison, placement, planned, Threads{1}, row);
-    placement = std::move(planned);
-    train.push_back(balance_under(comparison, problem.load, placement));
-    test.push_back(balance_under(comparison, comparison.test[next], placement));
-    row.scores.push_back(test.back().balancedness);
+void score_rows(const Comparison& comparison, std::span<PlannedRow> rows) {
+  comparison.test.each([&](const LoadMatrix& window) {
+    for (PlannedRow& planned : rows) {
+      const RankLoads loads = loads_under(comparison, window, planned.placement);
+      planned.row.scores.push_back(balance_of(loads, serving(comparison)).balancedness);
+    }
+  });
+}
+
+ComparisonRow try_policy(const Comparison& comparison, const std::string& policy,
+                         const Planner& planner, Threads threads, Progress& progress) {
+  PlannedRow planned = plan_policy(comparison, policy, planner, threads, progress);
+  score_rows(comparison, {&planned, 1});
+  return std::move(planned.row);
+}
+
+PolicyReplay::PolicyReplay(const Comparison& comparison, std::string policy, const Planner& planner,
+                           std::size_t history, std::size_t plans)
+    : comparison_(&comparison), planner_(&planner), history_(history), plans_(plans) {
+  row_.policy = std::move(policy);
+  row_.slots = comparison.train.slots;
+}
+
+void PolicyReplay::judge(std::span<const LoadMatrix> past, const LoadMatrix& window,
+                         Progress& progress) {
+  if (!placement_) placement_ = comparison_->from ? *comparison_->from : initial_map(*comparison_);
+  PlanProblem problem = comparison_->train;
+  plan_on(problem, past.last(history_), comparison_->forecaster);
+  problem.old = &*placement_;
+  Placement planned = plan_timed(*planner_, problem, Threads{1}, progress, row_.planning);
+  if (!row_.scores.empty() || plans_ == 1) {
+    add_move(*comparison_, *placement_, planned, Threads{1}, row_);
   }
-  row.train = mean_of(train);
-  row.test = mean_of(test);
-  row.rearrangements = std::max<std::size_t>(plans - 1, 1);
+  placement_ = std::move(planned);
+  train_.push_back(balance_under(*comparison_, problem.load, *placement_));
+  test_.push_back(balance_under(*comparison_, window, *placement_));
+  row_.scores.push_back(test_.back().balancedness);
+}
+
+ComparisonRow PolicyReplay::row() const {
+  ComparisonRow row = row_;
+  row.train = mean_of(train_);
+  row.test = mean_of(test_);
+  row.rearrangements = std::max<std::size_t>(plans_ - 1, 1);
   const auto moves = static_cast<double>(row.rearrangements);
   row.transfers /= moves;
   row.transfers_beyond_node /= moves;
   for (double& bytes : row.bytes_by_link) bytes /= moves;
   if (row.predicted) row.predicted = *row.predicted / moves;
-  row.planning = row.planning / static_cast<double>(plans);
+  row.planning = row.planning / static_cast<double>(plans_);
   return row;
 }
 
@@ -211,7 +235,7 @@ void judge_rows(const Comparison& comparison, Threads threads, std::vector<Compa
   const auto train =
       bounds_of(comparison, comparison.train.load, threads, rows, &ComparisonRow::train_loads);
   const auto test =
-      bounds_of(comparison, sum_of(comparison.test), threads, rows, &ComparisonRow::test_loads);
+      bounds_of(comparison, comparison.test.sum(), threads, rows, &ComparisonRow::test_loads);
   for (ComparisonRow& row : rows) {
     row.train = balance_of(row.train_loads, serving(comparison), train);
     row.test = balance_of(row.test_loads, serving(comparison), test);

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,13 +24,33 @@
 
 namespace moeshift {
 
+/// Windows that judge, in the order of time: in memory, or read again whenever they are asked for.
+class HeldOutWindows {
+ public:
+  using Visit = std::function<void(const LoadMatrix&)>;
+
+  HeldOutWindows() = default;
+  HeldOutWindows(std::vector<LoadMatrix> windows);  // NOLINT(google-explicit-constructor)
+  /// @param each calls a visitor with every window.
+  /// @param sum of all of them.
+  HeldOutWindows(std::function<void(const Visit&)> each, LoadMatrix sum)
+      : each_(std::move(each)), sum_(std::move(sum)) {}
+
+  void each(const Visit& visit) const { each_(visit); }
+  [[nodiscard]] const LoadMatrix& sum() const { return sum_; }
+
+ private:
+  std::function<void(const Visit&)> each_ = [](const Visit&) {};
+  LoadMatrix sum_;
+};
+
 /// Everything that is the same for all policies of one setting.
 ///
 /// The experts move away from `from`; without it from what the policy itself makes of `before`;
 /// without both from an engine's initial map (policy `static`).
 struct Comparison {
-  PlanProblem train;             ///< what they plan on; a replay fills loads and samples by itself
-  std::vector<LoadMatrix> test;  ///< held-out windows that judge them, in the order of time
+  PlanProblem train;    ///< what they plan on; a replay fills loads and samples by itself
+  HeldOutWindows test;  ///< that judge them
   std::optional<LoadMatrix> before;
   std::optional<Placement> from;
   std::optional<Cluster> cluster;           ///< with `expert_sizes`: the move is priced
@@ -63,18 +85,47 @@ struct ComparisonRow {
   [[nodiscard]] double low_score() const;
 };
 
+/// A row, and the placement that its policy came to.
+struct PlannedRow {
+  ComparisonRow row;
+  Placement placement;
+};
+
 /// Plans the previous placement, plans on the training loads from there, schedules and prices the
-/// move, and loads the new placement with both.
+/// move, and loads the new placement with both; no window has judged it yet.
+[[nodiscard]] PlannedRow plan_policy(const Comparison& comparison, const std::string& policy,
+                                     const Planner& planner, Threads threads, Progress& progress);
+
+/// Fills `scores`: one pass over the held-out windows for all rows.
+void score_rows(const Comparison& comparison, std::span<PlannedRow> rows);
+
+/// Both, of one policy.
 [[nodiscard]] ComparisonRow try_policy(const Comparison& comparison, const std::string& policy,
                                        const Planner& planner, Threads threads, Progress& progress);
 
-/// Rolling origin: after every window t >= `start` - 1 the policy plans on the last `history`
-/// windows, from where its experts are; window t + 1 judges. The first plan, away from the initial
-/// map, counts as a move only when it is the only one.
-/// @param start windows that nobody is judged on; >= history of every row that is compared.
-[[nodiscard]] ComparisonRow replay_policy(const Comparison& comparison, const std::string& policy,
-                                          const Planner& planner, std::size_t history,
-                                          std::size_t start, Progress& progress);
+/// Rolling origin: before every window the policy plans on the last `history` ones, from where its
+/// experts are; then the window judges. The first plan, away from the initial map, counts as a move
+/// only when it is the only one.
+class PolicyReplay {
+ public:
+  /// @param planner and `comparison` outlive this. @param plans how often judge() will be called.
+  PolicyReplay(const Comparison& comparison, std::string policy, const Planner& planner,
+               std::size_t history, std::size_t plans);
+
+  /// @param past the windows before `window`, at least `history`, oldest first.
+  void judge(std::span<const LoadMatrix> past, const LoadMatrix& window, Progress& progress);
+  [[nodiscard]] ComparisonRow row() const;
+
+ private:
+  const Comparison* comparison_;
+  const Planner* planner_;
+  std::size_t history_;
+  std::size_t plans_;
+  std::optional<Placement> placement_;
+  std::vector<Balance> train_;
+  std::vector<Balance> test_;
+  ComparisonRow row_;
+};
 
 /// Fills `train` and `test` of rows of one comparison. All are held against the same lower bounds:
 /// the tightest that the best of them certifies.

@@ -26,10 +26,9 @@ std::size_t parse_position(std::string_view digits, std::string_view text,
   return value;
 }
 
-void check_full(const LoadWindow& window, const StepRange& range, std::size_t num_steps,
+void check_full(std::size_t found, const StepRange& range, std::size_t num_steps,
                 const std::string& name) {
-  const bool full =
-      range.last ? range.first + window.loads.size() == *range.last : !window.loads.empty();
+  const bool full = range.last ? range.first + found == *range.last : found > 0;
   if (full) return;
   throw InputError(name, fmt::format("expected steps {}, but the trace has {} steps",
                                      to_string(range), num_steps));
@@ -56,26 +55,37 @@ std::string to_string(const StepRange& range) {
   return fmt::format("{}:{}", range.first, range.last ? std::to_string(*range.last) : "");
 }
 
-std::vector<LoadWindow> load_windows(TraceReader& reader, const std::string& name,
-                                     std::span<const StepRange> ranges) {
-  std::vector<LoadWindow> windows(ranges.size());
+std::vector<std::size_t> visit_windows(
+    TraceReader& reader, const std::string& name, std::span<const StepRange> ranges,
+    const std::function<void(std::size_t, const TraceStep&)>& visit) {
   const auto wanted_after = [&](std::size_t position) {
     return std::any_of(ranges.begin(), ranges.end(), [&](const StepRange& range) {
       return !range.last || position < *range.last;
     });
   };
+  std::vector<std::size_t> found(ranges.size(), 0);
   TraceStep step;
   std::size_t position = 0;
   for (; wanted_after(position) && reader.next(step); ++position) {
     for (std::size_t i = 0; i < ranges.size(); ++i) {
       if (!ranges[i].contains(position)) continue;
-      windows[i].loads.push_back(step.load);
-      windows[i].steps.push_back(step.step);
-      windows[i].labels.push_back(step.label);
+      visit(i, step);
+      ++found[i];
     }
   }
+  for (std::size_t i = 0; i < ranges.size(); ++i) check_full(found[i], ranges[i], position, name);
+  return found;
+}
+
+std::vector<LoadWindow> load_windows(TraceReader& reader, const std::string& name,
+                                     std::span<const StepRange> ranges) {
+  std::vector<LoadWindow> windows(ranges.size());
+  visit_windows(reader, name, ranges, [&](std::size_t i, const TraceStep& step) {
+    windows[i].loads.push_back(step.load);
+    windows[i].steps.push_back(step.step);
+    windows[i].labels.push_back(step.label);
+  });
   for (LoadWindow& window : windows) window.header = reader.header();
-  for (std::size_t i = 0; i < ranges.size(); ++i) check_full(windows[i], ranges[i], position, name);
   return windows;
 }
 

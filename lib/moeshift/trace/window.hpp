@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <span>
@@ -41,6 +42,14 @@ struct LoadWindow {
   std::vector<std::int64_t> steps;                 ///< the steps' own numbers
   std::vector<std::optional<std::string>> labels;  ///< and labels
 };
+
+/// Calls visit(i, step) for every step that ranges[i] wants, in one pass (ranges may overlap);
+/// reading stops after the last one that any range wants. Keeps nothing.
+/// @return how many steps each range had.
+/// @throws InputError on bad input and when the trace ends before a range is full.
+std::vector<std::size_t> visit_windows(
+    TraceReader& reader, const std::string& name, std::span<const StepRange> ranges,
+    const std::function<void(std::size_t, const TraceStep&)>& visit);
 
 /// Reads the steps of each range in one pass (ranges may overlap); reading stops after the last one
 /// that any range wants. Memory: the steps asked for.

@@ -17,18 +17,16 @@ namespace {
 class Answered {
  public:
   explicit Answered(const std::string& policy) {
-    window_.loads = {LoadMatrix(1, 4)};
+    problem_.load = LoadMatrix(1, 4);
     for (std::size_t e = 0; e < 4; ++e) {
-      window_.loads[0](LayerId(0), ExpertId(e)) = static_cast<double>(4 - e);
+      problem_.load(LayerId(0), ExpertId(e)) = static_cast<double>(4 - e);
     }
-    window_.steps = {0};
-    problem_.load = window_.loads[0];
     problem_.old = &test::before();
     NoProgress progress;
     plan_.emplace(make_planner(policy)->plan(problem_, Threads{1}, progress));
     answer_.emplace(PlanAnswer{.policy = policy,
-                               .window = window_,
-                               .trace = window_.header,
+                               .steps = 1,
+                               .trace = header_,
                                .world = {},
                                .problem = problem_,
                                .plan = *plan_,
@@ -44,7 +42,7 @@ class Answered {
   [[nodiscard]] const PlanAnswer& answer() const { return *answer_; }
 
  private:
-  LoadWindow window_;
+  TraceHeader header_;
   PlanProblem problem_{.load = {}, .topology = Topology(2, 1), .slots = 4};
   std::optional<PlanResult> plan_;
   std::optional<PlanAnswer> answer_;

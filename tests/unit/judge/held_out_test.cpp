@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/judge/held_out.hpp"
 
+#include <span>
 #include <vector>
 
 #include "tests/support/catch.hpp"
@@ -85,11 +86,15 @@ TEST_CASE("Rows are held against the tightest bound that any of them certifies")
 }
 
 TEST_CASE("A replay plans on the past alone and is judged by the window after") {
-  Comparison comparison =
-      comparison_on({load_of({1, 3, 2, 1}), load_of({4, 3, 2, 1}), load_of({9, 1, 1, 1})});
+  const std::vector<LoadMatrix> windows = {load_of({1, 3, 2, 1}), load_of({4, 3, 2, 1}),
+                                           load_of({9, 1, 1, 1})};
+  const Comparison comparison = comparison_on(windows);
   const Fixed planner(placement_of({0, 3, 1, 2}));
   NoProgress progress;
-  const ComparisonRow row = replay_policy(comparison, "fixed", planner, 1, 1, progress);
+  PolicyReplay replay(comparison, "fixed", planner, 1, 2);
+  replay.judge(std::span(windows).first(1), windows[1], progress);
+  replay.judge(std::span(windows).first(2), windows[2], progress);
+  const ComparisonRow row = replay.row();
   CHECK(planner.seen == std::vector<double>{1, 4});
   REQUIRE(row.scores.size() == 2);
   CHECK(row.scores[0] == Approx(1.0));
