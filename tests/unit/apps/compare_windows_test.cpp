@@ -15,8 +15,7 @@ namespace {
 /// Step i of n has load i + 1 on its first expert, and number 10 i.
 std::string trace_of(std::size_t steps) {
   std::ostringstream text;
-  text << R"({"model":"m","top_k":1,"num_layers":1,"num_experts":2})"
-       << '\n';
+  text << R"({"model":"m","top_k":1,"num_layers":1,"num_experts":2})" << '\n';
   for (std::size_t i = 0; i < steps; ++i) {
     text << R"({"step":)" << 10 * i << R"(,"load":[[)" << i + 1 << ",1]]}" << '\n';
   }
