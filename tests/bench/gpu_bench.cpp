@@ -10,10 +10,9 @@
 #include <benchmark/benchmark.h>
 
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute_cuda/copy_streams.hpp"
-#include "moeshift/execute_cuda/cuda_check.hpp"
-#include "moeshift/execute_cuda/cuda_memory.hpp"
-#include "moeshift/execute_cuda/devices.hpp"
+#include "moeshift/execute_cuda/cuda_platform.hpp"
+#include "moeshift/execute_cuda/memory/accelerator_memory.hpp"
+#include "moeshift/execute_cuda/memory/copy_streams.hpp"
 
 namespace moeshift {
 namespace {
@@ -27,7 +26,7 @@ void finish(Pending& pending) {
 }
 
 bool no_gpu(benchmark::State& state) {
-  const std::string reason = cuda_unavailable_reason();
+  const std::string reason = cuda_platform().runtime->unavailable_reason();
   if (!reason.empty()) state.SkipWithError(reason.c_str());
   return !reason.empty();
 }
@@ -52,15 +51,16 @@ void plain_copy(benchmark::State& state) {
   if (no_gpu(state)) return;
   const std::int64_t chunk = state.range(0) * kKiB;
   const std::int64_t total = std::min(kWorkingSet / 2, chunk * 256) / chunk * chunk;
-  const DeviceBuffer block = allocate_device(Bytes(kWorkingSet));
+  const DeviceRuntime& runtime = *cuda_platform().runtime;
+  const DeviceBuffer block = allocate_device(runtime, Bytes(kWorkingSet));
   const auto copies = chunked_copies(static_cast<std::byte*>(block.get()), chunk, total);
-  const Stream stream = make_stream();
+  const Stream stream = make_stream(runtime);
   for (auto _ : state) {
     for (const CopyRequest& copy : copies) {
-      check(cudaMemcpyAsync(copy.to, copy.from, static_cast<std::size_t>(copy.bytes.count()),
-                            cudaMemcpyDeviceToDevice, stream.get()));
+      runtime.copy(copy.to, copy.from, static_cast<std::size_t>(copy.bytes.count()),
+                   CopyKind::kWithin, stream.get());
     }
-    check(cudaStreamSynchronize(stream.get()));
+    runtime.synchronize(stream.get());
   }
   report(state, total);
 }
@@ -72,9 +72,11 @@ void lane_copy(benchmark::State& state, CopyPath path) {
   if (no_gpu(state)) return;
   const std::int64_t chunk = state.range(0) * kKiB;
   const std::int64_t total = std::min(kWorkingSet / 2, chunk * 256) / chunk * chunk;
-  const DeviceBuffer block = allocate_device(Bytes(kWorkingSet));
+  const DeviceRuntime& runtime = *cuda_platform().runtime;
+  const DeviceBuffer block = allocate_device(runtime, Bytes(kWorkingSet));
   const auto copies = chunked_copies(static_cast<std::byte*>(block.get()), chunk, total);
-  CopyStreams streams(static_cast<std::size_t>(state.range(1)), path, false, kKernelBlocks);
+  CopyStreams streams(cuda_platform(), static_cast<std::size_t>(state.range(1)), path, false,
+                      kKernelBlocks);
   for (auto _ : state) finish(*streams.start(copies));
   report(state, total);
 }
@@ -100,7 +102,7 @@ std::vector<PatternTask> tasks_over(std::byte* start, const SlotLayout& layout) 
 void pattern(benchmark::State& state, bool verify) {
   if (no_gpu(state)) return;
   const SlotLayout layout = single_tensor_layout(Bytes(state.range(0) * kKiB));
-  CudaMemory memory(DeviceId{0}, {});
+  AcceleratorMemory memory(cuda_platform(), DeviceId{0}, {});
   const auto tasks = tasks_over(memory.allocate(Bytes(kWorkingSet)), layout);
   finish(*memory.fill(tasks, layout));
   for (auto _ : state) {

@@ -206,7 +206,7 @@ class ExecuteCommand(execution.ExecutionTest):
 
     def test_backends_lists_host_as_usable_and_says_why_others_are_not(self):
         rows = self.good("backends", "--format", "json").json()["result"]["backends"]
-        self.assertEqual([row["name"] for row in rows], ["host", "mpi", "nccl", "ce", "peer", "auto"])
+        self.assertEqual([row["name"] for row in rows], ["host", "mpi", "nccl", "ce", "peer", "auto", "rccl", "hccl"])
         self.assertTrue(rows[0]["available"])
         for row in rows:
             self.assertEqual(row["available"], row["reason"] == "")

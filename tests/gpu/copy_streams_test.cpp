@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/execute_cuda/copy_streams.hpp"
+#include "moeshift/execute_cuda/memory/copy_streams.hpp"
 
 #include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <vector>
 
-#include "moeshift/execute_cuda/cuda_check.hpp"
-#include "moeshift/execute_cuda/handles.hpp"
+#include "moeshift/execute_cuda/kernels/cuda_check.hpp"
+#include "moeshift/execute_cuda/runtime/handles.hpp"
 
 #include "gpu_support.hpp"
 #include "test_kernels.hpp"
 
 namespace moeshift {
 namespace {
+
+const DeviceRuntime& runtime() {
+  return *cuda_platform().runtime;
+}
+
+bool idle(const Stream& stream) {
+  const cudaError_t state = cudaStreamQuery(static_cast<cudaStream_t>(stream.get()));
+  if (state == cudaErrorNotReady) return false;
+  check(state);
+  return true;
+}
 
 std::byte* at(std::uintptr_t address) {
   return reinterpret_cast<std::byte*>(address);
@@ -53,8 +64,8 @@ TEST_CASE("a kernel copies every byte of many uneven copies and no other", "[ce]
   test::require_gpu();
   const Bytes bytes(std::int64_t{16} << 20U);
   const auto size = static_cast<std::size_t>(bytes.count());
-  const DeviceBuffer from = allocate_device(bytes);
-  const DeviceBuffer to = allocate_device(bytes);
+  const DeviceBuffer from = allocate_device(runtime(), bytes);
+  const DeviceBuffer to = allocate_device(runtime(), bytes);
   std::vector<std::byte> source(size);
   for (std::size_t i = 0; i < size; ++i) source[i] = static_cast<std::byte>(i * 2654435761U >> 11U);
   std::vector<std::byte> expected(size, std::byte{0xEE});
@@ -63,7 +74,7 @@ TEST_CASE("a kernel copies every byte of many uneven copies and no other", "[ce]
 
   auto* const start = static_cast<std::byte*>(to.get());
   const auto copies = uneven_copies(static_cast<std::byte*>(from.get()), start, 500);
-  CopyStreams lane(1, CopyPath::kKernel, false, 32);
+  CopyStreams lane(cuda_platform(), 1, CopyPath::kKernel, false, 32);
   const auto pending = lane.start(copies);
   while (!pending->poll()) {
   }
@@ -77,11 +88,11 @@ TEST_CASE("a kernel copies every byte of many uneven copies and no other", "[ce]
   REQUIRE(found == expected);
 }
 
-using Copy = std::function<void(std::byte* to, const std::byte* from, Bytes, cudaStream_t)>;
+using Copy = std::function<void(std::byte* to, const std::byte* from, Bytes, DeviceStream)>;
 
 DeviceBuffer allocate_on(int device, Bytes bytes) {
   check(cudaSetDevice(device));
-  DeviceBuffer buffer = allocate_device(bytes);
+  DeviceBuffer buffer = allocate_device(runtime(), bytes);
   check(cudaSetDevice(0));
   return buffer;
 }
@@ -92,10 +103,10 @@ bool passes_beside_busy_kernel(int device, const Copy& copy) {
   const Bytes bytes(std::int64_t{64} << 20U);
   const DeviceBuffer from = allocate_on(device, bytes);
   const DeviceBuffer to = allocate_on(0, bytes);
-  const PinnedBuffer flag = allocate_pinned(Bytes(64));
+  const PinnedBuffer flag = allocate_pinned(runtime(), Bytes(64));
   auto* const stop = static_cast<volatile int*>(flag.get());
-  const Stream busy = make_stream();
-  const Stream stream = make_stream();
+  const Stream busy = make_stream(runtime());
+  const Stream stream = make_stream(runtime());
   const auto start = [&] {
     copy(static_cast<std::byte*>(to.get()), static_cast<const std::byte*>(from.get()), bytes,
          stream.get());
@@ -103,25 +114,26 @@ bool passes_beside_busy_kernel(int device, const Copy& copy) {
   // Once without the crowd, so that nothing is loaded for the first time beside it.
   start();
   *stop = 1;
-  test::launch_busy_kernel(stop, busy.get());
+  test::launch_busy_kernel(stop, static_cast<cudaStream_t>(busy.get()));
   check(cudaDeviceSynchronize());
 
   *stop = 0;
-  test::launch_busy_kernel(stop, busy.get());
+  test::launch_busy_kernel(stop, static_cast<cudaStream_t>(busy.get()));
   check(cudaGetLastError());
   start();
   const Deadline deadline = Deadline::in(Seconds(2.0));
   bool done = false;
-  while (!done && !deadline.expired()) done = finished(stream.get());
-  const bool still_busy = !finished(busy.get());
+  while (!done && !deadline.expired()) done = idle(stream);
+  const bool still_busy = !idle(busy);
   *stop = 1;
   check(cudaDeviceSynchronize());
   return done && still_busy;
 }
 
 Copy by(CopyPath path) {
-  return [path](std::byte* to, const std::byte* from, Bytes bytes, cudaStream_t stream) {
-    enqueue_copies(std::vector<CopyRequest>{{from, to, bytes}}, path, stream);
+  return [path](std::byte* to, const std::byte* from, Bytes bytes, DeviceStream stream) {
+    runtime().copy_all(std::vector<CopyRequest>{{from, to, bytes}}, path == CopyPath::kCopyEngine,
+                       stream);
   };
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/execute_cuda/cuda_memory.hpp"
-
 #include "moeshift/core/error.hpp"
-#include "moeshift/execute_cuda/handles.hpp"
+#include "moeshift/execute_cuda/memory/accelerator_memory.hpp"
+#include "moeshift/execute_cuda/runtime/handles.hpp"
 
 #include "gpu_support.hpp"
 #include "test_kernels.hpp"
@@ -35,7 +34,7 @@ struct Slots {
     return verification->mismatches();
   }
 
-  CudaMemory memory{DeviceId{0}, {}};
+  AcceleratorMemory memory{cuda_platform(), DeviceId{0}, {}};
   std::byte* start;
   std::vector<PatternTask> tasks;
 };
@@ -89,7 +88,7 @@ TEST_CASE("copies arrive on both lanes", "[gpu]") {
 
 TEST_CASE("more memory than the rank's share is refused with both figures", "[gpu]") {
   test::require_gpu();
-  CudaMemory memory(DeviceId{0}, {.ranks_on_device = 2});
+  AcceleratorMemory memory(cuda_platform(), DeviceId{0}, {.ranks_on_device = 2});
   const std::optional<Bytes> available = memory.available();
   REQUIRE(available.has_value());
   REQUIRE_THROWS_AS(memory.allocate(*available + Bytes(1)), InfeasibleError);
@@ -98,10 +97,12 @@ TEST_CASE("more memory than the rank's share is refused with both figures", "[gp
 // Hidden: run by scripts/gpu under compute-sanitizer, which has to notice.
 TEST_CASE("a write past the end of device memory", "[.planted]") {
   test::require_gpu();
-  const DeviceBuffer block = allocate_device(Bytes(256));
-  const Stream stream = make_stream();
-  test::launch_stray_write(static_cast<unsigned char*>(block.get()), 256, stream.get());
-  (void)cudaStreamSynchronize(stream.get());
+  const DeviceRuntime& runtime = *cuda_platform().runtime;
+  const DeviceBuffer block = allocate_device(runtime, Bytes(256));
+  const Stream stream = make_stream(runtime);
+  test::launch_stray_write(static_cast<unsigned char*>(block.get()), 256,
+                           static_cast<cudaStream_t>(stream.get()));
+  (void)cudaStreamSynchronize(static_cast<cudaStream_t>(stream.get()));
 }
 
 }  // namespace

@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute_cuda/devices.hpp"
+#include "moeshift/execute_cuda/cuda_platform.hpp"
 
 #include "tests/support/catch.hpp"
 
 namespace moeshift::test {
 
 inline void require_gpu() {
-  const std::string reason = cuda_unavailable_reason();
+  const std::string reason = cuda_platform().runtime->unavailable_reason();
   if (!reason.empty()) skip(reason);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/execute_cuda/mailbox.hpp"
+#include "moeshift/execute_cuda/peer/mailbox.hpp"
 
 #include <chrono>
 #include <thread>

@@ -3,18 +3,20 @@
 #include <cstdlib>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/execute_cuda/nccl_communicator.hpp"
-#include "moeshift/execute_cuda/nccl_environment.hpp"
-#include "moeshift/execute_cuda/nccl_log.hpp"
+#include "moeshift/execute_cuda/nccl/collective_library.hpp"
+#include "moeshift/execute_cuda/nccl/nccl_environment.hpp"
+#include "moeshift/execute_cuda/nccl/nccl_log.hpp"
 
 #include "gpu_support.hpp"
 
 namespace moeshift {
 namespace {
 
-TEST_CASE("NCCL reports the version that runs as one that this build can use", "[nccl]") {
-  REQUIRE(nccl_library_code() >= 21900);
-  REQUIRE(nccl_header_version().find('.') != std::string::npos);
+TEST_CASE("NCCL reports the version that runs as one that this program can use", "[nccl]") {
+  const CollectiveLibrary& nccl = *cuda_platform().collectives;
+  if (!nccl.missing().empty()) test::skip(nccl.missing());
+  REQUIRE(nccl.version() >= 21900);
+  REQUIRE(nccl.version_text().find('.') != std::string::npos);
 }
 
 TEST_CASE("the environment of ranks that share a GPU keeps what the user has set", "[nccl]") {
@@ -58,12 +60,13 @@ TEST_CASE("groups are bounded by the channels that NCCL's log tells of", "[nccl]
 
 TEST_CASE("the nccl transport says why it cannot run where there is no GPU", "[nccl]") {
   const std::string reason = find_backend("nccl").unavailable_reason();
-  REQUIRE(reason.empty() == (visible_devices() > 0));
+  REQUIRE(reason.empty() == (cuda_platform().runtime->visible_devices() > 0));
 }
 
 TEST_CASE("ranks of one process on one GPU are refused with the way out", "[gpu]") {
   test::require_gpu();
-  if (nccl_library_code() >= 23003) test::skip("this NCCL lets ranks share a GPU");
+  if (cuda_platform().collectives->version() >= 23003)
+    test::skip("this NCCL lets ranks share a GPU");
   WorldRequest options = test::ranks(2);
   options.settings = {{"threads", ""}, {"ranks-per-gpu", "2"}};
   REQUIRE_THROWS_AS(find_backend("nccl").open(options), InputError);

@@ -63,6 +63,7 @@ void ExecuteOptions::declare(Options& options) {
                  "auto: experts of at least this go by copy engines; default: 1 MiB");
   options.option("--commit-ctas", commit_ctas, "GPUs: thread blocks that copy a commit");
   options.option("--ranks-per-gpu", ranks_per_gpu, "ranks that share one GPU");
+  options.flag("--one-round", one_round, "hccl: connect by one HcclAlltoAllVC");
   options.flag("--no-register", no_register,
                "nccl: let it copy through buffers of its own, as it does where ranks share a GPU");
   options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
@@ -182,6 +183,7 @@ std::map<std::string, std::string> ExecuteOptions::settings() const {
   if (max_ctas) settings["max-ctas"] = std::to_string(*max_ctas);
   if (ranks_per_gpu) settings["ranks-per-gpu"] = std::to_string(*ranks_per_gpu);
   if (no_register) settings["register"] = "0";
+  if (one_round) settings["one-round"] = "1";
   if (mps) settings["mps"] = "1";
   if (rank_threads) settings["threads"] = "1";
   if (rank_processes) settings["processes"] = "1";

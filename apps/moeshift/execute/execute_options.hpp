@@ -55,6 +55,7 @@ struct ExecuteOptions {
   std::optional<Bytes> engines_from;
   std::optional<std::size_t> ranks_per_gpu;
   bool no_register = false;
+  bool one_round = false;
   bool mps = false;
   bool rank_threads = false;
   bool rank_processes = false;

@@ -105,7 +105,7 @@ struct Escort {
 
 /// A row of the transport table.
 struct Backend {
-  std::string_view name;     ///< "host", "mpi", "nccl", "ce", "peer", "auto"
+  std::string_view name;     ///< "host", "mpi", "nccl", "ce", "peer", "auto", "rccl", "hccl"
   std::string_view summary;  ///< one line
   /// Empty = usable here; else a sentence for the user. Cheap, opens nothing.
   std::string (*unavailable_reason)();
@@ -136,10 +136,12 @@ struct Backend {
 [[nodiscard]] const Backend& find_backend(std::string_view name);
 
 [[nodiscard]] Backend host_backend();
-[[nodiscard]] Backend mpi_backend();   ///< execute_mpi/, or registry/without_mpi.cpp
-[[nodiscard]] Backend nccl_backend();  ///< execute_cuda/, or registry/without_nccl.cpp
-[[nodiscard]] Backend ce_backend();    ///< execute_cuda/, or registry/without_ce.cpp
+[[nodiscard]] Backend mpi_backend();   ///< execute_mpi/, or absent in this build
+[[nodiscard]] Backend nccl_backend();  ///< execute_cuda/, likewise
+[[nodiscard]] Backend ce_backend();    ///< likewise
 [[nodiscard]] Backend peer_backend();  ///< likewise
 [[nodiscard]] Backend auto_backend();  ///< likewise
+[[nodiscard]] Backend rccl_backend();  ///< execute_cuda/, in every build: found at run time
+[[nodiscard]] Backend hccl_backend();  ///< likewise
 
 }  // namespace moeshift

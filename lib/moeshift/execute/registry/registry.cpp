@@ -9,7 +9,8 @@ namespace moeshift {
 
 std::span<const Backend> linked_backends() {
   static const std::vector<Backend> kBackends = {host_backend(), mpi_backend(),  nccl_backend(),
-                                                 ce_backend(),   peer_backend(), auto_backend()};
+                                                 ce_backend(),   peer_backend(), auto_backend(),
+                                                 rccl_backend(), hccl_backend()};
   return kBackends;
 }
 

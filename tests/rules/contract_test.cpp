@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every transport must do (execute/transport.hpp), asked of the device transports.
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "moeshift/core/error.hpp"
+
+#include "ruled_worlds.hpp"
+#include "tests/support/any_rearrangement.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr Bytes kSlot(1024);
+constexpr Seconds kPatience{20.0};
+
+std::string any_transport() {
+  return GENERATE(as<std::string>{}, "nccl", "ce", "peer", "auto", "rccl", "hccl");
+}
+
+void finish(Pending& pending) {
+  const Deadline deadline = Deadline::in(kPatience);
+  while (!pending.poll()) {
+    if (deadline.expired()) throw DeviceError("not finished in time");
+    std::this_thread::yield();
+  }
+}
+
+/// Joins every rank on a thread of its own and runs `body` there; rethrows the first error.
+void for_each_rank(World& world, const std::function<void(RankId, Member&)>& body) {
+  std::vector<std::exception_ptr> errors(world.size());
+  {
+    std::vector<std::jthread> threads;
+    for (const RankId rank : world.local_ranks()) {
+      threads.emplace_back([&, rank] {
+        try {
+          Member member = world.join(rank, Deadline::in(kPatience));
+          body(rank, member);
+        } catch (...) {
+          errors[rank.index()] = std::current_exception();
+        }
+      });
+    }
+  }
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+std::vector<RankId> peers_of(RankId self, std::size_t ranks) {
+  std::vector<RankId> peers;
+  for (const RankId rank : all_ids<RankId>(ranks)) {
+    if (rank != self) peers.push_back(rank);
+  }
+  return peers;
+}
+
+/// Every rank sends `rounds` slots to every other one, all exchanges under way at once.
+std::size_t wrong_slots_of_all_to_all(World& world, std::size_t rounds) {
+  const SlotLayout layout = single_tensor_layout(kSlot);
+  std::atomic<std::size_t> wrong = 0;
+  for_each_rank(world, [&](RankId self, Member& member) {
+    const std::size_t ranks = world.size();
+    const auto slot = [&](std::byte* start, std::size_t i) {
+      return start + static_cast<std::int64_t>(i) * kSlot.count();
+    };
+    std::byte* const out = member.memory->allocate(kSlot * static_cast<std::int64_t>(rounds));
+    std::byte* const in =
+        member.memory->allocate(kSlot * static_cast<std::int64_t>(rounds * ranks));
+    std::vector<PatternTask> sent;
+    std::vector<PatternTask> expected;
+    const std::vector<RankId> peers = peers_of(self, ranks);
+    for (std::size_t round = 0; round < rounds; ++round) {
+      sent.push_back({slot(out, round), {1, LayerId(round), ExpertId(self.value())}});
+      for (const RankId peer : peers) {
+        expected.push_back(
+            {slot(in, round * ranks + peer.index()), {1, LayerId(round), ExpertId(peer.value())}});
+      }
+    }
+    finish(*member.memory->fill(sent, layout));
+    member.transport->connect(peers, peers, Deadline::in(kPatience));
+    std::vector<std::unique_ptr<Pending>> pending;
+    for (std::size_t round = 0; round < rounds; ++round) {
+      std::vector<Message> messages;
+      for (const RankId peer : peers) {
+        messages.push_back({peer, Direction::kSend, slot(out, round), kSlot});
+        messages.push_back(
+            {peer, Direction::kReceive, slot(in, round * ranks + peer.index()), kSlot});
+      }
+      pending.push_back(member.transport->exchange(messages));
+    }
+    for (const auto& exchange : pending) finish(*exchange);
+    const auto verification = member.memory->verify(expected, layout);
+    finish(*verification);
+    wrong += verification->mismatches().size();
+    member.transport->close(Deadline::in(kPatience));
+  });
+  return wrong;
+}
+
+TEST_CASE("exchanges that are under way at once all arrive, first in, first out") {
+  const std::string backend = any_transport();
+  INFO(backend);
+  {
+    const auto world = test::ruled_world(backend, 4, {.seed = 3, .delay = 30});
+    REQUIRE(wrong_slots_of_all_to_all(*world, 12) == 0);
+  }
+  REQUIRE(test::text_of_findings() == "");
+}
+
+TEST_CASE("more exchanges than a mailbox has places are all carried out") {
+  for (const char* backend : {"ce", "peer"}) {
+    INFO(backend);
+    {
+      const auto world = test::ruled_world(backend, 2, {.seed = 4});
+      REQUIRE(wrong_slots_of_all_to_all(*world, 300) == 0);
+    }
+    REQUIRE(test::text_of_findings() == "");
+  }
+}
+
+TEST_CASE("a world of one rank opens and closes without waiting for anybody") {
+  const std::string backend = any_transport();
+  {
+    const auto world = test::ruled_world(backend, 1);
+    for_each_rank(*world, [](RankId, Member& member) {
+      member.transport->connect({}, {}, Deadline::in(kPatience));
+      member.transport->close(Deadline::in(kPatience));
+    });
+  }
+  REQUIRE(test::text_of_findings() == "");
+}
+
+TEST_CASE(
+    "a rank that aborts leaves no peer waiting longer than that one wants, and nothing open") {
+  const std::string backend = any_transport();
+  const Direction direction = GENERATE(Direction::kSend, Direction::kReceive);
+  INFO(backend);
+  std::atomic<bool> finished = false;
+  {
+    const auto world = test::ruled_world(backend, 2);
+    for_each_rank(*world, [&](RankId self, Member& member) {
+      std::byte* const slot = member.memory->allocate(kSlot);
+      const std::vector<RankId> peers = peers_of(self, 2);
+      member.transport->connect(peers, peers, Deadline::in(kPatience));
+      if (self == RankId(1)) {
+        member.transport->abort();
+        return;
+      }
+      try {
+        const auto pending = member.transport->exchange(
+            std::vector<Message>{{peers.front(), direction, slot, kSlot}});
+        const Deadline deadline = Deadline::in(Seconds(0.2));
+        while (!pending->poll() && !deadline.expired()) std::this_thread::yield();
+        finished = !deadline.expired();
+      } catch (const DeviceError&) {
+        // As good: the transport has heard of it.
+      }
+      member.transport->abort();
+      member.transport->abort();
+    });
+  }
+  REQUIRE_FALSE(finished);
+  REQUIRE(test::text_of_findings() == "");
+}
+
+TEST_CASE("HCCL connects all pairs in one round where it is asked to") {
+  {
+    const auto world = test::ruled_world("hccl", 4, {}, "", {{"one-round", ""}});
+    REQUIRE(wrong_slots_of_all_to_all(*world, 2) == 0);
+  }
+  REQUIRE(test::text_of_findings() == "");
+}
+
+TEST_CASE("memory that NCCL registers is given back before the communicator goes") {
+  {
+    const auto world = test::ruled_world("nccl", 3, {}, "", {{"register", ""}});
+    REQUIRE(wrong_slots_of_all_to_all(*world, 2) == 0);
+  }
+  REQUIRE(test::text_of_findings() == "");
+}
+
+TEST_CASE("auto sends between nodes over NCCL and within them into memory") {
+  {
+    const auto world = test::ruled_world("auto", 4, {}, "", {{"nodes", "2"}});
+    REQUIRE(wrong_slots_of_all_to_all(*world, 3) == 0);
+    std::size_t carriers = 0;
+    for (const auto& [name, value] : world->facts()) {
+      if ((name == "sent_by_peer" || name == "sent_by_nccl") && value[0] != '0') ++carriers;
+    }
+    REQUIRE(carriers == 2);
+  }
+  REQUIRE(test::text_of_findings() == "");
+}
+
+TEST_CASE("more memory than the device has is refused before anything moves") {
+  const auto world = test::ruled_world("nccl", 1, {.device_bytes = std::size_t{8} << 20U});
+  for_each_rank(*world, [](RankId, Member& member) {
+    REQUIRE_THROWS_AS(member.memory->allocate(Bytes(9 << 20)), InfeasibleError);
+    member.transport->close(Deadline::in(kPatience));
+  });
+}
+
+TEST_CASE("beside a model's own all-to-all, layers go live between its steps") {
+  const std::string backend = GENERATE(as<std::string>{}, "nccl", "peer", "rccl");
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(0, 6)));
+  INFO(backend << ", seed " << seed);
+  const test::Rearrangement work = test::random_rearrangement(20 + seed, 5, 12, 4, 4);
+  ShuffleOptions options;
+  options.mode = ShuffleMode::kAsync;
+  options.foreground = ForegroundKind::kCollective;
+  options.commits_per_step = seed % 2;
+  {
+    const auto world = test::ruled_world(backend, 4, {.seed = seed, .delay = 20});
+    for (const RankOutcome& outcome : run_world(*world, work.job(), options)) {
+      INFO((outcome.failure ? outcome.failure->message() : "no failure"));
+      CHECK_FALSE(outcome.failure);
+      CHECK(outcome.faults.empty());
+      CHECK(outcome.disturbed.size() >= 1);
+    }
+  }
+  CHECK(test::text_of_findings() == "");
+}
+
+constexpr std::array kDrilled = {"nccl", "peer", "ce", "rccl", "hccl", "nccl"};
+
+TEST_CASE("after any failure on a device every layer of every rank is wholly old or wholly new") {
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(0, 24)));
+  const std::string backend = kDrilled[seed % kDrilled.size()];
+  INFO(backend << ", seed " << seed);
+  Rng rng = Rng::stream(11284, seed);
+  const test::Rearrangement work = test::any_rearrangement(rng);
+  ShuffleOptions options =
+      test::any_options(rng, test::all_alike(work.plan.sizes, work.plan.layers.size()));
+  options.timeout = Seconds(0.3);
+  constexpr std::array kKinds = {"lose:", "error:", "interrupt:", "sleep:"};
+  const std::size_t kind = rng.below(4);
+  const std::string rank = std::to_string(rng.below(static_cast<std::uint32_t>(work.plan.ranks)));
+  const std::string layer =
+      std::to_string(rng.below(static_cast<std::uint32_t>(work.plan.layers.size())));
+  const std::string drill =
+      kKinds[kind] + rank + "," + layer + (kind >= 2 ? ",staging" : "") + (kind == 3 ? ",0.6" : "");
+  INFO(drill);
+  test::VoteWatch watch(work.plan.ranks);
+  options.observers = {&watch};
+  {
+    const auto world = test::ruled_world(backend, work.plan.ranks, {.seed = seed}, drill);
+    for (const RankOutcome& outcome : run_world(*world, work.job(), options)) {
+      CHECK(outcome.faults.empty());
+    }
+  }
+  CHECK(watch.early() == 0);
+  CHECK(test::text_of_findings() == "");
+}
+
+TEST_CASE("a library that refuses, fails later or never ends makes the shuffle fail, not hang") {
+  using Kind = rulebook::Fault::Kind;
+  const Kind kind = GENERATE(Kind::kRefuse, Kind::kAsync, Kind::kStop);
+  const auto group = static_cast<std::size_t>(GENERATE(0, 1, 3));
+  const test::Rearrangement work = test::random_rearrangement(31, 6, 12, 4, 4);
+  ShuffleOptions options;
+  options.timeout = Seconds(0.4);
+  {
+    const auto world =
+        test::ruled_world("nccl", 4, {.faults = {{.kind = kind, .rank = 2, .group = group}}});
+    for (const RankOutcome& outcome : run_world(*world, work.job(), options)) {
+      CHECK(outcome.failure.has_value());
+      CHECK(outcome.faults.empty());
+    }
+  }
+  CHECK(test::text_of_findings() == "");
+}
+
+TEST_CASE("a byte that a transport gets wrong is found with its rank and layer") {
+  const test::Rearrangement work = test::random_rearrangement(32, 3, 12, 4, 4);
+  const auto world = test::ruled_world(
+      "nccl", 4, {.faults = {{.kind = rulebook::Fault::Kind::kCorrupt, .rank = 1, .group = 1}}});
+  std::size_t found = 0;
+  for (const RankOutcome& outcome : run_world(*world, work.job(), {})) {
+    for (const SlotFault& fault : outcome.faults) {
+      CHECK(fault.rank == RankId(1));
+      ++found;
+    }
+  }
+  CHECK(found > 0);
+}
+
+}  // namespace
+}  // namespace moeshift
