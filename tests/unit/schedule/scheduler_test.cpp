@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/schedule/scheduler.hpp"
 
+#include <utility>
+
 #include "moeshift/core/error.hpp"
+#include "moeshift/schedule/spread.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -82,6 +85,32 @@ TEST_CASE("a rank of the own node is the source rather than a remote one") {
   REQUIRE(transfers.size() == 1);
   REQUIRE(transfers[0].source == RankId(0));
   REQUIRE(transfers[0].link == LinkClass::kIntraNode);
+}
+
+TEST_CASE("of equal holders in another node the one in the same place of its node sends") {
+  // Ranks 0 and 1 of node 0 hold expert 0; rank 3 is the second of node 1, rank 2 the first.
+  const Placement old = placement(3, 4, {0, 0, 1, 2});
+  for (const auto& [next, rail] : {std::pair(placement(3, 4, {0, 0, 1, 0}), RankId(1)),
+                                   std::pair(placement(3, 4, {0, 0, 0, 2}), RankId(0))}) {
+    const auto& transfers = schedule(old, next, 2).layers[0].waves[0].transfers;
+    REQUIRE(transfers.size() == 1);
+    CHECK(transfers[0].source == rail);
+  }
+}
+
+TEST_CASE("of several who hold an expert in a tree the one that has sent least sends") {
+  // Expert 0 can only come from rank 0, in the first round; expert 1 then comes from rank 1.
+  LayerSlots old(3, 2, ExpertId::none());
+  old(RankId(0), SlotId(0)) = ExpertId(0);
+  old(RankId(0), SlotId(1)) = old(RankId(1), SlotId(0)) = ExpertId(1);
+  LayerSlots next = old;
+  next(RankId(2), SlotId(0)) = ExpertId(0);
+  next(RankId(2), SlotId(1)) = ExpertId(1);
+  const CrossingTree tree = spread({{ExpertId(0), RankId(2)}, {ExpertId(1), RankId(2)}},
+                                   find_needs(old, next, 2), Topology(3, 3));
+  REQUIRE(tree.rounds == 2);
+  CHECK(tree.steps[0].source.rank == RankId(0));
+  CHECK(tree.steps[1].source.rank == RankId(1));
 }
 
 TEST_CASE("experts without a live holder are listed in the error") {
