@@ -3,11 +3,13 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/report/figures.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -85,6 +87,35 @@ TEST_CASE("A result held against itself is the same in every default metric of i
        moeshift::compare_results(result, "new", result, "old", gates)) {
     CHECK(row.outcome == Outcome::kSame);
   }
+}
+
+TEST_CASE("What check asks for unasked is better the way that is written here") {
+  using moeshift::find_figure;
+  const std::vector<std::pair<const char*, Better>> kWays = {
+      {"balancedness", Better::kHigher},
+      {"gap_max", Better::kLower},
+      {"transfers", Better::kLower},
+      {"bytes_by_link", Better::kLower},
+      {"rounds", Better::kLower},
+      {"staging_bytes_per_rank", Better::kLower},
+      {"predicted_seconds", Better::kLower},
+      {"transfers_per_layer", Better::kLower},
+      {"verified", Better::kHigher},
+      {"mismatched_bytes", Better::kLower},
+      {"throughput_ratio", Better::kHigher},
+      {"p99_ratio", Better::kLower},
+      {"saving_share", Better::kHigher},
+      {"expert_bytes_per_rank", Better::kLower}};
+  for (const auto& [key, better] : kWays) {
+    INFO(key);
+    REQUIRE(find_figure(key) != nullptr);
+    CHECK(find_figure(key)->better == better);
+  }
+  const Json moves = {{"schema", "moeshift.moves/1"}, {"result", {{"totals", {{"rounds", 7}}}}}};
+  Json more = moves;
+  more["result"]["totals"]["rounds"] = 8;
+  CHECK(check(more, moves, {"totals.rounds=0"})[0].outcome == Outcome::kWorse);
+  CHECK(check(moves, more, {"totals.rounds=0"})[0].outcome == Outcome::kBetter);
 }
 
 TEST_CASE("A short name means the shallowest values of that name and no longer name") {
