@@ -308,4 +308,13 @@ MUTANTS = [
     ("apps/moeshift/moves/check_schedule.cpp",
      'return proof.proven() ? ExitCode::kGood : ExitCode::kNegative;',
      'return ExitCode::kGood;'),
+    ("apps/moeshift/moves/moves_page.cpp",
+     'tile(figure("rounds")(totals.rounds), "all layers")',
+     'tile(figure("rounds")(totals.transfers), "all layers")'),
+    ("apps/moeshift/moves/moves_page.cpp",
+     '{"felt by inference", Cell::seconds(cost.exposed), "predicted"}',
+     '{"felt by inference", Cell::seconds(cost.total), "predicted"}'),
+    ("apps/moeshift/moves/moves_report.cpp",
+     'row("staging, predicted", Cell::seconds(cost.stage))',
+     'row("staging, predicted", Cell::seconds(cost.commit))'),
 ]
