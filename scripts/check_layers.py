@@ -17,7 +17,7 @@ ALLOWED = {
     "forecast": ["core", "model"],
     "cost": ["core", "model"],
     "schedule": ["core", "model", "cost"],
-    "plan": ["core", "model", "cost"],
+    "plan": ["core", "model", "forecast", "cost"],
     "judge": ["core", "model", "forecast", "plan", "schedule", "cost"],
     "simulate": ["core", "model", "forecast", "plan", "schedule", "cost", "judge"],
     "calibrate": ["core", "model", "schedule", "cost"],

@@ -39,6 +39,7 @@ Json cluster_json(const Cluster& cluster) {
     json["node_fabric_per_message_seconds"] = cluster.node_fabric_per_message.count();
   }
   if (cluster.node_copy) json["node_copy_bytes_per_second"] = cluster.node_copy->count();
+  if (!cluster.rank_speed.empty()) json["rank_speed"] = cluster.rank_speed;
   json["fixed"] = {{"launch_seconds", cluster.fixed.launch.count()},
                    {"connection_seconds", cluster.fixed.connection.count()},
                    {"vote_seconds", cluster.fixed.vote.count()},

@@ -22,13 +22,17 @@ void PlanShape::declare(Options& options, bool remembered) {
   options.option("--cluster", cluster, "machine: a name of `moeshift clusters` or a file");
   options.option("--model", model, "model: a name of `moeshift models` or a file");
   options.option("--nodes", nodes, "nodes that the ranks sit in; default: as the cluster says");
+  options.option("--rank-speed", rank_speed,
+                 "JSON file: how fast each rank computes; times are balanced then, not tokens; "
+                 "default: as the cluster says");
   options.option("--groups", groups, "expert groups; default: as model or trace say");
 }
 
 void declare_forecaster(Options& options, std::optional<std::string>& forecaster) {
   options.option("--forecaster", forecaster,
                  "plan on a forecast made from those steps: last, mean:H, ewma:A, samples:HxN or "
-                 "recentred:HxN:A (as of simulate); default: their sum, for robust each of them");
+                 "recentred:HxN:A (as of simulate); default: their sum; robust reads "
+                 "the steps themselves as they would have forecast each other best");
 }
 
 void declare_policy_options(Options& options, PolicyOptions& policy) {
@@ -37,7 +41,8 @@ void declare_policy_options(Options& options, PolicyOptions& policy) {
   options.choice("--effort", policy.effort, {"fast", "normal", "thorough"},
                  "how hard our policies search");
   options.option("--home", policy.home,
-                 "hierarchical: hard, soft:B (at most B replicas off home) or price:x");
+                 "hierarchical: auto (soft:16 where groups spread evenly over nodes, else "
+                 "price:0.001), hard, soft:B (at most B replicas off home) or price:x");
   options.option("--risk", policy.risk, "robust: mean, worst or cvar:a over the windows");
   options.flag("--from-scratch", policy.from_scratch, "robust: plan afresh despite --from");
   options.option(

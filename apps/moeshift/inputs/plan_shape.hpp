@@ -29,7 +29,7 @@ struct PlanShape {
   std::size_t slots = 0;
   std::optional<std::size_t> nodes;
   std::optional<std::size_t> groups;
-  std::optional<std::string> rank_speed;  ///< of the commands that heed it
+  std::optional<std::string> rank_speed;
 
   /// @param remembered by the plan at the start, so that nothing has to be said again.
   void declare(Options& options, bool remembered = false);

@@ -128,6 +128,7 @@ PlannedFor read_planned_for(Session& session, const PlanShape& shape, const Trac
   const std::size_t groups = groups_of(shape, model, trace);
   PlannedWorld world{.cluster = shape.cluster, .model = shape.model, .nodes = topology.nodes()};
   std::vector<double> speed;
+  if (cluster && !shape.rank_speed) speed = cluster->rank_speeds(topology.ranks());
   if (shape.rank_speed) speed = read_speeds(session, *shape.rank_speed, cluster, topology);
   return {.trace = numbered(trace, model),
           .cluster = std::move(cluster),

@@ -43,8 +43,6 @@ class Plan final : public Command {
   void declare(Options& options) override {
     trace_.declare(options);
     shape_.declare(options);
-    options.option("--rank-speed", shape_.rank_speed,
-                   "JSON file: how fast each rank computes; times are balanced then, not tokens");
     options.choice("--policy", policy_, policy_names(), "who plans; see `moeshift policies`");
     options.option("--windows", windows_, "steps to plan on, as first:last (last not included)");
     options.option("--from", from_,

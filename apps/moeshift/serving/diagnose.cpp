@@ -144,9 +144,10 @@ class Diagnose final : public Command {
 
   void look_at_layers(Session& session, const Deployment& deployment, const Placement& without,
                       Findings& findings) const {
-    findings.layers = layer_outlooks(
-        whole_load(findings), without, shape_.slots, deployment.topology(),
-        deployment.expert_groups, *make_planner("balanced"), session.threads(), session.progress());
+    findings.layers =
+        layer_outlooks(whole_load(findings), without, shape_.slots, deployment.topology(),
+                       deployment.expert_groups, *make_planner("balanced"), session.threads(),
+                       session.progress(), deployment.model.rank_speed());
   }
 
   void run_backtest(Session& session, const Deployment& deployment, const Placement& without,
@@ -155,6 +156,7 @@ class Diagnose final : public Command {
     PolicyOptions policy;
     policy.expert_bytes = deployment.expert_sizes.largest();
     options.planner = make_planner(policy_, policy);
+    options.policy = policy_;
     options.objectives = objective_planners(deployment, findings.tokens_per_pass);
     options.mode.plan = Seconds(0.01);
     if (mode_) parse_mode(*mode_, options.mode);

@@ -74,11 +74,12 @@ std::unique_ptr<Deployment> ServingOptions::deployment(Session& session,
   }
   if (step_fixed) parameters.step_fixed = Seconds(in_range("--step-fixed", *step_fixed, 0, 1e4));
   if (overlap) parameters.overlap = in_range("--overlap", *overlap, 0, 1);
-  return std::make_unique<Deployment>(Deployment{
-      .model = ServingModel(parameters, *planned.cluster, planned.topology, planned.top_k()),
-      .cluster = *planned.cluster,
-      .expert_sizes = *planned.expert_sizes(),
-      .expert_groups = planned.expert_groups});
+  return std::make_unique<Deployment>(
+      Deployment{.model = ServingModel(parameters, *planned.cluster, planned.topology,
+                                       planned.top_k(), planned.rank_speed),
+                 .cluster = *planned.cluster,
+                 .expert_sizes = *planned.expert_sizes(),
+                 .expert_groups = planned.expert_groups});
 }
 
 ReplayOptions ServingOptions::replay_options(Session& session) const {
@@ -146,7 +147,7 @@ void LaneOptions::declare(Options& options) {
   limits.declare(options);
 }
 
-LaneSettings LaneOptions::settings(std::uint64_t seed) const {
+LaneSettings LaneOptions::settings(std::uint64_t seed, const std::string& policy) const {
   LaneSettings settings;
   settings.seed = seed;
   apply_preset(like, settings);
@@ -158,6 +159,9 @@ LaneSettings LaneOptions::settings(std::uint64_t seed) const {
     if (rule.first)
       rule.first = std::max<std::uint64_t>(1, *interval * *rule.first / rule.interval);
     rule.interval = at_least_one("--interval", *interval);
+  }
+  if (!forecaster && like == "moeshift") {
+    settings.forecaster = usual_forecaster(policy, rule.interval, settings.forecaster);
   }
   if (first) rule.first = *first;
   if (threshold) rule.min_balancedness = in_range("--threshold", *threshold, 0, 1);

@@ -80,7 +80,7 @@ struct LaneOptions {
 
   void declare(Options& options);
   /// Everything but the planner and the schedule. @throws InputError naming the option.
-  [[nodiscard]] LaneSettings settings(std::uint64_t seed) const;
+  [[nodiscard]] LaneSettings settings(std::uint64_t seed, const std::string& policy = "") const;
   [[nodiscard]] ScheduleOptions schedule(const Cluster& cluster) const;
 };
 

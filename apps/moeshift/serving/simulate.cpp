@@ -115,13 +115,9 @@ class Simulate final : public Command {
   [[nodiscard]] std::vector<LaneSettings> lane_settings(Session& session,
                                                         const Deployment& deployment) const {
     const std::string policy = policy_name();
-    LaneSettings asked = lane_.settings(session.seed());
+    LaneSettings asked = lane_.settings(session.seed(), policy);
     asked.schedule = lane_.schedule(deployment.cluster);
     world_.apply(asked);
-    if (policy == "robust" && lane_.like == "moeshift" && !lane_.forecaster) {
-      // It plans on several windows, and sixteen as long as a plan lives serve it best.
-      asked.forecaster = fmt::format("recentred:16x{}:auto", asked.rule.interval);
-    }
     asked.name = policy;
     if (policy == "static") return {asked};  // what it would be compared with is the same
     const Bytes bytes = deployment.expert_sizes.largest();

@@ -189,7 +189,7 @@ class Sweep final : public Command {
       lane.interval = point.interval;
     }
     if (!point.forecaster.empty()) lane.forecaster = point.forecaster;
-    LaneSettings settings = lane.settings(session.seed());
+    LaneSettings settings = lane.settings(session.seed(), point.policy);
     settings.name = point.name();
     if (point.interval != 0) settings.planner = planners_.at({point.policy, point.ranks});
     settings.schedule = lane.schedule(deployments_.at(point.ranks)->cluster);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/cost/rank_speed.hpp"
 
 namespace moeshift {
 namespace {
@@ -32,11 +33,13 @@ struct ServingModel::Traffic {
 };
 
 ServingModel::ServingModel(const ServingParameters& parameters, const Cluster& cluster,
-                           const Topology& topology, std::size_t top_k)
+                           const Topology& topology, std::size_t top_k,
+                           std::span<const double> rank_speed)
     : parameters_(parameters),
       node_fabric_(cluster.node_fabric),
       topology_(topology),
       top_k_(top_k),
+      rank_speed_(relative_speeds(rank_speed, topology.ranks())),
       serving_(topology.ranks()) {
   MOESHIFT_CHECK(top_k >= 1);
   for (const LinkClass link : kPortClasses) {
@@ -86,9 +89,10 @@ LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDisp
     }
     const double tokens = arriving[0] + arriving[1] + arriving[2] + arriving[3];
     pairs += tokens;
-    time.busiest_tokens = std::max(time.busiest_tokens, tokens);
-    time.compute = std::max(
-        {time.compute, parameters_.expert_per_token * tokens, parameters_.expert_floor * read});
+    const double speed = rank_speed_.empty() ? 1 : rank_speed_[rank];
+    time.busiest_tokens = std::max(time.busiest_tokens, tokens / speed);
+    time.compute = std::max({time.compute, parameters_.expert_per_token * (tokens / speed),
+                             parameters_.expert_floor * (read / speed)});
     for (std::size_t link = 1; link < kLinkClasses; ++link) {
       traffic.busiest_rank[link] = std::max(traffic.busiest_rank[link], arriving[link]);
       node[link] += arriving[link];
@@ -138,9 +142,10 @@ Seconds ServingModel::exchange(const Traffic& traffic, double bytes, bool out,
 
 Seconds ServingModel::outside_layers(double pairs, std::size_t layers) const {
   const double tokens = pairs / static_cast<double>(top_k_ * serving_);
-  const Seconds dense = parameters_.measured ? Seconds()
-                                             : std::max(parameters_.dense_floor,
-                                                        parameters_.dense_per_token * tokens);
+  Seconds dense = parameters_.measured
+                      ? Seconds()
+                      : std::max(parameters_.dense_floor, parameters_.dense_per_token * tokens);
+  if (!rank_speed_.empty()) dense = dense / *std::ranges::min_element(rank_speed_);
   return parameters_.step_fixed + dense * static_cast<double>(layers);
 }
 

@@ -19,19 +19,21 @@ using LinkContention = std::array<double, kLinkClasses>;
 
 /// One layer of one step.
 struct LayerTime {
-  Seconds compute;            ///< of the busiest rank
-  Seconds dispatch;           ///< tokens to experts
-  Seconds combine;            ///< results back
-  Seconds total;              ///< with layer_fixed, and with what overlaps taken off
-  double busiest_tokens = 0;  ///< max over ranks of R[l,g]
-  double mean_tokens = 0;     ///< mean over ranks
+  Seconds compute;   ///< of the busiest rank
+  Seconds dispatch;  ///< tokens to experts
+  Seconds combine;   ///< results back
+  Seconds total;     ///< with layer_fixed, and with what overlaps taken off
+  /// Max over ranks of R[l,g] over the rank's speed in units of the mean.
+  double busiest_tokens = 0;
+  double mean_tokens = 0;  ///< mean over ranks
 };
 
 /// The formulae; stateless but for its parameters.
 ///
 /// layer = layer_fixed + compute + communication - overlap * min(compute, communication)
-/// compute = max over ranks of max(tokens * expert_per_token, read * expert_floor), where `read`
-/// counts the experts whose weights must be read: sum over slots of min(1, tokens).
+/// compute = max over ranks of max(tokens * expert_per_token, read * expert_floor) / speed, where
+/// `read` counts the experts whose weights must be read: sum over slots of min(1, tokens); `speed`
+/// is the rank's in units of the mean, and what is not expert waits for the slowest rank.
 /// communication = dispatch + combine; each is max over link classes of latency + bytes of the
 /// busiest port (rank, node NICs, node fabric) / capacity left.
 /// With once_per_node, what crosses nodes is scaled to one copy per token and remote node, for
@@ -40,8 +42,11 @@ struct LayerTime {
 class ServingModel {
  public:
   /// @param top_k experts per token, to turn (token, expert) pairs into tokens.
+  /// @param rank_speed [ranks] up to a common factor; empty = alike.
+  /// @throws InputError for speeds that are none, or not one per rank.
   ServingModel(const ServingParameters& parameters, const Cluster& cluster,
-               const Topology& topology, std::size_t top_k);
+               const Topology& topology, std::size_t top_k,
+               std::span<const double> rank_speed = {});
 
   /// The same with tokens starting on `serving` of the ranks only, in `nodes` nodes: the others
   /// have failed or not joined.
@@ -64,6 +69,8 @@ class ServingModel {
   [[nodiscard]] const Topology& topology() const { return topology_; }
   [[nodiscard]] std::size_t top_k() const { return top_k_; }
   [[nodiscard]] std::size_t ranks_serving() const { return serving_; }
+  /// [ranks] in units of the mean; empty = alike.
+  [[nodiscard]] const std::vector<double>& rank_speed() const { return rank_speed_; }
 
  private:
   struct Traffic;
@@ -78,6 +85,7 @@ class ServingModel {
   Topology topology_;
   std::vector<std::size_t> node_of_;
   std::size_t top_k_;
+  std::vector<double> rank_speed_;
   std::size_t serving_;              // ranks that tokens start on
   double copies_between_nodes_ = 1;  // per pair that crosses nodes
 };

@@ -57,8 +57,8 @@ struct ForecasterEntry {
 /// - `recentred:H`, `recentred:HxN` or `recentred:HxN:a`: the same samples, each rescaled
 ///   elementwise to level / mean, level being the EWMA (a = 0.5 unless given) of the samples: the
 ///   shape of the fluctuations around where the load is now, which stale windows miss under drift.
-/// - `recentred:HxN:auto`: the level is the EWMA, or the newest sample where that has forecast the
-///   next ones better by a tenth (BacktestedLevel): it follows abrupt changes, and not the noise.
+/// - `recentred:HxN:auto`: the level is the mean of the samples or an average that forgets,
+///   whichever forecast them best (persistence.hpp): it follows abrupt changes, and not the noise.
 /// @throws InputError for anything else, naming the forms.
 [[nodiscard]] std::unique_ptr<Forecaster> make_forecaster(std::string_view spec);
 

@@ -46,25 +46,6 @@ class Ewma final : public Forecaster {
   LoadMatrix level_;
 };
 
-/// How high each load stands now: its EWMA, or the newest observation, whichever forecast better.
-///
-/// Both forecast every observation before they see it; errors, in shares of a layer's tokens, fade
-/// by a tenth each. The newest observation is noisier and costs a planner more moves, so it must
-/// have been closer by a tenth over at least four tries: as it is where load changes abruptly and
-/// then stays.
-class BacktestedLevel {
- public:
-  void observe(const LoadMatrix& load);
-  [[nodiscard]] LoadMatrix level() const;
-
- private:
-  Ewma smooth_{0.5};
-  LastStep newest_;
-  double smooth_error_ = 0;
-  double newest_error_ = 0;
-  std::size_t tries_ = 0;
-};
-
 /// Several windows at once, for planners that hedge.
 class WindowSamples final : public Forecaster {
  public:
@@ -72,7 +53,7 @@ class WindowSamples final : public Forecaster {
     std::size_t samples = 8;
     std::size_t steps_per_sample = 1;
     std::optional<double> recentre;  ///< alpha of the level; absent: raw windows
-    bool backtest = false;           ///< recentred around a BacktestedLevel instead
+    bool backtest = false;           ///< recentred as read_windows chooses instead
   };
   explicit WindowSamples(const Options& options);
 
@@ -82,12 +63,10 @@ class WindowSamples final : public Forecaster {
 
  private:
   [[nodiscard]] LoadMatrix partial_sample() const;
-  [[nodiscard]] LoadMatrix level() const;
 
   Options options_;
-  LoadRing ring_;  // of finished samples
-  Ewma level_;     // of finished samples
-  BacktestedLevel backtested_;
+  LoadRing ring_;          // of finished samples
+  Ewma level_;             // of finished samples
   LoadMatrix partial_;     // sum of the steps of the sample being filled
   std::size_t steps_ = 0;  // in it
 };

@@ -20,8 +20,8 @@ constexpr std::array<ForecasterEntry, 5> kForecasters = {{
     {"ewma:A", "exponentially weighted moving average, weight A for the newest step"},
     {"samples:HxN", "H windows of N steps each, for policies that hedge (N = 1 unless given)"},
     {"recentred:HxN:A",
-     "the same, rescaled around their EWMA (A = 0.5 unless given; auto: around the newest window "
-     "where that has forecast better)"},
+     "the same, rescaled around their EWMA (A = 0.5 unless given; auto: as would have "
+     "forecast them best)"},
 }};
 
 constexpr std::size_t kLargestWindow = 1'000'000;

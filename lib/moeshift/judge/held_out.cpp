@@ -12,6 +12,7 @@
 
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/judge/plan_on.hpp"
+#include "moeshift/plan/layer_problem.hpp"
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/schedule/scheduler.hpp"
@@ -19,9 +20,11 @@
 namespace moeshift {
 namespace {
 
+/// Times, where ranks differ in speed.
 RankLoads loads_under(const Comparison& comparison, const LoadMatrix& load,
                       const Placement& placement) {
-  return rank_loads(load, placement, comparison.train.topology, comparison.dispatch);
+  return active_times(comparison.train,
+                      rank_loads(load, placement, comparison.train.topology, comparison.dispatch));
 }
 
 /// No split of tokens over replicas beats the mean; placements are bounded more tightly when all
@@ -29,11 +32,14 @@ RankLoads loads_under(const Comparison& comparison, const LoadMatrix& load,
 double bound_of(const Comparison& comparison, std::span<const double> load,
                 std::optional<double> peak) {
   const std::size_t ranks = comparison.train.topology.ranks();
-  if (comparison.dispatch.rule != DispatchRule::kEven) {
-    return std::accumulate(load.begin(), load.end(), 0.0) / static_cast<double>(ranks);
-  }
-  return peak ? tight_lower_bound(load, ranks, comparison.train.slots, *peak)
-              : lower_bound(load, ranks, comparison.train.slots);
+  const double mean = std::accumulate(load.begin(), load.end(), 0.0) / static_cast<double>(ranks);
+  if (comparison.dispatch.rule != DispatchRule::kEven) return mean;
+  const std::vector<double> speed = active_speeds(comparison.train);
+  const double fastest = speed.empty() ? 1 : *std::max_element(speed.begin(), speed.end());
+  const double on_tokens =
+      peak ? tight_lower_bound(load, ranks, comparison.train.slots, *peak * fastest)
+           : lower_bound(load, ranks, comparison.train.slots);
+  return bound_on_times(speed, mean, on_tokens);
 }
 
 /// Bounds [layers] for `load`; `loads_of` picks the rank loads that each row has under it.

@@ -27,10 +27,12 @@ struct LayerOutlook {
 /// Plans with hindsight: what a placement could reach if the mean were all there is.
 /// @param load summed over all steps. @param without the placement without rebalancing.
 /// @param slots with it. @param planner one that needs no old placement.
+/// @param rank_speed [ranks] or empty: imbalances are then of times.
 /// @throws what the planner throws.
 [[nodiscard]] std::vector<LayerOutlook> layer_outlooks(
     const LoadMatrix& load, const Placement& without, std::size_t slots, const Topology& topology,
-    std::size_t expert_groups, const Planner& planner, Threads threads, Progress& progress);
+    std::size_t expert_groups, const Planner& planner, Threads threads, Progress& progress,
+    const std::vector<double>& rank_speed = {});
 
 /// The fewest layers that have `share` of all avoidable tokens, worst first.
 [[nodiscard]] std::vector<LayerId> layers_that_matter(std::span<const LayerOutlook> layers,

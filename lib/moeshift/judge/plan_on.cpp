@@ -59,6 +59,7 @@ void PlannedLoads::add_sample(const LoadMatrix& step) {
 }
 
 void PlannedLoads::give_to(PlanProblem& problem) const {
+  problem.scenarios = forecaster_ != nullptr;
   if (!forecaster_) {
     problem.load = sum_;
     problem.samples = samples_;

@@ -36,11 +36,12 @@ void check_keys(const JsonReader& json) {
                                                                 "intra_node",
                                                                 "inter_node",
                                                                 "fixed"};
-  static constexpr std::array<std::string_view, 6> kClusterToo = {"nodes_per_rack",
+  static constexpr std::array<std::string_view, 7> kClusterToo = {"nodes_per_rack",
                                                                   "inter_rack",
                                                                   "node_fabric_bytes_per_second",
                                                                   "node_fabric_per_message_seconds",
                                                                   "node_copy_bytes_per_second",
+                                                                  "rank_speed",
                                                                   "engine"};
   static constexpr std::array<std::string_view, 4> kEngine = {"transport", "ranks",
                                                               "pack_below_bytes", "overlap"};
@@ -126,6 +127,18 @@ Topology Cluster::topology(std::size_t ranks, std::optional<std::size_t> nodes) 
   return {ranks, node_count, std::max<std::size_t>(racks, 1)};
 }
 
+std::vector<double> Cluster::rank_speeds(std::size_t ranks) const {
+  if (rank_speed.empty() || rank_speed.size() == ranks) return rank_speed;
+  if (rank_speed.size() != ranks_per_node || ranks % ranks_per_node != 0) {
+    throw InputError("", fmt::format("machine {}: rank_speed has {} entries; expected one for each "
+                                     "of the {} ranks, or of the {} of a node",
+                                     name, rank_speed.size(), ranks, ranks_per_node));
+  }
+  std::vector<double> speed;
+  while (speed.size() < ranks) speed.push_back(rank_speed[speed.size() % ranks_per_node]);
+  return speed;
+}
+
 Cluster read_cluster(const JsonReader& json) {
   check_keys(json);
   Cluster cluster;
@@ -147,6 +160,11 @@ Cluster read_cluster(const JsonReader& json) {
   cluster.node_fabric_per_message =
       per_message ? seconds(*per_message) : cluster.intra_node.per_message;
   cluster.node_copy = optional_rate(json, "node_copy_bytes_per_second");
+  if (const auto speeds = json.find("rank_speed")) {
+    for (const JsonReader& speed : speeds->items()) {
+      cluster.rank_speed.push_back(speed.positive_number());
+    }
+  }
   cluster.fixed = read_fixed(json.at("fixed"));
   if (const auto engine = json.find("engine")) cluster.engine = read_engine(*engine);
   return cluster;

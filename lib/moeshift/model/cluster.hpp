@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "moeshift/core/units.hpp"
 #include "moeshift/model/topology.hpp"
@@ -68,6 +69,9 @@ struct Cluster {
   /// All ranks of a node copying at once, where they share something (host memory, CPU cores). Then
   /// copies and messages share it too, and nothing is staged beside a commit.
   std::optional<BytesPerSecond> node_copy;
+  /// How fast each rank computes, up to a common factor: of every rank of a node, each node alike,
+  /// or of every rank of the machine; empty = alike. GPUs of one model differ.
+  std::vector<double> rank_speed = {};
   FixedCosts fixed;
   std::optional<EngineCosts> engine;  ///< absent: nobody measured our engine here
 
@@ -76,6 +80,8 @@ struct Cluster {
   /// Ranks in nodes of this machine: ceil(ranks / ranks_per_node) nodes unless `nodes` says.
   /// @throws InputError when they do not fit.
   [[nodiscard]] Topology topology(std::size_t ranks, std::optional<std::size_t> nodes = {}) const;
+  /// `rank_speed` of that many ranks; empty = alike. @throws InputError when it is of others.
+  [[nodiscard]] std::vector<double> rank_speeds(std::size_t ranks) const;
 };
 
 /// Reads a file of configs/clusters; its form is described in docs/configs.md.

@@ -234,28 +234,58 @@ struct PairGrid {
   std::vector<std::vector<double>> small;  ///< [x][experts]
 };
 
-/// Looks at every eighth x, then ever nearer around the best three, which finds nearly all that
-/// looking everywhere would.
-bool impossible_by_pairs(PairThreshold threshold, const PairGrid& grid, double slots) {
-  constexpr std::size_t kStride = 8;
-  std::vector<std::pair<double, std::size_t>> best;
-  const auto look = [&](std::size_t at) {
-    best.emplace_back(threshold.proof(grid.x[at], grid.small[at], slots), at);
-    return best.back().first > kProof;
-  };
-  for (std::size_t at = kStride / 2; at < grid.x.size(); at += kStride) {
-    if (look(at)) return true;
-  }
-  for (std::size_t step = kStride / 2; step > 0 && !best.empty(); step /= 2) {
-    std::sort(best.begin(), best.end(), std::greater<>{});
-    best.resize(std::min<std::size_t>(best.size(), 3));
-    for (const auto& [value, at] : std::vector(best)) {
-      if (at >= step && look(at - step)) return true;
-      if (at + step < grid.x.size() && look(at + step)) return true;
+/// Looks for an x that proves a threshold impossible: at every eighth, then ever nearer around the
+/// best three, which finds nearly all that looking everywhere would. The best x moves little with
+/// the threshold, so that later thresholds are looked at around it only.
+class PairSearch {
+ public:
+  PairSearch(const PairGrid& grid, double slots) : grid_(grid), slots_(slots) {}
+
+  bool impossible(PairThreshold threshold) {
+    looks_.clear();
+    if (best_.empty()) {
+      for (std::size_t at = kStride / 2; at < grid_.x.size(); at += kStride) best_.push_back(at);
     }
+    for (const std::size_t at : std::exchange(best_, {})) {
+      if (look(threshold, at)) return true;
+    }
+    for (std::size_t step = kStride / 2; step > 0 && !looks_.empty(); step /= 2) {
+      keep_best();
+      for (const auto& [value, at] : std::vector(looks_)) {
+        if (at >= step && look(threshold, at - step)) return true;
+        if (at + step < grid_.x.size() && look(threshold, at + step)) return true;
+      }
+    }
+    remember();
+    return false;
   }
-  return false;
-}
+
+ private:
+  static constexpr std::size_t kStride = 8;
+
+  bool look(PairThreshold& threshold, std::size_t at) {
+    looks_.emplace_back(threshold.proof(grid_.x[at], grid_.small[at], slots_), at);
+    if (looks_.back().first <= kProof) return false;
+    remember();
+    return true;
+  }
+  /// Where the next threshold is looked at first.
+  void remember() {
+    keep_best();
+    best_.clear();
+    for (const auto& [value, at] : looks_) best_.push_back(at);
+  }
+  void keep_best() {
+    std::sort(looks_.begin(), looks_.end(), std::greater<>{});
+    looks_.erase(std::unique(looks_.begin(), looks_.end()), looks_.end());
+    looks_.resize(std::min<std::size_t>(looks_.size(), 3));
+  }
+
+  const PairGrid& grid_;
+  double slots_;
+  std::vector<std::size_t> best_;                      ///< of the threshold before
+  std::vector<std::pair<double, std::size_t>> looks_;  ///< how far each proves, and where
+};
 
 /// Where the dual functions may change: shares w / j, at most `count` of them, evenly picked.
 std::vector<double> share_grid(std::span<const double> load, std::size_t extras,
@@ -296,8 +326,9 @@ double pair_bound(std::span<const double> load, std::size_t ranks, std::size_t s
     for (const double tokens : load) small.push_back(quick_replicas(tokens, x));
     grid.small.push_back(std::move(small));
   }
+  PairSearch search(grid, have);
   return bisect(known, ceiling, 9, [&](double threshold) {
-    return impossible_by_pairs(PairThreshold(load, threshold, cap), grid, have);
+    return search.impossible(PairThreshold(load, threshold, cap));
   });
 }
 

@@ -19,7 +19,10 @@ namespace moeshift {
 struct PlanProblem {
   LoadMatrix load;  ///< [layers, experts] tokens to balance: window sum or forecast
   std::vector<LoadMatrix> samples =
-      {};                          ///< the windows it was made from, oldest first; may be empty
+      {};  ///< the windows it was made from, oldest first; may be empty
+  /// `samples` are what may come, as a forecaster made them: planned on as they are. Otherwise they
+  /// are what was, and `robust` reads them for what comes (forecast/persistence.hpp).
+  bool scenarios = false;
   Topology topology;               ///< ranks and nodes to place on
   std::size_t slots = 0;           ///< physical slots per layer; divides by ranks, >= experts
   std::size_t expert_groups = 1;   ///< groups of consecutive experts routed together

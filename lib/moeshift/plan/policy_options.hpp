@@ -19,8 +19,8 @@ struct PolicyOptions {
   std::string effort = "normal";
   /// A layer is left alone when moving would lower its peak by no more than this share.
   double min_gain = 1e-3;
-  /// `hierarchical`: "hard", "soft:B" or "price:x".
-  std::string home = "soft:16";
+  /// `hierarchical`: "auto", "hard", "soft:B" or "price:x".
+  std::string home = "auto";
   /// `robust`: what is minimised over the windows: "mean", "cvar:a" or "worst".
   std::string risk = "mean";
   /// `robust`: plan afresh although there is an old placement.

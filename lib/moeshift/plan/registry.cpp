@@ -87,6 +87,7 @@ std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
   if (!options.price) {
     warm.settled = 0.05;
     warm.rebuild_share = 0.1;
+    warm.floor = true;
   }
   warm.doubt = 0.25;
   return std::make_unique<IncrementalPlanner>(warm);
@@ -136,8 +137,11 @@ constexpr std::array kPolicies{
                 "vllm-project/vllm eplb_state.py", make_static},
     PolicyEntry{"contiguous", "experts in order, replicas side by side; no look at the load",
                 "the default layout without balancing", make_contiguous},
-    PolicyEntry{"deepseek", "greedy replicas, largest-first packing; bit-exact with its origin",
-                "deepseek-ai/EPLB eplb.py rebalance_experts", make_deepseek},
+    PolicyEntry{
+        "deepseek",
+        "greedy replicas, largest-first packing; peaks of its origin, and its slots but where "
+        "loads tie",
+        "deepseek-ai/EPLB eplb.py rebalance_experts", make_deepseek},
     PolicyEntry{"vllm", "deepseek, then replicas that stay on a rank keep their slot",
                 "vllm-project/vllm eplb/policy/default.py", make_vllm},
     PolicyEntry{"sglang_vec", "greedy replicas over all windows, snake packing",
@@ -146,11 +150,16 @@ constexpr std::array kPolicies{
                 "NVIDIA/TensorRT-LLM moeLoadBalancer", make_trtllm},
     PolicyEntry{"snake", "greedy replicas, snake packing", "ADRS OpenEvolve, arXiv 2510.06189",
                 make_snake},
-    PolicyEntry{"swift", "new spare replicas and few swaps; one expert per pair of ranks",
-                "vllm-project/vllm-ascend policy_swift_balancer.py", make_swift},
-    PolicyEntry{"flashlb", "counts and placement on means and covariances of the windows",
-                "vllm-project/vllm-ascend policy_flashlb.py, pull requests 3042, 6477",
-                make_flashlb},
+    PolicyEntry{
+        "swift",
+        "new spare replicas and few swaps, one expert per pair of ranks; its gates judge every "
+        "layer by its own load, its owner's by the first layer's",
+        "vllm-project/vllm-ascend policy_swift_balancer.py", make_swift},
+    PolicyEntry{
+        "flashlb",
+        "counts and placement on means and covariances of the windows; at most 64 windows, no "
+        "memory between calls",
+        "vllm-project/vllm-ascend policy_flashlb.py, pull requests 3042, 6477", make_flashlb},
 };
 
 /// Asks a policy for coverage after losses.

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/simulate/presets.hpp"
 
 namespace moeshift {
 namespace {
@@ -34,11 +35,14 @@ LaneSettings settings_of(const BacktestLane& lane, const BacktestOptions& option
   settings.rule.min_gain_over_cost = options.min_gain_over_cost;
   settings.rule.first = options.warm_up;
   settings.rule.interval = lane.interval;
-  settings.forecaster = forecaster_for(lane.interval);
+  settings.forecaster =
+      usual_forecaster(options.policy, lane.interval, forecaster_for(lane.interval));
   if (lane.habit == Habit::kOnce || lane.habit == Habit::kObjective) {
     settings.rule.interval = std::numeric_limits<std::uint64_t>::max() / 2;
     settings.rule.min_gain_over_cost.reset();
-    settings.forecaster = forecaster_for(options.warm_up);
+    const std::string policy = lane.habit == Habit::kOnce ? options.policy : "";
+    settings.forecaster = usual_forecaster(policy, std::max<std::uint64_t>(options.warm_up / 16, 1),
+                                           forecaster_for(options.warm_up));
   }
   if (lane.habit == Habit::kOracle) {
     settings.oracle = true;

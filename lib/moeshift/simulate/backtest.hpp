@@ -35,6 +35,7 @@ struct BacktestLane {
 
 struct BacktestOptions {
   std::shared_ptr<const Planner> planner;
+  std::string policy = {};  ///< its name, which says what it looks ahead with (presets.hpp)
   /// Objectives and who plans for them; each gets a lane that plans once.
   std::vector<std::pair<std::string, std::shared_ptr<const Planner>>> objectives = {};
   ModeOptions mode = {};
@@ -49,10 +50,10 @@ struct BacktestOptions {
 /// from `initial`: never, once, every interval, and the oracle on the
 /// shortest interval, and once for each further objective, in this order. A plan is made from the
 /// steps of one interval before it (the warm-up for the first): their mean, or an average that
-/// forgets as fast where an interval is too long to keep. The first plan is what serving starts
-/// with when the warm-up is over, as a plan that is loaded from a file; later moves have their
-/// price. Nobody but the oracle sees a step before it is served. Deterministic for any number of
-/// threads.
+/// forgets as fast where an interval is too long to keep; `robust` plans on sixteen such windows.
+/// The first plan is what serving starts with when the warm-up is over, as a plan that is loaded
+/// from a file; later moves have their price. Nobody but the oracle sees a step before it is
+/// served. Deterministic for any number of threads.
 [[nodiscard]] std::vector<BacktestLane> backtest(const StepSource& source,
                                                  const Deployment& deployment,
                                                  const Placement& without, const Placement& initial,

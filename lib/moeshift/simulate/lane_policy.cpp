@@ -87,12 +87,14 @@ bool LanePolicy::skip(const Outlook& now, DecisionCounts& counts) const {
 PlanProblem LanePolicy::problem_of(const Forecast& forecast) const {
   return {.load = forecast.load,
           .samples = forecast.samples,
+          .scenarios = true,
           .topology = deployment_.topology(),
           .slots = served_.placement().slots(),
           .expert_groups = deployment_.expert_groups,
           .old = &served_.placement(),
           .seed = settings_.seed,
-          .inactive = world_.inactive()};
+          .inactive = world_.inactive(),
+          .rank_speed = deployment_.model.rank_speed()};
 }
 
 std::optional<Proposal> LanePolicy::propose(const Forecast& forecast, Outlook now,

@@ -2,7 +2,10 @@
 #include "moeshift/simulate/presets.hpp"
 
 #include <array>
+#include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "moeshift/core/suggest.hpp"
 
@@ -69,6 +72,11 @@ std::span<const EnginePreset> engine_presets() {
 
 void apply_preset(std::string_view name, LaneSettings& settings) {
   row_named(kPresets, "engine", name).apply(settings);
+}
+
+std::string usual_forecaster(std::string_view policy, std::uint64_t steps, std::string otherwise) {
+  if (policy != "robust") return otherwise;
+  return fmt::format("recentred:16x{}:auto", steps);
 }
 
 }  // namespace moeshift

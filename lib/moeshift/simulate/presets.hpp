@@ -2,7 +2,9 @@
 // Rearrangement as well-known engines do it by default.
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "moeshift/simulate/lane.hpp"
@@ -23,5 +25,10 @@ struct EnginePreset {
 /// Sets the defaults of the engine called `name`.
 /// @throws InputError for an unknown name, with the closest known one.
 void apply_preset(std::string_view name, LaneSettings& settings);
+
+/// What `policy` looks ahead with in a lane of ours unless told otherwise: `robust` on sixteen
+/// windows that span `steps` each, read as they would have forecast best; others as `otherwise`.
+[[nodiscard]] std::string usual_forecaster(std::string_view policy, std::uint64_t steps,
+                                           std::string otherwise);
 
 }  // namespace moeshift

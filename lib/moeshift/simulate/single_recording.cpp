@@ -110,7 +110,8 @@ class Judge {
                               .samples = {},
                               .topology = deployment_.topology(),
                               .slots = question_.slots,
-                              .expert_groups = deployment_.expert_groups};
+                              .expert_groups = deployment_.expert_groups,
+                              .rank_speed = deployment_.model.rank_speed()};
     const Placement plan = planner_.plan(problem, threads_, progress_).placement;
     const double pairs = std::accumulate(load.items().begin(), load.items().end(), 0.0) /
                          static_cast<double>(load.rows());

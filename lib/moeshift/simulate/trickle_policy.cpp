@@ -54,12 +54,14 @@ std::optional<TrickleMove> TricklePolicy::find_move(const Forecast& forecast, La
   const Placement old = one_layer(placement, placement.layer(layer));
   PlanProblem problem{.load = one_layer(forecast.load, layer),
                       .samples = {},
+                      .scenarios = true,
                       .topology = deployment_.topology(),
                       .slots = placement.slots(),
                       .expert_groups = deployment_.expert_groups,
                       .old = &old,
                       .seed = settings_.seed + layer.value(),
-                      .inactive = world_.inactive()};
+                      .inactive = world_.inactive(),
+                      .rank_speed = deployment_.model.rank_speed()};
   for (const LoadMatrix& sample : forecast.samples) {
     problem.samples.push_back(one_layer(sample, layer));
   }

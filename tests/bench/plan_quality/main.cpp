@@ -18,6 +18,7 @@ constexpr Part kParts[] = {
     {"warm", moeshift::quality::warm},     {"soft", moeshift::quality::soft},
     {"oos", moeshift::quality::oos},       {"drift", moeshift::quality::drift},
     {"budget", moeshift::quality::budget}, {"scale", moeshift::quality::scale},
+    {"kinds", moeshift::quality::kinds},   {"shapes", moeshift::quality::shapes},
 };
 
 const Part* part_called(const char* name) {
@@ -30,7 +31,9 @@ const Part* part_called(const char* name) {
 int run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (part_called(argv[i]) != nullptr) continue;
-    std::fputs("usage: plan_quality [gaps|times|warm|soft|oos|drift|budget|scale]...\n", stderr);
+    std::fputs(
+        "usage: plan_quality [gaps|times|warm|soft|oos|drift|budget|scale|kinds|shapes]...\n",
+        stderr);
     return 2;
   }
   for (int i = 1; i < argc; ++i) part_called(argv[i])->run();

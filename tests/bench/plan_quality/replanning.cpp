@@ -24,6 +24,7 @@ PlanProblem forecast_problem(const Forecaster& forecaster, const Shape& shape) {
   Forecast forecast = forecaster.forecast();
   PlanProblem problem = problem_of(forecast.load, shape);
   problem.samples = std::move(forecast.samples);
+  problem.scenarios = true;
   return problem;
 }
 

@@ -105,6 +105,17 @@ void soft() {
   row(trace->loads, eight, "hard", {});
   for (const char* home : {"soft:8", "soft:16"}) row(trace->loads, eight, home, {});
   row(trace->loads, eight, "soft:32", {0.96, 32, 1});
+  for (const Shape& uneven : {Shape{256, 72, 4, 9}, Shape{256, 36, 8, 9}, Shape{256, 24, 12, 3}}) {
+    for (const char* home : {"soft:16", "price:0.001", "auto"}) row(trace->loads, uneven, home, {});
+    double eplb = 0;
+    for (const LoadMatrix& load : trace->loads) {
+      PlanProblem problem = problem_of(load, uneven);
+      problem.expert_groups = 8;
+      eplb += balancedness_of(load, plan_by("deepseek", {}, problem).placement);
+    }
+    std::printf("                     EPLB       %.4f\n",
+                eplb / static_cast<double>(trace->loads.size()));
+  }
 }
 
 }  // namespace moeshift::quality

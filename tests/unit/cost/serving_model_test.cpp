@@ -105,6 +105,27 @@ TEST_CASE("outside the MoE layers a step costs its fixed part and the dense weig
   REQUIRE(model.outside_layers(4000, 3).count() == exactly(1e-3 + 3 * 1000 * 1e-7));
 }
 
+TEST_CASE(
+    "a slow rank takes longer for its tokens, and everybody waits for it outside the layers") {
+  // Speeds 1 and 3 are 1/2 and 3/2 of their mean.
+  const std::vector<double> speed{1, 3};
+  const ServingModel model(small_parameters(), small_cluster(), Topology(2, 1), 2, speed);
+  const LayerTime time = time_of(model, {300, 200}, {1, 0});
+  REQUIRE(time.compute.count() == exactly(200 / 0.5 * 1e-6));
+  REQUIRE(time.busiest_tokens == exactly(400));
+  REQUIRE(time.mean_tokens == exactly(250));
+  // Twice as slow in reading weights, too: one of one expert at half speed.
+  REQUIRE(time_of(model, {1, 0}, {0, 1}).compute.count() == exactly(5e-5 / 0.5));
+  const ServingModel alike(small_parameters(), small_cluster(), Topology(2, 1), 2,
+                           std::vector<double>{7, 7});
+  REQUIRE(alike.rank_speed().empty());
+  const Seconds fixed = small_parameters().step_fixed;
+  const Seconds even = alike.outside_layers(4000, 3) - fixed;
+  REQUIRE((model.outside_layers(4000, 3) - fixed).count() == exactly(even.count() / 0.5));
+  REQUIRE_THROWS_AS(ServingModel(small_parameters(), small_cluster(), Topology(4, 1), 2, speed),
+                    InputError);
+}
+
 TEST_CASE("measured layer times are interpolated and replace the formulae") {
   const nlohmann::ordered_json file = parse_json(
       R"({"source":"test","step_fixed_seconds":0.002,"layer_seconds":[[100,0.001],[300,0.002]]})",

@@ -88,28 +88,6 @@ TEST_CASE("recentred samples keep their shape around the newest level") {
   REQUIRE(forecast.samples[0].items()[1] == 0);  // an expert without load stays without
 }
 
-TEST_CASE("a level that is backtested smooths noise and follows a change that stays") {
-  const auto forecaster = make_forecaster("recentred:4:auto");
-  const auto smooth = make_forecaster("ewma:0.5");
-  for (const double tokens : {60, 40, 60, 40, 60, 40, 60, 40}) {
-    forecaster->observe(one_layer({tokens, 100 - tokens}));
-    smooth->observe(one_layer({tokens, 100 - tokens}));
-  }
-  REQUIRE(forecaster->forecast().load == smooth->forecast().load);
-  for (const double tokens : {90, 90, 90, 90, 10, 10, 10, 10, 80}) {
-    forecaster->observe(one_layer({tokens, 100 - tokens}));
-  }
-  REQUIRE(first(forecaster->forecast().load) == 80);
-}
-
-TEST_CASE("a level is not backtested on fewer than four tries") {
-  const auto forecaster = make_forecaster("recentred:4:auto");
-  for (const double tokens : {90, 10, 10, 10}) {
-    forecaster->observe(one_layer({tokens, 100 - tokens}));
-  }
-  REQUIRE(first(forecaster->forecast().load) == 20);  // the EWMA of one half
-}
-
 TEST_CASE("what is forecast depends on the window only however long the trace was") {
   const auto fresh = make_forecaster("samples:3x2");
   const auto old = make_forecaster("samples:3x2");

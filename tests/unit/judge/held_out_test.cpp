@@ -71,6 +71,27 @@ TEST_CASE("A policy is scored on windows that it has not seen, one by one") {
   CHECK(row.worst_score() == Approx(4.0 / 6.0));
 }
 
+TEST_CASE("where ranks differ in speed a policy is scored and bounded by times") {
+  // Speeds 1 and 4 are 0.4 and 1.6 of their mean: 2 and 8 tokens take 5 each, the mean.
+  Comparison comparison = comparison_on({load_of({4, 4, 1, 1})});
+  comparison.train.load = load_of({4, 4, 1, 1});
+  comparison.train.rank_speed = {1, 4};
+  NoProgress progress;
+  std::vector<ComparisonRow> rows;
+  rows.push_back(
+      try_policy(comparison, "a", Fixed(placement_of({2, 3, 0, 1})), Threads{1}, progress));
+  rows.push_back(
+      try_policy(comparison, "b", Fixed(placement_of({0, 2, 1, 3})), Threads{1}, progress));
+  CHECK(rows[0].scores[0] == Approx(1.0));
+  // 5 tokens each: 12.5 on the slow rank and 3.125 on the fast one.
+  CHECK(rows[1].scores[0] == Approx((12.5 + 3.125) / 2 / 12.5));
+  judge_rows(comparison, Threads{1}, rows);
+  CHECK(rows[0].test.peak_load == Approx(5));
+  CHECK(rows[0].test.gap_mean >= 0);
+  CHECK(rows[0].test.gap_mean < 1e-9);
+  CHECK(rows[1].test.gap_mean == Approx(1.5));
+}
+
 TEST_CASE("Rows are held against the tightest bound that any of them certifies") {
   Comparison comparison = comparison_on({load_of({4, 3, 2, 1})});
   NoProgress progress;

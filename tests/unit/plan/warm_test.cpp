@@ -141,6 +141,7 @@ TEST_CASE("a placement that knows the load is kept but for a few replicas") {
 TEST_CASE("where few replicas need to move they move for less than robust's full price") {
   const std::vector<LoadMatrix> windows = noisy_windows(17);
   PlanProblem problem = noisy_problem({windows.begin(), windows.end() - 1});
+  problem.scenarios = true;
   const Placement before = planned("robust", problem);
   problem.old = &before;
   problem.samples = {windows.begin() + 1, windows.end()};

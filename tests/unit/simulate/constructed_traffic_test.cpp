@@ -118,7 +118,7 @@ struct Verdict {
 };
 
 Verdict judge(const Traffic& traffic, const ServingParameters& parameters = tokens_alone(),
-              bool objectives = false) {
+              bool objectives = false, const std::vector<double>& speed = {}) {
   std::size_t next = 0;
   const StepSource source = [&](TraceStep& step) {
     if (next == traffic.steps) return false;
@@ -130,7 +130,8 @@ Verdict judge(const Traffic& traffic, const ServingParameters& parameters = toke
     ++next;
     return true;
   };
-  const Deployment deployment = test::small_deployment(kRanks, 1, parameters, Bytes(1000));
+  Deployment deployment = test::small_deployment(kRanks, 1, parameters, Bytes(1000));
+  deployment.model = ServingModel(parameters, deployment.cluster, deployment.topology(), 2, speed);
   BacktestOptions options;
   options.planner = make_planner("incremental");
   for (const char* objective : {"tokens", "activated"}) {
@@ -205,6 +206,29 @@ TEST_CASE("even traffic is left alone for certain") {
   CHECK(verdict.advice() == "leave off");
   CHECK(verdict.diagnosis.firm);
   check_saving(verdict, 0);
+}
+
+TEST_CASE(
+    "on unequal GPUs even tokens are not even times, and a plan gives each what it computes") {
+  // Every rank has two experts of 200 tokens; those of speed 1/2 should have one, those of 3/2
+  // three: 400 instead of 800 tokens of a rank of mean speed.
+  const Traffic traffic = steady(2, [](std::size_t) {
+    Row row(kExperts, 0);
+    for (std::size_t e = 0; e < kExperts; ++e) row[e] = e % 4 < 2 ? kPairs / 8 : 0;
+    return row;
+  });
+  const Verdict verdict = judge(traffic, tokens_alone(), false, {1, 3, 3, 1});
+  CHECK(verdict.advice() == "static plan");
+  CHECK(verdict.diagnosis.firm);
+  check_saving(verdict, 0.5);
+}
+
+TEST_CASE("a rank that is slower by less than is worth trouble is left alone") {
+  // 0.98 of three others: the mean time is 1.5 % below its own.
+  const Verdict verdict =
+      judge(steady(2, [](std::size_t) { return even(); }), tokens_alone(), false, {0.98, 1, 1, 1});
+  CHECK(verdict.advice() == "leave off");
+  CHECK(verdict.diagnosis.firm);
 }
 
 TEST_CASE("a hot expert that no slot is left for cannot be helped") {

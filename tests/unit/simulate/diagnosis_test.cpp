@@ -104,6 +104,27 @@ TEST_CASE("the layers that matter are the fewest with most of what can be avoide
   CHECK(layers_that_matter(layers) == std::vector<LayerId>{LayerId(1), LayerId(3)});
 }
 
+TEST_CASE("what a placement could reach is of times where ranks differ in speed") {
+  Rng rng(3);
+  const LoadMatrix load = load_with(rng, 0, 4);
+  std::vector<std::uint32_t> slots;
+  for (std::uint32_t e = 0; e < kExperts; ++e) slots.push_back(e);
+  std::vector<double> speed(kRanks, 1.0);
+  speed.front() = 0.5;
+  NoProgress progress;
+  const Placement without = test::placement_of(2, kExperts, kRanks, slots);
+  const Topology topology(kRanks, 2);
+  const auto planner = make_planner("balanced");
+  const auto layers =
+      layer_outlooks(load, without, 20, topology, 1, *planner, Threads{1}, progress, speed);
+  const auto alike = layer_outlooks(load, without, 20, topology, 1, *planner, Threads{1}, progress);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    CHECK(layers[i].lower_bound >= 1 - 1e-9);  // the mean time bounds every division
+    CHECK(layers[i].lower_bound <= layers[i].with_slots + 1e-9);
+    CHECK(layers[i].now > alike[i].now);  // the slow rank has its share and takes twice as long
+  }
+}
+
 TEST_CASE("what a placement could reach lies between the bound and what there is") {
   Rng rng(3);
   LoadMatrix load = load_with(rng, 0, 4);

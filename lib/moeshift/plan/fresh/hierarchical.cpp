@@ -11,10 +11,12 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/plan/fresh/apportion.hpp"
+#include "moeshift/plan/fresh/eplb_steps.hpp"
 #include "moeshift/plan/fresh/group_homes.hpp"
 #include "moeshift/plan/fresh/packing.hpp"
 #include "moeshift/plan/lower_bound.hpp"
 #include "moeshift/plan/search/coverage.hpp"
+#include "moeshift/plan/search/rank_speed.hpp"
 #include "moeshift/plan/search/window_search.hpp"
 
 namespace moeshift {
@@ -166,6 +168,19 @@ WindowSearchOptions search_options(const LayerProblem& problem, std::span<const 
   return options;
 }
 
+/// As `balanced` plans.
+LayerPlan plan_flat(const LayerProblem& problem, std::span<const double> load, const Effort& effort,
+                    const LinkPrices& links) {
+  FreshPlan fresh = plan_fresh(load, problem.ranks(), problem.slots_per_rank, effort,
+                               problem.seed ^ problem.layer.value());
+  LayerPlan plan;
+  plan.moves_tried = fresh.moves_tried + cover_and_balance(problem, load, fresh.experts) +
+                     balance_times(problem, load, effort.tolerance, fresh.experts);
+  for (const std::uint32_t e : fresh.experts) plan.slots.emplace_back(e);
+  relabel(problem, links, exchangeable_ranks(problem), plan.slots);
+  return plan;
+}
+
 double number_after(const std::string& text, std::size_t prefix) {
   double value = -1;
   const char* end = text.data() + text.size();
@@ -176,6 +191,7 @@ double number_after(const std::string& text, std::size_t prefix) {
 }  // namespace
 
 HomeRule home_rule(const std::string& name) {
+  if (name == "auto") return {};
   if (name == "hard") return {.kind = HomeRule::Kind::kHard, .value = 0};
   const bool soft = name.starts_with("soft:");
   const bool price = name.starts_with("price:");
@@ -183,13 +199,30 @@ HomeRule home_rule(const std::string& name) {
   if (value >= 0 && value < 1e9) {
     return {.kind = soft ? HomeRule::Kind::kSoft : HomeRule::Kind::kPrice, .value = value};
   }
-  throw InputError("", fmt::format("unknown home rule '{}'; expected hard, soft:B (at most B "
+  throw InputError("", fmt::format("unknown home rule '{}'; expected auto, hard, soft:B (at most B "
                                    "off-home replicas per layer) or price:x (cost of an off-home "
                                    "token)",
                                    name));
 }
 
 LayerPlan HierarchicalPlanner::plan_layer(const LayerProblem& problem) const {
+  if (rule_.kind != HomeRule::Kind::kAuto) return plan_by(problem, rule_);
+  const bool even = problem.even_nodes() && problem.expert_groups % problem.nodes == 0;
+  return even ? plan_by(problem, {HomeRule::Kind::kSoft, 16}) : plan_unevenly(problem);
+}
+
+LayerPlan HierarchicalPlanner::plan_unevenly(const LayerProblem& problem) const {
+  constexpr double kAsGood = 1e-3;
+  LayerPlan plan = plan_by(problem, {HomeRule::Kind::kPrice, 1e-3});
+  const std::vector<double> load = positive_load(problem.load);
+  const double flat_peak = plan_by_eplb_steps(load, problem.ranks(), problem.slots()).peak;
+  if (peak_of(problem, plan.slots) <= flat_peak * (1 + kAsGood)) return plan;
+  LayerPlan flat = plan_flat(problem, load, effort_, links_);
+  flat.moves_tried += plan.moves_tried;
+  return peak_of(problem, flat.slots) < peak_of(problem, plan.slots) ? flat : plan;
+}
+
+LayerPlan HierarchicalPlanner::plan_by(const LayerProblem& problem, const HomeRule& rule) const {
   check_distinct_feasible(problem);
   if (problem.experts() % problem.expert_groups != 0) {
     throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
@@ -197,7 +230,7 @@ LayerPlan HierarchicalPlanner::plan_layer(const LayerProblem& problem) const {
   }
   const std::vector<double> load = positive_load(problem.load);
   const GroupHomes homes = home_groups(problem, load);
-  const bool hard = rule_.kind == HomeRule::Kind::kHard;
+  const bool hard = rule.kind == HomeRule::Kind::kHard;
   if (hard && !homes.whole_groups) {
     throw InfeasibleError(
         fmt::format("{} expert groups do not fit whole into {} nodes; soft:B and "
@@ -216,7 +249,7 @@ LayerPlan HierarchicalPlanner::plan_layer(const LayerProblem& problem) const {
     LayerProblem scaled = problem;
     scaled.load = load;
     const WindowLoads loads = windows_of(scaled, false);
-    WindowSearchOptions options = search_options(problem, load, rule_, effort_);
+    WindowSearchOptions options = search_options(problem, load, rule, effort_);
     WindowSearch start(loads, problem.ranks(), experts, prices, options);
     options.budget = std::max(options.budget, start.start_cost());
     WindowSearch search(loads, problem.ranks(), std::move(experts), prices, options);

@@ -24,12 +24,19 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
       k_(state_.slots_per_rank()),
       prices_(prices),
       options_(options),
+      single_(loads.windows == 1 && options.holders.node_of.empty() &&
+              options.budget == std::numeric_limits<double>::infinity()),
       start_(std::move(start)),
       mean_load_(options.cost_by_load ? loads.mean() : std::vector<double>()),
       peak_(loads.windows),
       pull_(loads.experts),
       relief_(loads.experts),
       variance_(loads.experts, 0),
+      kept_pull_(loads.experts, 0),
+      shared_out_(loads.experts, 0),
+      cooling_(loads.experts, 0),
+      hot_share_(k_, 0),
+      gain_(k_, 0),
       at_rank_(k_),
       cost_at_rank_(k_),
       price_at_hot_(k_),
@@ -44,7 +51,8 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
 
 void WindowSearch::measure_risk() {
   state_.peaks(peak_);
-  weights_ = risk_weights(options_.risk, peak_);
+  const bool equal = options_.risk.kind == Risk::Kind::kMean && !weights_.empty();
+  if (!equal) weights_ = risk_weights(options_.risk, peak_);
   risk_ = 0;
   for (std::size_t t = 0; t < peak_.size(); ++t) risk_ += weights_[t] * peak_[t];
 }
@@ -123,14 +131,18 @@ bool WindowSearch::step() {
   const auto hot = static_cast<std::size_t>(hottest - parts.begin());
   prepare(hot);
   Candidate best;
-  std::size_t looked_at = 0;
-  for (const std::uint32_t rank : coldest_first_) {
-    if (rank == hot) continue;
-    if (looked_at >= kMostRanks && !on_same_node(hot, rank)) continue;
-    ++looked_at;
-    look_from(hot, rank);
-    if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
-    try_spreading(hot, rank, best);
+  // Those of the same node first: their exchanges cost least, and prune most of the others.
+  for (const bool near : {true, false}) {
+    std::size_t looked_at = 0;
+    for (const std::uint32_t rank : coldest_first_) {
+      if (rank == hot) continue;
+      const bool passed_over = looked_at >= kMostRanks && !on_same_node(hot, rank);
+      if (!passed_over) ++looked_at;
+      if (passed_over || on_same_node(hot, rank) != near) continue;
+      look_from(hot, rank);
+      if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
+      try_spreading(hot, rank, best);
+    }
   }
   try_cooling(hot, best);
   if (best.score <= 0) look_everywhere(hot, best);

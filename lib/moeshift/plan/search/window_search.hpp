@@ -120,9 +120,12 @@ class WindowSearch {
   void prepare(std::size_t hot);
   void look_from(std::size_t hot, std::size_t rank);
   void try_swaps(std::size_t hot, std::size_t rank, Candidate& best);
+  void try_partners(std::size_t hot, std::size_t other, float cost_here, Candidate& best);
   void try_swap(std::size_t slot, std::size_t other, float cost, Candidate& best);
   void try_spreading(std::size_t hot, std::size_t rank, Candidate& best);
   void try_cooling(std::size_t hot, Candidate& best);
+  float prepare_cooling();
+  void weigh_dropping(std::uint32_t expert, std::uint32_t count);
   /// What the expectation of Phi loses to one replica more than `count`.
   [[nodiscard]] float steadied(std::uint32_t expert, std::uint32_t count) const {
     return variance_[expert] / static_cast<float>(count * (count + 1));
@@ -148,6 +151,7 @@ class WindowSearch {
   std::size_t k_;
   std::span<const float> prices_;
   WindowSearchOptions options_;
+  bool single_;  ///< one window, no budget and no rule of nodes: gains are computed outright
   std::vector<std::uint32_t> start_;
   std::vector<double> mean_load_;  ///< [experts], for costs by load
   std::vector<double> peak_;       ///< [windows]
@@ -155,9 +159,17 @@ class WindowSearch {
   std::vector<float> pull_;        ///< [experts] first-order value of its load at the hot rank
   std::vector<float> relief_;      ///< [experts] most that one more replica takes off all holders
   std::vector<float> variance_;    ///< [experts] of its load, undivided, by the doubt
+  std::vector<float> kept_pull_;   ///< [experts] see value_of_dropping(); of spare replicas only
+  std::vector<float> shared_out_;  ///< [experts] likewise
+  std::vector<float> cooling_;     ///< [experts] see prepare_cooling()
+  std::vector<float> hot_share_;   ///< [k] loads of the hot rank's replicas, with one window
+  std::vector<float> gain_;        ///< [k] scratch
   std::vector<float> at_rank_;     ///< [k] first-order burden of the hot rank's replicas elsewhere
-  std::vector<float> cost_at_rank_;           ///< [k] price there less price at the hot rank
-  std::vector<float> price_at_hot_;           ///< [k]
+  std::vector<float> cost_at_rank_;  ///< [k] price there less price at the hot rank
+  std::vector<float> price_at_hot_;  ///< [k]
+  float most_pull_ = 0;              ///< of the hot rank's replicas
+  float most_spread_ = 0;            ///< most that one more replica of one of its experts is worth
+  float least_cost_at_rank_ = 0;     ///< of cost_at_rank_
   std::vector<std::uint32_t> coldest_first_;  ///< [ranks]
 
   double risk_ = 0;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The moves that WindowSearch considers, and what each gains for its price.
 #include <algorithm>
+#include <limits>
 #include <optional>
+#include <utility>
 
 #include "moeshift/plan/search/window_search.hpp"
 
@@ -29,11 +31,19 @@ float WindowSearch::price_of(std::size_t rank, std::uint32_t expert) const {
 /// First-order values at the hot rank. Phi is convex, so that they bound every gain from above.
 void WindowSearch::prepare(std::size_t hot) {
   for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+    const std::uint32_t count = state_.count(e);
     pull_[e] = state_.pull_at(hot, e);
-    relief_[e] = state_.pull_of_all(e) / static_cast<float>(state_.count(e) + 1);
+    relief_[e] = state_.pull_of_all(e) / static_cast<float>(count + 1);
+    if (count > 1) weigh_dropping(e, count);
   }
+  most_pull_ = 0;
+  most_spread_ = 0;
   for (std::size_t i = 0; i < k_; ++i) {
-    price_at_hot_[i] = price_of(hot, state_.expert(hot * k_ + i));
+    const std::uint32_t e = state_.expert(hot * k_ + i);
+    price_at_hot_[i] = price_of(hot, e);
+    hot_share_[i] = state_.share(e)[0];
+    most_pull_ = std::max(most_pull_, state_.pull(hot * k_ + i));
+    most_spread_ = std::max(most_spread_, relief_[e] + steadied(e, state_.count(e)));
   }
 }
 
@@ -70,10 +80,12 @@ bool WindowSearch::may_leave(std::size_t slot, std::optional<std::size_t> to) co
 
 void WindowSearch::look_from(std::size_t hot, std::size_t rank) {
   const bool busy = state_.part(rank) > 0;
+  least_cost_at_rank_ = std::numeric_limits<float>::infinity();
   for (std::size_t i = 0; i < k_; ++i) {
     const std::uint32_t e = state_.expert(hot * k_ + i);
     at_rank_[i] = busy ? state_.pull_at(rank, e) : 0;
     cost_at_rank_[i] = price_of(rank, e) - price_at_hot_[i];
+    least_cost_at_rank_ = std::min(least_cost_at_rank_, cost_at_rank_[i]);
   }
 }
 
@@ -85,6 +97,15 @@ void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best)
     const float refilled = pull_[coming];
     const float spared = state_.pull(other);
     const float cost_here = price_of(hot, coming) - price_of(rank, coming);
+    // No partner can be worth it: most ranks of other nodes end here, their moves cost too much.
+    if (!worth(std::min(most_pull_ - refilled, most) + spared, least_cost_at_rank_ + cost_here,
+               best)) {
+      continue;
+    }
+    if (single_) {
+      try_partners(hot, other, cost_here, best);
+      continue;
+    }
     for (std::size_t i = 0; i < k_; ++i) {
       const float ceiling =
           std::min(state_.pull(hot * k_ + i) - refilled, most) + spared - at_rank_[i];
@@ -92,6 +113,32 @@ void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best)
       if (ceiling <= best.score * std::max(cost, kLeastCost)) continue;
       try_swap(hot * k_ + i, other, cost, best);
     }
+  }
+}
+
+/// With one window every gain is a few operations: those of all partners of a slot at once, in a
+/// form that compilers turn into vector instructions, and a closer look only where one is better.
+void WindowSearch::try_partners(std::size_t hot, std::size_t other, float cost_here,
+                                Candidate& best) {
+  const std::size_t rank = state_.rank_of(other);
+  const float in = state_.share(state_.expert(other))[0];
+  const float parts_hot = state_.part(hot);
+  const float parts_rank = state_.part(rank);
+  float most = 0;
+  for (std::size_t i = 0; i < k_; ++i) {
+    const float by = in - hot_share_[i];
+    const float at_rank = parts_rank - state_.single_part_with(rank, -by);
+    gain_[i] = parts_hot - state_.single_part_with(hot, by) + at_rank;
+    const float cost = cost_at_rank_[i] + cost_here;
+    const float over = gain_[i] - best.score * (cost > kLeastCost ? cost : kLeastCost);
+    most = over > most ? over : most;
+  }
+  moves_tried_ += k_;
+  if (most <= 0) return;
+  for (std::size_t i = 0; i < k_; ++i) {
+    if (state_.holds(rank, state_.expert(hot * k_ + i))) continue;
+    consider(gain_[i], cost_at_rank_[i] + cost_here, hot * k_ + i,
+             static_cast<std::uint32_t>(other), 0, best);
   }
 }
 
@@ -112,13 +159,17 @@ void WindowSearch::try_swap(std::size_t slot, std::size_t other, float cost, Can
   consider(at_hot + at_rank, cost, slot, static_cast<std::uint32_t>(other), 0, best);
 }
 
-/// What Phi loses at most when a slot's replica goes: its rank is spared it, the other holders
-/// share what it carried. @pre the expert has another replica.
+/// What Phi loses at most when a replica goes, without its slot's own part: its rank is spared it,
+/// the other holders share what it carried. @pre the expert has another replica.
+void WindowSearch::weigh_dropping(std::uint32_t expert, std::uint32_t count) {
+  const auto copies = static_cast<float>(count);
+  kept_pull_[expert] = copies / (copies - 1);
+  shared_out_[expert] = relief_[expert] * (copies + 1) / (copies - 1) + steadied(expert, count - 1);
+}
+
 float WindowSearch::value_of_dropping(std::size_t slot) const {
   const std::uint32_t dropped = state_.expert(slot);
-  const auto count = static_cast<float>(state_.count(dropped));
-  const float others = relief_[dropped] * (count + 1) - state_.pull(slot);
-  return state_.pull(slot) - others / (count - 1) - steadied(dropped, state_.count(dropped) - 1);
+  return state_.pull(slot) * kept_pull_[dropped] - shared_out_[dropped];
 }
 
 /// Another replica of one of the hot rank's experts, in the place of a spare one elsewhere.
@@ -126,6 +177,7 @@ void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& b
   for (std::size_t slot = rank * k_; slot < (rank + 1) * k_; ++slot) {
     if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
     const float value = value_of_dropping(slot);
+    if (value + most_spread_ <= best.score * kLeastCost) continue;
     for (std::size_t i = 0; i < k_; ++i) {
       const std::uint32_t e = state_.expert(hot * k_ + i);
       const auto copies = static_cast<float>(state_.count(e));
@@ -138,16 +190,29 @@ void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& b
 
 /// A colder expert in the place of a spare replica on the hot rank.
 void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
+  float most = -std::numeric_limits<float>::infinity();
+  bool prepared = false;
   for (std::size_t slot = hot * k_; slot < (hot + 1) * k_; ++slot) {
     if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
+    if (!std::exchange(prepared, true)) most = prepare_cooling();
     const float value = value_of_dropping(slot);
+    if (value + most <= best.score * kLeastCost) continue;
     for (std::uint32_t e = 0; e < state_.experts(); ++e) {
-      const auto copies = static_cast<float>(state_.count(e));
-      const float ceiling =
-          value + relief_[e] + steadied(e, state_.count(e)) - pull_[e] * copies / (copies + 1);
+      const float ceiling = value + cooling_[e];
       if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
     }
   }
+}
+
+/// What a replica more of each expert is worth at most on the hot rank; returns the most.
+float WindowSearch::prepare_cooling() {
+  float most = -std::numeric_limits<float>::infinity();
+  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+    const auto copies = static_cast<float>(state_.count(e));
+    cooling_[e] = relief_[e] + steadied(e, state_.count(e)) - pull_[e] * copies / (copies + 1);
+    most = std::max(most, cooling_[e]);
+  }
+  return most;
 }
 
 void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, float ceiling,

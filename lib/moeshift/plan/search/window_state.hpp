@@ -92,6 +92,13 @@ class WindowState {
     });
   }
 
+  /// The same with one window only, in the same order of operations.
+  [[nodiscard]] float single_part_with(std::size_t rank, float change) const {
+    const float x = rank_load_[rank] + slowness_[rank] * change - tau_[0];
+    const float above = x > 0 ? x : 0.0F;
+    return weight_[0] * above * above;
+  }
+
   [[nodiscard]] float mean_load(std::size_t rank) const {
     const float* load = rank_load_.data() + rank * lanes_;
     return sum_over_lanes(lanes_, [&](std::size_t t) { return weight_[t] * load[t]; });

@@ -25,6 +25,9 @@ constexpr double kLeastKnowledge = 0.25;
 /// Within this share of EPLB's balance a layer is as good.
 constexpr double kAsGood = 5e-4;
 
+/// A plan on several windows is let be this much above EPLB's risk on them.
+constexpr double kFloorSlack = 1.002;
+
 std::vector<std::uint32_t> start_of(const LayerProblem& problem, std::span<const double> load) {
   std::vector<std::uint32_t> experts = adapt_old(problem, load);
   cover(problem, load, experts);
@@ -48,6 +51,7 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
       options_(options),
       loads_(windows_of(problem, options.use_samples)),
       mean_(loads_.mean()),
+      of_load_(bound_of_load()),
       bound_(bound()),
       prices_(holding_prices(problem, options.links)),
       search_(loads_, problem.ranks(), start_of(problem, mean_), prices_, search_options()) {
@@ -63,6 +67,7 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
   if (by_counts && problem.slots_per_rank == 2 && !options.use_samples) rebuild_pairs();
   if (!rebuilt_beats(0)) search_.run();
   if (may_rebuild) catch_up();
+  if (may_rebuild && options.floor && options.use_samples) hold_floor();
 }
 
 MovePrice WarmLayer::move_price() const {
@@ -90,11 +95,26 @@ WindowSearchOptions WarmLayer::search_options() const {
 
 /// Of the mean load, in units of the mean rank load.
 double WarmLayer::bound() const {
+  if (of_load_ > 0) return of_load_ / mean_of_load();
   const double total = std::accumulate(mean_.begin(), mean_.end(), 0.0);
   const double mean = total / static_cast<double>(problem_.ranks());
   return bound_on_times(problem_.speed, mean,
                         lower_bound(mean_, problem_.ranks(), problem_.slots())) /
          mean;
+}
+
+/// The quick bound on the load itself, for the verdict too; 0 where several windows are planned on
+/// or there is no load.
+double WarmLayer::bound_of_load() const {
+  const bool several = options_.use_samples && !problem_.samples.empty();
+  if (several || mean_of_load() <= 0) return 0;
+  return bound_on_times(problem_.speed, mean_of_load(),
+                        lower_bound(problem_.load, problem_.ranks(), problem_.slots()));
+}
+
+double WarmLayer::mean_of_load() const {
+  return std::accumulate(problem_.load.begin(), problem_.load.end(), 0.0) /
+         static_cast<double>(problem_.ranks());
 }
 
 bool WarmLayer::knows_the_load() const {
@@ -176,21 +196,50 @@ void WarmLayer::catch_up() {
     go_on(enough);
     if (risk_of_best() <= enough) return;
   }
+  std::vector<std::uint32_t> placed = relabelled_fresh_plan();
+  const double mean =
+      std::accumulate(mean_.begin(), mean_.end(), 0.0) / static_cast<double>(problem_.ranks());
+  const bool pairs = problem_.slots_per_rank == 2 && problem_.survive.losses == 0;
+  if (pairs && problem_.speed.empty() &&
+      enough > risk_of(loads_, problem_.ranks(), placed, options_.risk)) {
+    placed = settle_pairs(mean_, search_.placement_after(0), std::move(placed), enough * mean);
+  }
+  offer(std::move(placed));
+}
+
+/// What EPLB would do with the same forecast is the least to be had: where the price stops short of
+/// that, transfers are free until it is reached, and where that does not help all are.
+void WarmLayer::hold_floor() {
+  const EplbPlan eplb = plan_by_eplb_steps(mean_, problem_.ranks(), problem_.slots());
+  const double enough =
+      kFloorSlack * risk_of(loads_, problem_.ranks(), eplb.experts, options_.risk, problem_.speed);
+  if (risk_of_best() <= enough) return;
+  WindowSearchOptions options = search_options();
+  options.price = {};
+  options.target = enough;
+  options.patience = 12;
+  const std::size_t prefix = search_.best_prefix();
+  WindowSearch search(loads_, problem_.ranks(),
+                      rebuilt_beats(prefix) ? rebuilt_ : search_.placement_after(prefix), prices_,
+                      options);
+  search.run();
+  rebuild(search.placement_after(search.best_prefix()), {});
+  if (rebuilt_risk_ <= enough) return;
+  std::vector<std::uint32_t> placed = relabelled_fresh_plan();
+  if (risk_of(loads_, problem_.ranks(), placed, options_.risk, problem_.speed) < rebuilt_risk_) {
+    rebuild(std::move(placed), {});
+  }
+}
+
+/// The mean planned afresh, with the names of ranks that keep most.
+std::vector<std::uint32_t> WarmLayer::relabelled_fresh_plan() const {
   FreshPlan fresh = plan_fresh(mean_, problem_.ranks(), problem_.slots_per_rank, options_.effort,
                                problem_.seed ^ problem_.layer.value());
   cover(problem_, mean_, fresh.experts);
   (void)balance_times(problem_, mean_, options_.effort.tolerance, fresh.experts);
-  std::vector<ExpertId> slots;
-  for (const std::uint32_t e : fresh.experts) slots.emplace_back(e);
+  std::vector<ExpertId> slots = ids_of(fresh.experts);
   relabel(problem_, options_.links, exchangeable_ranks(problem_), slots);
-  std::vector<std::uint32_t> placed = experts_of(slots);
-  const double mean =
-      std::accumulate(mean_.begin(), mean_.end(), 0.0) / static_cast<double>(problem_.ranks());
-  const bool pairs = problem_.slots_per_rank == 2 && problem_.survive.losses == 0;
-  if (pairs && problem_.speed.empty() && enough * mean > fresh.peak) {
-    placed = settle_pairs(mean_, search_.placement_after(0), std::move(placed), enough * mean);
-  }
-  offer(std::move(placed));
+  return experts_of(slots);
 }
 
 /// Searches on, without doubt, from the best so far.
@@ -269,6 +318,8 @@ LayerPlan WarmLayer::take(std::size_t prefix) const {
   const bool rebuilt = prefix == kRebuilt;
   plan.slots = rebuilt ? ids_of(rebuilt_) : ids_of(search_.placement_after(prefix));
   plan.moves_tried = search_.moves_tried();
+  plan.lower_bound = of_load_;
+  plan.bounded = of_load_ > 0;
   if (prefix == 0 && problem_.can_keep() && plan.slots == problem_.kept_slots()) {
     plan.keep = true;
     return plan;
@@ -276,88 +327,6 @@ LayerPlan WarmLayer::take(std::size_t prefix) const {
   plan.reasons = rebuilt ? reasons_of_rebuilding() : reasons(prefix, plan.slots);
   keep_slots_in_place(problem_, plan.slots);
   return plan;
-}
-
-double WarmLayer::arrives(std::size_t slot, std::uint32_t expert) const {
-  const std::size_t rank = slot / problem_.slots_per_rank;
-  return prices_[rank * problem_.experts() + expert] > 0 ? 1 : 0;
-}
-
-MoveReason WarmLayer::reason(std::size_t slot, std::uint32_t expert, std::uint32_t replaced,
-                             double before, double after) const {
-  const std::size_t rank = slot / problem_.slots_per_rank;
-  const bool on_node = on_node_of(rank, ExpertId(expert));
-  return {.layer = problem_.layer,
-          .expert = ExpertId(expert),
-          .rank = RankId(rank),
-          .replaced = ExpertId(replaced),
-          .link = on_node ? LinkClass::kIntraNode : LinkClass::kInterNode,
-          .imbalance_before = before,
-          .imbalance_after = after};
-}
-
-bool WarmLayer::on_node_of(std::size_t rank, ExpertId expert) const {
-  for (std::size_t g = 0; g < problem_.held.size(); ++g) {
-    const auto& held = problem_.held[g];
-    if (problem_.node_of[g] != problem_.node_of[rank]) continue;
-    if (std::find(held.begin(), held.end(), expert) != held.end()) return true;
-  }
-  return false;
-}
-
-/// Why every replica that arrives did so: the last step that put it on its rank.
-std::vector<MoveReason> WarmLayer::reasons(std::size_t prefix,
-                                           std::span<const ExpertId> final_slots) const {
-  std::vector<MoveReason> all;
-  std::vector<std::uint32_t> experts = search_.placement_after(0);
-  double before = search_.start_risk();
-  for (std::size_t slot = 0; slot < experts.size(); ++slot) {
-    if (arrives(slot, experts[slot]) > 0) {
-      all.push_back(reason(slot, experts[slot], ExpertId::none().value(), before, before));
-    }
-  }
-  for (std::size_t i = 0; i < prefix; ++i) {
-    const SearchStep& step = search_.steps()[i];
-    const std::uint32_t replaced = experts[step.slot];
-    if (step.other) {
-      std::swap(experts[step.slot], experts[*step.other]);
-      all.push_back(reason(*step.other, replaced, experts[step.slot], before, step.risk_after));
-    } else {
-      experts[step.slot] = step.expert;
-    }
-    all.push_back(reason(step.slot, experts[step.slot], replaced, before, step.risk_after));
-    before = step.risk_after;
-  }
-  return last_of_each(all, final_slots);
-}
-
-std::vector<MoveReason> WarmLayer::reasons_of_rebuilding() const {
-  const std::vector<std::uint32_t> start = search_.placement_after(0);
-  std::vector<MoveReason> all;
-  for (std::size_t slot = 0; slot < rebuilt_.size(); ++slot) {
-    if (arrives(slot, rebuilt_[slot]) <= 0) continue;
-    all.push_back(reason(slot, rebuilt_[slot], start[slot], search_.start_risk(), rebuilt_risk_));
-  }
-  return all;
-}
-
-std::vector<MoveReason> WarmLayer::last_of_each(std::span<const MoveReason> all,
-                                                std::span<const ExpertId> final_slots) const {
-  std::vector<MoveReason> kept;
-  const std::size_t k = problem_.slots_per_rank;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const MoveReason& move = all[i];
-    const std::size_t rank = move.rank.index();
-    if (prices_[rank * problem_.experts() + move.expert.index()] <= 0) continue;
-    const auto now = final_slots.subspan(rank * k, k);
-    if (std::find(now.begin(), now.end(), move.expert) == now.end()) continue;
-    const bool again = std::any_of(all.begin() + static_cast<std::ptrdiff_t>(i) + 1, all.end(),
-                                   [&](const MoveReason& later) {
-                                     return later.rank == move.rank && later.expert == move.expert;
-                                   });
-    if (!again) kept.push_back(move);
-  }
-  return kept;
 }
 
 }  // namespace moeshift

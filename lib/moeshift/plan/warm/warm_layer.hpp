@@ -46,6 +46,8 @@ class WarmLayer {
  private:
   [[nodiscard]] MovePrice move_price() const;
   [[nodiscard]] WindowSearchOptions search_options() const;
+  [[nodiscard]] double bound_of_load() const;
+  [[nodiscard]] double mean_of_load() const;
   [[nodiscard]] double bound() const;
   [[nodiscard]] bool knows_the_load() const;
   void rebuild(std::vector<std::uint32_t> placed, const MovePrice& price);
@@ -54,6 +56,8 @@ class WarmLayer {
   [[nodiscard]] double wanted() const;
   [[nodiscard]] double risk_of_best() const;
   void catch_up();
+  void hold_floor();
+  [[nodiscard]] std::vector<std::uint32_t> relabelled_fresh_plan() const;
   void go_on(double enough);
   void offer(std::vector<std::uint32_t> placed);
   [[nodiscard]] bool rebuilt_beats(std::size_t prefix) const;
@@ -71,7 +75,8 @@ class WarmLayer {
   IncrementalOptions options_;
   WindowLoads loads_;
   std::vector<double> mean_;
-  double bound_;  ///< of the mean load, in units of the mean rank load
+  double of_load_;  ///< bound of the load, tokens; 0 = not known
+  double bound_;    ///< of the mean load, in units of the mean rank load
   std::vector<float> prices_;
   WindowSearch search_;
   std::vector<std::uint32_t> rebuilt_;  ///< [slots]; empty = not rebuilt
