@@ -124,34 +124,63 @@ TEST_CASE("groups that two ranks cut differently are found") {
   REQUIRE(found("groups cut differently").size() == 1);
 }
 
-TEST_CASE("a group of more messages than its channels carry is found, and where it hangs, why") {
-  // The pattern of vllm#44978 and vllm-ascend#11284: one batch of everything, in which each rank
-  // cuts by its own queue. With more than eight ranks the queues of two peers differ.
-  constexpr int kRanks = 12;
-  with_ranks(kRanks, {.stuck_after = 1.0}, [](Rank& rank) {
+TEST_CASE("a group of more messages than its channels carry is found on every rank") {
+  // One batch of everything, as engines issue it: NCCL cuts it into kernels by each rank's queue.
+  constexpr int kRanks = 3;
+  with_ranks(kRanks, {}, [](Rank& rank) {
     std::byte* const data = rank.buffer(4096);
     rank.group([&] {
-      // Far and near peers in unlike numbers, so that kernels are cut at unlike places.
-      const int far = (rank.self + 9) % kRanks;
-      const int back = (rank.self + kRanks - 9) % kRanks;
       for (int k = 0; k < 9; ++k) {
-        rank.send(data + 8 * k, 8, far);
-        rank.receive(data + 1024 + 8 * k, 8, back);
-      }
-      if (rank.self % 2 == 0) {
-        for (int k = 0; k < 9; ++k) rank.send(data + 2048 + 8 * k, 8, (rank.self + 1) % kRanks);
-      } else {
-        for (int k = 0; k < 9; ++k) {
-          rank.receive(data + 3072 + 8 * k, 8, (rank.self + kRanks - 1) % kRanks);
-        }
+        rank.send(data + 8 * k, 8, (rank.self + 1) % kRanks);
+        rank.receive(data + 1024 + 8 * k, 8, (rank.self + kRanks - 1) % kRanks);
       }
     });
-    (void)rank.finishes(0.5);
+    CHECK(rank.finishes());
   });
-  REQUIRE(found("group too large").size() >= kRanks);
+  // A send and a receive too many of each rank.
+  REQUIRE(found("group too large").size() == 2 * kRanks);
 }
 
-TEST_CASE("work that waits in a circle is found at once, and says for whom") {
+TEST_CASE("HCCL's own rules: one item per pair and call, no fp8, one matrix everywhere") {
+  rulebook::configure({});
+  const HcclCalls& hccl = test::ruled_npu().library->calls();
+  const DeviceRuntime& runtime = *test::ruled_npu().device.runtime;
+  HcclRoot root{};
+  (void)hccl.root_info(&root);
+  const auto rank = [&](std::uint32_t self) {
+    constexpr int kFp8 = 15;
+    runtime.bind({static_cast<int>(self)});
+    HcclCommunicatorHandle comm = nullptr;
+    CHECK(hccl.init(2, &root, self, &comm) == kHcclSuccess);
+    const Stream stream = make_stream(runtime);
+    const DeviceBuffer buffer = allocate_device(runtime, Bytes(64));
+    auto* const data = static_cast<std::byte*>(buffer.get());
+    const int kind = self == 0 ? 0 : 1;
+    std::vector<HcclItem> twice = {{kind, data, 8, kHcclInt8, 1 - self},
+                                   {kind, data + 8, 8, kHcclInt8, 1 - self}};
+    CHECK(hccl.batch_send_receive(twice.data(), 2, comm, stream.get()) == kHcclSuccess);
+    HcclItem fp8{kind, data, 8, kFp8, 1 - self};
+    CHECK(hccl.batch_send_receive(&fp8, 1, comm, stream.get()) != kHcclSuccess);
+    // Rank 1 says 9 where rank 0 says 8.
+    const std::vector<std::uint64_t> matrix = {0, 8 + self, 0, 0};
+    CHECK(hccl.all_to_all(data + 16, matrix.data(), kHcclInt8, data + 32, kHcclInt8, comm,
+                          stream.get()) == kHcclSuccess);
+    runtime.synchronize(stream.get());
+    CHECK(hccl.barrier(comm, stream.get()) == kHcclSuccess);
+    runtime.synchronize(stream.get());
+    CHECK(hccl.destroy(comm) == kHcclSuccess);
+  };
+  {
+    std::jthread one([&] { rank(1); });
+    rank(0);
+  }
+  REQUIRE(found("more than one item per pair").size() == 2);
+  REQUIRE(found("type not allowed").size() == 2);
+  REQUIRE(found("size mismatch").size() == 1);
+  REQUIRE(rulebook::findings().size() == 5);
+}
+
+TEST_CASE("planted: two communicators in two orders hang, found at once with rank and layer") {
   // Two kernels fill the device; two communicators, taken in two orders on two ranks.
   rulebook::Options rules;
   rules.multiprocessors = 32;
@@ -175,6 +204,7 @@ TEST_CASE("work that waits in a circle is found at once, and says for whom") {
       const Deadline deadline = Deadline::in(Seconds(0.1));
       while (!deadline.expired()) std::this_thread::yield();
     };
+    const std::uint64_t range = rulebook::range_begin("stage layer 4");
     if (rank.self == 0) {
       swap(rank.comm, rank.stream.get(), data);
       swap(other, beside.get(), data + 32);
@@ -183,10 +213,14 @@ TEST_CASE("work that waits in a circle is found at once, and says for whom") {
       swap(rank.comm, rank.stream.get(), data);
     }
     CHECK_FALSE(rank.finishes(0.3));
+    rulebook::range_end(range);
     (void)nccl().abort(other);
   });
   const auto all = found("deadlock");
   REQUIRE(all.size() == 4);
+  for (const rulebook::Finding& finding : all) {
+    CHECK(finding.within == std::vector<std::string>{"stage layer 4"});
+  }
   REQUIRE(std::ranges::any_of(all, [](const rulebook::Finding& finding) {
     return finding.text.find("waits for rank 1, which has it in ncclGroup #0, not started") !=
            std::string::npos;
@@ -262,19 +296,26 @@ TEST_CASE("an event that was never recorded is found") {
   REQUIRE(found("event never recorded")[0].rank == 3);
 }
 
-TEST_CASE("calls after an abort and a second free are found") {
-  with_ranks(1, {}, [](Rank& rank) {
+TEST_CASE("planted: calls after an abort and a second free, found with rank and layer") {
+  with_ranks(2, {}, [](Rank& rank) {
+    if (rank.self == 0) return;
+    const std::uint64_t range = rulebook::range_begin("commit layer 3");
     const CollectiveComm comm = std::exchange(rank.comm, nullptr);
     (void)nccl().abort(comm);
     int state = 0;
-    REQUIRE(nccl().async_error(comm, &state) != kCollectiveSuccess);
-    REQUIRE(nccl().abort(comm) != kCollectiveSuccess);
+    CHECK(nccl().async_error(comm, &state) != kCollectiveSuccess);
+    CHECK(nccl().abort(comm) != kCollectiveSuccess);
     void* const block = rank.runtime.allocate(64);
     rank.runtime.free(block);
     rank.runtime.free(block);
+    rulebook::range_end(range);
   });
   REQUIRE(found("after abort").size() == 2);
   REQUIRE(found("freed twice").size() == 1);
+  for (const rulebook::Finding& finding : rulebook::findings()) {
+    CHECK(finding.rank == 1);
+    CHECK(finding.within == std::vector<std::string>{"commit layer 3"});
+  }
 }
 
 TEST_CASE("a missing receive is explained by what is missing") {
