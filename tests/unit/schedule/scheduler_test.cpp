@@ -92,7 +92,8 @@ TEST_CASE("of equal holders in another node the one in the same place of its nod
   const Placement old = placement(3, 4, {0, 0, 1, 2});
   for (const auto& [next, rail] : {std::pair(placement(3, 4, {0, 0, 1, 0}), RankId(1)),
                                    std::pair(placement(3, 4, {0, 0, 0, 2}), RankId(0))}) {
-    const auto& transfers = schedule(old, next, 2).layers[0].waves[0].transfers;
+    const TransferPlan plan = schedule(old, next, 2);
+    const auto& transfers = plan.layers[0].waves[0].transfers;
     REQUIRE(transfers.size() == 1);
     CHECK(transfers[0].source == rail);
   }
