@@ -117,6 +117,20 @@ class CheckScheduleCommand(execution.ExecutionTest):
         self.assertEqual({step["rank"] for step in finding["timeline"]}, {0, 1})
         self.assertIn("not proven: deadlock", self.run_program(*words).out)
 
+    def test_the_file_of_the_docs_is_proven_and_not_when_it_goes_live_before_the_vote(self):
+        text = re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+        self.write("calls.json", text)
+        self.write("a.json", json.dumps({"physical_to_logical_map": [[0, 1, 2, 3]]}))
+        self.write("b.json", json.dumps({"physical_to_logical_map": [[3, 1, 2, 0]]}))
+        words = ("check-schedule", "a.json", "b.json", "--operations", "calls.json", "--format", "json")
+        self.assertTrue(self.good(*words).json()["result"]["proven"])
+        calls = json.loads(text)
+        calls["ranks"][1][1:] = reversed(calls["ranks"][1][1:])
+        self.write("calls.json", json.dumps(calls))
+        result = self.run_program(*words)
+        self.assertEqual(result.code, 1)
+        self.assertEqual([k["kind"] for k in result.json()["result"]["kinds"]], ["live_before_vote"])
+
     def test_a_file_that_says_nothing_is_bad_input(self):
         for text, says in (("{", "calls.json:1"), ('{"schema":"moeshift.operations/1"}', "ranks"),
                            ('{"schema":"moeshift.operations/1","ranks":[[{"op":"copy"}],[],[],[]]}', "#/ranks/0/0"),

@@ -34,6 +34,12 @@ struct Subject {
   std::string name;
 };
 
+/// The same placement, of a model with so many experts: files that do not say how many have as many
+/// as their slots name.
+Placement with_experts(const Placement& placement, std::size_t experts) {
+  return {experts, placement.ranks(), placement.physical_to_logical()};
+}
+
 class CheckSchedule final : public Command {
  public:
   void declare(Options& options) override {
@@ -106,8 +112,9 @@ class CheckSchedule final : public Command {
     const PlacementHints hints{
         .num_experts = model ? std::optional(model->num_experts) : std::nullopt,
         .num_ranks = rearrangement_.ranks.value_or(file.lists.ranks())};
-    PlacementFile old = read_placement_file(session, rearrangement_.old_path, hints);
-    PlacementFile next = read_placement_file(session, rearrangement_.new_path, hints);
+    const Placement before = read_placement_file(session, rearrangement_.old_path, hints).placement;
+    const Placement after = read_placement_file(session, rearrangement_.new_path, hints).placement;
+    const std::size_t experts = std::max(before.experts(), after.experts());
     if (!model && !file.expert_bytes) {
       throw InputError("--model", name +
                                       " does not say how large an expert is (\"expert_bytes\"): "
@@ -115,11 +122,11 @@ class CheckSchedule final : public Command {
     }
     const ExpertSizes sizes =
         file.expert_bytes ? ExpertSizes(*file.expert_bytes) : model->expert_sizes();
-    if (!sizes.fits(old.placement.layers(), old.placement.experts())) {
+    if (!sizes.fits(before.layers(), experts)) {
       throw InputError("--model", "expected the layers and experts of OLD");
     }
-    return {std::move(old.placement), std::move(next.placement), sizes, std::move(file.lists),
-            name};
+    return {with_experts(before, experts), with_experts(after, experts), sizes,
+            std::move(file.lists), name};
   }
 
   void refuse_schedule() const {
