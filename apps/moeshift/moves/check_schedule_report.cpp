@@ -142,7 +142,8 @@ Report check_schedule_report(const std::string& schedule, const std::string& rul
                           shown(schedule), rules, lists.ranks(),
                           human_count(static_cast<std::int64_t>(proof.calls)),
                           human_count(static_cast<std::int64_t>(proof.messages))));
-  report.note(fmt::format("staging memory of the fullest rank: {}", human(most(proof.staging))));
+  report.note(fmt::format("staging memory of the fullest rank, all sets of buffers: {}",
+                          human(most(proof.staging))));
   add_verdict(lists, proof, report);
   return report;
 }
