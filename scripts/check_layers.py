@@ -57,6 +57,7 @@ ROOMS = {
         "survive": [],
         "policy_options": [],
         "planner": ["survive"],
+        "deadline": ["planner"],
         "layer_problem": ["planner", "survive"],
         "layered_planner": ["layer_problem", "lower_bound", "planner"],
         "relabel": ["layer_problem"],

@@ -106,6 +106,39 @@ ExitCode run_with_flags(Command& command, const OptionSet& options, Session& ses
   }
 }
 
+/// A command with its options.
+class Call {
+ public:
+  explicit Call(const Chosen& chosen) : chosen_(chosen), command_(chosen.entry->make()) {
+    command_->declare(options_);
+    declare_common(options_, common_);
+  }
+
+  /// @param host null = the terminal.
+  ExitCode run(const std::vector<std::string>& argv, Host* host) {
+    const std::span<const std::string> rest = std::span(argv).subspan(1 + chosen_.words);
+    const bool full = contains(rest, "--help");
+    if (host == nullptr && (full || contains(rest, "-h"))) {
+      std::cout << command_help(*chosen_.entry, options_, full);
+      return ExitCode::kGood;
+    }
+    parse_options(options_, {rest.begin(), rest.end()});
+    common_.format_given = std::any_of(rest.begin(), rest.end(), [](const std::string& word) {
+      return word.starts_with("--format");
+    });
+    Session session(argv, common_, host);
+    const ExitCode code = run_with_flags(*command_, options_, session);
+    session.detail(resources_used());
+    return code;
+  }
+
+ private:
+  Chosen chosen_;
+  std::unique_ptr<Command> command_;
+  OptionSet options_;
+  CommonOptions common_;
+};
+
 ExitCode run_command(const std::vector<std::string>& given) {
   const std::vector<std::string> argv = without_help_word(given);
   const std::span<const std::string> words = std::span(argv).subspan(1);
@@ -126,26 +159,7 @@ ExitCode run_command(const std::vector<std::string>& given) {
   }
   const Chosen chosen = find_command(words);
   if (chosen.entry == nullptr) unknown_command(words);
-
-  const std::unique_ptr<Command> command = chosen.entry->make();
-  OptionSet options;
-  CommonOptions common;
-  command->declare(options);
-  declare_common(options, common);
-  const std::span<const std::string> rest = words.subspan(chosen.words);
-  const bool full = contains(rest, "--help");
-  if (full || contains(rest, "-h")) {
-    std::cout << command_help(*chosen.entry, options, full);
-    return ExitCode::kGood;
-  }
-  parse_options(options, {rest.begin(), rest.end()});
-  common.format_given = std::any_of(rest.begin(), rest.end(), [](const std::string& word) {
-    return word.starts_with("--format");
-  });
-  Session session(argv, common);
-  const ExitCode code = run_with_flags(*command, options, session);
-  session.detail(resources_used());
-  return code;
+  return Call(chosen).run(argv, nullptr);
 }
 
 int complain(const char* kind, const std::exception& error, ExitCode code) {
@@ -155,6 +169,13 @@ int complain(const char* kind, const std::exception& error, ExitCode code) {
 }
 
 }  // namespace
+
+ExitCode run_for(Host& host, const std::vector<std::string>& argv) {
+  const std::span<const std::string> words = std::span(argv).subspan(1);
+  const Chosen chosen = find_command(words);
+  if (chosen.entry == nullptr) unknown_command(words);
+  return Call(chosen).run(argv, &host);
+}
 
 int run_program(const std::vector<std::string>& argv) {
   try {

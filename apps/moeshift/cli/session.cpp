@@ -19,12 +19,15 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/sha256.hpp"
 #include "moeshift/core/shown_text.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/model/shipped.hpp"
 #include "moeshift/report/report_text.hpp"
 
 #include "apps/moeshift/cli/atomic_file.hpp"
 #include "apps/moeshift/cli/hashed_input.hpp"
+#include "apps/moeshift/cli/host.hpp"
 #include "apps/moeshift/cli/progress_bar.hpp"
 #include "apps/moeshift/cli/version.hpp"
 
@@ -68,6 +71,17 @@ std::size_t terminal_width() {
   return width >= 20 ? static_cast<std::size_t>(width) : 120;
 }
 
+/// What configurations that no file holds are called: those of the library.
+constexpr std::string_view kBuiltIn = "built in: ";
+
+/// The text of a configuration of the library, by the name that config_path() gave it.
+std::optional<std::string_view> built_in_text(std::string_view path) {
+  if (!path.starts_with(kBuiltIn)) return {};
+  path.remove_prefix(kBuiltIn.size());
+  const std::size_t slash = path.find('/');
+  return shipped_text(path.substr(0, slash), path.substr(slash + 1));
+}
+
 /// Where configurations may lie: beside an installed program, or in the source tree it was built
 /// from.
 std::vector<fs::path> config_folders() {
@@ -82,8 +96,17 @@ std::vector<fs::path> config_folders() {
 }  // namespace
 
 struct Session::State {
-  explicit State(bool quiet) : bar(quiet) {}
+  State(bool quiet, Host* caller) : bar(quiet), host(caller) {}
+
+  [[nodiscard]] Progress& progress() { return host != nullptr ? host->progress() : bar; }
+  /// The text of an input that is no file.
+  [[nodiscard]] std::optional<std::string_view> in_memory(const std::string& path) const {
+    if (const std::string* text = host == nullptr ? nullptr : host->input(path)) return *text;
+    return built_in_text(path);
+  }
+
   ProgressBar bar;
+  Host* host;
   ResultMeta meta;
   std::map<std::string, nlohmann::ordered_json> documents;  ///< by path
   std::map<std::string, std::string> kept;                  ///< texts of what is read twice
@@ -91,8 +114,8 @@ struct Session::State {
   bool cut_short = false;  ///< Ctrl-C while an input was read to its end: its hash is not known
 };
 
-Session::Session(std::vector<std::string> argv, CommonOptions common)
-    : common_(std::move(common)), state_(std::make_unique<State>(common_.quiet)) {
+Session::Session(std::vector<std::string> argv, CommonOptions common, Host* host)
+    : common_(std::move(common)), state_(std::make_unique<State>(common_.quiet, host)) {
   state_->meta.argv = std::move(argv);
   state_->meta.version = kVersion;
   state_->meta.git = kGitRevision;
@@ -102,7 +125,7 @@ Session::Session(std::vector<std::string> argv, CommonOptions common)
 Session::~Session() = default;
 
 Progress& Session::progress() {
-  return state_->bar;
+  return state_->progress();
 }
 ResultMeta Session::meta() const {
   return state_->meta;
@@ -114,7 +137,9 @@ std::string Session::name_of_input(const std::string& path) {
 
 std::unique_ptr<std::istream> Session::open_again(const std::string& path) {
   std::error_code error;
-  if (path != "-" && fs::is_regular_file(path, error)) return open_input(path);
+  if (state_->in_memory(path) || (path != "-" && fs::is_regular_file(path, error))) {
+    return open_input(path);
+  }
   auto kept = state_->kept.find(path);
   if (kept == state_->kept.end()) kept = state_->kept.emplace(path, read_text(path)).first;
   return std::make_unique<std::istringstream>(kept->second);
@@ -124,18 +149,28 @@ std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
   if (path == "-" && std::exchange(state_->standard_input_taken, true)) {
     throw InputError("-", "standard input can be read once: expected a file for the other input");
   }
+  if (const auto text = state_->in_memory(path)) {
+    Sha256 hash;
+    hash.update(*text);
+    remember_input(path, hash.hex());
+    return std::make_unique<std::istringstream>(std::string(*text));
+  }
   return std::make_unique<HashedInput>(
-      path, state_->bar,
+      path, state_->progress(),
       [this, path](const std::string& hash) {
-        const std::string name = name_of_input(path);
         if (hash.empty()) state_->cut_short = true;
-        detail(fmt::format("read {}, sha256 {}", name, hash));
-        for (const InputFile& input : state_->meta.inputs) {
-          if (input.path == name && input.sha256 == hash) return;
-        }
-        state_->meta.inputs.push_back({name, hash});
+        remember_input(path, hash);
       },
       static_cast<std::uint64_t>(common_.max_input.value_or(Bytes(0)).count()));
+}
+
+void Session::remember_input(const std::string& path, const std::string& hash) {
+  const std::string name = name_of_input(path);
+  detail(fmt::format("read {}, sha256 {}", name, hash));
+  for (const InputFile& input : state_->meta.inputs) {
+    if (input.path == name && input.sha256 == hash) return;
+  }
+  state_->meta.inputs.push_back({name, hash});
 }
 
 std::string Session::read_text(const std::string& path) {
@@ -152,19 +187,23 @@ std::vector<std::string> Session::shipped(const std::string& kind) const {
     }
     if (!names.empty()) break;
   }
+  if (names.empty()) {
+    for (const std::string_view name : shipped_names(kind)) names.emplace_back(name);
+  }
   std::sort(names.begin(), names.end());
   return names;
 }
 
 std::string Session::config_path(const std::string& kind, const std::string& name_or_path) const {
   if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json") ||
-      name_or_path == "-") {
+      name_or_path == "-" || state_->in_memory(name_or_path)) {
     return name_or_path;
   }
   for (const fs::path& folder : config_folders()) {
     const fs::path path = folder / kind / (name_or_path + ".json");
     if (fs::exists(path)) return path;
   }
+  if (shipped_text(kind, name_or_path)) return fmt::format("{}{}/{}", kBuiltIn, kind, name_or_path);
   const std::vector<std::string> names = shipped(kind);
   const std::vector<std::string_view> known(names.begin(), names.end());
   const std::string hint = did_you_mean(name_or_path, known);
@@ -209,6 +248,7 @@ void Session::emit(const Report& report) {
 void Session::emit(const Report& report, const std::string& format) {
   state_->bar.clear();
   if (state_->cut_short) throw InterruptedError();
+  if (state_->host != nullptr) state_->host->answer(report, state_->meta);
   const bool to_file = common_.output != "-";
   if (to_file) {
     const Style style{.format = format_of_file(common_.output, format, common_.format_given)};
@@ -216,6 +256,7 @@ void Session::emit(const Report& report, const std::string& format) {
                [&](std::ostream& out) { write_report(out, report, state_->meta, style); });
     if (common_.format_given || common_.quiet) return;
   }
+  if (state_->host != nullptr) return;
   const Style style{.format = format_named(format),
                     .color = wants_color(common_.color),
                     .width = terminal_width()};
@@ -224,6 +265,12 @@ void Session::emit(const Report& report, const std::string& format) {
 }
 
 void Session::write_file(const std::string& path, const std::function<void(std::ostream&)>& body) {
+  if (path == "-" && state_->host != nullptr) {
+    std::ostringstream text;
+    body(text);
+    state_->host->output(text.str());
+    return;
+  }
   if (path == "-") {
     body(std::cout);
     std::cout.flush();
@@ -240,6 +287,7 @@ void Session::write_envelope(const std::string& path, const Report& report) {
 
 void Session::say(const std::string& line) {
   if (common_.quiet) return;
+  if (state_->host != nullptr) return state_->host->say(line);
   state_->bar.clear();
   std::fprintf(stderr, "%s\n", line.c_str());
 }
@@ -250,6 +298,7 @@ void Session::detail(const std::string& line) {
 
 void Session::warn(const std::string& line) {
   if (common_.quiet) return;
+  if (state_->host != nullptr) return state_->host->warn(line);
   state_->bar.clear();
   std::fprintf(stderr, "moeshift: warning: %s\n", shown(line).c_str());
 }

@@ -19,6 +19,8 @@
 
 namespace moeshift::cli {
 
+class Host;
+
 /// Options that every command has.
 struct CommonOptions {
   std::string format = "table";
@@ -34,7 +36,8 @@ struct CommonOptions {
 
 class Session {
  public:
-  Session(std::vector<std::string> argv, CommonOptions common);
+  /// @param host takes answer and talk instead of the terminal; null = there is none.
+  Session(std::vector<std::string> argv, CommonOptions common, Host* host = nullptr);
   ~Session();
 
   [[nodiscard]] const CommonOptions& common() const { return common_; }
@@ -63,7 +66,8 @@ class Session {
   [[nodiscard]] Cluster load_cluster(const std::string& name_or_path);
   /// Names (file stems) of the shipped configurations of a kind: "models", "clusters", "serving".
   [[nodiscard]] std::vector<std::string> shipped(const std::string& kind) const;
-  /// The file of a shipped configuration, or the path as it was given.
+  /// The file of a shipped configuration (or, where no file lies beside the program, a name under
+  /// which document() finds what the library has), or the path as it was given.
   /// @throws InputError for an unknown name, with the closest known one.
   [[nodiscard]] std::string config_path(const std::string& kind,
                                         const std::string& name_or_path) const;
@@ -86,6 +90,9 @@ class Session {
   [[nodiscard]] ResultMeta meta() const;
 
  private:
+  /// Makes `path` one of the result's inputs.
+  void remember_input(const std::string& path, const std::string& hash);
+
   struct State;
   CommonOptions common_;
   std::unique_ptr<State> state_;

@@ -95,7 +95,12 @@ MoveTask MoveTaskOptions::load(Session& session) const {
   const PlacementHints hints{
       .num_experts = given ? std::optional(given->num_experts) : std::nullopt, .num_ranks = ranks};
   PlacementFile old = read_placement_file(session, old_path, hints);
-  PlacementFile next = read_placement_file(session, new_path, hints);
+  return between(session, std::move(old), read_placement_file(session, new_path, hints),
+                 std::move(given));
+}
+
+MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, PlacementFile next,
+                                  std::optional<MoeModel> given) const {
   const std::string machine =
       remembered(cluster, "--cluster", next.world.cluster, old.world.cluster);
   if (!given) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/formats/placement_format.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/moe_model.hpp"
 #include "moeshift/model/placement.hpp"
@@ -46,6 +47,10 @@ struct MoveTaskOptions {
   /// @throws InputError when placements and model disagree on layers or experts, or nothing says
   ///         which machine or model is meant.
   [[nodiscard]] MoveTask load(Session& session) const;
+  /// The same of placements that were read already; the paths are only what errors call them.
+  /// @param given the model, where it was loaded already.
+  [[nodiscard]] MoveTask between(Session& session, PlacementFile old, PlacementFile next,
+                                 std::optional<MoeModel> given = {}) const;
 };
 
 }  // namespace moeshift::cli

@@ -9,10 +9,10 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/cost/move_price.hpp"
+#include "moeshift/plan/deadline.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/serving_machine.hpp"
-#include "apps/moeshift/plan/deadline.hpp"
 
 namespace moeshift::cli {
 namespace {

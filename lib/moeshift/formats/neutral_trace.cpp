@@ -84,12 +84,29 @@ class NeutralReader final : public TraceReader {
     }
     // simdjson first: it bounds the depth that the other parser will follow.
     json_object(json_.parse(text, bytes_->where()), {bytes_->where(), ""});
-    header_ = parse_header(parse_json_line(text, bytes_->where()), bytes_->where());
+    const Json header = parse_json_line(text, bytes_->where());
+    header_ = parse_header(header, bytes_->where());
+    const auto appended = header.find("appended");
+    appended_ = appended != header.end() && appended->is_boolean() && appended->get<bool>();
   }
 
   bool next(TraceStep& step) override {
     std::string_view text;
     if (!bytes_->filled_line(text)) return false;
+    try {
+      read_step(text, step);
+      return true;
+    } catch (const InputError&) {
+      // A recorder that appends may have been killed in the middle of its last line.
+      if (!appended_ || !bytes_->peek(1).empty()) throw;
+      header_.notes.push_back(bytes_->where() +
+                              " is cut off, as by a recorder that was killed: left out");
+      return false;
+    }
+  }
+
+ private:
+  void read_step(std::string_view text, TraceStep& step) {
     const JsonPlace line{bytes_->where(), ""};
     const auto object = json_object(json_.parse(text, line.document), line);
     step.label.reset();
@@ -112,12 +129,11 @@ class NeutralReader final : public TraceReader {
     if (!has_step) line.fail("expected the key \"step\"");
     if (!has_load) line.fail("expected the key \"load\"");
     step.other_json = normal_json("{" + other + "}", line.document);
-    return true;
   }
 
- private:
   std::unique_ptr<ByteSource> bytes_;
   double scale_;
+  bool appended_ = false;  ///< written step by step by whoever may die on the way
   JsonDocument json_;
 };
 

@@ -18,7 +18,7 @@ class EplbPlanner final : public LayeredPlanner {
 
  protected:
   [[nodiscard]] LayerPlan plan_layer(const LayerProblem& problem) const override {
-    return {.slots = plan_by_eplb(problem, mode_, pack_)};
+    return {.slots = plan_by_eplb(problem, mode_, pack_).slots};
   }
 
  private:

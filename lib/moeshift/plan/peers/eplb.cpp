@@ -85,12 +85,14 @@ std::vector<std::uint32_t> experts_by_node(std::span<const float> load, Shape sh
 
 /// Replicates and packs the experts of one node into its slots.
 void plan_node(std::span<const float> load, std::span<const std::uint32_t> experts,
-               std::size_t ranks, PackingRule pack, std::span<ExpertId> slots) {
+               std::size_t ranks, PackingRule pack, std::span<ExpertId> slots,
+               std::span<std::uint32_t> replica) {
   std::vector<float> weights(experts.size());
   for (std::size_t i = 0; i < experts.size(); ++i) weights[i] = load[experts[i]];
   const std::vector<std::uint32_t> replicas = replicate_greedily(weights, slots.size());
   std::vector<std::uint32_t> counts(experts.size(), 0);
-  for (const std::uint32_t expert : replicas) ++counts[expert];
+  std::vector<std::uint32_t> number(replicas.size());
+  for (std::size_t i = 0; i < replicas.size(); ++i) number[i] = counts[replicas[i]]++;
   std::vector<float> shares(replicas.size());
   for (std::size_t i = 0; i < replicas.size(); ++i) {
     shares[i] = weights[replicas[i]] / static_cast<float>(counts[replicas[i]]);
@@ -98,7 +100,9 @@ void plan_node(std::span<const float> load, std::span<const std::uint32_t> exper
   const Packing packed = pack(shares, ranks);
   const std::size_t slots_per_rank = slots.size() / ranks;
   for (std::size_t i = 0; i < replicas.size(); ++i) {
-    slots[packed.pack[i] * slots_per_rank + packed.position[i]] = ExpertId(experts[replicas[i]]);
+    const std::size_t slot = packed.pack[i] * slots_per_rank + packed.position[i];
+    slots[slot] = ExpertId(experts[replicas[i]]);
+    replica[slot] = number[i];
   }
 }
 
@@ -114,19 +118,21 @@ EplbMode eplb_mode(const std::string& name) {
                       did_you_mean(name, kNames)));
 }
 
-std::vector<ExpertId> plan_by_eplb(const LayerProblem& problem, EplbMode mode, PackingRule pack) {
+EplbLayer plan_by_eplb(const LayerProblem& problem, EplbMode mode, PackingRule pack) {
   const Shape shape = shape_of(problem, mode);
   const std::vector<float> load(problem.load.begin(), problem.load.end());
   const std::vector<std::uint32_t> experts = experts_by_node(load, shape, pack);
   const std::size_t experts_per_node = experts.size() / shape.nodes;
   const std::size_t slots_per_node = problem.slots() / shape.nodes;
-  std::vector<ExpertId> slots(problem.slots());
+  EplbLayer layer{std::vector<ExpertId>(problem.slots()),
+                  std::vector<std::uint32_t>(problem.slots())};
   for (std::size_t node = 0; node < shape.nodes; ++node) {
     plan_node(load, std::span(experts).subspan(node * experts_per_node, experts_per_node),
               problem.ranks() / shape.nodes, pack,
-              std::span(slots).subspan(node * slots_per_node, slots_per_node));
+              std::span(layer.slots).subspan(node * slots_per_node, slots_per_node),
+              std::span(layer.replica).subspan(node * slots_per_node, slots_per_node));
   }
-  return slots;
+  return layer;
 }
 
 }  // namespace moeshift

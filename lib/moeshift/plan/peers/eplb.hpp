@@ -25,11 +25,16 @@ enum class EplbMode {
 /// @throws InputError for any other name.
 [[nodiscard]] EplbMode eplb_mode(const std::string& name);
 
+/// One layer as its origin returns it.
+struct EplbLayer {
+  std::vector<ExpertId> slots;         ///< [slots] `phy2log`
+  std::vector<std::uint32_t> replica;  ///< [slots] `phyrank`: the how-manieth replica sits there
+};
+
 /// One layer by `rebalance_experts` of deepseek-ai/EPLB: groups to nodes, replicas within each
 /// node, replicas to ranks, each packed by `pack`.
 /// @throws InfeasibleError when kHierarchical is asked for but groups or ranks do not divide by the
 ///         nodes.
-[[nodiscard]] std::vector<ExpertId> plan_by_eplb(const LayerProblem& problem, EplbMode mode,
-                                                 PackingRule pack);
+[[nodiscard]] EplbLayer plan_by_eplb(const LayerProblem& problem, EplbMode mode, PackingRule pack);
 
 }  // namespace moeshift

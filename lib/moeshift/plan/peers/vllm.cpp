@@ -6,7 +6,7 @@
 namespace moeshift {
 
 LayerPlan VllmPlanner::plan_layer(const LayerProblem& problem) const {
-  LayerPlan plan{.slots = plan_by_eplb(problem, mode_, pack_largest_first)};
+  LayerPlan plan{.slots = plan_by_eplb(problem, mode_, pack_largest_first).slots};
   keep_slots_in_place(problem, plan.slots);
   return plan;
 }

@@ -15,7 +15,7 @@
 #include "moeshift/core/units.hpp"
 #include "moeshift/plan/planner.hpp"
 
-namespace moeshift::cli {
+namespace moeshift {
 
 /// Passes progress on; interrupted once the time is up, or when the user asked to stop, which the
 /// progress behind it may tell by throwing.
@@ -67,4 +67,4 @@ class TimeLimitedPlanner final : public Planner {
   Seconds limit_;
 };
 
-}  // namespace moeshift::cli
+}  // namespace moeshift

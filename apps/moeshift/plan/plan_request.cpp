@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/plan/plan_request.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "moeshift/plan/deadline.hpp"
+#include "moeshift/plan/layered_planner.hpp"
+#include "moeshift/plan/registry.hpp"
+
+#include "apps/moeshift/cli/option_value.hpp"
+#include "apps/moeshift/cli/session.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+std::vector<std::string> policy_names() {
+  std::vector<std::string> names;
+  for (const PolicyEntry& policy : policies()) names.emplace_back(policy.name);
+  return names;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+PlanProblem problem_for(const PlanRequest& request, const PlannedFor& planned, std::uint64_t seed) {
+  std::vector<RankId> inactive = parse_ranks("--inactive", request.inactive);
+  std::sort(inactive.begin(), inactive.end());
+  return {.load = {},
+          .samples = {},
+          .topology = planned.topology,
+          .slots = planned.slots,
+          .expert_groups = planned.expert_groups,
+          .seed = seed,
+          .inactive = std::move(inactive),
+          .rank_speed = planned.rank_speed};
+}
+
+}  // namespace
+
+void PlanRequest::declare_shape(Options& options) {
+  shape.declare(options);
+  options.choice("--policy", policy, policy_names(), "who plans; see `moeshift policies`");
+}
+
+void PlanRequest::declare_inactive(Options& options) {
+  options.list("--inactive", inactive, "ranks that hold nothing, as 3,7");
+}
+
+void PlanRequest::declare_goal(Options& options) {
+  options.section("policy");
+  declare_policy_options(options, policy_options);
+  options.section("goal");
+  goal.declare(options);
+}
+
+MadePlan::MadePlan(Session& session, PlanRequest request, const PlannedLoads& loads,
+                   PlannedFor planned, std::optional<Placement> old)
+    : request_(std::move(request)),
+      steps_(loads.steps()),
+      planned_(std::move(planned)),
+      old_(std::move(old)),
+      sizes_(planned_.expert_sizes()),
+      problem_(problem_for(request_, planned_, session.seed())),
+      plan_{Placement(1, 1, IdMatrix<LayerId, SlotId, ExpertId>(0, 1)), {}} {
+  loads.give_to(problem_);
+  if (old_) problem_.old = &*old_;
+  const std::size_t steps = request_.forecaster ? 1 : steps_;
+  request_.goal.apply_to(request_.policy_options, session, planned_,
+                         steps_of(problem_.load, steps));
+  const auto planner = make_planner(request_.policy, request_.policy_options);
+  PlanDeadline deadline(session.progress(), request_.goal.limit());
+  const auto start = std::chrono::steady_clock::now();
+  plan_ = planner->plan(problem_, session.threads(), deadline);
+  times_.plan = seconds_since(start);
+  stopped_ = deadline.stopped();
+}
+
+void MadePlan::tighten(Threads threads) {
+  if (std::exchange(tight_, true)) return;
+  const auto start = std::chrono::steady_clock::now();
+  tighten_bounds(problem_, threads, plan_);
+  times_.bound = seconds_since(start);
+}
+
+/// Under a budget of slots: what as many slots in every layer would do, if there are enough.
+std::optional<PlanResult> MadePlan::uniform_plan(Session& session) const {
+  const std::optional<std::size_t>& budget = request_.policy_options.slots_budget;
+  if (!budget || session.progress().interrupted()) return {};
+  const std::size_t active = problem_.topology.ranks() - problem_.inactive.size();
+  const std::size_t per_rank = *budget / (problem_.layers() * active);
+  if (per_rank * active < problem_.experts()) return {};
+  PolicyOptions options = request_.policy_options;
+  options.slots_budget.reset();
+  PlanProblem uniform = problem_;
+  uniform.slots = std::min(per_rank, problem_.slots_per_rank()) * problem_.topology.ranks();
+  return make_planner(request_.policy, options)
+      ->plan(uniform, session.threads(), session.progress());
+}
+
+PlanAnswer MadePlan::answer(Session& session) const {
+  return {.policy = request_.policy,
+          .steps = steps_,
+          .trace = planned_.trace,
+          .world = planned_.world,
+          .problem = problem_,
+          .plan = plan_,
+          .times = times_,
+          .objective = request_.goal.objective,
+          .goal = request_.policy_options.objective,
+          .dispatch = request_.goal.dispatch,
+          .rule = request_.goal.dispatch_options(session),
+          .expert_sizes = sizes_,
+          .slots_budget = request_.policy_options.slots_budget,
+          .uniform = uniform_plan(session)};
+}
+
+}  // namespace moeshift::cli
