@@ -45,6 +45,8 @@ class ExpertLayouts {
     return layouts_[which_.rows() == 0 ? 0 : which_(LayerId(layer), expert)];
   }
   [[nodiscard]] std::size_t tensors() const { return layouts_.front().tensors.size(); }
+  /// All experts have one layout.
+  [[nodiscard]] bool uniform() const { return layouts_.size() == 1; }
   /// What a plan must say about the experts.
   [[nodiscard]] ExpertSizes sizes() const;
 

@@ -11,6 +11,7 @@
 
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/caller_weights.hpp"
 #include "moeshift/execute/decision_log.hpp"
 #include "moeshift/execute/observer.hpp"
 #include "moeshift/execute/pattern.hpp"
@@ -61,6 +62,9 @@ struct ShuffleOptions {
   std::size_t repeat = 1;  ///< rearrangements, there and back
   bool baseline = false;   ///< afterwards, time a plain ring, all-to-all and copies as well
   std::uint64_t seed = 0;  ///< of the weights
+  /// The caller's own weights, moved where they lie; null: patterns in memory of the engine's. Not
+  /// with kFlip, a baseline or experts of several layouts.
+  const CallerWeights* weights = nullptr;
   bool verify = true;
   std::function<bool()> interrupted;        ///< the user wants to stop; may be empty
   std::vector<ShuffleObserver*> observers;  ///< told by all ranks of this process, at once
@@ -71,9 +75,9 @@ struct ShuffleOptions {
 struct SlotFault {
   RankId rank;
   LayerId layer;
-  std::size_t slot = 0;  ///< the rank's own slot number
-  ExpertId expert;       ///< who should be there
-  std::uint64_t wrong_bytes = 0;
+  std::size_t slot = 0;           ///< the rank's own slot number
+  ExpertId expert;                ///< who should be there
+  std::uint64_t wrong_bytes = 0;  ///< of the caller's weights: all, a fingerprint says not which
   std::uint64_t first_offset = 0;
 };
 
@@ -138,6 +142,7 @@ struct RankOutcome {
 /// written before all ranks have voted for its layer; after a failure every layer of this rank is
 /// wholly old or wholly new (of several waves: wholly before or after each); no wait is longer
 /// than the timeout.
+/// @throws InputError for options that do not go with the caller's weights.
 [[nodiscard]] RankOutcome run_rank(Member& member, const ShuffleJob& job,
                                    const ShuffleOptions& options);
 

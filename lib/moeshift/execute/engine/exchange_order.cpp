@@ -33,7 +33,7 @@ bool any_lands_direct(const TransferPlan& plan) {
 bool may_gather(const TransferPlan& plan, const MessageRules& rules) {
   const Bytes largest = plan.sizes.largest();
   const Bytes chunk = plan.chunk_bytes;
-  return plan.messages_per_expert == 0 && largest < rules.pack_below &&
+  return plan.messages_per_expert == 0 && !rules.by_tensor && largest < rules.pack_below &&
          (chunk == Bytes(0) || largest <= chunk);
 }
 
@@ -52,7 +52,13 @@ const std::vector<TensorRange>& MessageCutter::ranges_of(std::size_t layer, Expe
   if (plan_.messages_per_expert > 0) return layout_.of(layer, expert).tensors;
   const Bytes bytes = plan_.size_of(layer, expert);
   std::vector<TensorRange>& ranges = chunks_[bytes];
-  if (ranges.empty()) ranges = chunks_of(bytes, plan_.chunk_bytes.count());
+  if (!ranges.empty()) return ranges;
+  if (!rules_.by_tensor) return ranges = chunks_of(bytes, plan_.chunk_bytes.count());
+  for (const TensorRange& tensor : layout_.of(layer, expert).tensors) {
+    for (const TensorRange& part : chunks_of(tensor.bytes, plan_.chunk_bytes.count())) {
+      ranges.push_back({"", tensor.offset + part.offset, part.bytes});
+    }
+  }
   return ranges;
 }
 

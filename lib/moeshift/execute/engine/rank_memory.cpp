@@ -2,27 +2,30 @@
 #include "moeshift/execute/engine/rank_memory.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/execute/contents.hpp"
 
 namespace moeshift {
 
 RankMemory::RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job,
-                       RankId self, std::size_t buffers, std::uint64_t seed)
+                       RankId self, const ShuffleOptions& options)
     : memory_(memory),
       program_(program),
       job_(job),
       self_(self),
-      seed_(seed),
-      staging_(buffers, nullptr),
-      send_(buffers, nullptr),
-      landing_(buffers, nullptr) {
+      seed_(options.seed),
+      weights_(options.weights),
+      staging_(options.buffers, nullptr),
+      send_(options.buffers, nullptr),
+      landing_(options.buffers, nullptr) {
   const auto take = [&](Bytes bytes) {
     return bytes.count() > 0 ? memory_.allocate(bytes) : nullptr;
   };
-  live_ = take(program.live);
-  for (std::size_t set = 0; set < buffers; ++set) {
+  if (weights_ == nullptr) live_ = take(program.live);
+  for (std::size_t set = 0; set < options.buffers; ++set) {
     staging_[set] = take(program.staging_set);
     send_[set] = take(program.send_set);
     landing_[set] = take(program.landing_set);
@@ -59,6 +62,7 @@ RankMemory::RankMemory(const RankMemory& same, const RankProgram& program, const
       job_(job),
       self_(same.self_),
       seed_(same.seed_),
+      weights_(same.weights_),
       live_(same.live_),
       staging_(same.staging_),
       send_(same.send_),
@@ -71,6 +75,7 @@ RankMemory::RankMemory(const RankMemory& same, const RankProgram& program, const
 std::byte* RankMemory::at(const Address& address, std::size_t set) const {
   switch (address.area) {
     case Area::kLive:
+      if (weights_ != nullptr) return piece(address, set).start;
       return slots_ ? slots_->live_at(address.offset) : live_ + address.offset;
     case Area::kStaging:
       return slots_ ? slots_->staging_at(address.offset, set) : staging_[set] + address.offset;
@@ -108,9 +113,47 @@ std::vector<CopyRequest> RankMemory::copies(const std::vector<ExpertCopy>& copie
   std::vector<CopyRequest> requests;
   requests.reserve(copies.size());
   for (const ExpertCopy& copy : copies) {
-    requests.push_back({at(copy.from, set), at(copy.to, set), copy.bytes});
+    add_copies(copy, set, requests);
   }
   return requests;
+}
+
+void RankMemory::add_copies(const ExpertCopy& copy, std::size_t set,
+                            std::vector<CopyRequest>& requests) const {
+  if (weights_ == nullptr) {
+    requests.push_back({at(copy.from, set), at(copy.to, set), copy.bytes});
+    return;
+  }
+  Address from = copy.from;
+  Address to = copy.to;
+  for (std::int64_t left = copy.bytes.count(); left > 0;) {
+    const Piece source = piece(from, set);
+    const Piece target = piece(to, set);
+    const std::int64_t bytes = std::min({left, source.bytes, target.bytes});
+    requests.push_back({source.start, target.start, Bytes(bytes)});
+    from.offset += bytes;
+    to.offset += bytes;
+    left -= bytes;
+  }
+}
+
+/// In buffers everything lies in one piece; in the caller's slots each tensor does.
+RankMemory::Piece RankMemory::piece(const Address& address, std::size_t set) const {
+  if (address.area != Area::kLive) {
+    return {at(address, set), std::numeric_limits<std::int64_t>::max()};
+  }
+  const auto& first = program_.first_offset;
+  const auto layer =
+      static_cast<std::size_t>(std::ranges::upper_bound(first, address.offset) - first.begin() - 1);
+  const std::int64_t within = address.offset - first[layer];
+  const std::int64_t slot = within / program_.slot_bytes[layer];
+  const std::int64_t offset = within % program_.slot_bytes[layer];
+  const std::vector<TensorRange>& tensors = job_.layout.of(layer, ExpertId(0)).tensors;
+  std::size_t t = tensors.size() - 1;
+  while (tensors[t].offset.count() > offset) --t;
+  const std::int64_t inside = offset - tensors[t].offset.count();
+  return {tensor(layer, static_cast<std::size_t>(slot), t) + inside,
+          tensors[t].bytes.count() - inside};
 }
 
 std::vector<Message> RankMemory::messages(const std::vector<PlannedMessage>& messages,
@@ -118,6 +161,9 @@ std::vector<Message> RankMemory::messages(const std::vector<PlannedMessage>& mes
   std::vector<Message> ready;
   ready.reserve(messages.size());
   for (const PlannedMessage& message : messages) {
+    // Rules see to it that no message leaves or enters several tensors of the caller's at once.
+    MOESHIFT_CHECK(weights_ == nullptr ||
+                   message.bytes.count() <= piece(message.address, set).bytes);
     ready.push_back({message.peer, message.direction, at(message.address, set), message.bytes});
   }
   return ready;
@@ -152,7 +198,7 @@ std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
   const auto poison = [&](std::byte* start, Bytes bytes) {
     if (start != nullptr) work.push_back(memory_.poison(start, bytes));
   };
-  poison(live_, program_.live);
+  if (weights_ == nullptr) poison(live_, program_.live);
   for (std::size_t set = 0; set < staging_.size(); ++set) {
     poison(staging_[set], program_.staging_set);
     poison(send_[set], program_.send_set);

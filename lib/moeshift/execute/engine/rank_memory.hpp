@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "moeshift/execute/caller_weights.hpp"
 #include "moeshift/execute/device_memory.hpp"
 #include "moeshift/execute/engine/rank_program.hpp"
 #include "moeshift/execute/engine/slot_table.hpp"
@@ -17,18 +18,22 @@ namespace moeshift {
 
 class RankMemory {
  public:
-  /// Allocates everything the rank will ever need.
+  /// Allocates everything the rank will ever need, but the live slots where they are the caller's.
   /// @throws InfeasibleError when it does not fit.
   RankMemory(DeviceMemory& memory, const RankProgram& program, const ShuffleJob& job, RankId self,
-             std::size_t buffers, std::uint64_t seed);
+             const ShuffleOptions& options);
   /// The same blocks, used by another program for another job; neither is larger than the first's.
   RankMemory(const RankMemory& same, const RankProgram& program, const ShuffleJob& job);
 
   [[nodiscard]] std::byte* at(const Address& address, std::size_t set) const;
   [[nodiscard]] std::byte* live_slot(std::size_t layer, std::size_t slot) const;
+  /// Where a tensor of the caller's weights begins.
+  [[nodiscard]] std::byte* tensor(std::size_t layer, std::size_t slot, std::size_t tensor) const {
+    return weights_->tensor(self_, layer, slot, tensor);
+  }
   /// The rank's own number of the slot that begins there.
   [[nodiscard]] std::size_t slot_at(std::size_t layer, const std::byte* start) const;
-  /// The whole live area.
+  /// The whole live area, of the engine's own.
   [[nodiscard]] std::span<std::byte> live() const;
 
   /// Copies between places of one buffer set.
@@ -57,8 +62,8 @@ class RankMemory {
   };
   [[nodiscard]] std::vector<Tasks> tasks(std::size_t layer, std::size_t waves) const;
 
-  /// Poisons everything (and writes the table of pointers, if any). Then start_fill() writes the
-  /// experts that a layer holds before it begins.
+  /// Poisons all that is the engine's (and writes the table of pointers, if any). Then start_fill()
+  /// writes the experts that a layer holds before it begins.
   [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_poison() const;
   [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_fill(std::size_t layer) const;
 
@@ -68,6 +73,15 @@ class RankMemory {
   const ShuffleJob& job_;
   RankId self_;
   std::uint64_t seed_;
+  const CallerWeights* weights_ = nullptr;  ///< null: the slots are in `live_`
+  /// A run of the caller's memory: as much of an expert as lies in one piece.
+  struct Piece {
+    std::byte* start = nullptr;
+    std::int64_t bytes = 0;
+  };
+  [[nodiscard]] Piece piece(const Address& address, std::size_t set) const;
+  void add_copies(const ExpertCopy& copy, std::size_t set,
+                  std::vector<CopyRequest>& requests) const;
   void make_slots();
   void plan_flips();
   [[nodiscard]] std::vector<std::byte*> slots_of(std::size_t layer) const;

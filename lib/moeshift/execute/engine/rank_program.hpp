@@ -118,6 +118,9 @@ struct MessageRules {
   std::size_t messages_per_pair = 1;
   std::vector<std::uint32_t> islands = {};  ///< as TransportTraits
   std::size_t messages_inside = 1;          ///< likewise
+  /// Tensors of an expert do not lie side by side everywhere: no message holds parts of two of
+  /// them. Nothing is gathered then.
+  bool by_tensor = false;
   /// A staged expert takes a place as large as a slot, so that the two can change roles.
   bool cells = false;
 };

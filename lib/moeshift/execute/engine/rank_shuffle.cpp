@@ -16,14 +16,16 @@ namespace {
 /// How long a peer's word may take when its abort was felt first.
 constexpr Seconds kGrace{0.1};
 
-MessageRules rules_of(const Member& member, const ShuffleOptions& options) {
+MessageRules rules_of(const Member& member, const ShuffleJob& job, const ShuffleOptions& options) {
   const TransportTraits traits = member.transport->traits();
-  return {.pack_below = options.pack_below.value_or(traits.pack_below),
-          .gather_at_most = traits.gather_at_most,
-          .messages_per_pair = traits.messages_per_pair,
-          .islands = traits.islands,
-          .messages_inside = traits.messages_inside,
-          .cells = options.commit == CommitKind::kFlip};
+  MessageRules rules{.pack_below = options.pack_below.value_or(traits.pack_below),
+                     .gather_at_most = traits.gather_at_most,
+                     .messages_per_pair = traits.messages_per_pair,
+                     .islands = traits.islands,
+                     .messages_inside = traits.messages_inside,
+                     .cells = options.commit == CommitKind::kFlip};
+  suit_weights(rules, job, options);
+  return rules;
 }
 
 std::vector<LayerOutcome> untouched(const TransferPlan& plan) {
@@ -37,10 +39,12 @@ std::vector<LayerOutcome> untouched(const TransferPlan& plan) {
 RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOptions& options)
     : options_(options),
       jobs_{&job},
-      rules_(rules_of(member, options)),
+      rules_(rules_of(member, job, options)),
       context_{member, options, observers_, outcome_, Waiter(member, options.interrupted)},
       timeline_(outcome_.timeline, context_.start),
       profiler_(member) {
+  check_weights(job, options);
+  if (options.weights != nullptr) fingerprints_.emplace(*options.weights);
   for (const ShuffleJob* next = job.back; next != nullptr; next = next->back) jobs_.push_back(next);
   const RankId self = member.control->self();
   for (const ShuffleJob* each : jobs_) {
@@ -51,6 +55,7 @@ RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOpt
   }
   outcome_.rank = self;
   outcome_.memory = programs_.front().memory(options.buffers);
+  if (options.weights != nullptr) outcome_.memory = outcome_.memory - programs_.front().live;
   outcome_.facts = member.facts;
   outcome_.layers = untouched(*job.plan);
   observers_.add(timeline_);
@@ -61,7 +66,7 @@ RankShuffle::RankShuffle(Member& member, const ShuffleJob& job, const ShuffleOpt
 
 RankOutcome RankShuffle::run() {
   try {
-    foreground_ = Setup(context_, jobs_, programs_, rules_).run(memories_);
+    foreground_ = Setup(context_, jobs_, programs_, rules_).run(memories_, fingerprints());
     for (std::size_t repetition = 0; repetition < options_.repeat; ++repetition) {
       if (repetition > 0) begin_again();
       perform();
@@ -85,7 +90,7 @@ void RankShuffle::perform() {
   turn_.emplace(context_, job(), programs_[way_], memories_[way_], foreground_.get());
   turn_->run();
   outcome_.totals.push_back(outcome_.times.total);
-  if (options_.verify) compare_every_byte(context_, job(), memories_[way_]);
+  if (options_.verify) compare_every_byte(context_, job(), memories_[way_], fingerprints());
 }
 
 /// The next repetition starts where the one before has ended, and goes the other way.
@@ -150,7 +155,7 @@ void RankShuffle::settle() {
 void RankShuffle::survey_after_failure() {
   if (!options_.verify || memories_.empty() || context_.where.phase == Phase::kSetup) return;
   try {
-    compare_every_byte(context_, job(), memories_[way_]);
+    compare_every_byte(context_, job(), memories_[way_], fingerprints());
   } catch (const DeviceError&) {
     outcome_.slots_verified = 0;  // the device is gone, and with it what it held
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "moeshift/execute/engine/fingerprints.hpp"
 #include "moeshift/execute/engine/observers.hpp"
 #include "moeshift/execute/engine/rank_context.hpp"
 #include "moeshift/execute/engine/rank_memory.hpp"
@@ -29,6 +30,7 @@ class RankShuffle {
   void fail(Failure failure);
   void settle();
   void survey_after_failure();
+  [[nodiscard]] Fingerprints* fingerprints() { return fingerprints_ ? &*fingerprints_ : nullptr; }
   [[nodiscard]] const ShuffleJob& job() const { return *jobs_[way_]; }
 
   const ShuffleOptions& options_;
@@ -42,6 +44,7 @@ class RankShuffle {
   RankContext context_;
   TimelineObserver timeline_;
   ProfilerObserver profiler_;
+  std::optional<Fingerprints> fingerprints_;  ///< of the caller's weights
   std::unique_ptr<Foreground> foreground_;
   std::optional<Turn> turn_;
 };

@@ -100,15 +100,17 @@ std::vector<RankOutcome> run_world(World& world, const ShuffleJob& job,
 
 std::vector<Bytes> memory_needed(const ShuffleJob& job, const ShuffleOptions& options,
                                  Bytes pack_below) {
-  const MessageRules rules{.pack_below = options.pack_below.value_or(pack_below),
-                           .cells = options.commit == CommitKind::kFlip};
+  MessageRules rules{.pack_below = options.pack_below.value_or(pack_below),
+                     .cells = options.commit == CommitKind::kFlip};
+  suit_weights(rules, job, options);
   std::vector<Bytes> needed;
   for (const RankId rank : all_ids<RankId>(job.plan->ranks)) {
     RankProgram program = make_rank_program(*job.plan, rank, job.layout, rules);
     for (const ShuffleJob* next = job.back; next != nullptr; next = next->back) {
       program.reserve_for(make_rank_program(*next->plan, rank, job.layout, rules));
     }
-    needed.push_back(program.memory(options.buffers));
+    const Bytes live = options.weights == nullptr ? Bytes(0) : program.live;
+    needed.push_back(program.memory(options.buffers) - live);
   }
   return needed;
 }

@@ -20,17 +20,18 @@ Seconds fill_allowance(const RankContext& context) {
 
 }  // namespace
 
-std::unique_ptr<Foreground> Setup::run(std::vector<RankMemory>& memories) const {
+std::unique_ptr<Foreground> Setup::run(std::vector<RankMemory>& memories,
+                                       Fingerprints* fingerprints) const {
   const SteadyClock::time_point begin = SteadyClock::now();
   agree_on_plan();
   agree_on_memory();
   memories.reserve(jobs_.size());
   memories.emplace_back(*context_.member.memory, programs_[0], *jobs_[0], context_.self(),
-                        context_.options.buffers, context_.options.seed);
+                        context_.options);
   for (std::size_t i = 1; i < jobs_.size(); ++i) {
     memories.emplace_back(memories[0], programs_[i], *jobs_[i]);
   }
-  fill(memories[0]);
+  fill(memories[0], fingerprints);
   context_.outcome.times.setup = since(begin);
   connect();
   std::unique_ptr<Foreground> foreground = warm_up_foreground();
@@ -72,10 +73,14 @@ void Setup::agree_on_memory() const {
   }
 }
 
-void Setup::fill(const RankMemory& memory) const {
+void Setup::fill(const RankMemory& memory, Fingerprints* fingerprints) const {
   const Deadline deadline = Deadline::in(fill_allowance(context_));
   for (const std::unique_ptr<Pending>& work : memory.start_poison()) {
     context_.waiter.until(*work, {.wanted = "poisoned memory"}, deadline);
+  }
+  if (fingerprints != nullptr) {  // the weights are there already
+    if (context_.options.verify) fingerprints->take(context_, *jobs_[0], memory);
+    return;
   }
   const std::size_t layers = jobs_[0]->plan->layers.size();
   for (std::size_t layer = 0; layer < layers; ++layer) {

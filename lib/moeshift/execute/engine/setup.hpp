@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "moeshift/execute/engine/fingerprints.hpp"
 #include "moeshift/execute/engine/rank_context.hpp"
 #include "moeshift/execute/engine/rank_memory.hpp"
 #include "moeshift/execute/engine/rank_program.hpp"
@@ -24,12 +25,13 @@ class Setup {
   /// @param memories one per job, the same blocks; kept also when what comes after it fails.
   /// @return the load that will run beside the rearrangement; null = none.
   /// @throws ShuffleFailure, InfeasibleError, DeviceError.
-  [[nodiscard]] std::unique_ptr<Foreground> run(std::vector<RankMemory>& memories) const;
+  [[nodiscard]] std::unique_ptr<Foreground> run(std::vector<RankMemory>& memories,
+                                                Fingerprints* fingerprints) const;
 
  private:
   void agree_on_plan() const;
   void agree_on_memory() const;
-  void fill(const RankMemory& memory) const;
+  void fill(const RankMemory& memory, Fingerprints* fingerprints) const;
   void connect() const;
   [[nodiscard]] std::unique_ptr<Foreground> warm_up_foreground() const;
 

@@ -23,9 +23,24 @@ void compare_layer(RankContext& context, const RankMemory& memory, std::size_t l
   }
 }
 
+void compare_fingerprints(RankContext& context, const ShuffleJob& job, const RankMemory& memory,
+                          const Fingerprints& fingerprints, std::size_t layer) {
+  RankOutcome& outcome = context.outcome;
+  const std::vector<ExpertId> slots = memory.contents(layer, outcome.layers[layer].waves_committed);
+  for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+    if (slots[slot].is_none()) continue;
+    ++outcome.slots_verified;
+    if (fingerprints.holds(job, memory, layer, slot, slots[slot])) continue;
+    const Bytes bytes = job.layout.of(layer, slots[slot]).slot_bytes;
+    outcome.faults.push_back({context.self(), outcome.layers[layer].layer, slot, slots[slot],
+                              static_cast<std::uint64_t>(bytes.count()), 0});
+  }
+}
+
 }  // namespace
 
-void compare_every_byte(RankContext& context, const ShuffleJob& job, const RankMemory& memory) {
+void compare_every_byte(RankContext& context, const ShuffleJob& job, const RankMemory& memory,
+                        const Fingerprints* fingerprints) {
   const SteadyClock::time_point begin = SteadyClock::now();
   const std::size_t layers = job.plan->layers.size();
   for (std::size_t layer = 0; layer < layers; ++layer) {
@@ -38,7 +53,11 @@ void compare_every_byte(RankContext& context, const ShuffleJob& job, const RankM
                     .start = SteadyClock::now(),
                     .end = {}};
     context.observer.begins(stretch);
-    compare_layer(context, memory, layer);
+    if (fingerprints != nullptr) {
+      compare_fingerprints(context, job, memory, *fingerprints, layer);
+    } else {
+      compare_layer(context, memory, layer);
+    }
     context.observer.progressed(context.self(), "comparing every byte (layers)", layer + 1, layers);
     stretch.end = SteadyClock::now();
     context.observer.ends(stretch);
