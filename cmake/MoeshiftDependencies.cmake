@@ -10,28 +10,7 @@ find_package(Threads REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(ZLIB REQUIRED)
 
-# yaml-cpp names its target with and without namespace, by version; zstd ships no package file
-# before 1.5.5.
-add_library(moeshift_yaml INTERFACE)
-if(TARGET yaml-cpp::yaml-cpp)
-  target_link_libraries(moeshift_yaml INTERFACE yaml-cpp::yaml-cpp)
-else()
-  target_link_libraries(moeshift_yaml INTERFACE yaml-cpp)
-endif()
-find_path(ZSTD_INCLUDE_DIR zstd.h REQUIRED)
-find_library(ZSTD_LIBRARY zstd REQUIRED)
-mark_as_advanced(ZSTD_INCLUDE_DIR ZSTD_LIBRARY)
-add_library(moeshift_zstd INTERFACE)
-target_include_directories(moeshift_zstd SYSTEM INTERFACE ${ZSTD_INCLUDE_DIR})
-target_link_libraries(moeshift_zstd INTERFACE ${ZSTD_LIBRARY})
-
-# libzip's package file of some distributions demands its command line tools, which we do not use.
-find_path(LIBZIP_INCLUDE_DIR zip.h REQUIRED)
-find_library(LIBZIP_LIBRARY zip REQUIRED)
-mark_as_advanced(LIBZIP_INCLUDE_DIR LIBZIP_LIBRARY)
-add_library(moeshift_zip INTERFACE)
-target_include_directories(moeshift_zip SYSTEM INTERFACE ${LIBZIP_INCLUDE_DIR})
-target_link_libraries(moeshift_zip INTERFACE ${LIBZIP_LIBRARY})
+include(MoeshiftSmallLibraries)
 
 if(MOESHIFT_TESTS)
   find_package(Catch2 REQUIRED)

@@ -38,9 +38,20 @@ function(moeshift_library stage)
   cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(moeshift_${stage} STATIC ${ARG_SOURCES})
   add_library(moeshift::${stage} ALIAS moeshift_${stage})
-  target_include_directories(moeshift_${stage} PUBLIC ${PROJECT_SOURCE_DIR}/lib)
+  target_include_directories(
+    moeshift_${stage} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/lib>
+                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(
     moeshift_${stage}
     PUBLIC ${ARG_PUBLIC}
-    PRIVATE moeshift_build_flags ${ARG_PRIVATE})
+    PRIVATE $<BUILD_INTERFACE:moeshift_build_flags> ${ARG_PRIVATE})
+  moeshift_export(${stage})
+endfunction()
+
+# moeshift_export(<stage>): who finds the installed package links moeshift::<stage>, too.
+function(moeshift_export stage)
+  set_target_properties(moeshift_${stage} PROPERTIES EXPORT_NAME ${stage})
+  target_compile_features(moeshift_${stage} PUBLIC cxx_std_20)
+  install(TARGETS moeshift_${stage} EXPORT moeshiftTargets
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
 endfunction()
