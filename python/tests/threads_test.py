@@ -44,7 +44,7 @@ class ThreadsTest(unittest.TestCase):
             turns += 1
             time.sleep(0)
         thread.join()
-        self.assertGreater(turns, 100)
+        self.assertGreater(turns, 20)  # with the lock held: about as many as plans
 
     def test_memory_stays_where_it_is(self):
         load = support.loads(4, 64)
