@@ -246,6 +246,16 @@ TEST_CASE("a commit before the vote is found") {
   require_found(proof_of(lists), FindingKind::kLiveBeforeVote, 1, 1);
 }
 
+TEST_CASE("a rank that comes to none of several meetings is found once for each") {
+  OperationLists lists = ours();
+  std::erase_if(lists.of_rank[RankId(1)], [](const Operation& operation) {
+    return operation.kind == OperationKind::kMeeting;
+  });
+  const Proof proof = proof_of(lists);
+  require_found(proof, FindingKind::kUnmatched, 1, 0);
+  CHECK(proof.counts[static_cast<std::size_t>(FindingKind::kUnmatched)] == kLayers);
+}
+
 TEST_CASE("an event that is never recorded does not wait, and is found") {
   OperationLists lists = ours();
   erase_nth(lists, 2, OperationKind::kRecord, 0);
@@ -325,6 +335,17 @@ TEST_CASE("more staging memory than was stated is found") {
   REQUIRE(proof.findings.size() == 1);
   CHECK(proof.findings.front().kind == FindingKind::kTooMuchMemory);
   CHECK(proof.findings.front().rank == RankId(1));
+}
+
+TEST_CASE("more streams than memory has clocks for are refused") {
+  OperationLists lists = vllm();
+  Operation copy = nth(lists, 0, kCopy, 0);
+  for (std::uint32_t stream = 1; stream < 16384; ++stream) {
+    lists.streams.push_back("s" + std::to_string(stream));
+    copy.stream = stream;
+    lists.of_rank[RankId(0)].push_back(copy);
+  }
+  CHECK_THROWS_AS(proof_of(lists), InputError);
 }
 
 TEST_CASE("lists that are written are read back as they were") {

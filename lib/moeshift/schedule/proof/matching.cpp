@@ -168,20 +168,27 @@ namespace {
 
 using CallsOfRank = std::map<RankId, std::vector<CallIndex>>;
 
-/// The meeting of others that `missing`, who comes to `count`, leaves out: where labels part ways.
+std::size_t meetings_of(const CallsOfRank& calls, RankId rank) {
+  const auto found = calls.find(rank);
+  return found == calls.end() ? 0 : found->second.size();
+}
+
+/// The meeting of others that `missing`, who does not come to the k-th, leaves out: where labels
+/// part ways.
 CallIndex skipped_by(const OperationLists& lists, const CallGraph& graph, const CallsOfRank& calls,
-                     RankId missing, std::size_t count) {
-  const auto other = std::find_if(calls.begin(), calls.end(), [&](const auto& of_rank) {
-    return of_rank.second.size() > count;
-  });
-  const auto own = calls.find(missing);
+                     RankId missing, std::size_t k) {
+  const auto other = std::find_if(calls.begin(), calls.end(),
+                                  [&](const auto& of_rank) { return of_rank.second.size() > k; });
   const auto label = [&](CallIndex call) {
     const Operation& operation = graph.operation(lists, call);
     return std::pair(operation.layer, operation.wave);
   };
-  std::size_t k = 0;
-  while (k < count && label(own->second[k]) == label(other->second[k])) ++k;
-  return other->second[k];
+  const std::size_t own = meetings_of(calls, missing);
+  std::size_t same = 0;
+  while (same < own && label(calls.at(missing)[same]) == label(other->second[same])) {
+    ++same;
+  }
+  return other->second[same];
 }
 
 /// The k-th meeting of a communicator, and the first member that does not come to it.
@@ -207,7 +214,8 @@ void match_meeting(const OperationLists& lists, const Communicator& communicator
   finding.rank = *missing;
   finding.text = fmt::format(
       "rank {} comes to {} meetings on {}, rank {} to more: who has come waits for ever",
-      missing->value(), k, communicator.name, graph.calls[skipped].rank.value());
+      missing->value(), meetings_of(calls, *missing), communicator.name,
+      graph.calls[skipped].rank.value());
   finding.timeline = {step_of(lists, graph, skipped,
                               fmt::format("{}: rank {} has none like it",
                                           describe(lists, graph, skipped), missing->value()))};

@@ -182,7 +182,14 @@ void check_memory(const ProofTask& task, Proof& proof, FindingLog& findings) {
   }
 }
 
+/// A clock has an entry for every stream, and every stream has a clock: a gigabyte of them.
+constexpr std::size_t kMostLanes = 16384;
+
 void run(const ProofTask& task, const CallGraph& graph, Proof& proof, FindingLog& findings) {
+  if (graph.lanes > kMostLanes) {
+    throw InputError("", fmt::format("expected at most {} streams of all ranks together, found {}",
+                                     kMostLanes, graph.lanes));
+  }
   Prover prover(task, graph, findings);
   const Execution execution = execute(graph, prover);
   for (const RankId rank : proof.staging.ids()) {

@@ -77,7 +77,7 @@ struct Proof {
 };
 
 /// @throws InputError when the lists name ranks that neither placement has, or placements disagree
-///         on layers or experts.
+///         on layers or experts, or there are more than 16,384 streams, of all ranks together.
 /// O(calls * lanes + messages * log messages) time, where a lane is a stream of a rank; memory for
 /// the lists, a clock per lane and one per call under way.
 [[nodiscard]] Proof prove(const ProofTask& task);
