@@ -30,7 +30,12 @@ class Compare final : public Command {
     question_.check();
     for (const std::string& line : question_.unused()) session.say(line);
     const ComparisonWindows windows = read_windows(session);
-    const ComparisonRows comparison(session, question_, windows);
+    std::optional<ComparisonRoutes> routes;
+    if (!question_.replay) {
+      routes = load_comparison_routes(opener(session), question_.trace.name(), window_names(),
+                                      windows, session.threads());
+    }
+    const ComparisonRows comparison(session, question_, windows, routes ? &*routes : nullptr);
     const std::vector<ComparisonRow> rows =
         question_.replay ? comparison.of_replay() : comparison.of_settings();
     const Standings standings = standings_of(rows, reference_row(rows), session.seed());
@@ -39,16 +44,21 @@ class Compare final : public Command {
   }
 
  private:
-  [[nodiscard]] ComparisonWindows read_windows(Session& session) const {
-    const auto open = [this, &session] {
+  [[nodiscard]] OpenTrace opener(Session& session) const {
+    return [this, &session] {
       return question_.trace.open(session, question_.shape.model, Reading::kSeveralTimes);
     };
-    ComparisonWindows windows = load_comparison_windows(open, question_.trace.name(),
-                                                        {.train = question_.train,
-                                                         .test = question_.test,
-                                                         .previous = question_.previous,
-                                                         .forecaster = question_.forecaster},
-                                                        !question_.replay);
+  }
+  [[nodiscard]] WindowNames window_names() const {
+    return {.train = question_.train,
+            .test = question_.test,
+            .previous = question_.previous,
+            .forecaster = question_.forecaster};
+  }
+
+  [[nodiscard]] ComparisonWindows read_windows(Session& session) const {
+    ComparisonWindows windows = load_comparison_windows(opener(session), question_.trace.name(),
+                                                        window_names(), !question_.replay);
     for (const TrainWindow& train : windows.train) {
       if (train.loads.steps_per_sample() == 1) continue;
       session.say(fmt::format("moeshift: {} steps are planned on as windows of {} steps each",
@@ -100,6 +110,7 @@ class Compare final : public Command {
                             topology.nodes(), windows_note(windows, rows)));
     report.table(comparison_table(rows, header.num_layers, with_bytes));
     report.table(held_out_table(rows, standings));
+    if (auto network = network_table(rows, standings.reference)) report.table(std::move(*network));
     report.add(Conclusion{
         verdict_of(rows, standings), standings.tied.empty() ? Tone::kGood : Tone::kPlain, {}});
     add_compare_page(rows, standings, header.num_layers, with_bytes, report);

@@ -39,6 +39,7 @@ void CompareOptions::declare(Options& options) {
                  "policy that the others are compared with; default: static, else the first");
   declare_policy_options(options, policy_options);
   goal.declare(options);
+  routes.declare(options);
   trace.declare_options(options);
 }
 
@@ -68,6 +69,9 @@ void CompareOptions::check_steps() const {
     throw InputError("--replay",
                      "expected no --train, --test or --previous: every window is "
                      "held out once");
+  }
+  if (replay && routes.given()) {
+    throw InputError("--routes", "expected no --replay: routes are judged on --train and --test");
   }
   if (train.empty() == test.has_value()) {
     throw InputError(test ? "--train" : "--test", "expected --train and --test together");

@@ -12,6 +12,7 @@
 
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/inputs/route_inputs.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
 
@@ -33,6 +34,7 @@ struct CompareOptions {
   std::vector<std::string> history;
   std::vector<std::size_t> history_counts;
   PlanGoal goal;
+  RouteInputs routes;
   std::optional<std::string> forecaster;
   std::optional<std::string> reference;
   PolicyOptions policy_options;

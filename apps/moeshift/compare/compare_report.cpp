@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "moeshift/model/topology.hpp"
+#include "moeshift/report/figures.hpp"
 
 #include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/plan/network_report.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -42,6 +45,37 @@ std::string names_of(const std::vector<ComparisonRow>& rows,
   std::vector<std::string> names;
   for (const std::size_t row : which) names.push_back(rows[row].name());
   return fmt::format("{}", fmt::join(names, "; "));
+}
+
+/// How much lower `row` is than the reference, window by window.
+PairedDifference saved(const std::vector<double>& row, const std::vector<double>& reference) {
+  return paired_difference(reference, row);
+}
+
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+Json network_json(const ComparisonRow& row, const ComparisonRow& reference) {
+  const NetworkScores& scores = *row.network;
+  Json json = {{"train", to_json(scores.train)}, {"test", to_json(scores.test)}};
+  Json held_out = {{"windows", scores.copies.size()},
+                   {"copies_per_token", scores.copies},
+                   {"copies_saved", to_json(saved(scores.copies, reference.network->copies))}};
+  if (!scores.layer_seconds.empty()) {
+    held_out["layer_seconds"] = scores.layer_seconds;
+    held_out["seconds_saved"] =
+        to_json(saved(scores.layer_seconds, reference.network->layer_seconds));
+  }
+  json["held_out"] = std::move(held_out);
+  return json;
+}
+
+/// "12.3 % (11.0 to 13.6)"
+Cell share_cell(const PairedDifference& difference, double whole) {
+  if (difference.method == IntervalMethod::kNone) return Cell::percent(difference.mean / whole, 1);
+  return Cell::text(fmt::format("{:.1f} % ({:.1f} to {:.1f})", 100 * difference.mean / whole,
+                                100 * difference.low / whole, 100 * difference.high / whole));
 }
 
 }  // namespace
@@ -81,6 +115,7 @@ Json to_json(const std::vector<ComparisonRow>& rows, const Standings& standings,
                       {"balancedness_worst", row.worst_score()}}},
                     {"difference", to_json(standings.differences[i])},
                     {"pareto", static_cast<bool>(standings.pareto[i])}});
+    if (row.network) json.back()["network"] = network_json(row, rows[standings.reference]);
   }
   return json;
 }
@@ -123,6 +158,37 @@ Table held_out_table(const std::vector<ComparisonRow>& rows, const Standings& st
                           reference ? Cell::empty() : Cell::decimal(difference.mean, 4),
                           reference ? Cell::empty() : interval_cell(difference),
                           Cell::text(standings.pareto[i] ? "*" : "-")});
+  }
+  return table;
+}
+
+std::optional<Table> network_table(const std::vector<ComparisonRow>& rows, std::size_t reference) {
+  if (!rows[reference].network) return {};
+  const NetworkScores& base = *rows[reference].network;
+  const bool priced = !base.layer_seconds.empty();
+  Table table{"network on held-out steps",
+              {"policy", figure("imbalance"), figure("copies_per_token"), "saved (95 % interval)",
+               figure("node_copies_per_token")},
+              {}};
+  if (priced) {
+    table.columns.emplace_back(figure("layer_seconds"));
+    table.columns.emplace_back("faster (95 % interval)");
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const NetworkScores& scores = *rows[i].network;
+    const bool self = i == reference;
+    std::vector<Cell> row = {
+        Cell::text(rows[i].name()), figure("imbalance")(rows[i].test.imbalance),
+        figure("copies_per_token")(scores.test.copies),
+        self ? Cell::empty() : share_cell(saved(scores.copies, base.copies), mean_of(base.copies)),
+        figure("node_copies_per_token")(scores.test.node_copies)};
+    if (priced) {
+      row.push_back(figure("layer_seconds")(scores.test.total));
+      row.push_back(self ? Cell::empty()
+                         : share_cell(saved(scores.layer_seconds, base.layer_seconds),
+                                      mean_of(base.layer_seconds)));
+    }
+    table.rows.push_back(std::move(row));
   }
   return table;
 }

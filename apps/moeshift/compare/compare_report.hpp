@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ namespace moeshift::cli {
 /// The held-out windows one by one: balancedness, and the gain over the reference.
 [[nodiscard]] Table held_out_table(const std::vector<ComparisonRow>& rows,
                                    const Standings& standings);
+/// Copies and seconds on held-out windows, and what they gain over the reference, with intervals;
+/// nothing without routes.
+[[nodiscard]] std::optional<Table> network_table(const std::vector<ComparisonRow>& rows,
+                                                 std::size_t reference);
 /// "best on held-out steps: ..." with what the windows can and cannot tell apart.
 [[nodiscard]] std::string verdict_of(const std::vector<ComparisonRow>& rows,
                                      const Standings& standings);

@@ -18,16 +18,49 @@
 
 namespace moeshift::cli {
 
-/// One per policy, for loads that sum up `steps`.
-std::vector<std::unique_ptr<Planner>> ComparisonRows::make_planners(
-    const PlannedSteps& steps) const {
+/// One per policy, for loads that sum up `steps`; two where a policy is made to spare the network:
+/// as it is, and so.
+std::vector<ComparisonRows::Entrant> ComparisonRows::make_planners(const PlannedSteps& steps,
+                                                                   bool with_routes) const {
   PolicyOptions options = question_.policy_options;
-  question_.goal.apply_to(options, session_, planned_for(question_.slot_counts.front()), steps);
-  std::vector<std::unique_ptr<Planner>> planners;
+  question_.goal.apply_to(options, session_, planned_for(question_.slot_counts.front()), steps,
+                          with_routes);
+  PolicyOptions plain = options;
+  plain.network = nullptr;
+  std::vector<Entrant> entrants;
   for (const std::string& policy : question_.policies) {
-    planners.push_back(question_.goal.limited(make_planner(policy, options)));
+    entrants.push_back({policy, false, question_.goal.limited(make_planner(policy, plain))});
+    const auto& all = policies();
+    const auto entry = std::find_if(all.begin(), all.end(),
+                                    [&](const PolicyEntry& e) { return e.name == policy; });
+    if (!options.network || entry == all.end() || !entry->survives) continue;
+    entrants.push_back({policy, true, question_.goal.limited(make_planner(policy, options))});
   }
-  return planners;
+  return entrants;
+}
+
+/// Of the steps planned on and of those held out; a file beside the trace is both.
+std::optional<ComparedRoutes> ComparisonRows::routes_of(std::size_t train,
+                                                        std::size_t slots) const {
+  const auto read = [&](const LoadMatrix& load, std::shared_ptr<const RouteSummary> own) {
+    return question_.routes.of(session_, windows_.header, load, std::move(own), question_.trace,
+                               question_.shape.model);
+  };
+  ComparedRoutes routes;
+  routes.train =
+      read(windows_.train[train].loads.sum(), own_ != nullptr ? own_->train[train] : nullptr);
+  if (!routes.train) return {};
+  if (own_ == nullptr) {
+    session_.warn(
+        "the routes are one file for the steps planned on and those held out: what is said of "
+        "copies has been planned on; record tokens to judge on others");
+  }
+  routes.test = read(windows_.test.windows.sum(), own_ != nullptr ? own_->test : nullptr);
+  routes.train_known = known_routes(routes.train.get());
+  routes.test_known = known_routes(routes.test.get());
+  routes.serving = question_.goal.serving_model(session_, planned_for(slots));
+  routes.tokens_per_step = question_.goal.tokens_per_step.value_or(0);
+  return routes;
 }
 
 PlannedFor ComparisonRows::planned_for(std::size_t slots) const {
@@ -66,17 +99,23 @@ std::vector<ComparisonRow> ComparisonRows::of_settings() const {
     for (std::size_t w = 0; w < windows_.train.size(); ++w) {
       const PlannedLoads& train = windows_.train[w].loads;
       train.give_to(comparison.train);
-      const auto planners =
-          make_planners(steps_of(train.sum(), question_.forecaster ? 1 : train.steps()));
+      comparison.routes = routes_of(w, slots);
+      comparison.train.routes = comparison.routes ? comparison.routes->train.get() : nullptr;
+      const auto entrants =
+          make_planners(steps_of(train.sum(), question_.forecaster ? 1 : train.steps()),
+                        comparison.routes.has_value());
       std::vector<PlannedRow> planned;
-      for (std::size_t i = 0; i < planners.size(); ++i) {
-        session_.progress().update("policies", all.size() + i, total);
-        planned.push_back(plan_policy(comparison, question_.policies[i], *planners[i],
+      for (std::size_t i = 0; i < entrants.size(); ++i) {
+        session_.progress().update("policies", std::min(all.size() + i, total), total);
+        planned.push_back(plan_policy(comparison, entrants[i].policy, *entrants[i].planner,
                                       session_.threads(), session_.progress()));
         const std::string steps =
             question_.train.empty() ? "the first half" : "steps " + question_.train[w];
-        planned.back().row.planned_on = steps + forecast_text();
-        planned.back().row.setting = setting_text(slots, windows_.train.size() > 1 ? steps : "");
+        ComparisonRow& row = planned.back().row;
+        row.planned_on = steps + forecast_text();
+        row.setting = setting_text(slots, windows_.train.size() > 1 ? steps : "");
+        if (!entrants[i].spares_network) continue;
+        row.setting += row.setting.empty() ? "network spared" : ", network spared";
       }
       score_rows(comparison, planned);
       std::vector<ComparisonRow> rows;
@@ -98,18 +137,19 @@ std::vector<ComparisonRow> ComparisonRows::of_replay() const {
   }
   std::vector<Comparison> comparisons;
   for (const std::size_t slots : question_.slot_counts) comparisons.push_back(set_up(slots));
-  std::vector<std::vector<std::unique_ptr<Planner>>> planners;  // [histories][policies]
+  std::vector<std::vector<Entrant>> planners;  // [histories][policies]
   const LoadMatrix& all = windows_.test.windows.sum();
   PlannedSteps planned = steps_of(all, windows_.test.steps.size());
   for (const std::size_t history : question_.history_counts) {
     planned.count = question_.forecaster ? question_.window : history * question_.window;
-    planners.push_back(make_planners(planned));
+    planners.push_back(make_planners(planned, false));
   }
   const std::vector<ReplayJob> jobs = replay_jobs();
   std::vector<PolicyReplay> replays;
   for (const auto& [slots, history, policy] : jobs) {
-    replays.emplace_back(comparisons[slots], question_.policies[policy], *planners[history][policy],
-                         question_.history_counts[history], count - start);
+    replays.emplace_back(comparisons[slots], question_.policies[policy],
+                         *planners[history][policy].planner, question_.history_counts[history],
+                         count - start);
   }
   JoinedSteps joined(question_.window);
   std::vector<LoadMatrix> past;  // the last `start` windows

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,10 @@ class Session;
 
 class ComparisonRows {
  public:
-  ComparisonRows(Session& session, const CompareOptions& question, const ComparisonWindows& windows)
-      : session_(session), question_(question), windows_(windows) {}
+  /// @param own routes of the trace, or null.
+  ComparisonRows(Session& session, CompareOptions& question, const ComparisonWindows& windows,
+                 const ComparisonRoutes* own)
+      : session_(session), question_(question), windows_(windows), own_(own) {}
 
   /// Every number of slots with every training window; one policy after another, each with all
   /// threads, so that planning times mean what `plan` means by them.
@@ -37,8 +40,15 @@ class ComparisonRows {
 
   [[nodiscard]] PlannedFor planned_for(std::size_t slots) const;
   [[nodiscard]] Comparison set_up(std::size_t slots) const;
-  [[nodiscard]] std::vector<std::unique_ptr<Planner>> make_planners(
-      const PlannedSteps& steps) const;
+  /// A policy as it is made for some steps.
+  struct Entrant {
+    std::string policy;
+    bool spares_network = false;
+    std::unique_ptr<Planner> planner;
+  };
+  [[nodiscard]] std::vector<Entrant> make_planners(const PlannedSteps& steps,
+                                                   bool with_routes) const;
+  [[nodiscard]] std::optional<ComparedRoutes> routes_of(std::size_t train, std::size_t slots) const;
   [[nodiscard]] std::vector<ReplayJob> replay_jobs() const;
   [[nodiscard]] std::vector<ComparisonRow> replayed_rows(
       const std::vector<ReplayJob>& jobs, const std::vector<PolicyReplay>& replays) const;
@@ -47,8 +57,9 @@ class ComparisonRows {
   [[nodiscard]] std::string setting_text(std::size_t slots, const std::string& planned_on) const;
 
   Session& session_;
-  const CompareOptions& question_;
+  CompareOptions& question_;  ///< its routes are read when they are first asked for
   const ComparisonWindows& windows_;
+  const ComparisonRoutes* own_;
 };
 
 }  // namespace moeshift::cli

@@ -123,6 +123,36 @@ ComparisonWindows load_comparison_windows(const OpenTrace& open, const std::stri
   return windows;
 }
 
+std::optional<ComparisonRoutes> load_comparison_routes(const OpenTrace& open,
+                                                       const std::string& name,
+                                                       const WindowNames& names,
+                                                       const ComparisonWindows& windows,
+                                                       Threads threads) {
+  const auto reader = open();
+  if (!reader->has_routes()) return std::nullopt;
+  std::vector<StepRange> ranges = {parse_step_range(names.test.value_or(":"), "--test")};
+  for (const std::string& range : names.train) {
+    ranges.push_back(parse_step_range(range, "--train"));
+  }
+  if (names.train.empty() && windows.train.size() == 1) {  // halves, or a step that is both
+    const std::size_t first = ranges.front().first;
+    const std::size_t planned = windows.train.front().steps.size();
+    const bool both = windows.train.front().steps == windows.test.steps;
+    const std::size_t middle = both ? first : first + planned;
+    ranges = {{middle, middle + windows.test.steps.size()}, {first, first + planned}};
+  }
+  ComparisonRoutes routes;
+  for (RouteSummary& summary : summarised(*reader, name, ranges, threads)) {
+    auto shared = std::make_shared<const RouteSummary>(std::move(summary));
+    if (!routes.test) {
+      routes.test = std::move(shared);
+    } else {
+      routes.train.push_back(std::move(shared));
+    }
+  }
+  return routes;
+}
+
 std::optional<LoadMatrix> JoinedSteps::add(const LoadMatrix& step) {
   if (count_ == 1) return step;
   open_.push_back(step);

@@ -11,6 +11,7 @@
 
 #include "moeshift/judge/held_out.hpp"
 #include "moeshift/judge/plan_on.hpp"
+#include "moeshift/routing/route_summary.hpp"
 #include "moeshift/trace/window.hpp"
 
 namespace moeshift::cli {
@@ -53,6 +54,17 @@ using OpenTrace = std::function<std::unique_ptr<TraceReader>()>;
                                                         const std::string& name,
                                                         const WindowNames& names, bool halve,
                                                         Bytes most_kept = Bytes(128 << 20));
+
+/// The routes of the same steps, where the trace has tokens.
+struct ComparisonRoutes {
+  std::vector<std::shared_ptr<const RouteSummary>> train;  ///< as in ComparisonWindows
+  std::shared_ptr<const RouteSummary> test;
+};
+/// Reads them in a pass of their own. @param windows of the same `names`. @return nothing for a
+/// trace of loads.
+[[nodiscard]] std::optional<ComparisonRoutes> load_comparison_routes(
+    const OpenTrace& open, const std::string& name, const WindowNames& names,
+    const ComparisonWindows& windows, Threads threads);
 
 /// Sums of `count` steps each, one after another; what is left over at the end is dropped.
 class JoinedSteps {

@@ -2,7 +2,6 @@
 #include "apps/moeshift/execute/execute_report.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -100,23 +99,17 @@ Table times_table(const Execution& execution) {
   const Seconds commit = layer_sum(execution, &LayerFigures::commit);
   const Seconds total = execution.longest(&RankTimes::total);
   const Seconds predicted_commit = predicted_votes(cost) + cost.commit;
-  // What adds up but for the last digits leaves nothing.
-  const auto rest = [](Seconds whole, Seconds parts) {
-    const Seconds left = whole - parts;
-    return std::abs(left.count()) > 1e-9 * whole.count() ? left : Seconds();
-  };
-  return {
-      "",
-      {"time", "measured", "predicted", "ratio", "meaning"},
-      {row("connection", execution.longest(&RankTimes::connect), cost.connection,
-           "first contact of all pairs"),
-       row("stage", stage, cost.stage, "into buffers, until the last rank, sum over layers"),
-       row("commit", commit, predicted_commit, "vote and buffer to live, likewise"),
-       row("other", rest(total, stage + commit), rest(cost.total, cost.stage + predicted_commit),
-           "total less both: steps of the model; below 0: both at once"),
-       row("exposed", execution.longest(&RankTimes::exposed), cost.exposed,
-           "what inference waits for"),
-       row("total", total, cost.total, "wall time, first contact left out")}};
+  return {"",
+          {"time", "measured", "predicted", "ratio", "meaning"},
+          {row("connection", execution.longest(&RankTimes::connect), cost.connection,
+               "first contact of all pairs"),
+           row("stage", stage, cost.stage, "into buffers, until the last rank, sum over layers"),
+           row("commit", commit, predicted_commit, "vote and buffer to live, likewise"),
+           row("other", total - stage - commit, cost.total - cost.stage - predicted_commit,
+               "total less both: steps of the model; below 0: both at once"),
+           row("exposed", execution.longest(&RankTimes::exposed), cost.exposed,
+               "what inference waits for"),
+           row("total", total, cost.total, "wall time, first contact left out")}};
 }
 
 Table steps_table(const Execution& execution) {

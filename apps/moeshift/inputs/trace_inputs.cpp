@@ -79,6 +79,8 @@ class WatchedTrace final : public TraceReader {
     return more;
   }
   [[nodiscard]] RoutesReader* routes() override { return reader_->routes(); }
+  [[nodiscard]] bool has_routes() override { return reader_->has_routes(); }
+  [[nodiscard]] const Routes* step_routes() const override { return reader_->step_routes(); }
   [[nodiscard]] std::optional<std::int64_t> rank() const override { return reader_->rank(); }
 
  private:

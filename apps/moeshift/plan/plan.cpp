@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift plan: from a trace to a placement.
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,8 +14,10 @@
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/planned_for.hpp"
+#include "apps/moeshift/inputs/route_inputs.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/plan/commands.hpp"
+#include "apps/moeshift/plan/network_report.hpp"
 #include "apps/moeshift/plan/plan_report.hpp"
 #include "apps/moeshift/plan/plan_request.hpp"
 
@@ -30,6 +33,10 @@ class Plan final : public Command {
     options.option("--from", from_,
                    "the placement to move away from: a plan, or any format of `export`");
     options.flag("--per-layer", per_layer_, "also show a row per layer");
+    routes_.declare(options);
+    routes_.declare_limit(options);
+    options.flag("--frontier", frontier_,
+                 "also show what balance costs in copies and back, slack by slack (needs routes)");
     options.flag("--explain", explain_, "also show why each replica moved (incremental, robust)");
     declare_forecaster(options, request_.forecaster);
     options.section("world");
@@ -49,6 +56,9 @@ class Plan final : public Command {
     if (from_) {
       old = read_placement_for(session, *from_, planned.trace, from_ranks_, request_.shape.ranks);
     }
+    request_.routes =
+        routes_.of(session, header, loads.sum(), request_.routes, trace_, request_.shape.model);
+    request_.limit = routes_.limit(planned.expert_groups);
     MadePlan plan(session, request_, loads, std::move(planned), std::move(old));
     if (!plan.stopped()) plan.tighten(session.threads());
     report(session, plan);
@@ -59,12 +69,17 @@ class Plan final : public Command {
 
  private:
   /// The steps of --windows, of which no more is kept than is planned on.
-  TraceHeader read_loads(Session& session, PlannedLoads& loads) const {
+  TraceHeader read_loads(Session& session, PlannedLoads& loads) {
     const std::string name = trace_.name();
     const StepRange range = parse_step_range(windows_, "--windows");
     const auto reader = trace_.open(session, request_.shape.model);
-    visit_windows(*reader, name, {&range, 1},
-                  [&](std::size_t, const TraceStep& step) { loads.add(step.load); });
+    std::optional<RouteSummarizer> routes;
+    if (reader->has_routes()) routes = summarizer_for(reader->header());
+    visit_windows(*reader, name, {&range, 1}, [&](std::size_t, const TraceStep& step) {
+      loads.add(step.load);
+      if (routes) routes->add(*reader->step_routes(), session.threads());
+    });
+    if (routes) request_.routes = std::make_shared<const RouteSummary>(std::move(*routes).take());
     if (loaded_layers(loads.sum()) == 0) {
       throw InfeasibleError(fmt::format("{}: no layer carries load in steps {}", name, windows_));
     }
@@ -78,6 +93,7 @@ class Plan final : public Command {
   void report(Session& session, const MadePlan& plan) const {
     const PlanAnswer answer = plan.answer(session);
     Report report = report_plan(answer);
+    if (frontier_) add_frontier(plan.frontier(), answer.problem.topology.nodes(), report);
     if (per_layer_) report.table(layer_table(answer));
     if (explain_) explain_moves(answer, report);
     session.emit(report);
@@ -88,6 +104,8 @@ class Plan final : public Command {
   std::string windows_ = ":";
   std::optional<std::string> from_;
   std::optional<std::size_t> from_ranks_;
+  RouteInputs routes_;
+  bool frontier_ = false;
   bool per_layer_ = false;
   bool explain_ = false;
 };

@@ -10,6 +10,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/cost/move_price.hpp"
 #include "moeshift/plan/deadline.hpp"
+#include "moeshift/plan/together/network_goal.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/serving_machine.hpp"
@@ -44,8 +45,12 @@ void PlanGoal::declare(Options& options) {
                  "tokens of a serving step, for objective and price; default: as recorded");
   options.option("--serving", serving,
                  "serving parameters: a name of configs/serving or a file; default: the cluster's");
-  options.choice("--dispatch", dispatch, {"even", "nearest", "random", "lp"},
-                 "how tokens choose a replica");
+  options.choice(
+      "--dispatch", dispatch, {"even", "nearest", "random", "lp", "visited"},
+      "how tokens choose a replica; visited: on a rank they go to anyway (needs routes)");
+  options.option("--balance-slack", balance_slack,
+                 "spare the network: imbalance that a layer may give for fewer copies of its "
+                 "tokens (needs routes); --objective seconds finds what pays");
   options.option("--time-limit", time_limit,
                  "seconds a plan may take; layers not planned by then stay, or get the least "
                  "effort");
@@ -71,8 +76,48 @@ std::unique_ptr<Planner> PlanGoal::limited(std::unique_ptr<Planner> planner) con
   return std::make_unique<TimeLimitedPlanner>(std::move(planner), *seconds);
 }
 
+std::shared_ptr<const ServingModel> PlanGoal::serving_model(Session& session,
+                                                            const PlannedFor& planned) const {
+  if (!planned.cluster || !planned.model) return nullptr;
+  const bool asked = serving.has_value() || objective == "seconds";
+  const std::vector<std::string> shipped = session.shipped("serving");
+  const bool known = std::ranges::find(shipped, planned.cluster->name) != shipped.end();
+  if (!asked && !known) return nullptr;
+  try {
+    return std::make_shared<const ServingModel>(read_serving(session, planned, serving),
+                                                *planned.cluster, planned.topology,
+                                                planned.top_k());
+  } catch (const InputError&) {
+    if (asked) throw;
+    return nullptr;  // the machine has no rate for the model's weights: nothing is priced
+  }
+}
+
+std::shared_ptr<const NetworkGoal> PlanGoal::network_goal(Session& session,
+                                                          const PlannedFor& planned,
+                                                          const PlannedSteps& steps) const {
+  NetworkGoal goal;
+  if (const auto model = serving_model(session, planned)) goal.serving = *model;
+  goal.slack = balance_slack;
+  goal.pairs_per_step = tokens_per_step ? *tokens_per_step * static_cast<double>(planned.top_k())
+                                        : steps.pairs.value_or(0);
+  goal.dispatch = dispatch_options(session);
+  return std::make_shared<const NetworkGoal>(std::move(goal));
+}
+
 void PlanGoal::apply_to(PolicyOptions& policy, Session& session, const PlannedFor& planned,
-                        const PlannedSteps& steps) const {
+                        const PlannedSteps& steps, bool with_routes) const {
+  if (balance_slack && !(*balance_slack >= 0 && *balance_slack <= 10)) {
+    throw InputError("--balance-slack", "expected imbalance, 0 to 10");
+  }
+  if (balance_slack && !with_routes) {
+    throw InputError("--balance-slack",
+                     "needs to know which experts tokens choose together; expected --routes, or a "
+                     "trace of tokens");
+  }
+  if (with_routes && (balance_slack || objective == "seconds")) {
+    policy.network = network_goal(session, planned, steps);
+  }
   if (planned.model) {
     policy.expert_bytes = planned.expert_sizes()->largest();
   } else if (policy.budget) {

@@ -10,6 +10,7 @@
 
 #include "moeshift/cost/dispatch.hpp"
 #include "moeshift/cost/objective.hpp"
+#include "moeshift/cost/serving_model.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/plan/policy_options.hpp"
@@ -40,6 +41,7 @@ struct PlanGoal {
   std::optional<std::string> serving;
   std::string dispatch = "even";
   std::optional<double> time_limit;
+  std::optional<double> balance_slack;
 
   void declare(Options& options);
 
@@ -64,12 +66,22 @@ struct PlanGoal {
   /// @throws InputError for seconds without cluster and model, bytes without a model, a bad H or
   ///         number of tokens, and for a price in seconds when nothing says how many tokens a step
   ///         has.
+  ///
+  /// With routes, --balance-slack and the objective seconds make the policy spare the network.
+  /// @param with_routes the problems that will be planned have routes.
   void apply_to(PolicyOptions& policy, Session& session, const PlannedFor& planned,
-                const PlannedSteps& steps) const;
+                const PlannedSteps& steps, bool with_routes = false) const;
+  /// How the machine serves; null where machine or model are not given, or nothing is known of how
+  /// such a machine serves and it was not asked for.
+  [[nodiscard]] std::shared_ptr<const ServingModel> serving_model(Session& session,
+                                                                  const PlannedFor& planned) const;
 
  private:
   [[nodiscard]] Objective resolve_objective(Session& session, const PlannedFor& planned,
                                             std::size_t steps) const;
+  [[nodiscard]] std::shared_ptr<const NetworkGoal> network_goal(Session& session,
+                                                                const PlannedFor& planned,
+                                                                const PlannedSteps& steps) const;
   void resolve_price(Session& session, const PlannedFor& planned, const PlannedSteps& steps,
                      PolicyOptions& policy) const;
 };

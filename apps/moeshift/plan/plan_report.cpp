@@ -11,6 +11,7 @@
 #include "moeshift/report/figures.hpp"
 
 #include "apps/moeshift/inputs/plan_shape.hpp"
+#include "apps/moeshift/plan/network_report.hpp"
 #include "apps/moeshift/plan/plan_page.hpp"
 
 namespace moeshift::cli {
@@ -128,6 +129,27 @@ void add_slots_budget(const PlanAnswer& answer, Report& report) {
   report.note(fmt::format("{} of {} slots used{}", used, *answer.slots_budget, compared));
 }
 
+/// What tokens travel: in every result, and shown where the tokens are known.
+void add_network(const PlanAnswer& answer, Report& report) {
+  if (!answer.network) return;
+  const NetworkFigures& network = *answer.network;
+  const std::vector<NetworkVerdict>& verdicts = answer.plan.network;
+  Json json = to_json(network);
+  json["layers"] = layers_json(network, verdicts, answer.trace);
+  report.result()["network"] = std::move(json);
+  if (answer.rule.routes == nullptr) return;
+  const Topology& topology = answer.problem.topology;
+  report.note(network_note(network, topology.ranks(), topology.nodes()));
+  report.table(network_table(network, verdicts, topology.nodes()));
+  if (verdicts.empty()) return;
+  const auto spared = std::count_if(verdicts.begin(), verdicts.end(),
+                                    [](const NetworkVerdict& v) { return v.persisted; });
+  report.note(fmt::format(
+      "{} of {} layers were changed to spare the network; the others stay as the policy planned "
+      "them: nothing to gain there, or the gain does not show on windows left out",
+      spared, verdicts.size()));
+}
+
 }  // namespace
 
 Report report_plan(const PlanAnswer& answer) {
@@ -167,6 +189,7 @@ Report report_plan(const PlanAnswer& answer) {
   add_load(answer, report);
   add_plan_page(answer, loads, bounds, report);
   add_objective(answer, report);
+  add_network(answer, report);
   add_slots_budget(answer, report);
   if (hasty > 0) {
     report.note(fmt::format("out of time: {} of {} layers stayed or got the least effort", hasty,

@@ -8,6 +8,7 @@
 
 #include "moeshift/core/units.hpp"
 #include "moeshift/cost/dispatch.hpp"
+#include "moeshift/cost/network.hpp"
 #include "moeshift/cost/objective.hpp"
 #include "moeshift/formats/placement_format.hpp"
 #include "moeshift/model/expert_sizes.hpp"
@@ -35,6 +36,7 @@ struct PlanAnswer {
   Objective goal;
   std::string dispatch;
   DispatchOptions rule;
+  std::optional<NetworkFigures> network = {};
   std::optional<ExpertSizes> expert_sizes;
   std::optional<std::size_t> slots_budget;
   std::optional<PlanResult> uniform;  ///< under a budget of slots: the same for all layers

@@ -68,8 +68,12 @@ MadePlan::MadePlan(Session& session, PlanRequest request, const PlannedLoads& lo
   loads.give_to(problem_);
   if (old_) problem_.old = &*old_;
   const std::size_t steps = request_.forecaster ? 1 : steps_;
-  request_.goal.apply_to(request_.policy_options, session, planned_,
-                         steps_of(problem_.load, steps));
+  const PlannedSteps planned_steps = steps_of(problem_.load, steps);
+  problem_.routes = request_.routes.get();
+  network_ = std::make_unique<PlanNetwork>(session, planned_, request_.goal, planned_steps,
+                                           request_.routes, request_.limit);
+  request_.goal.apply_to(request_.policy_options, session, planned_, planned_steps,
+                         request_.routes != nullptr);
   const auto planner = make_planner(request_.policy, request_.policy_options);
   PlanDeadline deadline(session.progress(), request_.goal.limit());
   const auto start = std::chrono::steady_clock::now();
@@ -111,7 +115,8 @@ PlanAnswer MadePlan::answer(Session& session) const {
           .objective = request_.goal.objective,
           .goal = request_.policy_options.objective,
           .dispatch = request_.goal.dispatch,
-          .rule = request_.goal.dispatch_options(session),
+          .rule = network_->rule(),
+          .network = network_->figures(problem_, plan_),
           .expert_sizes = sizes_,
           .slots_budget = request_.policy_options.slots_budget,
           .uniform = uniform_plan(session)};

@@ -13,10 +13,13 @@
 #include "moeshift/model/placement.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/plan/policy_options.hpp"
+#include "moeshift/routing/copies.hpp"
+#include "moeshift/routing/route_summary.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/inputs/planned_for.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
+#include "apps/moeshift/plan/plan_network.hpp"
 #include "apps/moeshift/plan/plan_report.hpp"
 
 namespace moeshift::cli {
@@ -29,6 +32,8 @@ struct PlanRequest {
   std::vector<std::string> inactive;
   PlanGoal goal;
   std::optional<std::string> forecaster;
+  std::shared_ptr<const RouteSummary> routes;  ///< of the steps planned on, or null
+  GroupLimit limit = {};                       ///< for estimates from loads alone
 
   /// What is planned for, and by whom.
   void declare_shape(Options& options);
@@ -60,6 +65,11 @@ class MadePlan {
   void tighten(Threads threads);
   /// What the report says of the plan.
   [[nodiscard]] PlanAnswer answer(Session& session) const;
+  /// The policy alone, and plans that give more and more balance for fewer copies.
+  /// @throws InputError without routes.
+  [[nodiscard]] std::vector<FrontierPoint> frontier() const {
+    return network_->frontier(request_.policy, request_.policy_options, problem_);
+  }
 
  private:
   [[nodiscard]] std::optional<PlanResult> uniform_plan(Session& session) const;
@@ -71,6 +81,7 @@ class MadePlan {
   std::optional<ExpertSizes> sizes_;  ///< with a model
   PlanProblem problem_;
   PlanResult plan_;
+  std::unique_ptr<PlanNetwork> network_;
   PlanTimes times_;
   bool stopped_ = false;
   bool tight_ = false;

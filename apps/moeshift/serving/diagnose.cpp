@@ -38,6 +38,7 @@ class Diagnose final : public Command {
         "balancedness without rebalancing from which on the ranks are called balanced: a "
         "reason, the measured saving is the judge");
     serving_.declare(options);
+    routes_.declare(options);
     trace_.declare_options(options);
   }
 
@@ -54,6 +55,7 @@ class Diagnose final : public Command {
     choose_passes(session, findings, *deployment);
     const Placement without = placement_without(session, findings);
     look_at_layers(session, *deployment, without, findings);
+    look_at_network(session, *deployment, without, findings);
     const DiagnosisOptions options{
         .worthwhile = worthwhile_, .balanced = balanced_, .seed = session.seed()};
     if (findings.statistics.num_steps < kFewestSteps) {
@@ -73,11 +75,14 @@ class Diagnose final : public Command {
   static constexpr double kUsualDecode = 256;  ///< where the recording says that it is decode
 
   /// Reads the whole trace; the machine first, so that a bad option is told at once.
-  std::unique_ptr<Deployment> observe(Session& session, Findings& findings) const {
+  std::unique_ptr<Deployment> observe(Session& session, Findings& findings) {
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
     const PlannedFor planned = read_planned_for(session, shape_, trace.header());
     findings.header = planned.trace;
     std::unique_ptr<Deployment> deployment = serving_.deployment(session, planned);
+    if (trace.has_routes() || routes_.given()) {
+      known_ = known_routes(routes_.of_trace(session, trace.header(), trace_, shape_.model).get());
+    }
     TraceObserver observer(findings.header);
     DriftObserver drift(findings.header.num_layers, findings.header.num_experts);
     const StepSource source = trace.source();
@@ -142,6 +147,19 @@ class Diagnose final : public Command {
     return load;
   }
 
+  /// Only where tokens are known: an estimate would go into no verdict.
+  void look_at_network(Session& session, const Deployment& deployment, const Placement& without,
+                       Findings& findings) const {
+    if (!known_) return;
+    NetworkQuestion question{.top_k = known_->top_k,
+                             .dispatch = {.routes = known_.get()},
+                             .limit = {},
+                             .serving = &deployment.model,
+                             .tokens_per_step = findings.tokens_per_pass};
+    findings.network = network_figures(whole_load(findings), without, deployment.topology(),
+                                       question, session.threads());
+  }
+
   void look_at_layers(Session& session, const Deployment& deployment, const Placement& without,
                       Findings& findings) const {
     findings.layers =
@@ -159,6 +177,7 @@ class Diagnose final : public Command {
     options.policy = policy_;
     options.objectives = objective_planners(deployment, findings.tokens_per_pass);
     options.mode.plan = Seconds(0.01);
+    options.dispatch.routes = known_.get();
     if (mode_) parse_mode(*mode_, options.mode);
     const std::uint64_t recorded = findings.statistics.num_steps;
     options.warm_up = std::max<std::uint64_t>(recorded / 8, 1) * serving_.repeat;
@@ -187,7 +206,8 @@ class Diagnose final : public Command {
         .load = load,
         .without = without,
         .slots = shape_.slots,
-        .pairs_per_step = findings.tokens_per_pass * static_cast<double>(deployment.model.top_k())};
+        .pairs_per_step = findings.tokens_per_pass * static_cast<double>(deployment.model.top_k()),
+        .dispatch = {.routes = known_.get()}};
     findings.diagnosis = diagnose_recording(question, deployment, *make_planner("balanced"),
                                             options, session.threads(), session.progress());
     session.warn(fmt::format(
@@ -202,6 +222,8 @@ class Diagnose final : public Command {
   std::optional<std::string> initial_;
   double worthwhile_ = 0.03;
   double balanced_ = 0.9;
+  RouteInputs routes_;
+  std::shared_ptr<const KnownRoutes> known_;
   ServingOptions serving_;
 };
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/moeshift/compare/compare_report.hpp"
+#include "apps/moeshift/plan/network_report.hpp"
 #include "apps/moeshift/serving/diagnose_page.hpp"
 #include "apps/moeshift/serving/simulate_report.hpp"
 
@@ -319,6 +320,12 @@ Report diagnosis_report(const Findings& findings) {
   Report report("diagnose", "Is rebalancing worth it here?");
   report.result() = result_of(findings);
   report.note(setting_text(findings));
+  if (findings.network) {
+    report.result()["network"] = to_json(*findings.network);
+    report.note(fmt::format("{}; {:.0f} % of the layers' time is dispatch and combine",
+                            network_note(*findings.network, findings.ranks, findings.nodes),
+                            100 * findings.network->network_share()));
+  }
   report.add(verdict_of(findings));
   if (!findings.lanes.empty()) {
     report.table(backtest_table(findings));

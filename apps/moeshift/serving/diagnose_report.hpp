@@ -9,6 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "moeshift/cost/network.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/report/report.hpp"
@@ -34,10 +35,11 @@ struct Findings {
   std::size_t slots = 0;
   std::string policy;
   std::string mode;
-  double tokens_per_pass = 0;  ///< of one forward pass, as served
-  std::uint64_t repeat = 1;    ///< forward passes per recorded step
-  std::uint64_t warm_up = 0;   ///< served steps
-  double noise_floor = 1;      ///< of one forward pass
+  double tokens_per_pass = 0;             ///< of one forward pass, as served
+  std::uint64_t repeat = 1;               ///< forward passes per recorded step
+  std::uint64_t warm_up = 0;              ///< served steps
+  double noise_floor = 1;                 ///< of one forward pass
+  std::optional<NetworkFigures> network;  ///< of the placement without rebalancing
 };
 
 /// [{objective, behind_best}]; of `sweep` too.

@@ -9,11 +9,13 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/cost/network.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/simulate/presets.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/serving_machine.hpp"
+#include "apps/moeshift/plan/network_report.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -39,7 +41,12 @@ std::size_t at_least_one(const char* option, std::size_t value) {
 
 OpenTrace::OpenTrace(Session& session, const TraceInputs& trace,
                      const std::optional<std::string>& model, Reading reading)
-    : reader_(trace.open(session, model, reading)) {}
+    : reader_(trace.open(session, model, reading)),
+      again_(reading == Reading::kSeveralTimes || trace.name() != Session::name_of_input("-")) {}
+
+bool OpenTrace::has_routes() const {
+  return again_ && reader_->has_routes();
+}
 
 StepSource OpenTrace::source() {
   return [this](TraceStep& step) { return reader_->next(step); };
@@ -140,8 +147,10 @@ void LaneOptions::declare(Options& options) {
   options.option("--plan-seconds", plan_seconds, "how long the policy thinks");
   options.option("--background-share", background_share,
                  "share of every link that staging beside serving takes");
-  options.option("--dispatch", dispatch,
-                 "how tokens choose a replica: even, nearest, random or lp");
+  options.option(
+      "--dispatch", dispatch,
+      "how tokens choose a replica: even, nearest, random, lp or visited (needs routes)");
+  route_inputs.declare(options);
   options.option("--replica-bias", replica_bias,
                  "0: replicas share evenly, 1: the first one takes all");
   limits.declare(options);
@@ -178,7 +187,38 @@ LaneSettings LaneOptions::settings(std::uint64_t seed, const std::string& policy
   if (dispatch) settings.dispatch.rule = parse_dispatch_rule(*dispatch);
   if (replica_bias)
     settings.dispatch.replica_bias = in_range("--replica-bias", *replica_bias, 0, 1);
+  settings.dispatch.routes = known.get();
+  if (plans_with_routes()) settings.routes = routes.get();
   return settings;
+}
+
+void LaneOptions::read_routes(Session& session, const TraceInputs& trace,
+                              const std::optional<std::string>& model, const OpenTrace& opened) {
+  if (opened.has_routes() || route_inputs.given()) {
+    routes = route_inputs.of_trace(session, opened.header(), trace, model);
+  }
+  known = known_routes(routes.get());
+  if (dispatch == "visited" && !routes) {
+    throw InputError("--dispatch",
+                     "visited depends on which experts tokens choose together; expected --routes, "
+                     "or a trace of tokens");
+  }
+}
+
+nlohmann::ordered_json LaneOptions::network_json(Session& session, const Deployment& deployment,
+                                                 const Placement& before,
+                                                 const Placement& after) const {
+  if (!routes) return {};
+  NetworkQuestion question{.top_k = routes->top_k, .serving = &deployment.model, .steps = 0};
+  question.dispatch = settings(session.seed()).dispatch;
+  for (const RouteWindow& window : routes->windows) {
+    question.steps += static_cast<double>(window.steps);
+  }
+  const auto of = [&](const Placement& placement) {
+    return to_json(network_figures(loads_of(*routes), placement, deployment.topology(), question,
+                                   session.threads()));
+  };
+  return {{"before", of(before)}, {"after", of(after)}};
 }
 
 ScheduleOptions LaneOptions::schedule(const Cluster& cluster) const {

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "moeshift/formats/trace_format.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/plan/policy_options.hpp"
@@ -19,6 +21,7 @@
 
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/inputs/planned_for.hpp"
+#include "apps/moeshift/inputs/route_inputs.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/moves/schedule_options.hpp"
 
@@ -32,9 +35,12 @@ class OpenTrace {
 
   [[nodiscard]] const TraceHeader& header() const { return reader_->header(); }
   [[nodiscard]] StepSource source();
+  /// Its steps are tokens, and can be read again.
+  [[nodiscard]] bool has_routes() const;
 
  private:
   std::unique_ptr<TraceReader> reader_;
+  bool again_ = true;
 };
 
 /// The machine and the model as they serve.
@@ -77,8 +83,20 @@ struct LaneOptions {
   std::optional<std::string> dispatch;
   std::optional<double> replica_bias;
   ScheduleLimits limits;
+  RouteInputs route_inputs;
+  std::shared_ptr<const RouteSummary> routes;  ///< of read_routes(); null: not known
+  std::shared_ptr<const KnownRoutes> known;
 
   void declare(Options& options);
+  /// Reads which experts tokens choose together; settings() then say it.
+  void read_routes(Session& session, const TraceInputs& trace,
+                   const std::optional<std::string>& model, const OpenTrace& opened);
+  /// There are routes to plan with: recorded apart from what is served.
+  [[nodiscard]] bool plans_with_routes() const { return routes && route_inputs.given(); }
+  /// What two placements make tokens travel, on the routes; null without any.
+  [[nodiscard]] nlohmann::ordered_json network_json(Session& session, const Deployment& deployment,
+                                                    const Placement& before,
+                                                    const Placement& after) const;
   /// Everything but the planner and the schedule. @throws InputError naming the option.
   [[nodiscard]] LaneSettings settings(std::uint64_t seed, const std::string& policy = "") const;
   [[nodiscard]] ScheduleOptions schedule(const Cluster& cluster) const;

@@ -71,10 +71,11 @@ class Simulate final : public Command {
     const PlannedFor planned = read_planned_for(session, shape_, trace.header());
     const std::unique_ptr<Deployment> deployment =
         serving_.deployment(session, read_planned_for(session, largest, trace.header()));
+    lane_.read_routes(session, trace_, shape_.model, trace);
     const Placement initial =
         widened(initial_placement(session, shape_, planned.trace, initial_), largest.ranks);
     goal_.of_replay(serving_.tokens_per_step, serving_.serving)
-        .apply_to(policy_options_, session, planned, {});
+        .apply_to(policy_options_, session, planned, {}, lane_.plans_with_routes());
     const StepRange shown = parse_step_range(timeline_steps_, "--timeline-steps");
     TimelineRecorder recorder(shown.first, shown.last.value_or(shown.first + kStepsShown));
     std::deque<Lane> lanes;
@@ -103,7 +104,9 @@ class Simulate final : public Command {
     warn(session, results.front(), lanes.front().settings());
     warn_of_interval(session, results.front(), lanes.front().settings(), recorded);
     warn_of_cut(session, results.front(), recorded);
-    report(session, results, blocks, lanes.front().settings());
+    const auto network =
+        lane_.network_json(session, *deployment, initial, lanes.front().placement());
+    report(session, results, blocks, lanes.front().settings(), network);
     return ExitCode::kGood;
   }
 
@@ -188,7 +191,8 @@ class Simulate final : public Command {
   }
 
   void report(Session& session, const std::vector<LaneResult>& results,
-              const std::vector<StepBlocks>& blocks, const LaneSettings& settings) const {
+              const std::vector<StepBlocks>& blocks, const LaneSettings& settings,
+              const nlohmann::ordered_json& network) const {
     const LaneResult& asked = results[0];
     Report report("simulate", "What rebalancing would have done");
     nlohmann::ordered_json& result = report.result();
@@ -202,6 +206,7 @@ class Simulate final : public Command {
     result["mode"] = to_string(settings.mode);
     result["forecaster"] = settings.forecaster;
     result["interval_steps"] = settings.rule.interval;
+    if (!network.is_null()) result["network"] = network;
     report.note(fmt::format(
         "{} steps of {:.0f} tokens on {} ranks; {} {}, forecast {}, every {} steps", asked.steps,
         asked.tokens / static_cast<double>(asked.steps), shape_.ranks, asked.name,
@@ -213,6 +218,11 @@ class Simulate final : public Command {
     if (!asked.rearrangements.empty()) report.table(rearrangement_table(asked));
     if (!asked.events.empty()) report.table(event_table(asked));
     const bool faster = asked.tokens_per_second() > results[1].tokens_per_second();
+    if (!network.is_null()) {
+      report.note(fmt::format("copies per token: {:.3f} at the start, {:.3f} at the end",
+                              network["before"]["copies_per_token"].get<double>(),
+                              network["after"]["copies_per_token"].get<double>()));
+    }
     report.add(Conclusion{verdict(asked, results[1]), faster ? Tone::kGood : Tone::kPlain, {}});
     add_simulate_page(shown, blocks, report);
     session.emit(report);

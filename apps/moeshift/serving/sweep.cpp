@@ -64,6 +64,7 @@ class Sweep final : public Command {
 
   ExitCode run(Session& session) override {
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
+    lane_.read_routes(session, trace_, shape_.model, trace);
     const SweepGrid grid = make_grid(session);
     prepare(session, grid, trace.header());
     std::vector<SweepRow> rows = feasible_rows(session, grid, trace.header());
@@ -127,7 +128,7 @@ class Sweep final : public Command {
       model_ = *planned.model;
       PolicyOptions options = policy_options_;
       plan_goal_.of_replay(serving_.tokens_per_step, serving_.serving)
-          .apply_to(options, session, planned, {});
+          .apply_to(options, session, planned, {}, lane_.plans_with_routes());
       resolved_[ranks] = options;
       for (const std::string& policy : grid.policies) {
         planners_[{policy, ranks}] = plan_goal_.limited(make_planner(policy, options));

@@ -12,6 +12,7 @@ namespace moeshift::cli {
 [[nodiscard]] std::unique_ptr<Command> make_trace_convert();
 [[nodiscard]] std::unique_ptr<Command> make_trace_join();
 [[nodiscard]] std::unique_ptr<Command> make_trace_select();
+[[nodiscard]] std::unique_ptr<Command> make_trace_routes();
 [[nodiscard]] std::unique_ptr<Command> make_trace_generate();
 
 }  // namespace moeshift::cli

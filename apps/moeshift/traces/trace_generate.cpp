@@ -6,7 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/core/error.hpp"
+#include "moeshift/formats/routes_reader.hpp"
 #include "moeshift/trace/synthetic.hpp"
+#include "moeshift/trace/synthetic_routes.hpp"
 
 #include "apps/moeshift/cli/option_value.hpp"
 #include "apps/moeshift/cli/session.hpp"
@@ -44,9 +47,21 @@ class TraceGenerate final : public Command {
     options.list("--domain-changes", domain_changes_, "steps at which the domain changes abruptly");
     options.option("--domain-correlation", domain_correlation_,
                    "correlation of log loads across a domain change");
+    options.section("routes");
+    options.flag("--routes", routes_,
+                 "tokens and the experts they choose, in cliques, as JSON Lines; heeds --layers, "
+                 "--experts, --top-k, --steps, --tokens, --drift and --domain-changes");
+    options.option("--clique", clique_, "experts that go together; divides --experts");
+    options.option("--affinity", affinity_,
+                   "chance that a token takes an expert of its own clique, 0 to 1");
+    options.option("--skew", skew_, "how unlike cliques are in tokens: Zipf's exponent, 0 = alike");
   }
 
   ExitCode run(Session& session) override {
+    if (routes_) return write_routes(session);
+    if (clique_ || affinity_ || skew_) {
+      throw InputError("--routes", "expected with --clique, --affinity and --skew");
+    }
     const SyntheticOptions options = chosen(session);
     const auto trace = make_synthetic_trace(options);
     const std::string& path = session.common().output;
@@ -62,6 +77,39 @@ class TraceGenerate final : public Command {
   }
 
  private:
+  ExitCode write_routes(Session& session) {
+    if (sigma_ || sigma_sd_ || rho_ || kappa_ || dispersion_ || persistence_ || groups_ ||
+        domain_correlation_ || format_ != "neutral") {
+      throw InputError("--routes",
+                       "expected none of the options of loads (--sigma, --rho, --to, ...)");
+    }
+    SyntheticRoutes options;
+    options.seed = session.seed();
+    options.num_layers = layers_.value_or(options.num_layers);
+    options.num_experts = experts_.value_or(options.num_experts);
+    options.top_k = top_k_.value_or(options.top_k);
+    options.num_steps = steps_.value_or(options.num_steps);
+    options.tokens_per_step = tokens_.value_or(options.tokens_per_step);
+    options.clique = clique_.value_or(options.clique);
+    options.affinity = affinity_.value_or(options.affinity);
+    options.skew = skew_.value_or(options.skew);
+    options.drift = drift_.value_or(options.drift);
+    for (const std::string& step : domain_changes_) {
+      options.domain_changes.push_back(parse_count("--domain-changes", step));
+    }
+    const auto reader = make_synthetic_routes(options);
+    const std::string& path = session.common().output;
+    session.write_file(path, [&](std::ostream& out) { write_route_lines(*reader, out); });
+    if (path != "-") {
+      session.say(
+          fmt::format("{}: {} tokens in {} layers x {} experts; read it with "
+                      "--route-tokens {}",
+                      path, options.num_steps * options.tokens_per_step, options.num_layers,
+                      options.num_experts, options.tokens_per_step));
+    }
+    return ExitCode::kGood;
+  }
+
   [[nodiscard]] SyntheticOptions chosen(const Session& session) const {
     SyntheticOptions options = synthetic_preset(preset_);
     options.seed = session.seed();
@@ -91,6 +139,9 @@ class TraceGenerate final : public Command {
   std::optional<double> sigma_, sigma_sd_, rho_, kappa_, dispersion_, drift_, persistence_;
   std::vector<std::string> domain_changes_;
   std::optional<double> domain_correlation_;
+  bool routes_ = false;
+  std::optional<std::size_t> clique_;
+  std::optional<double> affinity_, skew_;
 };
 
 }  // namespace

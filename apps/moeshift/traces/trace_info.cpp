@@ -2,6 +2,7 @@
 // moeshift trace info: what a trace holds and whether it is sound.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,10 @@
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/route_inputs.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/traces/commands.hpp"
+#include "apps/moeshift/traces/lift_report.hpp"
 #include "apps/moeshift/traces/trace_info_page.hpp"
 
 namespace moeshift::cli {
@@ -178,6 +181,9 @@ class TraceInfo final : public Command {
   void declare(Options& options) override {
     trace_.declare(options);
     options.option("--windows", windows_, "steps to look at, as first:last (last not included)");
+    options.option("--routes", routes_path_,
+                   "which experts tokens choose together, where the trace has no tokens: a "
+                   "summary of `trace routes`, or a recording of tokens");
     options.flag("--summary", summary_, "leave out the row per layer");
     trace_.declare_options(options);
   }
@@ -186,6 +192,18 @@ class TraceInfo final : public Command {
     TraceHeader header;
     std::vector<double> step_loads;
     const TraceStatistics statistics = read(session, header, step_loads);
+    if (routes_path_) {
+      if (together_) throw InputError("--routes", "the trace has tokens itself; leave it out");
+      together_ = read_routes(session, *routes_path_, trace_, {});
+      if (together_->num_layers() != header.num_layers ||
+          together_->num_experts != header.num_experts) {
+        throw InputError(*routes_path_,
+                         fmt::format("expected routes of {} layers x {} experts, as the trace has, "
+                                     "got {} x {}",
+                                     header.num_layers, header.num_experts, together_->num_layers(),
+                                     together_->num_experts));
+      }
+    }
     report(session, header, statistics, step_loads);
     return ExitCode::kGood;
   }
@@ -198,23 +216,29 @@ class TraceInfo final : public Command {
     const auto reader = trace_.open(session);
     header = reader->header();
     TraceObserver observer(header);
-    const std::size_t seen = observe(*reader, range, observer, step_loads);
+    std::optional<RouteSummarizer> routes;
+    if (reader->has_routes()) routes = summarizer_for(header);
+    const std::size_t seen = observe(*reader, range, observer, step_loads,
+                                     routes ? &*routes : nullptr, session.threads());
     TraceStatistics statistics = observer.finish();
     if (statistics.num_steps == 0 || (range.last && seen < *range.last)) {
       throw InputError(name, fmt::format("expected steps {}, but the trace has {} steps",
                                          to_string(range), seen));
     }
+    if (routes) together_ = std::move(*routes).take();
     return statistics;
   }
 
   /// @return the steps read, wanted or not
   static std::size_t observe(TraceReader& reader, const StepRange& range, TraceObserver& observer,
-                             std::vector<double>& step_loads) {
+                             std::vector<double>& step_loads, RouteSummarizer* routes,
+                             Threads threads) {
     TraceStep step;
     std::size_t position = 0;
     while ((!range.last || position < *range.last) && reader.next(step)) {
       if (range.contains(position)) {
         observer.add(step);
+        if (routes != nullptr) routes->add(*reader.step_routes(), threads);
         double load = 0;
         for (const LayerId layer : step.load.row_ids()) load += layer_total(step.load, layer);
         step_loads.push_back(load);
@@ -233,6 +257,7 @@ class TraceInfo final : public Command {
     report.table(spread_table(statistics));
     if (!summary_) report.table(layer_table(header, statistics));
     if (!statistics.drift.empty()) report.note(drift_text(statistics));
+    if (together_) add_lift(*together_, header, report);
     for (const TraceWarning& warning : statistics.warnings) {
       report.note(fmt::format("warning: {}\n  -> {}", warning.text, warning.advice));
     }
@@ -263,6 +288,8 @@ class TraceInfo final : public Command {
   TraceInputs trace_;
   std::string windows_ = ":";
   bool summary_ = false;
+  std::optional<std::string> routes_path_;
+  std::optional<RouteSummary> together_;
 };
 
 }  // namespace

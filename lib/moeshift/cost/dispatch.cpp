@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -72,6 +73,13 @@ class Sharing {
         shares_[slot.index()].by_link[index_of(link)] += each_ / static_cast<double>(alike);
       }
     }
+  }
+
+  /// As sampled tokens choose, [experts][replicas] of them; evenly where none did.
+  void visited(std::size_t expert, std::span<const double> taken) {
+    const double total = std::accumulate(taken.begin(), taken.end(), 0.0);
+    if (total > 0) return as_drawn(expert, taken, total);
+    evenly(expert, 0);
   }
 
   /// In proportion to the tokens that every holder takes.
@@ -149,15 +157,86 @@ void check_holders(const Sharing& sharing, std::size_t experts, LayerId layer,
   }
 }
 
+/// How many sampled tokens each replica takes under `visited`, [experts][replicas].
+std::vector<std::vector<double>> taken_by_replicas(const Placement& placement, LayerId layer,
+                                                   const Topology& topology,
+                                                   const RouteSample& sample) {
+  const Holders holders(placement, layer, topology);
+  std::vector<std::vector<double>> taken(placement.experts());
+  for (std::size_t e = 0; e < taken.size(); ++e) taken[e].assign(holders.of(e).size(), 0);
+  std::vector<std::uint32_t> ranks;
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    const auto row = sample.row(i);
+    holders.visit(sample.token[i], row, ranks);
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      const auto of_expert = holders.of(row[j]);
+      const auto holder = std::find(of_expert.begin(), of_expert.end(), ranks[j]);
+      ++taken[row[j]][static_cast<std::size_t>(holder - of_expert.begin())];
+    }
+  }
+  return taken;
+}
+
+const LayerTogether& routes_of(const DispatchOptions& options, LayerId layer) {
+  if (options.routes == nullptr) {
+    throw InputError("dispatch",
+                     "visited depends on which experts tokens choose together; expected routes");
+  }
+  MOESHIFT_CHECK(layer.index() < options.routes->layers.size());
+  return options.routes->layers[layer.index()];
+}
+
+/// Gives every slot the copies that its rank and node take per pair computed there.
+void add_copies(const LayerCopies& copies, const Topology& topology, std::size_t top_k,
+                std::span<const double> chosen, LayerDispatch& shares) {
+  const std::size_t per_rank = shares.size() / topology.ranks();
+  std::vector<double> at_rank(topology.ranks(), 0);
+  std::vector<double> at_node(topology.nodes(), 0);
+  const auto node_of = [&](std::size_t slot) {
+    return topology.node_of(RankId(slot / per_rank)).index();
+  };
+  for (std::size_t slot = 0; slot < shares.size(); ++slot) {
+    const double pairs = chosen[shares[slot].expert] * shares[slot].total();
+    at_rank[slot / per_rank] += pairs;
+    at_node[node_of(slot)] += pairs;
+  }
+  // A copy is made for one pair at least and for top_k at most.
+  const double fewest = 1 / static_cast<double>(top_k);
+  for (std::size_t slot = 0; slot < shares.size(); ++slot) {
+    const double pairs = at_rank[slot / per_rank];
+    const double of_node = at_node[node_of(slot)];
+    if (pairs <= 0 || of_node <= 0) continue;
+    shares[slot].copies = std::clamp(copies.at_rank[slot / per_rank] / pairs, fewest, 1.0);
+    shares[slot].node_copies = std::clamp(copies.at_node[node_of(slot)] / of_node, fewest, 1.0);
+  }
+}
+
+/// Pairs (token, expert) per token of every expert, as the figures of `copies` were counted.
+std::vector<double> chosen_of(const LayerTogether& together, CopiesFrom from) {
+  std::vector<double> chosen(together.pairs.experts(), 0);
+  if (from == CopiesFrom::kTokens) {
+    const double each = 1 / static_cast<double>(together.sample.size());
+    for (const std::uint16_t e : together.sample.experts) chosen[e] += each;
+    return chosen;
+  }
+  const double tokens = std::max(1.0, static_cast<double>(together.tokens));
+  for (std::size_t e = 0; e < chosen.size(); ++e) chosen[e] = together.pairs(e, e) / tokens;
+  return chosen;
+}
+
 }  // namespace
 
 DispatchRule parse_dispatch_rule(std::string_view name) {
-  static constexpr std::array<std::string_view, 4> kNames{"even", "nearest", "random", "lp"};
+  static constexpr std::array<std::string_view, 5> kNames{"even", "nearest", "random", "lp",
+                                                          "visited"};
   return static_cast<DispatchRule>(index_of_name("dispatch rule", name, kNames));
 }
 
-LayerDispatch dispatch_shares(const Placement& placement, LayerId layer, const Topology& topology,
-                              const DispatchOptions& options, std::span<const double> load) {
+namespace {
+
+/// All of dispatch_shares() but the copies.
+LayerDispatch bare_shares(const Placement& placement, LayerId layer, const Topology& topology,
+                          const DispatchOptions& options, std::span<const double> load) {
   check_machine(placement, topology);
   MOESHIFT_CHECK(load.empty() || load.size() == placement.experts());
   if (options.rule == DispatchRule::kLp && load.empty()) {
@@ -169,12 +248,18 @@ LayerDispatch dispatch_shares(const Placement& placement, LayerId layer, const T
   if (options.rule == DispatchRule::kLp) {
     best = best_split(load, sharing.holders(), topology.ranks());
   }
+  std::vector<std::vector<double>> taken;
+  if (options.rule == DispatchRule::kVisited) {
+    taken = taken_by_replicas(placement, layer, topology, routes_of(options, layer).sample);
+  }
   Rng rng = Rng::stream(options.seed, layer.value());
   for (std::size_t e = 0; e < placement.experts(); ++e) {
     if (sharing.slots_of(e).empty()) continue;
     const bool loaded = !load.empty() && load[e] > 0;
     if (options.rule == DispatchRule::kNearest) {
       sharing.nearest(e);
+    } else if (options.rule == DispatchRule::kVisited) {
+      sharing.visited(e, taken[e]);
     } else if (options.rule == DispatchRule::kRandom && loaded) {
       sharing.as_drawn(e, draw(rng, load[e], sharing.slots_of(e).size()), load[e]);
     } else if (options.rule == DispatchRule::kLp && loaded) {
@@ -184,6 +269,51 @@ LayerDispatch dispatch_shares(const Placement& placement, LayerId layer, const T
     }
   }
   return sharing.take();
+}
+
+}  // namespace
+
+LayerDispatch dispatch_shares(const Placement& placement, LayerId layer, const Topology& topology,
+                              const DispatchOptions& options, std::span<const double> load) {
+  if (options.routes == nullptr || routes_of(options, layer).tokens == 0) {
+    return bare_shares(placement, layer, topology, options, load);
+  }
+  return dispatch_shares(placement, layer, topology, options, load,
+                         copies_under(placement, layer, topology, options));
+}
+
+LayerDispatch dispatch_shares(const Placement& placement, LayerId layer, const Topology& topology,
+                              const DispatchOptions& options, std::span<const double> load,
+                              const LayerCopies& copies) {
+  LayerDispatch shares = bare_shares(placement, layer, topology, options, load);
+  const LayerTogether& together = routes_of(options, layer);
+  add_copies(copies, topology, options.routes->top_k, chosen_of(together, copies.from), shares);
+  return shares;
+}
+
+LayerCopies copies_under(const Placement& placement, LayerId layer, const Topology& topology,
+                         const DispatchOptions& options) {
+  const LayerTogether& together = routes_of(options, layer);
+  const bool sampled = together.sample.size() > 0;
+  const bool nearest = options.rule == DispatchRule::kNearest;
+  const ReplicaChoice choice = options.rule == DispatchRule::kVisited ? ReplicaChoice::kVisitedFirst
+                               : nearest                              ? ReplicaChoice::kNearest
+                                                                      : ReplicaChoice::kEven;
+  if (choice == ReplicaChoice::kVisitedFirst && !sampled) {
+    throw InputError("dispatch", "visited needs sampled tokens, the routes have none");
+  }
+  // Ranks of another world than the one that is placed on say nothing of where tokens start.
+  const bool sources = together.by_source.size() == topology.ranks();
+  if (sampled && sources) {
+    return counted_copies(together.sample, placement, layer, topology, choice, options.silent);
+  }
+  if (sampled && !nearest) {
+    RouteSample sample = together.sample;
+    std::fill(sample.source.begin(), sample.source.end(), kUnknownSource);
+    return counted_copies(sample, placement, layer, topology, choice, options.silent);
+  }
+  return estimated_copies(together, options.routes->top_k, placement, layer, topology, choice,
+                          options.silent);
 }
 
 RankLoads rank_loads(const LoadMatrix& load, const Placement& placement, const Topology& topology,

@@ -16,17 +16,15 @@ constexpr std::array kPortClasses = {LinkClass::kIntraNode, LinkClass::kInterNod
 
 }  // namespace
 
-/// (token, expert) pairs that arrive, per class of link.
+/// Copies that arrive, per class of link.
 struct ServingModel::Traffic {
   std::array<double, kLinkClasses> busiest_rank{};
   std::array<double, kLinkClasses> busiest_node{};
   double busiest_fabric = 0;
 
-  void add_node(const std::array<double, kLinkClasses>& arriving) {
-    double through_fabric = arriving[1];
+  void add_node(const std::array<double, kLinkClasses>& arriving, double through_fabric) {
     for (std::size_t link = 2; link < kLinkClasses; ++link) {
       busiest_node[link] = std::max(busiest_node[link], arriving[link]);
-      through_fabric += arriving[link];
     }
     busiest_fabric = std::max(busiest_fabric, through_fabric);
   }
@@ -58,6 +56,18 @@ double ServingModel::copies_between(std::size_t nodes) const {
   return count * (1 - std::pow(1 - 1 / count, chosen)) / chosen;
 }
 
+Seconds ServingModel::per_copy(LinkClass link) const {
+  const LinkParameters& port = links_[static_cast<std::size_t>(link)];
+  return Seconds(parameters_.dispatch_bytes / port.ingress.count() +
+                 parameters_.combine_bytes / port.egress.count());
+}
+
+/// Per pair that crosses nodes.
+double ServingModel::copies_to_node(const SlotShare& slot) const {
+  if (!parameters_.once_per_node) return slot.copies;
+  return slot.node_copies > 0 ? slot.node_copies : copies_between_nodes_;
+}
+
 ServingModel ServingModel::among(std::size_t serving, std::size_t nodes) const {
   MOESHIFT_CHECK(serving >= 1 && serving <= topology_.ranks() && nodes >= 1);
   ServingModel model = *this;
@@ -75,19 +85,25 @@ LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDisp
   LayerTime time;
   Traffic traffic;
   std::array<double, kLinkClasses> node{};  // ranks are numbered node by node
+  double node_fabric = 0;
   double pairs = 0;
   const SlotShare* slot = dispatch.data();
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     std::array<double, kLinkClasses> arriving{};
+    double tokens = 0;
     double read = 0;
     for (const SlotShare* end = slot + per_rank; slot != end; ++slot) {
       const double expert_load = load[slot->expert];
+      const double between = copies_to_node(*slot);
       for (std::size_t link = 0; link < kLinkClasses; ++link) {
-        arriving[link] += expert_load * slot->by_link[link];
+        const double of_link = expert_load * slot->by_link[link];
+        const bool crosses = static_cast<LinkClass>(link) > LinkClass::kIntraNode;
+        tokens += of_link;
+        arriving[link] += of_link * (crosses ? between : slot->copies);
+        if (link > 0) node_fabric += of_link * slot->copies;
       }
       read += std::min(1.0, expert_load * slot->total());
     }
-    const double tokens = arriving[0] + arriving[1] + arriving[2] + arriving[3];
     pairs += tokens;
     const double speed = rank_speed_.empty() ? 1 : rank_speed_[rank];
     time.busiest_tokens = std::max(time.busiest_tokens, tokens / speed);
@@ -98,7 +114,7 @@ LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDisp
       node[link] += arriving[link];
     }
     if (rank + 1 < ranks && node_of_[rank + 1] == node_of_[rank]) continue;
-    traffic.add_node(std::exchange(node, {}));
+    traffic.add_node(std::exchange(node, {}), std::exchange(node_fabric, 0));
   }
   time.mean_tokens = pairs / static_cast<double>(serving_);
   if (parameters_.measured) {
@@ -118,18 +134,16 @@ LayerTime ServingModel::layer_time(std::span<const double> load, const LayerDisp
 Seconds ServingModel::exchange(const Traffic& traffic, double bytes, bool out,
                                const LinkContention& contention) const {
   Seconds slowest;
-  const auto at_rate = [&](double pairs, BytesPerSecond rate, double taken) {
-    return Seconds(pairs * bytes / (rate.count() * (1 - taken)));
+  const auto at_rate = [&](double copies, BytesPerSecond rate, double taken) {
+    return Seconds(copies * bytes / (rate.count() * (1 - taken)));
   };
   for (std::size_t index = 1; index < kLinkClasses; ++index) {
     if (traffic.busiest_rank[index] <= 0) continue;
     const LinkParameters& link = links_[index];
-    const bool crosses = static_cast<LinkClass>(index) != LinkClass::kIntraNode;
-    const double copies = crosses ? copies_between_nodes_ : 1;
-    Seconds port = at_rate(traffic.busiest_rank[index] * copies, out ? link.egress : link.ingress,
-                           contention[index]);
+    Seconds port =
+        at_rate(traffic.busiest_rank[index], out ? link.egress : link.ingress, contention[index]);
     if (const auto& cap = out ? link.node_egress : link.node_ingress) {
-      port = std::max(port, at_rate(traffic.busiest_node[index] * copies, *cap, contention[index]));
+      port = std::max(port, at_rate(traffic.busiest_node[index], *cap, contention[index]));
     }
     slowest = std::max(slowest, link.latency + port);
   }

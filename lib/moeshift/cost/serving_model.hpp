@@ -38,6 +38,8 @@ struct LayerTime {
 /// busiest port (rank, node NICs, node fabric) / capacity left.
 /// With once_per_node, what crosses nodes is scaled to one copy per token and remote node, for
 /// top_k experts chosen evenly: (N - 1) (1 - (1 - 1/N)^top_k) copies instead of top_k (N - 1) / N.
+/// Where the shares come from routes (DispatchOptions::routes), a rank is sent one copy of a token
+/// however many of its experts it holds, and nodes the copies that these tokens need.
 /// step = step_fixed + sum of layers + layers * max(dense_floor, tokens / ranks * dense_per_token).
 class ServingModel {
  public:
@@ -65,6 +67,9 @@ class ServingModel {
   [[nodiscard]] std::vector<double> rank_tokens(std::span<const double> load,
                                                 const LayerDispatch& dispatch) const;
 
+  /// Port time of one copy of a token over a class of link, there and back.
+  [[nodiscard]] Seconds per_copy(LinkClass link) const;
+
   [[nodiscard]] const ServingParameters& parameters() const { return parameters_; }
   [[nodiscard]] const Topology& topology() const { return topology_; }
   [[nodiscard]] std::size_t top_k() const { return top_k_; }
@@ -76,6 +81,7 @@ class ServingModel {
   struct Traffic;
 
   [[nodiscard]] double copies_between(std::size_t nodes) const;
+  [[nodiscard]] double copies_to_node(const SlotShare& slot) const;
   [[nodiscard]] Seconds exchange(const Traffic& traffic, double bytes, bool out,
                                  const LinkContention& contention) const;
 

@@ -2,9 +2,11 @@
 #include "moeshift/formats/routes_reader.hpp"
 
 #include <algorithm>
+#include <ostream>
 #include <utility>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/array_rows.hpp"
@@ -28,6 +30,7 @@ class SummedRoutes final : public TraceReader {
   }
 
   [[nodiscard]] RoutesReader* routes() override { return reader_.get(); }
+  [[nodiscard]] const Routes* step_routes() const override { return &routes_; }
 
  private:
   std::unique_ptr<RoutesReader> reader_;
@@ -38,6 +41,30 @@ class SummedRoutes final : public TraceReader {
 
 std::unique_ptr<TraceReader> trace_of(std::unique_ptr<RoutesReader> routes) {
   return std::make_unique<SummedRoutes>(std::move(routes));
+}
+
+void write_route_lines(RoutesReader& reader, std::ostream& out) {
+  const TraceHeader& header = reader.header();
+  const nlohmann::ordered_json meta = {{"type", "meta"},
+                                       {"model_id", header.model},
+                                       {"num_experts", header.num_experts},
+                                       {"top_k", *header.top_k},
+                                       {"source", header.source},
+                                       {"licence", header.licence},
+                                       {"layers_logged", header.num_layers}};
+  out << meta.dump() << '\n';
+  Routes routes;
+  std::string line;
+  while (reader.next(routes)) {
+    for (std::size_t l = 0; l < routes.layers.size(); ++l) {
+      const LayerRoutes& layer = routes.layers[l];
+      line = fmt::format("{{\"layer\":{},\"topk_experts\":[", layer_id_of(header, l));
+      for (std::size_t i = 0; i < layer.rows(); ++i) {
+        line += fmt::format("{}[{}]", i > 0 ? "," : "", fmt::join(layer.row(i), ","));
+      }
+      out << line << "]}\n";
+    }
+  }
 }
 
 void append_route(std::span<const double> ids, std::size_t num_experts, LayerRoutes& layer,

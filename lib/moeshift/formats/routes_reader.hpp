@@ -2,6 +2,7 @@
 // Recordings of tokens and the experts they chose; as a trace they are the sums.
 #pragma once
 
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,6 +32,10 @@ class RoutesReader {
 
 /// A trace of the loads of `routes`; TraceReader::routes() gives the routes themselves.
 [[nodiscard]] std::unique_ptr<TraceReader> trace_of(std::unique_ptr<RoutesReader> routes);
+
+/// Writes routes as JSON Lines, a step and layer each; the format "routes" reads them back, given
+/// as many tokens a step.
+void write_route_lines(RoutesReader& routes, std::ostream& out);
 
 /// Appends `ids` as one row. @throws InputError unless they are distinct and below `num_experts`.
 void append_route(std::span<const double> ids, std::size_t num_experts, LayerRoutes& layer,

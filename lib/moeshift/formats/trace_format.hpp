@@ -20,6 +20,7 @@
 namespace moeshift {
 
 class RoutesReader;
+struct Routes;
 
 /// Yields the steps of one trace in file order. Bad input, whatever the bytes, leaves by InputError
 /// that names line and JSON pointer (or byte offset) and what was expected there.
@@ -37,6 +38,10 @@ class TraceReader {
 
   /// The routes behind the loads, where the file has them; read either these or the steps.
   [[nodiscard]] virtual RoutesReader* routes() { return nullptr; }
+  /// True when every step has routes, of several files too.
+  [[nodiscard]] virtual bool has_routes() { return routes() != nullptr; }
+  /// Those of the step that next() gave last; valid until the next call.
+  [[nodiscard]] virtual const Routes* step_routes() const { return nullptr; }
   /// The rank whose tokens alone are counted, where the file says so: loads are the sum over ranks.
   [[nodiscard]] virtual std::optional<std::int64_t> rank() const { return std::nullopt; }
 

@@ -22,9 +22,14 @@ namespace {
 
 /// Times, where ranks differ in speed.
 RankLoads loads_under(const Comparison& comparison, const LoadMatrix& load,
-                      const Placement& placement) {
+                      const Placement& placement, bool held_out = false) {
+  DispatchOptions dispatch = comparison.dispatch;
+  if (comparison.routes) {
+    const ComparedRoutes& routes = *comparison.routes;
+    dispatch.routes = held_out ? routes.test_known.get() : routes.train_known.get();
+  }
   return active_times(comparison.train,
-                      rank_loads(load, placement, comparison.train.topology, comparison.dispatch));
+                      rank_loads(load, placement, comparison.train.topology, dispatch));
 }
 
 /// No split of tokens over replicas beats the mean; placements are bounded more tightly when all
@@ -180,14 +185,18 @@ PlannedRow plan_policy(const Comparison& comparison, const std::string& policy,
   Placement placement = plan_timed(planner, problem, threads, progress, row.planning);
   add_move(comparison, previous, placement, threads, row);
   row.train_loads = loads_under(comparison, problem.load, placement);
-  row.test_loads = loads_under(comparison, comparison.test.sum(), placement);
+  row.test_loads = loads_under(comparison, comparison.test.sum(), placement, true);
+  if (comparison.routes) {
+    row.network = network_scores(*comparison.routes, placement, problem.topology,
+                                 comparison.dispatch, threads);
+  }
   return {std::move(row), std::move(placement)};
 }
 
 void score_rows(const Comparison& comparison, std::span<PlannedRow> rows) {
   comparison.test.each([&](const LoadMatrix& window) {
     for (PlannedRow& planned : rows) {
-      const RankLoads loads = loads_under(comparison, window, planned.placement);
+      const RankLoads loads = loads_under(comparison, window, planned.placement, true);
       planned.row.scores.push_back(balance_of(loads, serving(comparison)).balancedness);
     }
   });

@@ -15,6 +15,7 @@
 #include "moeshift/core/units.hpp"
 #include "moeshift/cost/balance.hpp"
 #include "moeshift/cost/dispatch.hpp"
+#include "moeshift/judge/held_out_network.hpp"
 #include "moeshift/judge/ranking.hpp"
 #include "moeshift/model/cluster.hpp"
 #include "moeshift/model/load.hpp"
@@ -57,6 +58,7 @@ struct Comparison {
   std::optional<ExpertSizes> expert_sizes;  ///< absent: transfers are counted, bytes are not
   DispatchOptions dispatch = {};
   std::optional<std::string> forecaster = {};  ///< of a replay: planned on instead of the windows
+  std::optional<ComparedRoutes> routes = {};   ///< not of a replay
 };
 
 /// What one policy came to under one setting.
@@ -76,6 +78,7 @@ struct ComparisonRow {
   std::array<double, kLinkClasses> bytes_by_link{};  ///< only with Comparison::expert_sizes
   std::optional<Seconds> predicted;
   Seconds planning;
+  std::optional<NetworkScores> network = {};  ///< with Comparison::routes
 
   [[nodiscard]] std::string name() const;
   [[nodiscard]] double bytes_beyond_node() const;

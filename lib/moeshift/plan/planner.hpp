@@ -8,12 +8,15 @@
 
 #include "moeshift/core/parallel.hpp"
 #include "moeshift/core/progress.hpp"
+#include "moeshift/core/units.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/plan/survive.hpp"
 
 namespace moeshift {
+
+struct RouteSummary;
 
 /// Everything a policy may look at.
 struct PlanProblem {
@@ -33,6 +36,9 @@ struct PlanProblem {
   /// [ranks] how fast each computes, up to a common factor; empty = alike. Policies of ours balance
   /// times and not tokens, the peers know nothing of it; verdicts are of times.
   std::vector<double> rank_speed = {};
+  /// Which experts tokens choose together, of the same layers; absent: not known. Heeded where a
+  /// policy is made to spare the network (together/together_planner.hpp).
+  const RouteSummary* routes = nullptr;
   Survive survive = {};  ///< heeded by `balanced`, `hierarchical`, `incremental` and `robust`
 
   [[nodiscard]] std::size_t layers() const { return load.rows(); }
@@ -56,6 +62,19 @@ struct LayerVerdict {
   double doubled_peak = 0;
 };
 
+/// What a layer's plan does to the network, where routes are known and were planned for.
+struct NetworkVerdict {
+  double copies_before = 0;  ///< per token, to ranks: of the policy's own plan
+  double copies = 0;         ///< of this plan
+  double node_copies_before = 0, node_copies = 0;  ///< to nodes
+  Seconds seconds_before, seconds;  ///< of the layer in a step; 0 where nothing is priced
+  /// Cost on windows that were left out, this way of planning over the policy's own; 1 = as good.
+  /// Copies, or seconds where these are planned for. 0 = nothing to ask.
+  double held_out = 0;
+  double slack = 0;        ///< imbalance that the search was allowed to give
+  bool persisted = false;  ///< the gain showed there, too; otherwise the policy's plan stays
+};
+
 /// Why a policy that starts from the old placement put a replica where it was not.
 struct MoveReason {
   LayerId layer;
@@ -69,9 +88,10 @@ struct MoveReason {
 
 struct PlanResult {
   Placement placement;
-  std::vector<LayerVerdict> layers;      ///< [layers]
-  std::uint64_t moves_tried = 0;         ///< work done by search policies; reproducible
-  std::vector<MoveReason> reasons = {};  ///< of policies that can explain each move, in order
+  std::vector<LayerVerdict> layers;          ///< [layers]
+  std::uint64_t moves_tried = 0;             ///< work done by search policies; reproducible
+  std::vector<MoveReason> reasons = {};      ///< of policies that can explain each move, in order
+  std::vector<NetworkVerdict> network = {};  ///< [layers], or empty: nothing was asked
 };
 
 /// A placement policy. Stateless: equal problems give equal plans on any number of threads.

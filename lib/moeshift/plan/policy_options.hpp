@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,8 @@
 #include "moeshift/cost/objective.hpp"
 
 namespace moeshift {
+
+struct NetworkGoal;
 
 struct PolicyOptions {
   /// `deepseek`, `vllm`, `snake`, `sglang_vec`: "auto" (hierarchical when the groups divide by the
@@ -41,6 +44,9 @@ struct PolicyOptions {
   std::string survive = "0";
   /// Slots over all layers and active ranks; layers then differ in slots (slots_budget.hpp).
   std::optional<std::size_t> slots_budget = {};
+  /// `balanced`, `hierarchical`, `incremental`, `robust`: spare the network, too, where the problem
+  /// has routes (together/together_planner.hpp). Prices and budgets are filled in from here.
+  std::shared_ptr<const NetworkGoal> network = {};
   /// What makes a rank slow (objective_planner.hpp).
   Objective objective = {};
 };

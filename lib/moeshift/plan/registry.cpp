@@ -22,6 +22,7 @@
 #include "moeshift/plan/peers/trtllm.hpp"
 #include "moeshift/plan/peers/vllm.hpp"
 #include "moeshift/plan/survive.hpp"
+#include "moeshift/plan/together/together_planner.hpp"
 #include "moeshift/plan/warm/incremental.hpp"
 
 namespace moeshift {
@@ -193,6 +194,9 @@ void check_combination(const PolicyEntry& policy, const PolicyOptions& options,
                      "a budget of slots and one of bytes do not go together: every number of "
                      "slots would spend all bytes");
   }
+  if (options.network) {
+    throw InputError("", "a budget of slots weighs layers by tokens; leave out the routes");
+  }
   if (!options.objective.counts_tokens_only()) {
     throw InputError("", "a budget of slots weighs layers by tokens; leave out the objective");
   }
@@ -202,9 +206,19 @@ std::unique_ptr<Planner> dress(const PolicyEntry& policy, const PolicyOptions& o
   const Survive survive = survive_rule(options.survive);
   check_combination(policy, options, survive);
   std::unique_ptr<Planner> planner = policy.make(options);
+  std::unique_ptr<Planner> plain;
   if (!options.objective.counts_tokens_only()) {
     planner = std::make_unique<ObjectivePlanner>(std::move(planner), options.objective,
                                                  policy.name == "balanced");
+    if (options.network) plain = policy.make(options);
+  }
+  if (options.network && policy.survives) {
+    std::optional<double> budget;
+    if (options.budget) budget = ratio(*options.budget, options.expert_bytes);
+    const double price = price_of(options, policy.name == "robust" ? 5e-4 : 0);
+    planner = std::make_unique<TogetherPlanner>(
+        std::move(planner), std::move(plain),
+        goal_as(policy.name, *options.network, {options.inter_node_price, price, budget}));
   }
   if (options.slots_budget) {
     planner = std::make_unique<SlotsBudgetPlanner>(std::move(planner), *options.slots_budget);

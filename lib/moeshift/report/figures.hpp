@@ -20,7 +20,7 @@ constexpr Figure count(std::string_view key) {
   return {key, Unit::kCount, Better::kNeither, key, "", 0};
 }
 
-inline constexpr std::array<Figure, 222> kFigures = {{
+inline constexpr std::array<Figure, 245> kFigures = {{
     // balance of a placement
     {"balancedness", Unit::kPlain, Better::kHigher, "balancedness",
      "mean over layers of mean rank load / busiest rank", 4},
@@ -54,6 +54,39 @@ inline constexpr std::array<Figure, 222> kFigures = {{
     {"imbalance_after", Unit::kPlain, Better::kNeither, "after", "imbalance after the move", 4},
     {"gain", Unit::kPlain, Better::kHigher, "gain", "imbalance that the move takes away", 4},
     {"pareto", Unit::kCount, Better::kNeither, "pareto", "nobody is better for less", 0},
+    // what tokens travel
+    {"copies_per_token", Unit::kPlain, Better::kLower, "copies per token",
+     "ranks that a token goes to, its own included; mean over layers", 3},
+    {"node_copies_per_token", Unit::kPlain, Better::kLower, "nodes per token",
+     "nodes that a token goes to, its own included; mean over layers", 3},
+    {"copies_lower_bound", Unit::kPlain, Better::kNeither, "copies, lower bound",
+     "no placement of this shape needs fewer on these tokens", 3},
+    {"node_copies_lower_bound", Unit::kPlain, Better::kNeither, "nodes, lower bound", "likewise",
+     3},
+    {"copies_gap", Unit::kShare, Better::kLower, "copies over the bound",
+     "copies per token / lower bound - 1", 1},
+    {"copies_before", Unit::kPlain, Better::kNeither, "copies, policy alone",
+     "per token, before the network was spared", 3},
+    {"node_copies_before", Unit::kPlain, Better::kNeither, "nodes, policy alone", "likewise", 3},
+    {"dispatch_bytes", Unit::kBytes, Better::kLower, "dispatch", "bytes of a step", 0},
+    {"combine_bytes", Unit::kBytes, Better::kLower, "combine", "bytes of a step", 0},
+    {"network_share", Unit::kShare, Better::kLower, "time on the network",
+     "dispatch and combine / these and compute, of a step", 1},
+    {"layer_seconds", Unit::kSeconds, Better::kLower, "layers of a step",
+     "all MoE layers, predicted", 0},
+    {"layer_seconds_before", Unit::kSeconds, Better::kNeither, "layers of a step, policy alone",
+     "before the network was spared", 0},
+    {"held_out_ratio", Unit::kPlain, Better::kLower, "held out",
+     "cost on windows left out / the policy's own there", 4},
+    {"slack", Unit::kPlain, Better::kNeither, "slack", "imbalance that might be given", 4},
+    {"lift", Unit::kPlain, Better::kNeither, "lift",
+     "times that two experts are chosen together / by chance", 2},
+    {"lift_stability", Unit::kPlain, Better::kHigher, "stability",
+     "correlation of log lift between the halves of a recording", 3},
+    {"share_of_tokens", Unit::kShare, Better::kNeither, "share of tokens",
+     "that choose both experts", 2},
+    {"share_above_two", Unit::kShare, Better::kNeither, "meetings of lift 2 and more",
+     "of all pairs of experts that a token chooses", 0},
     // what moves
     {"local_copies", Unit::kCount, Better::kLower, "local copies",
      "slots filled from the same rank", 0},
@@ -225,6 +258,9 @@ inline constexpr std::array<Figure, 222> kFigures = {{
     part("inter_node"),
     part("inter_rack"),
     part("undisturbed"),
+    part("compute"),
+    part("dispatch"),
+    part("combine"),
     part("beside_shuffle"),
     // what counts and names, and goes no way
     count("count"),
@@ -234,6 +270,8 @@ inline constexpr std::array<Figure, 222> kFigures = {{
     count("plans"),
     count("exchanges"),
     count("windows"),
+    count("spared"),
+    count("sampled_tokens"),
     count("due"),
     count("postponed"),
     count("balanced"),

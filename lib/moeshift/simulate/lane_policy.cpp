@@ -94,7 +94,8 @@ PlanProblem LanePolicy::problem_of(const Forecast& forecast) const {
           .old = &served_.placement(),
           .seed = settings_.seed,
           .inactive = world_.inactive(),
-          .rank_speed = deployment_.model.rank_speed()};
+          .rank_speed = deployment_.model.rank_speed(),
+          .routes = settings_.routes};
 }
 
 std::optional<Proposal> LanePolicy::propose(const Forecast& forecast, Outlook now,

@@ -34,6 +34,9 @@ struct LaneSettings {
   DecisionRule rule = {};
   ModeOptions mode = {};
   DispatchOptions dispatch = {};
+  /// Which experts tokens choose together, for policies that spare the network; recorded apart from
+  /// the traffic that is served, so that nobody plans on what is to come. Must outlive the lane.
+  const RouteSummary* routes = nullptr;
   /// How experts travel; none: as suits the cluster. Who is dead the lane knows itself.
   std::optional<ScheduleOptions> schedule = {};
   TransferPrice price = TransferPrice::kFull;

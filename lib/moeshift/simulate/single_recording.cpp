@@ -135,7 +135,7 @@ class Judge {
   [[nodiscard]] Seconds seconds(const Placement& placement, LayerId layer,
                                 const std::vector<double>& row) const {
     const LayerDispatch dispatch =
-        dispatch_shares(placement, layer, deployment_.topology(), {}, row);
+        dispatch_shares(placement, layer, deployment_.topology(), question_.dispatch, row);
     return deployment_.model.layer_time(row, dispatch).total;
   }
 

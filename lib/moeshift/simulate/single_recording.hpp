@@ -13,6 +13,7 @@ struct RecordingQuestion {
   const Placement& without;   ///< rebalancing
   std::size_t slots = 0;      ///< with it
   double pairs_per_step = 0;  ///< of a layer: the size of a forward pass
+  DispatchOptions dispatch = {};
 };
 
 /// Says whether one plan would pay if the traffic stayed as it is: a static plan or leave off, and

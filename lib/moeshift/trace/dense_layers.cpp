@@ -210,7 +210,7 @@ class SparseReader final : public TraceReader {
 std::unique_ptr<TraceReader> without_dense_layers(std::unique_ptr<TraceReader> reader,
                                                   const std::string& name, const MoeModel* model,
                                                   DenseLayers* found) {
-  if (reader->routes() != nullptr) return reader;
+  if (reader->has_routes()) return reader;
   auto sparse = std::make_unique<SparseReader>(std::move(reader), name, model);
   if (found != nullptr) *found = sparse->taken_out();
   return sparse;

@@ -77,6 +77,47 @@ std::vector<std::size_t> visit_windows(
   return found;
 }
 
+RouteSummary summary_for(const TraceHeader& header) {
+  RouteSummary summary;
+  summary.model = header.model;
+  summary.num_experts = header.num_experts;
+  summary.top_k = header.top_k.value_or(0);
+  summary.layer_ids = header.layer_ids;
+  return summary;
+}
+
+RouteSummarizer summarizer_for(const TraceHeader& header) {
+  SummaryOptions options;
+  options.ranks = header.num_ranks.value_or(0);
+  return {summary_for(header), header.num_layers, options};
+}
+
+std::vector<RouteSummary> summarised(TraceReader& reader, const std::string& name,
+                                     std::span<const StepRange> ranges, Threads threads) {
+  if (!reader.has_routes()) {
+    throw InputError(name,
+                     "has loads and no routes; expected tokens and the experts they chose "
+                     "(docs/formats.md), or a summary of them");
+  }
+  std::vector<RouteSummarizer> summarizers;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    summarizers.push_back(summarizer_for(reader.header()));
+  }
+  visit_windows(reader, name, ranges, [&](std::size_t i, const TraceStep&) {
+    summarizers[i].add(*reader.step_routes(), threads);
+  });
+  std::vector<RouteSummary> summaries;
+  for (RouteSummarizer& summarizer : summarizers) {
+    summaries.push_back(std::move(summarizer).take());
+  }
+  return summaries;
+}
+
+RouteSummary summarised(TraceReader& reader, const std::string& name, Threads threads) {
+  const StepRange all;
+  return std::move(summarised(reader, name, {&all, 1}, threads).front());
+}
+
 std::vector<LoadWindow> load_windows(TraceReader& reader, const std::string& name,
                                      std::span<const StepRange> ranges) {
   std::vector<LoadWindow> windows(ranges.size());

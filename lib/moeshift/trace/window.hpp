@@ -11,8 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "moeshift/core/parallel.hpp"
 #include "moeshift/formats/trace_format.hpp"
 #include "moeshift/model/load.hpp"
+#include "moeshift/routing/route_summarizer.hpp"
+#include "moeshift/routing/route_summary.hpp"
 
 namespace moeshift {
 
@@ -42,6 +45,20 @@ struct LoadWindow {
   std::vector<std::int64_t> steps;                 ///< the steps' own numbers
   std::vector<std::optional<std::string>> labels;  ///< and labels
 };
+
+/// An empty summary of what `header` says: model, layers, experts, experts per token.
+[[nodiscard]] RouteSummary summary_for(const TraceHeader& header);
+/// Takes the routes of a trace with that header; sources beyond its ranks are refused.
+[[nodiscard]] RouteSummarizer summarizer_for(const TraceHeader& header);
+
+/// The routes of each range of a trace of tokens, summarised in one pass.
+/// @throws InputError when it has none, and as visit_windows().
+[[nodiscard]] std::vector<RouteSummary> summarised(TraceReader& reader, const std::string& name,
+                                                   std::span<const StepRange> ranges,
+                                                   Threads threads);
+/// Those of the whole trace.
+[[nodiscard]] RouteSummary summarised(TraceReader& reader, const std::string& name,
+                                      Threads threads);
 
 /// Calls visit(i, step) for every step that ranges[i] wants, in one pass (ranges may overlap);
 /// reading stops after the last one that any range wants. Keeps nothing.

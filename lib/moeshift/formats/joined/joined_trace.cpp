@@ -55,6 +55,12 @@ class Sequence final : public TraceReader {
     if (at_ == parts_.size()) finish();
     return false;
   }
+  [[nodiscard]] bool has_routes() override {
+    return std::ranges::all_of(parts_, [](TracePart& part) { return part.reader->has_routes(); });
+  }
+  [[nodiscard]] const Routes* step_routes() const override {
+    return at_ < parts_.size() ? parts_[at_].reader->step_routes() : nullptr;
+  }
 
  private:
   void begin_next_part() {
