@@ -1,5 +1,6 @@
-# CUDA and NCCL, found if present and never needed. Sets MOESHIFT_HAVE_CUDA (ce transport)
-# and MOESHIFT_HAVE_NCCL (nccl transport, too).
+# The CUDA tool kit, found if present and never needed. Sets MOESHIFT_HAVE_CUDA (the transports of
+# NVIDIA's GPUs) and MOESHIFT_HAVE_NCCL: NCCL is loaded at run time, from where it is found here
+# unless the loader knows better, and the interface that we declare is compared with its header.
 #
 # Only the kernels are compiled by nvcc; every other source of execute_cuda/ is plain C++.
 set(MOESHIFT_CUDA_ARCHITECTURES
@@ -42,11 +43,11 @@ if(NOT MOESHIFT_CUDA STREQUAL "OFF")
   else()
     set(MOESHIFT_HAVE_CUDA TRUE)
     set(MOESHIFT_HAVE_NCCL ${NCCL_FOUND})
-    set(_moeshift_cuda_missing "no NCCL of at least 2.19; set NCCL_HOME")
+    set(_moeshift_cuda_missing "no NCCL of at least 2.19 found; looked for at run time")
   endif()
 endif()
 
-if(MOESHIFT_CUDA STREQUAL "ON" AND NOT MOESHIFT_HAVE_NCCL)
+if(MOESHIFT_CUDA STREQUAL "ON" AND NOT MOESHIFT_HAVE_CUDA)
   message(FATAL_ERROR "MOESHIFT_CUDA=ON, but ${_moeshift_cuda_missing}")
 elseif(MOESHIFT_HAVE_NCCL)
   message(STATUS "CUDA transports: CUDA ${CUDAToolkit_VERSION}, NCCL ${NCCL_VERSION} (${NCCL_LIBRARY})")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rulebook itself: each rule is broken once on purpose, and found with rank and call.
 #include <algorithm>
-#include <chrono>
+#include <barrier>
 #include <functional>
 #include <thread>
 
@@ -22,6 +22,12 @@ std::vector<rulebook::Finding> found(const std::string& rule) {
   std::vector<rulebook::Finding> all = rulebook::findings();
   std::erase_if(all, [&](const rulebook::Finding& finding) { return finding.rule != rule; });
   return all;
+}
+
+/// Until so many findings of a rule are there, at most ten seconds.
+void wait_for(const std::string& rule, std::size_t count) {
+  const Deadline deadline = Deadline::in(Seconds(10.0));
+  while (found(rule).size() < count && !deadline.expired()) std::this_thread::yield();
 }
 
 /// One rank of a hand-written program: a device, a stream, a communicator.
@@ -184,6 +190,7 @@ TEST_CASE("planted: two communicators in two orders hang, found at once with ran
   // Two kernels fill the device; two communicators, taken in two orders on two ranks.
   rulebook::Options rules;
   rules.multiprocessors = 32;
+  std::barrier both(2);
   CollectiveId second{};
   std::mutex mutex;
   with_ranks(2, rules, [&](Rank& rank) {
@@ -200,9 +207,8 @@ TEST_CASE("planted: two communicators in two orders hang, found at once with ran
       (void)nccl().receive(at + 8, 8, kCollectiveBytes, 1 - rank.self, comm, stream);
       (void)nccl().group_end();
       Rank::wait_until_issued(comm);
-      // Until it holds the multiprocessors, on a device that is empty.
-      const Deadline deadline = Deadline::in(Seconds(0.1));
-      while (!deadline.expired()) std::this_thread::yield();
+      rulebook::settle();  // the first one now holds all multiprocessors of the device
+      both.arrive_and_wait();
     };
     const std::uint64_t range = rulebook::range_begin("stage layer 4");
     if (rank.self == 0) {
@@ -212,8 +218,9 @@ TEST_CASE("planted: two communicators in two orders hang, found at once with ran
       swap(other, beside.get(), data + 32);
       swap(rank.comm, rank.stream.get(), data);
     }
-    CHECK_FALSE(rank.finishes(0.3));
     rulebook::range_end(range);
+    wait_for("deadlock", 4);
+    both.arrive_and_wait();
     (void)nccl().abort(other);
   });
   const auto all = found("deadlock");
@@ -324,14 +331,13 @@ TEST_CASE("a missing receive is explained by what is missing") {
   with_ranks(2, rules, [](Rank& rank) {
     std::byte* const data = rank.buffer();
     if (rank.self == 1) {
-      const Deadline deadline = Deadline::in(Seconds(0.4));
-      while (!deadline.expired()) std::this_thread::yield();
+      wait_for("stuck", 1);
       return;
     }
     const std::uint64_t range = rulebook::range_begin("stage layer 7");
     rank.group([&] { rank.send(data, 8, 1); });
     rulebook::range_end(range);
-    CHECK_FALSE(rank.finishes(0.3));
+    wait_for("stuck", 1);
   });
   const auto all = found("stuck");
   REQUIRE(all.size() == 1);

@@ -73,10 +73,10 @@ test::Rearrangement work_of(std::uint64_t seed = 41) {
 Found perform(const Plant& plant, const test::Rearrangement& work,
               const TransferPlan* plan_of_faulty = nullptr, rulebook::Options rules = {},
               const std::string& backend = "nccl") {
-  rules.stuck_after = 0.15;
+  rules.stuck_after = 0.1;
   VoteRule votes;
   ShuffleOptions options;
-  options.timeout = Seconds(0.8);
+  options.timeout = Seconds(1.5);
   options.buffers = 2;
   options.pack_below = Bytes(0);
   options.observers = {&votes};

@@ -340,6 +340,13 @@ std::uint64_t turns() {
   return machine.turn();
 }
 
+void settle() {
+  Machine& machine = Machine::get();
+  const std::lock_guard lock(machine.mutex);
+  while (machine.step()) {
+  }
+}
+
 std::uint64_t range_begin(const std::string& name) {
   Machine& machine = Machine::get();
   const std::lock_guard lock(machine.mutex);

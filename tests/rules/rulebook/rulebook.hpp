@@ -62,6 +62,8 @@ void configure(const Options& options);
 /// Pieces of device work that have run since configure().
 [[nodiscard]] std::uint64_t turns();
 
+/// Runs all device work that can run now.
+void settle();
 /// As if the process of the calling thread's device had ended: its communicators and their work are
 /// gone, and nobody is told.
 void end_rank();
