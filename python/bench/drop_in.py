@@ -80,7 +80,7 @@ def overhead(load):
         map_ = made.physical_to_logical
         wall = time.perf_counter() - begin
         extra.append(wall - made.result["plan_seconds"])
-        del map_
+        del made, map_  # a report is large: letting it go is no part of the next plan
     print(f"\nbinding: {statistics.median(extra) * 1e3:.3f} ms median beside the planner "
           f"(arrays in, map out)")
 
