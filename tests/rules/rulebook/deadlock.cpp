@@ -6,6 +6,7 @@
 // its messages can start, or was not issued yet: a host may still do that. What the least fixed
 // point of these two leaves out waits in a circle.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "communicators.hpp"
@@ -44,14 +45,22 @@ void Communicators::look_for_deadlock() {
     if (member->aborted || member->issue) continue;
     for (const auto& kernel : member->kernels) open.push_back(kernel.get());
   }
+  // The kernel before each on its stream.
+  std::map<const Kernel*, const Kernel*> in_front;
+  for (const auto& stream : machine_.streams()) {
+    const Kernel* last = nullptr;
+    for (const auto& work : stream->queue) {
+      if (!work->kernel) continue;
+      if (last != nullptr) in_front[work->kernel.get()] = last;
+      last = work->kernel.get();
+    }
+  }
   std::set<const Kernel*> starts;
   std::set<const Kernel*> ends;
   const auto can_start_now = [&](const Kernel& kernel) {
     if (kernel.started) return true;
-    for (const auto& work : kernel.stream->queue) {
-      if (work->kernel.get() == &kernel) break;
-      if (work->kernel && !ends.contains(work->kernel.get())) return false;
-    }
+    const auto before = in_front.find(&kernel);
+    if (before != in_front.end() && !ends.contains(before->second)) return false;
     if (can_start(kernel)) return true;
     return std::ranges::any_of(open, [&](const Kernel* other) {
       return other->started && other->member->device == kernel.member->device &&

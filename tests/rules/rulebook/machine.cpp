@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
+/// Seconds.
+constexpr double kQuiet = 0.003;
+
 using Clock = std::chrono::steady_clock;
 
 bool conflict(const Access& a, const Access& b) {
@@ -95,7 +98,7 @@ void Machine::run() {
   using namespace std::chrono_literals;
   std::unique_lock lock(mutex);
   auto idle_since = Clock::now();
-  std::uint64_t last_turn = 0;
+  std::uint64_t last_change = 0;
   while (!stopping_) {
     if (step()) {
       idle_since = Clock::now();
@@ -104,11 +107,16 @@ void Machine::run() {
       lock.lock();
       continue;
     }
-    if (last_turn != turn_) idle_since = Clock::now();
-    last_turn = turn_;
+    if (last_change != changes_) idle_since = Clock::now();
+    last_change = changes_;
     const std::chrono::duration<double> idle = Clock::now() - idle_since;
+    // Not while hosts go on giving it work: that costs as much as there is work in line.
+    if (changes_ != looked_at_ && idle.count() > kQuiet) {
+      communicators_->look_for_deadlock();
+      looked_at_ = changes_;
+    }
     communicators_->look_for_stuck(idle.count());
-    changed_.wait_for(lock, 20ms);
+    changed_.wait_for(lock, 5ms);
   }
 }
 
@@ -286,8 +294,6 @@ bool Machine::step() {
     turn_ = earliest;
     return step_once(&earliest);
   }
-  if (changes_ != looked_at_) communicators_->look_for_deadlock();
-  looked_at_ = changes_;
   return false;
 }
 
