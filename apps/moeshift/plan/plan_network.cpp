@@ -57,13 +57,16 @@ FrontierPoint PlanNetwork::point(std::string name, double slack, const Planner& 
                                  const PlanProblem& problem) const {
   const PlanResult plan = planner.plan(problem, session_.threads(), session_.progress());
   double held_out = 0;
-  for (const NetworkVerdict& verdict : plan.network) held_out += verdict.held_out;
-  const auto layers = static_cast<double>(std::max<std::size_t>(1, plan.network.size()));
+  double layers = 0;  // that had something to ask
+  for (const NetworkVerdict& verdict : plan.network) {
+    held_out += verdict.held_out;
+    layers += verdict.held_out > 0 ? 1 : 0;
+  }
   const RankLoads loads =
       active_times(problem, rank_loads(problem.load, plan.placement, problem.topology, rule()));
   const std::size_t serving = problem.topology.ranks() - problem.inactive.size();
-  return {std::move(name), slack, balance_of(loads, serving).imbalance, held_out / layers,
-          *figures(problem, plan)};
+  return {std::move(name), slack, balance_of(loads, serving).imbalance,
+          layers > 0 ? held_out / layers : 0, *figures(problem, plan)};
 }
 
 std::vector<FrontierPoint> PlanNetwork::frontier(const std::string& policy,

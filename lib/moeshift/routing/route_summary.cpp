@@ -35,6 +35,10 @@ void append_token(RouteSample& to, const RouteSample& from, std::size_t i) {
 RouteSample merged(const RouteSample& a, const RouteSample& b, std::size_t limit) {
   RouteSample both;
   both.top_k = std::max(a.top_k, b.top_k);
+  const std::size_t most = std::min(limit, a.size() + b.size());
+  both.token.reserve(most);
+  both.source.reserve(most);
+  both.experts.reserve(most * both.top_k);
   for (std::size_t i = 0, j = 0; both.size() < limit && (i < a.size() || j < b.size());) {
     const bool first =
         j == b.size() || (i < a.size() && draw_hash(a.token[i]) <= draw_hash(b.token[j]));
@@ -74,15 +78,17 @@ void merge(LayerTogether& layer, const LayerTogether& other, std::size_t limit) 
 }
 
 LayerTogether joined_layer(const RouteSummary& all, std::size_t layer, std::size_t first,
-                           std::size_t last) {
+                           std::size_t last, std::size_t most_sampled) {
+  const std::size_t limit = std::min(most_sampled, all.sample_limit);
   std::optional<LayerTogether> joined;
   for (std::size_t w = 0; w < all.windows.size(); ++w) {
     if (w >= first && w < last) continue;
     const LayerTogether& more = all.windows[w].layers[layer];
     if (joined) {
-      merge(*joined, more, all.sample_limit);
+      merge(*joined, more, limit);
     } else {
-      joined = more;
+      joined = LayerTogether{more.tokens, more.pairs, more.by_source, {}};
+      joined->sample = merged(more.sample, RouteSample{more.sample.top_k, {}, {}, {}}, limit);
     }
   }
   MOESHIFT_CHECK(joined.has_value());

@@ -112,9 +112,10 @@ void merge(LayerTogether& layer, const LayerTogether& other, std::size_t limit);
                                                         std::size_t first = 0,
                                                         std::size_t last = 0);
 
-/// One layer of that. @pre a window is left.
-[[nodiscard]] LayerTogether joined_layer(const RouteSummary& all, std::size_t layer,
-                                         std::size_t first = 0, std::size_t last = 0);
+/// One layer of that, with at most `most_sampled` tokens of the draw. @pre a window is left.
+[[nodiscard]] LayerTogether joined_layer(
+    const RouteSummary& all, std::size_t layer, std::size_t first = 0, std::size_t last = 0,
+    std::size_t most_sampled = std::numeric_limits<std::size_t>::max());
 
 /// The same recording, more of it: windows of `other` follow those of `into`.
 /// @throws InputError naming `place` for another model, number of experts, layers or experts per

@@ -43,15 +43,21 @@ LayerTogether half_of(const LayerTogether& whole, std::size_t parity) {
   return half;
 }
 
+/// Tokens that a layer is scored on while it is planned: an even draw of the draw.
+constexpr std::size_t kMostScored = 2048;
+
 /// One layer of all windows, and of two halves that judge each other.
 struct Halves {
   LayerTogether all, first, second;
 
-  Halves(const RouteSummary& routes, std::size_t layer) : all(joined_layer(routes, layer)) {
+  /// @param with_tokens the halves are scored on tokens, too.
+  Halves(const RouteSummary& routes, std::size_t layer, bool with_tokens)
+      : all(joined_layer(routes, layer, 0, 0, kMostScored)) {
     const std::size_t windows = routes.windows.size();
     if (windows > 1) {
-      first = joined_layer(routes, layer, windows / 2, windows);
-      second = joined_layer(routes, layer, 0, windows / 2);
+      const std::size_t most = with_tokens ? kMostScored : 0;
+      first = joined_layer(routes, layer, windows / 2, windows, most);
+      second = joined_layer(routes, layer, 0, windows / 2, most);
     } else {
       first = half_of(all, 0);
       second = half_of(all, 1);
@@ -104,7 +110,7 @@ PlanResult TogetherPlanner::plan(const PlanProblem& problem, Threads threads,
   std::atomic<std::uint64_t> done = 0;
   parallel_for(layers.size(), threads, [&](std::size_t l) {
     const LayerId id(l);
-    const Halves routes(*problem.routes, l);
+    const Halves routes(*problem.routes, l, goal_->dispatch.rule == DispatchRule::kVisited);
     std::vector<ExpertId> start = active_slots(result, active, id);
     const LayerVerdict& verdict = result.layers[l];
     plans[l].keep = verdict.keep;
