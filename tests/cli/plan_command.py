@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """plan: what may be asked of a plan besides balance."""
-from cli import DEEPSEEK_LIKE, CliTest
+import json
+
+from cli import DEEPSEEK_LIKE, SOURCE, CliTest
 
 SHAPE = ["--ranks", 4, "--slots", 16, "--nodes", 2, "--policy", "balanced", "--format", "json"]
 
@@ -49,6 +51,21 @@ class PlanCommand(CliTest):
             self.assertEqual(result["dispatch"], rule)
             peaks[rule] = result["metrics"]["peak_load"]
         self.assertLessEqual(peaks["lp"], peaks["even"] + 1e-9)
+
+    def machine(self, **more):
+        """A machine of two ranks per node, and what is said of it."""
+        cluster = json.loads((SOURCE / "configs" / "clusters" / "hgx_h200.json").read_text())
+        return self.write("machine.json", json.dumps({**cluster, "ranks_per_node": 2, **more}))
+
+    def test_speeds_in_the_file_of_a_machine_are_planned_for_like_those_that_are_given(self):
+        in_file = self.machine(rank_speed=[1, 0.5])
+        told = self.result("--cluster", in_file)
+        speeds = self.write("speeds.json", "[1, 0.5, 1, 0.5]")
+        self.assertEqual(told["placement"], self.result("--rank-speed", speeds)["placement"])
+        self.assertEqual(told["metrics"], self.result("--rank-speed", speeds)["metrics"])
+        self.assertNotEqual(told["metrics"], self.result()["metrics"])
+        wrong = self.machine(rank_speed=[1, 0.5, 1])
+        self.refused("plan", self.trace(), *SHAPE, "--cluster", wrong, says=("rank_speed", "3"))
 
     def test_an_objective_is_reported_beside_the_tokens(self):
         objective = self.result("--objective", "activated", "--tokens-per-step", 64)["objective"]

@@ -18,8 +18,8 @@ struct Candidate {
   double handicap;
 };
 /// Smoothest first: on ties the first is taken.
-constexpr std::array<Candidate, 4> kCandidates = {
-    {{0.0F, 1.0}, {0.25F, 1.01}, {0.5F, 1.02}, {1.0F, 1.1}}};
+constexpr std::array<Candidate, 5> kCandidates = {
+    {{0.0F, 1.0}, {0.25F, 1.01}, {0.5F, 1.02}, {0.75F, 1.03}, {1.0F, 1.05}}};
 constexpr double kMemory = 0.9;
 
 using Errors = std::array<double, kCandidates.size()>;
@@ -88,6 +88,31 @@ struct LayerReading {
 /// A forecast of nearly nothing says little of how far off it may be.
 constexpr float kMostOff = 8;
 
+/// Windows that missed what was expected by so many medians are changes: nobody can hedge against
+/// the next one, and what came is where load stands now.
+constexpr float kChange = 2.5;
+
+/// [windows] whether each was a change.
+std::vector<bool> changes_of(const LayerShares& seen,
+                             const std::vector<std::vector<float>>& expected) {
+  std::vector<float> missed;
+  for (std::size_t t = 0; t < seen.shares.size(); ++t) {
+    float sum = 0;
+    for (std::size_t e = 0; e < expected[t].size(); ++e) {
+      sum += std::abs(seen.shares[t][e] - expected[t][e]);
+    }
+    missed.push_back(sum);
+  }
+  std::vector<float> sorted(missed.begin() + 1, missed.end());
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<bool> changes(missed.size(), false);
+  if (sorted.size() < 3) return changes;
+  for (std::size_t t = 1; t < missed.size(); ++t) {
+    changes[t] = missed[t] > kChange * sorted[sorted.size() / 2];
+  }
+  return changes;
+}
+
 /// What was expected: the mean of all windows, or the level before it. The first is expected.
 LayerReading read_layer(const LayerShares& seen, const Candidate& candidate) {
   const std::size_t experts = seen.shares.front().size();
@@ -98,12 +123,14 @@ LayerReading read_layer(const LayerShares& seen, const Candidate& candidate) {
     (void)miss_and_learn(seen.shares[t], weight_of(candidate, t), layer.level);
   }
   if (candidate.newest == 0) std::fill(expected.begin(), expected.end(), layer.level);
+  std::vector<bool> changes(seen.shares.size(), false);
+  if (candidate.newest > 0) changes = changes_of(seen, expected);
   std::vector<float> sum(experts, 0.0F);
   for (std::size_t t = 0; t < seen.shares.size(); ++t) {
     std::vector<float>& ratio = layer.ratios.emplace_back(experts, 1.0F);
     const bool around_mean = candidate.newest == 0;
     for (std::size_t e = 0; e < experts; ++e) {
-      if (expected[t][e] > 0) ratio[e] = seen.shares[t][e] / expected[t][e];
+      if (expected[t][e] > 0 && !changes[t]) ratio[e] = seen.shares[t][e] / expected[t][e];
       if (!around_mean) ratio[e] = std::clamp(ratio[e], 1 / kMostOff, kMostOff);
       sum[e] += ratio[e];
     }

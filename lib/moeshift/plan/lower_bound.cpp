@@ -236,17 +236,17 @@ struct PairGrid {
 
 /// Looks for an x that proves a threshold impossible: at every eighth, then ever nearer around the
 /// best three, which finds nearly all that looking everywhere would. The best x moves little with
-/// the threshold, so that later thresholds are looked at around it only.
+/// the threshold: what proved the one before proves the next at the first look more often than not.
 class PairSearch {
  public:
   PairSearch(const PairGrid& grid, double slots) : grid_(grid), slots_(slots) {}
 
   bool impossible(PairThreshold threshold) {
     looks_.clear();
-    if (best_.empty()) {
-      for (std::size_t at = kStride / 2; at < grid_.x.size(); at += kStride) best_.push_back(at);
-    }
     for (const std::size_t at : std::exchange(best_, {})) {
+      if (look(threshold, at)) return true;
+    }
+    for (std::size_t at = kStride / 2; at < grid_.x.size(); at += kStride) {
       if (look(threshold, at)) return true;
     }
     for (std::size_t step = kStride / 2; step > 0 && !looks_.empty(); step /= 2) {
@@ -327,7 +327,7 @@ double pair_bound(std::span<const double> load, std::size_t ranks, std::size_t s
     grid.small.push_back(std::move(small));
   }
   PairSearch search(grid, have);
-  return bisect(known, ceiling, 9, [&](double threshold) {
+  return bisect(known, ceiling, 7, [&](double threshold) {
     return search.impossible(PairThreshold(load, threshold, cap));
   });
 }

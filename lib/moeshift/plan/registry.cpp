@@ -88,8 +88,8 @@ std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
   if (!options.price) {
     warm.settled = 0.05;
     warm.rebuild_share = 0.1;
-    warm.floor = true;
   }
+  warm.floor = warm.price == 0 || !options.price;
   warm.doubt = 0.25;
   return std::make_unique<IncrementalPlanner>(warm);
 }

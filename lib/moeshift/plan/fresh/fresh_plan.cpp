@@ -64,13 +64,17 @@ class Portfolio {
   void kick(std::size_t kicks, std::uint64_t seed, Kick size = Kick::kSmall, double within = 1) {
     Rng rng(seed);
     const double enough = best_.lower_bound * (1 + within * effort_.tolerance);
+    std::size_t since_best = 0;
     for (std::size_t i = 0; i < kicks && best_.peak > enough; ++i) {
+      if (since_best++ >= effort_.patience) return;
+      const double before = best_.peak;
       RankPacking packing(load_, ranks_, best_.experts);
       LocalSearch search(packing, target());
       search.kick(rng, size);
       search.refine(effort_.steps);
       best_.moves_tried += search.moves_tried();
       keep_if_better(packing);
+      if (best_.peak < before) since_best = 0;
     }
   }
 

@@ -17,6 +17,7 @@ struct Effort {
   std::size_t kicks = 12;              ///< restarts from a perturbed local optimum
   std::size_t pair_iterations = 1150;  ///< annealing steps for two slots per rank
   std::size_t large_kicks = 576;       ///< where small ones leave a gap, on up to 96 ranks
+  std::size_t patience = 576;          ///< kicks without a better plan after which to give up
 };
 
 /// "fast", "normal" or "thorough".

@@ -27,6 +27,24 @@ std::vector<double> WindowLoads::mean_plus_deviation(double times) const {
   return loads;
 }
 
+double spread_of(const WindowLoads& loads) {
+  double deviations = 0;
+  double means = 0;
+  const auto count = static_cast<double>(loads.windows);
+  for (std::size_t e = 0; e < loads.experts; ++e) {
+    double sum = 0;
+    double squares = 0;
+    for (std::size_t t = 0; t < loads.windows; ++t) {
+      const auto load = static_cast<double>(loads.of(e)[t]);
+      sum += load;
+      squares += load * load;
+    }
+    deviations += std::max(0.0, squares / count - sum / count * (sum / count));
+    means += sum / count * (sum / count);
+  }
+  return means > 0 ? std::sqrt(deviations / means) : 0;
+}
+
 WindowLoads windows_of(const LayerProblem& problem, bool use_samples) {
   std::vector<std::vector<double>> rows;
   if (use_samples) {

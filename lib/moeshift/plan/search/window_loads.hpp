@@ -24,6 +24,10 @@ struct WindowLoads {
   [[nodiscard]] std::vector<double> mean_plus_deviation(double times) const;
 };
 
+/// How far loads are off their mean over windows, as a share of it: root mean square over experts,
+/// each by the square of its load; 0 with one window.
+[[nodiscard]] double spread_of(const WindowLoads& loads);
+
 /// The windows of a layer, or its load alone. Windows without load are left out; when none has any,
 /// one window of equal loads.
 [[nodiscard]] WindowLoads windows_of(const LayerProblem& problem, bool use_samples);

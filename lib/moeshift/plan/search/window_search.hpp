@@ -163,7 +163,8 @@ class WindowSearch {
   std::vector<float> shared_out_;  ///< [experts] likewise
   std::vector<float> cooling_;     ///< [experts] see prepare_cooling()
   std::vector<float> hot_share_;   ///< [k] loads of the hot rank's replicas, with one window
-  std::vector<float> gain_;        ///< [k] scratch
+  std::vector<float> hot_pull_;    ///< [k] pulls of the hot rank's replicas
+  std::vector<float> gain_;        ///< [k] scratch: gains, or bounds on them
   std::vector<float> at_rank_;     ///< [k] first-order burden of the hot rank's replicas elsewhere
   std::vector<float> cost_at_rank_;  ///< [k] price there less price at the hot rank
   std::vector<float> price_at_hot_;  ///< [k]

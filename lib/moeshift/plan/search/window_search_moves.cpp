@@ -42,6 +42,7 @@ void WindowSearch::prepare(std::size_t hot) {
     const std::uint32_t e = state_.expert(hot * k_ + i);
     price_at_hot_[i] = price_of(hot, e);
     hot_share_[i] = state_.share(e)[0];
+    hot_pull_[i] = state_.pull(hot * k_ + i);
     most_pull_ = std::max(most_pull_, state_.pull(hot * k_ + i));
     most_spread_ = std::max(most_spread_, relief_[e] + steadied(e, state_.count(e)));
   }
@@ -106,12 +107,19 @@ void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best)
       try_partners(hot, other, cost_here, best);
       continue;
     }
+    // Bounds for all partners at once, in a form that compilers turn into vector instructions.
+    float above = 0;
     for (std::size_t i = 0; i < k_; ++i) {
-      const float ceiling =
-          std::min(state_.pull(hot * k_ + i) - refilled, most) + spared - at_rank_[i];
+      const float first_order = hot_pull_[i] - refilled;
+      gain_[i] = (first_order < most ? first_order : most) + spared - at_rank_[i];
       const float cost = cost_at_rank_[i] + cost_here;
-      if (ceiling <= best.score * std::max(cost, kLeastCost)) continue;
-      try_swap(hot * k_ + i, other, cost, best);
+      const float over = gain_[i] - best.score * (cost > kLeastCost ? cost : kLeastCost);
+      above = over > above ? over : above;
+    }
+    if (above <= 0) continue;
+    for (std::size_t i = 0; i < k_; ++i) {
+      const float cost = cost_at_rank_[i] + cost_here;
+      if (worth(gain_[i], cost, best)) try_swap(hot * k_ + i, other, cost, best);
     }
   }
 }

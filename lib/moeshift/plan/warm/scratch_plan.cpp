@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/plan/warm/scratch_plan.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -25,7 +26,7 @@ LayerPlan plan_from_scratch(const LayerProblem& problem, const IncrementalOption
     search_options.holders = holder_rule(problem);
     search_options.speed = problem.speed;
     search_options.risk = options.risk;
-    search_options.doubt = options.doubt;
+    search_options.doubt = std::max(options.doubt, std::min(spread_of(loads), 1.0));
     search_options.max_steps = options.max_steps;
     search_options.patience = 25;
     search_options.cuts = {0.0, 0.3, 0.6, 0.8};

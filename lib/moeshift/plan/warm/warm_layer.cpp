@@ -26,7 +26,7 @@ constexpr double kLeastKnowledge = 0.25;
 constexpr double kAsGood = 5e-4;
 
 /// A plan on several windows is let be this much above EPLB's risk on them.
-constexpr double kFloorSlack = 1.002;
+constexpr double kFloorSlack = 1.0008;
 
 std::vector<std::uint32_t> start_of(const LayerProblem& problem, std::span<const double> load) {
   std::vector<std::uint32_t> experts = adapt_old(problem, load);
@@ -83,7 +83,8 @@ WindowSearchOptions WarmLayer::search_options() const {
   search.holders = holder_rule(problem_);
   search.node_of = problem_.node_of;
   search.speed = problem_.speed;
-  search.doubt = options_.doubt;
+  // What one expert did in some windows any may do in the next.
+  search.doubt = std::max(options_.doubt, std::min(spread_of(loads_), 1.0));
   if (options_.budget_transfers) {
     // What counts is what the budget buys now, and few transfers buy most near the peaks.
     search.doubt = 0;
