@@ -247,6 +247,19 @@ TEST_CASE("after any failure on a device every layer of every rank is wholly old
   {
     const auto world = test::ruled_world(backend, work.plan.ranks, {.seed = seed}, drill);
     for (const RankOutcome& outcome : run_world(*world, work.job(), options)) {
+      std::string where = outcome.failure ? outcome.failure->message() : "no failure";
+      for (const SlotFault& fault : outcome.faults) {
+        where += "; rank " + std::to_string(fault.rank.value()) + " layer " +
+                 std::to_string(fault.layer.value()) + " slot " + std::to_string(fault.slot) +
+                 ": " + std::to_string(fault.wrong_bytes) + " bytes from " +
+                 std::to_string(fault.first_offset);
+      }
+      for (const LayerOutcome& one : outcome.layers) {
+        where += "; layer " + std::to_string(one.layer.value()) + " " +
+                 std::string(name_of(one.phase)) + " epoch " + std::to_string(one.epoch);
+      }
+      INFO(where << "; mode " << static_cast<int>(options.mode) << ", commit "
+                 << static_cast<int>(options.commit) << ", buffers " << options.buffers);
       CHECK(outcome.faults.empty());
     }
   }
