@@ -7,6 +7,8 @@
 #include <string>
 
 #include <benchmark/benchmark.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include "moeshift/formats/trace_format.hpp"
 #include "moeshift/trace/statistics.hpp"
@@ -100,6 +102,76 @@ void read_npy(benchmark::State& state) {
   read_all(state, converted(long_trace(), "npy"));
 }
 
+std::string gzipped(const std::string& text) {
+  z_stream stream{};
+  constexpr int kGzip = 16 + 15;
+  deflateInit2(&stream, 6, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY);
+  std::string packed(deflateBound(&stream, text.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  deflate(&stream, Z_FINISH);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+std::string zstandard(const std::string& text) {
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
+  return packed;
+}
+
+/// Bytes per second of what was unpacked, so that it compares with reading plain text.
+void read_packed(benchmark::State& state, const std::string& packed, std::size_t bytes) {
+  read_all(state, packed);
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes) *
+                          static_cast<std::int64_t>(state.iterations()));
+}
+
+void read_gzip(benchmark::State& state) {
+  const std::string text = long_trace();
+  read_packed(state, gzipped(text), text.size());
+}
+void read_zstd(benchmark::State& state) {
+  const std::string text = long_trace();
+  read_packed(state, zstandard(text), text.size());
+}
+
+/// What the decompressors do alone: nobody reads faster.
+void unpack_gzip(benchmark::State& state) {
+  const std::string text = long_trace();
+  const std::string packed = gzipped(text);
+  std::string out(std::size_t{1} << 20U, '\0');
+  for (auto unused : state) {
+    z_stream stream{};
+    inflateInit2(&stream, 16 + 15);
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+    stream.avail_in = static_cast<uInt>(packed.size());
+    int end = Z_OK;
+    while (end == Z_OK) {
+      stream.next_out = reinterpret_cast<Bytef*>(out.data());
+      stream.avail_out = static_cast<uInt>(out.size());
+      end = inflate(&stream, Z_NO_FLUSH);
+    }
+    inflateEnd(&stream);
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(text.size()) *
+                          static_cast<std::int64_t>(state.iterations()));
+}
+void unpack_zstd(benchmark::State& state) {
+  const std::string text = long_trace();
+  const std::string packed = zstandard(text);
+  std::string out(text.size(), '\0');
+  for (auto unused : state) {
+    benchmark::DoNotOptimize(
+        ZSTD_decompress(out.data(), out.size(), packed.data(), packed.size()));
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(text.size()) *
+                          static_cast<std::int64_t>(state.iterations()));
+}
+
 void write_neutral(benchmark::State& state) {
   std::string text = text_of_trace();
   View view(text);
@@ -139,6 +211,10 @@ BENCHMARK(read_neutral)->Unit(benchmark::kMillisecond);
 BENCHMARK(read_vllm)->Unit(benchmark::kMillisecond);
 BENCHMARK(read_sglang)->Unit(benchmark::kMillisecond);
 BENCHMARK(read_npy)->Unit(benchmark::kMillisecond);
+BENCHMARK(read_gzip)->Unit(benchmark::kMillisecond);
+BENCHMARK(unpack_gzip)->Unit(benchmark::kMillisecond);
+BENCHMARK(read_zstd)->Unit(benchmark::kMillisecond);
+BENCHMARK(unpack_zstd)->Unit(benchmark::kMillisecond);
 BENCHMARK(write_neutral)->Unit(benchmark::kMillisecond);
 BENCHMARK(observe)->Unit(benchmark::kMillisecond);
 BENCHMARK(generate)->Unit(benchmark::kMillisecond);

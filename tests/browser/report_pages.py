@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages of `report` in a browser: every chart is drawn with all its data, on a desk, on a phone, in the dark, on
-paper and without scripts, and nothing complains. MOESHIFT_PICTURES=FOLDER keeps pictures to look at."""
+paper and without scripts, and nothing complains. MOESHIFT_PICTURES=FOLDER keeps pictures to look at;
+MOESHIFT_NEW_GOLDENS=1 writes tests/golden/pages anew (look at them before you commit them)."""
+import base64
 import os
 import pathlib
 import sys
@@ -16,6 +18,25 @@ from cli import CliTest  # noqa: E402
 READY = "document.documentElement?.dataset.ready !== undefined"
 PLOTS = "[...document.querySelectorAll('.plot')].map(p => [Number(p.dataset.points), p.clientWidth, p.clientHeight])"
 PREFILL = ("--ranks", 32, "--slots", 288, "--cluster", "hgx_h200", "--model", "deepseek_v3_fp8")
+
+
+GOLDENS = cli.SOURCE / "tests" / "golden" / "pages"
+# A page shrunk to a quarter: fonts and hinting of another machine blur away, a figure that moved does not.
+SHRINK = """(async () => { const image = new Image(); image.src = 'data:image/png;base64,%s'; await image.decode();
+  const canvas = document.createElement('canvas'); canvas.width = image.width / 4; canvas.height = image.height / 4;
+  const pen = canvas.getContext('2d'); pen.imageSmoothingQuality = 'high';
+  pen.drawImage(image, 0, 0, canvas.width, canvas.height); return canvas.toDataURL('image/png').split(',')[1]; })()"""
+# Mean difference of the colours, and the share of pixels that differ by more than a fifth, of blocks of 4 x 4.
+COMPARE = """(async () => { const pixels = async text => { const image = new Image(); image.src = 'data:image/png;base64,' + text;
+    await image.decode(); const canvas = document.createElement('canvas'); canvas.width = Math.floor(image.width / 4);
+    canvas.height = Math.floor(image.height / 4); const pen = canvas.getContext('2d'); pen.imageSmoothingQuality = 'high';
+    pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+    return [image.height, pen.getImageData(0, 0, canvas.width, canvas.height).data]; };
+  const [oldHeight, old] = await pixels('%s'), [newHeight, fresh] = await pixels('%s');
+  const count = Math.min(old.length, fresh.length); let sum = 0, far = 0;
+  for (let i = 0; i < count; i += 4) { const d = (Math.abs(old[i] - fresh[i]) + Math.abs(old[i + 1] - fresh[i + 1])
+      + Math.abs(old[i + 2] - fresh[i + 2])) / 3; sum += d; far += d > 51; }
+  return [newHeight / oldHeight, sum / (count / 4) / 255, far / (count / 4)]; })()"""
 
 
 def charts_of(envelope):
@@ -89,6 +110,26 @@ class ReportPages(CliTest):
                 self.assertEqual(paper, "rgb(20, 23, 27)" if dark else "rgb(251, 250, 248)")
                 self.assertEqual(self.browser.complaints, [])
                 self.keep(f"report_{width}_{'dark' if dark else 'light'}")
+
+    def test_pages_look_as_those_that_were_looked_at(self):
+        self.good("plan", cli.DEEPSEEK_LIKE, *PREFILL, "--policy", "deepseek", "--windows", "0:2", "-o", "a.json", "-q")
+        self.good("moves", "a.json", "a.json", "-o", "c.json", "-q")
+        page = self.page(["a.json", "c.json"])
+        for width, height, dark in ((1280, 900, False), (1280, 900, True), (390, 844, False), (390, 844, True)):
+            name = f"plan_{width}_{'dark' if dark else 'light'}.png"
+            with self.subTest(picture=name):
+                self.opened(page, width=width, height=height, dark=dark)
+                self.browser.picture(self.folder / name)
+                whole = base64.b64encode((self.folder / name).read_bytes()).decode()
+                small = self.browser.value(SHRINK % whole)
+                if os.environ.get("MOESHIFT_NEW_GOLDENS"):
+                    (GOLDENS / name).write_bytes(base64.b64decode(small))
+                    continue
+                golden = base64.b64encode((GOLDENS / name).read_bytes()).decode()
+                longer, mean, far = self.browser.value(COMPARE % (golden, small))
+                self.assertTrue(0.9 < longer < 1.1, f"{longer:.2f} times as long")
+                self.assertLess(mean, 0.03, "mean difference of colours")
+                self.assertLess(far, 0.04, "share of the page that looks otherwise")
 
     def test_a_page_of_94_layers_on_1024_ranks_is_small_enough_and_drawn_whole(self):
         self.good("trace", "generate", "--preset", "prefill", "--layers", 94, "--experts", 256, "--steps", 1, "-o", "t.jsonl", "-q")

@@ -29,7 +29,7 @@ class BadShapes(CliTest):
         self.refused("plan", self.trace(), "--ranks", 4, "--slots", 12, "--nodes", 8, says=("8", "4"))
 
     def test_groups_that_do_not_divide_the_experts_are_refused(self):
-        self.refused("plan", self.trace(), "--ranks", 4, "--slots", 12, "--groups", 3, says=("3", "8"))
+        self.refused("plan", self.trace(), "--ranks", 4, "--slots", 12, "--groups", 3, "--policy", "deepseek", says=("3", "8"))
 
     def test_a_trace_and_a_model_that_disagree_are_refused_with_both_shapes(self):
         self.refused("plan", self.trace(), "--ranks", 4, "--slots", 12, "--model", "olmoe_1b_7b_bf16",

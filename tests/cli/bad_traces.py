@@ -6,9 +6,9 @@ from cli import LOADS, CliTest
 
 
 class BadTraces(CliTest):
-    def refuses(self, loads=None, header=None, says=()):
+    def refuses(self, *words, loads=None, header=None, says=()):
         trace = self.trace(loads=loads, header=header)
-        return self.refused("plan", trace, "--ranks", 4, "--slots", 12, "-o", "plan.json", says=says)
+        return self.refused("plan", trace, "--ranks", 4, "--slots", 12, *words, "-o", "plan.json", says=says)
 
     def refuses_text(self, text, says=()):
         self.write("trace.jsonl", text)
@@ -97,7 +97,7 @@ class BadTraces(CliTest):
                     self.refuses(header={key: value}, says="trace.jsonl:1")
 
     def test_groups_that_do_not_divide_the_experts_are_refused(self):
-        self.refuses(header={"num_expert_groups": 3}, says="group")
+        self.refuses("--policy", "deepseek", header={"num_expert_groups": 3}, says="group")
 
     def test_layer_ids_of_another_length_are_refused(self):
         self.refuses(header={"layer_ids": [1, 2, 3]}, says="trace.jsonl:1")

@@ -58,7 +58,7 @@ class CompareCommand(CliTest):
     def test_moves_and_seconds_are_what_moves_says_of_the_same_two_plans(self):
         full = ("--cluster", "hgx_h200", "--model", "deepseek_v3_fp8")
         for name, window in (("old", "0:4"), ("new", "4:8")):
-            self.good("plan", cli.DEEPSEEK_LIKE, *SHAPE, *full, "--windows", window, "-o", f"{name}.json", "-q")
+            self.good("plan", cli.DEEPSEEK_LIKE, *SHAPE, *full, "--policy", "deepseek", "--windows", window, "-o", f"{name}.json", "-q")
         moves = self.good("moves", "old.json", "new.json", *full, "--format", "json").json()["result"]["totals"]
         row = self.rows("--policies", "deepseek", "--previous", "0:4", "--train", "4:8", "--test", "0:4", *full)["deepseek"]
         self.assertAlmostEqual(row["transfers_per_layer"] * 58, moves["transfers"], places=6)

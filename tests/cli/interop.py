@@ -2,6 +2,7 @@
 """Every form of recording and map that engines write: the right answer, or exit 2 with the next step."""
 import json
 import shutil
+import struct
 
 from cli import SOURCE, CliTest
 
@@ -77,6 +78,47 @@ class Interop(CliTest):
             for command in (("plan", *SHAPE), ("trace", "info")):
                 with self.subTest(form=name, command=command):
                     self.refused(*command, *of(name), says=says)
+
+    def npy(self, name, shape, numbers, descr="<i8", letter="q"):
+        head = str({"descr": descr, "fortran_order": False, "shape": tuple(shape)})
+        head += " " * (63 - (10 + len(head)) % 64) + "\n"
+        (self.folder / name).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode()
+                                         + struct.pack(f"<{len(numbers)}{letter}", *numbers))
+        return name
+
+    def test_arrays_that_are_turned_are_asked_about_and_half_floats_are_read(self):
+        plain = self.loads(*of("plain.json"))
+        turned = [[[row[expert] for row in step] for expert in range(16)] for step in plain]
+        flat = [load for step in turned for row in step for load in row]
+        self.refused("plan", self.npy("turned.npy", (len(plain), 16, 4), flat), *SHAPE, says=("layers last", "--as loads"))
+        self.refused("plan", self.npy("one.npy", (16, 4), flat[:64]), *SHAPE, says="layers last")
+        rows = [[min(load, 2048) for load in row] for row in plain[0]]
+        self.npy("half.npy", (4, 16), [float(load) for row in rows for load in row], "<f2", "e")
+        self.assertEqual(self.loads("half.npy"), [[[round(struct.unpack("<e", struct.pack("<e", load))[0]) for load in row] for row in rows]])
+
+    def test_layers_that_are_numbered_twice_are_refused(self):
+        loads = [[[8, 6, 4, 2, 1, 1, 1, 1], [3] * 8]]
+        self.refused("plan", self.trace("ids.jsonl", {"layer_ids": [3, 3]}, loads), "--ranks", 2, "--slots", 8,
+                     says=("#/layer_ids/1", "layer 3 is there twice"))
+
+    def test_a_draft_layer_goes_with_its_model(self):
+        loads = [[[expert + layer + 1 for expert in range(256)] for layer in range(59)]]
+        rows = [[[0] * 256] * 3 + loads[0]]
+        self.trace("mtp.jsonl", {"num_layers": 59, "num_experts": 256, "layer_ids": list(range(3, 62)), "top_k": 8}, loads)
+        self.write("rows.json", json.dumps({"logical_count": rows}))
+        shape = ("--ranks", 32, "--slots", 288, "--model", "deepseek_v3_fp8", "--policy", "deepseek")
+        for name in ("mtp.jsonl", "rows.json"):
+            self.good("plan", name, *shape, "-o", "plan.json", "-q")
+            self.assertEqual(self.load("plan.json")["result"]["placement"]["layer_ids"], list(range(3, 62)))
+            text = self.good("export", "plan.json", "--to", "trtllm").out
+            self.assertIn("\n  61: [", text)
+            self.assertEqual(len(json.loads(self.good("export", "plan.json", "--to", "sglang").out)["physical_to_logical_map"]), 61)
+            self.good("moves", "plan.json", "plan.json", "--cluster", "hgx_h200")
+
+    def test_a_bare_list_of_steps_and_a_model_are_called_what_they_are(self):
+        self.write("steps.json", json.dumps(self.loads(*of("plain.json"))))
+        self.refused("plan", "steps.json", *SHAPE, says="logical_count")
+        self.refused("plan", self.tiny_model(), *SHAPE, says="--model")
 
     def test_an_answer_to_what_was_asked_plans(self):
         self.good("plan", *of("routed_experts.npy"), "--experts", 16, *SHAPE)

@@ -343,7 +343,7 @@ class HtmlReport(CliTest):
     def test_the_form_follows_the_ending_of_the_file_or_what_is_asked_for(self):
         self.good("plan", self.trace(), "--ranks", 4, "--slots", 12, "-o", "p.json", "-q")
         balancedness = self.load("p.json")["result"]["metrics"]["balancedness"]
-        for name, has in (("r.md", "| balancedness |"), ("r.csv", f"balancedness,{balancedness:g},"), ("r.txt", "balancedness")):
+        for name, has in (("r.md", "| balancedness |"), ("r.csv", f"balancedness,{balancedness},"), ("r.txt", "balancedness")):
             self.good("report", "p.json", "-o", name)
             self.assertIn(has, (self.folder / name).read_text(encoding="utf-8"))
             self.assertNotIn("<html", (self.folder / name).read_text(encoding="utf-8"))

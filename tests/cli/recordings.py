@@ -29,6 +29,12 @@ class Recordings(CliTest):
                                       "average_utilization_rate_over_window": None}, protocol=protocol)
                 self.assertEqual(self.steps("stat.pt"), [(0, LOADS[0]), (2, LOADS[1])])
 
+    def test_short_floats_are_read_as_the_numbers_they_are(self):
+        rows = [[[2048.0, 1.0, 0.0, 512.0], [1024.0, 1024.0, 512.0, 1.0]]]
+        for dtype in ("Half", "BFloat16"):
+            self.save("short.pt", {"logical_count": Tensor(rows, dtype)})
+            self.assertEqual(self.steps("short.pt"), [(0, [[int(x) for x in row] for row in rows[0]])])
+
     def test_a_bare_tensor_is_one_step_or_many(self):
         self.save("one.pt", Tensor(LOADS[0]))
         self.assertEqual(self.steps("one.pt"), [(0, LOADS[0])])

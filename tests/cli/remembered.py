@@ -50,6 +50,66 @@ class Remembered(CliTest):
         self.assertEqual(said["result"]["step_seconds"], taken["result"]["step_seconds"])
         self.refused("simulate", trace, says="--ranks")
 
+    def recorded(self, name="recorded.jsonl", **says):
+        return self.trace(name, {"num_ranks": 4, "num_slots": 12, "num_nodes": 2, **says})
+
+    def test_what_a_recording_says_of_its_world_need_not_be_said_again(self):
+        trace = self.recorded()
+        result = self.good("plan", trace, "--format", "json")
+        self.assertEqual(result.json()["result"]["planned_for"], {"nodes": 2, "slots": 12, "expert_groups": 1})
+        self.assertEqual(result.json()["result"]["placement"]["num_ranks"], 4)
+        self.assertIn("moeshift: ranks 4, slots 12, nodes 2 as the recording says", result.err)
+        machine = ("--cluster", "host", "--model", self.tiny_model(), "--serving", "host", "--tokens-per-step", 64, "--repeat", 4)
+        self.good("compare", trace, "--policies", "snake")
+        self.good("simulate", trace, *machine)
+        self.good("diagnose", trace, *machine)
+        self.good("sweep", trace, "--policies", "snake", *machine)
+
+    def test_a_world_that_contradicts_the_recording_is_refused(self):
+        trace = self.recorded()
+        for words, says in ((("--ranks", 2, "--slots", 8), ("--ranks", "recording is of 4 ranks")), (("--nodes", 1), "of 2 nodes"),
+                            (("--groups", 2), "of 4 expert groups")):
+            with self.subTest(words=words):
+                self.refused("plan", self.recorded(num_expert_groups=4), *words, says=(*([says] if isinstance(says, str) else says),
+                                                                                       "--allow-different"))
+        self.good("plan", trace, "--ranks", 2, "--slots", 8, "--allow-different")
+        self.good("plan", trace, "--slots", 16)  # slots are what a plan is free to choose
+        self.refused("plan", trace, "--ranks", 2, "--allow-different", says="--slots")
+        self.good("sweep", trace, "--ranks", "2,4", "--slots", 8, "--policies", "snake", "--cluster", "host", "--model",
+                  self.tiny_model(), "--serving", "host", "--tokens-per-step", 64)
+
+    def test_the_shipped_model_that_a_recording_names_is_taken(self):
+        head = {"model": "openai/gpt-oss-20b", "num_layers": 24, "num_experts": 32, "top_k": 4}
+        trace = self.trace("gpt.jsonl", head, [[list(range(1, 33))] * 24])
+        result = self.good("plan", trace, "--ranks", 4, "--slots", 36, "--format", "json")
+        self.assertEqual(result.json()["result"]["planned_for"]["model"], "gpt_oss_20b_mxfp4")
+        self.assertIn("model gpt_oss_20b_mxfp4 as the recording says", result.err)
+        other = self.trace("other.jsonl", {**head, "num_layers": 2}, [[list(range(1, 33))] * 2])
+        self.assertNotIn("model", self.good("plan", other, "--ranks", 4, "--slots", 36, "--format", "json").json()["result"]["planned_for"])
+        several = self.trace("several.jsonl", {**head, "model": "deepseek-v3"}, [[list(range(1, 33))] * 24])
+        self.assertNotIn("model", self.good("plan", several, "--ranks", 4, "--slots", 36, "--format", "json").json()["result"]["planned_for"])
+
+    def test_a_plan_from_standard_input_says_as_much_as_one_from_a_file(self):
+        self.plans()
+        how = ("--serving", "host", "--tokens-per-step", 64, "--repeat", 4, "--format", "json")
+        text = (self.folder / "new.json").read_text(encoding="utf-8")
+        filed = self.good("simulate", self.trace(), "--initial", "new.json", *how).json()
+        piped = self.good("simulate", self.trace(), "--initial", "-", *how, stdin=text).json()
+        self.assertEqual(filed["result"]["step_seconds"], piped["result"]["step_seconds"])
+        self.assertEqual(self.good("plan", self.trace(), "--from", "-", "--format", "json", stdin=text).json()["result"]["planned_for"],
+                         self.load("new.json")["result"]["planned_for"])
+        self.refused("plan", "-", "--from", "-", stdin=text, says="standard input")
+        self.refused("moves", "-", "-", stdin=text, says="standard input")
+
+    def test_execute_takes_layers_by_the_numbers_of_the_model(self):
+        self.plans()
+        layers = self.good("execute", "old.json", "new.json", "--backend", "host", "--layers", "4:6", "--format", "json").json()["result"]["layers"]
+        self.assertEqual([row["layer"] for row in layers], [5])
+        layers = self.good("execute", "old.json", "new.json", "--backend", "host", "--layers", 1, "--format", "json").json()["result"]["layers"]
+        self.assertEqual([row["layer"] for row in layers], [3])
+        for words in ("0:2", "4:5", "6:7", "3:9"):
+            self.refused("execute", "old.json", "new.json", "--backend", "host", "--layers", words, says=("--layers", "3:6"))
+
     def test_what_no_plan_says_is_asked_for(self):
         self.plan("old.json", "--windows", "0:1")
         self.plan("new.json", "--windows", "1:2")

@@ -27,7 +27,9 @@ class Tensor:
         return tuple(steps)
 
     def data(self):
-        letter = {"Long": "q", "Int": "i", "Short": "h", "Float": "f", "Double": "d"}[self.dtype]
+        if self.dtype == "BFloat16":  # the upper halves of floats
+            return b"".join(struct.pack("<f", number)[2:] for number in self.flat)
+        letter = {"Half": "e", "Long": "q", "Int": "i", "Short": "h", "Float": "f", "Double": "d"}[self.dtype]
         return struct.pack(f"<{len(self.flat)}{letter}", *self.flat)
 
 
@@ -46,7 +48,7 @@ def _torch():
     _rebuild_tensor_v2.__module__ = "torch._utils"
     _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
     utils._rebuild_tensor_v2 = _rebuild_tensor_v2
-    for name in ("Long", "Int", "Short", "Float", "Double", "BFloat16"):
+    for name in ("Long", "Int", "Short", "Float", "Double", "Half", "BFloat16"):
         setattr(torch, f"{name}Storage", type(f"{name}Storage", (), {"__module__": "torch"}))
     return {"torch": torch, "torch._utils": utils}
 

@@ -24,6 +24,14 @@ class Usage(CliTest):
             self.assertIn(name, names)
         self.assertEqual(len(names), len(set(names)), "a command is listed twice")
 
+    def test_the_short_help_of_every_command_fits_a_screen(self):
+        for name in ("plan", "moves", "compare", "simulate", "sweep", "diagnose", "execute", "calibrate", "check", "export", "trace generate",
+                     "trace convert", "trace info", "report"):
+            with self.subTest(command=name):
+                lines = self.good(*name.split(), "-h").out.splitlines()
+                self.assertLessEqual(len(lines), 44)
+                self.assertLessEqual(max(map(len, lines)), 80)
+
     def test_every_command_has_a_short_and_a_full_help_with_an_example(self):
         for name in self.command_names():
             with self.subTest(command=name):

@@ -79,7 +79,7 @@ class Baselines(CliTest):
 
     def test_the_rearrangement_of_the_shipped_prefill_trace_moves_no_more_at_no_higher_price(self):
         for name, window in (("old", "0:4"), ("new", "4:8")):
-            self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--windows", window, "-o", f"{name}.json", "-q")
+            self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--policy", "deepseek", "--windows", window, "-o", f"{name}.json", "-q")
         self.held("moves_prefill", ("moves", "old.json", "new.json", *FULL[4:]),
                   ["totals.transfers=0", "totals.local_copies=0", "totals.bytes_by_link.*=0",
                    "totals.rounds=0", "totals.staging_bytes_per_rank=0",
@@ -87,7 +87,7 @@ class Baselines(CliTest):
 
     def test_the_rearrangement_of_the_shipped_prefill_trace_is_performed_to_the_byte(self):
         for name, window in (("old", "0:4"), ("new", "4:8")):
-            self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--windows", window, "-o", f"{name}.json", "-q")
+            self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--policy", "deepseek", "--windows", window, "-o", f"{name}.json", "-q")
         self.held("execute_prefill", ("execute", "old.json", "new.json", "--cluster", "host", *FULL[6:],
                                       "--layers", 4, "--scale", "1/1024"),
                   ["verified=0", "mismatched_bytes=0", "bytes_by_link.*=0", "memory_bytes_per_rank=0",

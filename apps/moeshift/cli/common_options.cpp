@@ -19,6 +19,11 @@ void declare_common(OptionSet& options, CommonOptions& common) {
   options.option("--seed", common.seed, "seed of everything random");
   options.option("--threads", common.threads, "threads to use; 0 = all");
   options.option("--max-input", common.max_input, "refuse inputs that are longer, such as 2GiB");
+  options.option("--config", common.config,
+                 "settings file: any option as key = value; default: moeshift.toml in this folder; "
+                 "none: no file");
+  options.flag("--show-config", common.show_config,
+               "print what would be used and who says so, and do nothing");
 }
 
 }  // namespace moeshift::cli

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/cli/generate.hpp"
 
-#include <map>
 #include <ostream>
-#include <set>
 #include <string>
 
 #include <fmt/format.h>
@@ -15,33 +13,6 @@
 namespace moeshift::cli {
 namespace {
 
-/// Command path -> every option spelling, in the order of the help.
-std::map<std::string, std::vector<std::string>> option_names() {
-  std::map<std::string, std::vector<std::string>> names;
-  for (const CommandEntry& entry : commands()) {
-    const std::unique_ptr<Command> command = entry.make();
-    std::vector<std::string>& known = names[std::string(entry.path)];
-    const OptionSet options = options_of(*command);
-    for (const OptionRecord& record : options.records()) {
-      if (record.positional) continue;
-      for (std::string& name : spellings(record)) known.push_back(std::move(name));
-    }
-    known.insert(known.end(), {"-h", "--help"});
-  }
-  return names;
-}
-
-/// First words of all commands, each once; and the second words of those that have them.
-std::map<std::string, std::set<std::string>> words_of_commands() {
-  std::map<std::string, std::set<std::string>> words;
-  for (const CommandEntry& entry : commands()) {
-    const std::size_t space = entry.path.find(' ');
-    std::set<std::string>& second = words[std::string(entry.path.substr(0, space))];
-    if (space != std::string_view::npos) second.emplace(entry.path.substr(space + 1));
-  }
-  return words;
-}
-
 std::string man_escaped(std::string text) {
   for (std::size_t at = 0; (at = text.find('-', at)) != std::string::npos; at += 2) {
     text.replace(at, 1, "\\-");
@@ -49,15 +20,41 @@ std::string man_escaped(std::string text) {
   return text;
 }
 
+/// ".B \-\-policy \fIPOLICY\fR", what it does, its choices and its default.
+void write_man_option(std::ostream& out, const OptionRecord& record) {
+  std::string names = man_escaped(record.names);
+  if (const std::size_t comma = names.find(','); comma != std::string::npos) {
+    names.replace(comma, 1, "\\fR, \\fB");
+  }
+  const std::string value =
+      !record.choices.empty() && !record.positional ? "NAME" : record.value_name;
+  fmt::print(out, ".TP\n\\fB{}\\fR", names);
+  if (!record.positional && !value.empty()) fmt::print(out, " \\fI{}\\fR", man_escaped(value));
+  fmt::print(out, "\n{}", man_escaped(record.help));
+  if (!record.choices.empty()) {
+    fmt::print(out, "; one of {}", man_escaped(fmt::format("{}", fmt::join(record.choices, ", "))));
+  }
+  if (!record.default_text.empty() && !record.required) {
+    fmt::print(out, "; default: {}", man_escaped(record.default_text));
+  }
+  fmt::print(out, "{}.\n", record.required ? "; must be given" : "");
+}
+
 void write_man_command(std::ostream& out, const CommandEntry& entry) {
   const std::unique_ptr<Command> command = entry.make();
-  fmt::print(out, ".SS {}\n{}\n", entry.path, man_escaped(std::string(entry.summary)));
   const OptionSet options = options_of(*command);
+  std::string arguments;
   for (const OptionRecord& record : options.records()) {
-    if (record.common) continue;
-    fmt::print(out, ".TP\n.B {}\n{}\n", man_escaped(record.names), man_escaped(record.help));
+    if (!record.positional) continue;
+    const std::string name = record.names + (record.many ? "..." : "");
+    arguments += record.required ? " " + name : " [" + name + "]";
   }
-  fmt::print(out, ".PP\nExample:\n.RS\n{}\n.RE\n", man_escaped(std::string(entry.example)));
+  fmt::print(out, ".SS moeshift {}{} [options]\n{}.\n", entry.path, arguments,
+             man_escaped(std::string(entry.summary)));
+  for (const OptionRecord& record : options.records()) {
+    if (!record.common) write_man_option(out, record);
+  }
+  fmt::print(out, ".PP\nExample:\n.PP\n.RS\n{}\n.RE\n", man_escaped(std::string(entry.example)));
 }
 
 }  // namespace
@@ -71,58 +68,74 @@ OptionSet options_of(Command& command) {
   return options;
 }
 
+// The shells ask the program itself what may stand next, so that they know what it knows.
 void write_bash_completion(std::ostream& out) {
-  fmt::print(out, "# bash completion for moeshift\n_moeshift() {{\n");
-  fmt::print(out, "  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" options=\"\"\n");
-  fmt::print(out,
-             "  local one=\"${{COMP_WORDS[1]}}\" two=\"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}\"\n");
-  std::vector<std::string> first;
-  for (const auto& [word, second] : words_of_commands()) first.push_back(word);
-  fmt::print(out, "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    options=\"{} --help --version\"\n",
-             fmt::join(first, " "));
-  for (const auto& [word, second] : words_of_commands()) {
-    if (second.empty()) continue;
-    fmt::print(out, "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ \"$one\" = \"{}\" ]; then\n", word);
-    fmt::print(out, "    options=\"{}\"\n", fmt::join(second, " "));
-  }
-  fmt::print(out, "  else\n    case \"$two\" in\n");
-  // The longer paths first, so that "trace info" is not taken for "trace".
-  const auto names = option_names();
-  for (const bool nested : {true, false}) {
-    for (const auto& [path, options] : names) {
-      if ((path.find(' ') != std::string::npos) != nested) continue;
-      fmt::print(out, "      \"{}\"*) options=\"{}\" ;;\n", path, fmt::join(options, " "));
-    }
-  }
-  fmt::print(out, "    esac\n  fi\n  [[ $word == -* || $COMP_CWORD -le 2 ]] || options=\"\"\n");
-  fmt::print(out, "  COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n");
-  fmt::print(out, "  [ ${{#COMPREPLY[@]}} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$word\"))\n}}\n");
-  fmt::print(out, "complete -F _moeshift moeshift\n");
+  out << R"script(# bash completion for moeshift
+_moeshift() {
+  local current="${COMP_WORDS[COMP_CWORD]}" line word files=""
+  local -a words=() shown=()
+  COMPREPLY=()
+  while IFS= read -r line; do
+    if [ "$line" = ":files" ]; then files=1; continue; fi
+    word="${line%%$'\t'*}"
+    words+=("$word")
+    if [ "$line" = "$word" ]; then shown+=("$word"); else shown+=("$word  (${line#*$'\t'})"); fi
+  done < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  # Descriptions where bash lists what there is; never where it would type them.
+  if [ "${COMP_TYPE:-9}" = 63 ] && [ "${#words[@]}" -gt 1 ]; then
+    COMPREPLY=("${shown[@]}")
+  else
+    COMPREPLY=("${words[@]}")
+  fi
+  case "${words[0]-}" in *:) type compopt &>/dev/null && compopt -o nospace 2>/dev/null ;; esac
+  if [ -n "$files" ]; then
+    while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$current")
+    type compopt &>/dev/null && compopt -o filenames 2>/dev/null
+  fi
+  return 0
+}
+complete -F _moeshift moeshift
+)script";
 }
 
 void write_zsh_completion(std::ostream& out) {
-  fmt::print(out, "#compdef moeshift\nautoload -U +X bashcompinit && bashcompinit\n");
-  write_bash_completion(out);
+  out << R"script(#compdef moeshift
+_moeshift() {
+  local line files="" word
+  local -a described
+  while IFS= read -r line; do
+    if [[ $line == ":files" ]]; then files=1; continue; fi
+    word=${line%%$'\t'*}
+    if [[ $line == $word ]]; then
+      described+=("${word//:/\\:}")
+    else
+      described+=("${word//:/\\:}:${line#*$'\t'}")
+    fi
+  done < <("${words[1]}" __complete "${(@)words[2,CURRENT]}" 2>/dev/null)
+  (( ${#described} )) && _describe -V moeshift described
+  [[ -n $files ]] && _files
+  return 0
+}
+if [[ ${funcstack[1]-} == _moeshift ]]; then _moeshift "$@"; else compdef _moeshift moeshift; fi
+)script";
 }
 
 void write_fish_completion(std::ostream& out) {
-  fmt::print(out, "# fish completion for moeshift\n");
-  for (const auto& [word, second] : words_of_commands()) {
-    fmt::print(out, "complete -c moeshift -n __fish_use_subcommand -a {}\n", word);
-    for (const std::string& next : second) {
-      fmt::print(out, "complete -c moeshift -n '__fish_seen_subcommand_from {}' -a {}\n", word,
-                 next);
-    }
-  }
-  for (const auto& [path, options] : option_names()) {
-    const std::string last =
-        path.substr(path.find(' ') == std::string::npos ? 0 : path.find(' ') + 1);
-    for (const std::string& option : options) {
-      const bool is_long = option.starts_with("--");
-      fmt::print(out, "complete -c moeshift -n '__fish_seen_subcommand_from {}' -{} {}\n", last,
-                 is_long ? 'l' : 's', option.substr(is_long ? 2 : 1));
-    }
-  }
+  out << R"script(# fish completion for moeshift
+function __moeshift_complete
+    set -l words (commandline -opc) (commandline -ct)
+    set -l files
+    for line in ($words[1] __complete $words[2..-1] 2>/dev/null)
+        if test "$line" = ":files"
+            set files 1
+        else
+            echo $line
+        end
+    end
+    test -n "$files"; and __fish_complete_path (commandline -ct)
+end
+complete -c moeshift -f -a '(__moeshift_complete)'
+)script";
 }
 
 void write_man_page(std::ostream& out) {
@@ -134,9 +147,21 @@ void write_man_page(std::ostream& out) {
   OptionSet options;
   CommonOptions common;
   declare_common(options, common);
-  for (const OptionRecord& record : options.records()) {
-    fmt::print(out, ".TP\n.B {}\n{}\n", man_escaped(record.names), man_escaped(record.help));
-  }
+  for (const OptionRecord& record : options.records()) write_man_option(out, record);
+  out << R"(.SH FILES
+.TP
+\fBmoeshift.toml\fR
+options as \fIkey\fR = \fIvalue\fR: at the top for every command that has such an option, below
+[plan] or [trace.info] for one. Read from the current folder, or from what \fB\-\-config\fR names.
+.SH ENVIRONMENT
+.TP
+\fBMOESHIFT_\fIOPTION\fR
+the value of an option: MOESHIFT_CLUSTER, MOESHIFT_TOKENS_PER_STEP. The command line goes before the
+environment, the environment before the file; \fB\-\-show\-config\fR tells what would be used.
+.TP
+\fBNO_COLOR\fR, \fBCLICOLOR_FORCE\fR
+no colour, or colour without a terminal.
+)";
   fmt::print(out,
              ".SH EXIT STATUS\n0 good; 1 a negative verdict; 2 bad input or usage; "
              "3 device or peer failure; 130 interrupted.\n");

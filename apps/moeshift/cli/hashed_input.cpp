@@ -19,7 +19,6 @@ namespace moeshift::cli {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 20U;
-constexpr std::uint64_t kMegabyte = 1'000'000;
 
 }  // namespace
 
@@ -45,29 +44,25 @@ std::string HashingBuffer::finish() {
   return hash_.hex();
 }
 
-HashedInput::HashedInput(const std::string& path, Progress& progress, OnDone on_done,
+HashedInput::HashedInput(const std::string& path, OnRead on_read, OnDone on_done,
                          std::uint64_t most)
     : std::istream(nullptr),
       on_done_(std::move(on_done)),
       errors_before_(std::uncaught_exceptions()) {
   std::streambuf* source = std::cin.rdbuf();
-  std::uint64_t size = 0;
   if (path != "-") {
     if (std::filesystem::is_directory(path)) throw InputError(path, "is a folder, expected a file");
     file_.open(path, std::ios::binary);
     if (!file_) throw InputError(path, std::string("cannot be read: ") + std::strerror(errno));
     source = file_.rdbuf();
-    std::error_code unknown;  // a pipe has no size
-    const std::uintmax_t bytes = std::filesystem::file_size(path, unknown);
-    if (!unknown) size = bytes;
   }
-  const std::string what = fmt::format("reading {} (MB)", path == "-" ? "standard input" : path);
   buffer_ = std::make_unique<HashingBuffer>(
-      *source, [&progress, what, size, path, most](std::uint64_t bytes) {
+      *source, [on_read = std::move(on_read), path, most,
+                before = std::uint64_t{0}](std::uint64_t bytes) mutable {
         if (most > 0 && bytes > most) {
           throw InputError(path, fmt::format("is longer than --max-input allows ({} bytes)", most));
         }
-        progress.update(what, bytes / kMegabyte, size / kMegabyte);
+        if (on_read) on_read(bytes - std::exchange(before, bytes));
       });
   rdbuf(buffer_.get());
   exceptions(std::ios::badbit);  // or it would swallow what the buffer throws

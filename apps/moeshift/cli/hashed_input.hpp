@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "moeshift/core/progress.hpp"
 #include "moeshift/core/sha256.hpp"
 
 namespace moeshift::cli {
@@ -43,11 +42,13 @@ class HashingBuffer final : public std::streambuf {
 class HashedInput final : public std::istream {
  public:
   using OnDone = std::function<void(const std::string& hash)>;
+  using OnRead = std::function<void(std::uint64_t bytes)>;
 
   /// @param path "-" = standard input.
+  /// @param on_read told how many bytes each block had; what it throws leaves the stream.
   /// @param most bytes that may be read; 0 = any number.
   /// @throws InputError when the file cannot be opened, and on reading when it is longer than that.
-  HashedInput(const std::string& path, Progress& progress, OnDone on_done, std::uint64_t most = 0);
+  HashedInput(const std::string& path, OnRead on_read, OnDone on_done, std::uint64_t most = 0);
   ~HashedInput() override;
   HashedInput(const HashedInput&) = delete;
   HashedInput& operator=(const HashedInput&) = delete;

@@ -48,6 +48,27 @@ std::string left_side(const OptionRecord& record) {
   return names + " " + (has_long_choice(record) ? "NAME" : record.value_name);
 }
 
+/// As much of a help as one line holds: up to where a clause ends, if there is one.
+std::string first_clause(const std::string& help, std::size_t width) {
+  if (help.size() <= width) return help;
+  for (std::size_t at = width; at > width / 3; --at) {
+    const bool clause = help[at] == ';' || (help[at] == ' ' && help[at + 1] == '(') ||
+                        (help[at] == ':' && !help.substr(0, at).ends_with("default"));
+    if (clause) return help.substr(0, at);
+  }
+  const std::size_t space = help.rfind(' ', width - 4);
+  return help.substr(0, space) + " ...";
+}
+
+/// The option in one line; --help has all of it.
+std::string short_line(const OptionRecord& record) {
+  std::string left = left_side(record);
+  if (left.size() + 4 > kHelpColumn) left = left.substr(0, left.find(' ')) + " NAME";
+  std::string line = "  " + left;
+  line += std::string(line.size() + 2 > kHelpColumn ? 2 : kHelpColumn - line.size(), ' ');
+  return line + first_clause(record.help, kWidth - std::min(line.size(), kWidth - 20)) + "\n";
+}
+
 std::string option_line(const OptionRecord& record) {
   std::string help = record.help;
   if (has_long_choice(record)) {
@@ -76,10 +97,10 @@ std::string usage_line(const CommandEntry& entry, const OptionSet& options) {
   return line + " [options]\n";
 }
 
-std::string section(const std::string& title, const OptionSet& options, auto belongs) {
+std::string section(const std::string& title, const OptionSet& options, bool full, auto belongs) {
   std::string lines;
   for (const OptionRecord& record : options.records()) {
-    if (belongs(record)) lines += option_line(record);
+    if (belongs(record)) lines += full ? option_line(record) : short_line(record);
   }
   return lines.empty() ? "" : "\n" + title + ":\n" + lines;
 }
@@ -159,16 +180,16 @@ std::string family_help(const std::string& family) {
 std::string command_help(const CommandEntry& entry, const OptionSet& options, bool full) {
   std::string help =
       usage_line(entry, options) + "\n" + hanging(std::string(entry.summary), 0) + "\n";
-  help += section("arguments", options, [](const OptionRecord& r) { return r.positional; });
-  help += section("options", options, [](const OptionRecord& r) {
-    return !r.positional && !r.common && r.section.empty();
-  });
+  help += section("arguments", options, full, [](const auto& r) { return r.positional; });
+  help += section("options", options, full,
+                  [](const auto& r) { return !r.positional && !r.common && r.section.empty(); });
+  if (!full) help += "\n";
   for (const std::string& title : titles_of(options)) {
-    help += full ? section(title, options, [&](const auto& r) { return r.section == title; })
-                 : "\n" + named_only(title, options);
+    help += full ? section(title, options, true, [&](const auto& r) { return r.section == title; })
+                 : named_only(title, options);
   }
   if (!full) return help + "\n--help shows all options and an example.\n";
-  help += section("common options", options, [](const OptionRecord& r) { return r.common; });
+  help += section("common options", options, true, [](const auto& r) { return r.common; });
   return help + "\nexample:\n" + shell_lines(entry.example);
 }
 

@@ -9,15 +9,10 @@
 #include "moeshift/core/suggest.hpp"
 
 #include "apps/moeshift/cli/option_value.hpp"
+#include "apps/moeshift/cli/value_kind.hpp"
 
 namespace moeshift::cli {
 namespace {
-
-/// The longest spelling: what errors and help call the option.
-std::string main_name(const std::string& names) {
-  const std::size_t comma = names.rfind(',');
-  return comma == std::string::npos ? names : names.substr(comma + 1);
-}
 
 [[noreturn]] void refuse_empty(const std::string& names, const std::string& word) {
   throw InputError(main_name(names),
@@ -42,9 +37,11 @@ OptionRecord& OptionSet::add(const std::string& names, const std::string& value_
                              std::function<void(const std::string&)> store_one) {
   OptionRecord& record = records_.emplace_back();
   record.names = names;
-  record.value_name = value_name;
+  const std::string_view called = value_name_of(main_name(names)).name;
+  record.value_name = value_name == "TEXT" && !called.empty() ? called : value_name;
   record.help = help;
-  record.default_text = std::move(default_text);
+  // A help that tells of a default knows better than the value that stands for it.
+  if (help.find("default") == std::string::npos) record.default_text = std::move(default_text);
   record.common = common_;
   record.section = section_;
   record.store = [store = std::move(store_one)](const std::vector<std::string>& words) {
@@ -155,6 +152,18 @@ bool OptionSet::has(const std::string& spelling) const {
 
 void OptionSet::require_last() {
   records_.back().required = true;
+}
+
+std::string main_name(const std::string& names) {
+  const std::size_t comma = names.rfind(',');
+  return comma == std::string::npos ? names : names.substr(comma + 1);
+}
+
+void check_required(const OptionSet& options, const std::set<std::string>& given) {
+  for (const OptionRecord& record : options.records()) {
+    const std::string name = main_name(record.names);
+    if (record.required && !given.contains(name)) throw InputError("", name + " is required");
+  }
 }
 
 std::vector<std::string> spellings(const OptionRecord& record) {

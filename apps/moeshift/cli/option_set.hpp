@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,8 +75,16 @@ class OptionSet final : public Options {
 };
 
 /// Parses `words` (what follows the command) into `options`.
+/// @return the words given to every option that is there, by its main name.
 /// @throws InputError for usage errors, naming the option and, if one is close, what was meant.
-void parse_options(const OptionSet& options, const std::vector<std::string>& words);
+std::map<std::string, std::vector<std::string>> parse_options(
+    const OptionSet& options, const std::vector<std::string>& words);
+
+/// @throws InputError naming the first option or argument that must be given and is not.
+void check_required(const OptionSet& options, const std::set<std::string>& given);
+
+/// The longest spelling: what errors and help call an option; for positionals the name.
+[[nodiscard]] std::string main_name(const std::string& names);
 
 /// Every spelling of an option: "-o,--output" gives {"-o", "--output"}.
 [[nodiscard]] std::vector<std::string> spellings(const OptionRecord& record);

@@ -2,6 +2,10 @@
 // The only file that includes CLI11 (it is slow to compile, and its habits are kept in here: exit
 // codes above 100, leftovers in reverse, silent sign changes).
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -10,9 +14,12 @@
 #include "moeshift/core/suggest.hpp"
 
 #include "apps/moeshift/cli/option_set.hpp"
+#include "apps/moeshift/cli/settings.hpp"
 
 namespace moeshift::cli {
 namespace {
+
+using Given = std::map<std::string, std::vector<std::string>>;
 
 /// The first word that looks like an option and is none of ours, with what may have been meant.
 std::string unknown_option(const OptionSet& options, const std::vector<std::string>& words) {
@@ -34,17 +41,17 @@ std::string unknown_option(const OptionSet& options, const std::vector<std::stri
   return "";
 }
 
-void add_to(CLI::App& app, const OptionRecord& record) {
-  const auto store = [&record](const std::vector<std::string>& words) {
+void add_to(CLI::App& app, const OptionRecord& record, Given& given) {
+  const auto store = [&record, &given](const std::vector<std::string>& words) {
     record.store(words);
+    given[main_name(record.names)] = words;
     return true;
   };
   if (record.value_name.empty()) {
-    app.add_flag_callback(record.names, [&record] { record.store({}); });
+    app.add_flag_callback(record.names, [store] { store({}); });
     return;
   }
   CLI::Option* option = app.add_option(record.names, store);
-  option->required(record.required);
   if (record.many) {
     option->expected(record.positional ? -1 : 1)->take_all();
   } else {
@@ -56,10 +63,11 @@ void add_to(CLI::App& app, const OptionRecord& record) {
 
 }  // namespace
 
-void parse_options(const OptionSet& options, const std::vector<std::string>& words) {
+Given parse_options(const OptionSet& options, const std::vector<std::string>& words) {
+  Given given;
   CLI::App app;
   app.set_help_flag("");
-  for (const OptionRecord& record : options.records()) add_to(app, record);
+  for (const OptionRecord& record : options.records()) add_to(app, record, given);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ExtrasError&) {
@@ -70,6 +78,23 @@ void parse_options(const OptionSet& options, const std::vector<std::string>& wor
     const std::string unknown = unknown_option(options, words);
     throw InputError("", unknown.empty() ? error.what() : unknown);
   }
+  return given;
+}
+
+std::vector<ConfigKey> read_config(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) throw InputError(path, std::string("cannot be read: ") + std::strerror(errno));
+  std::vector<ConfigKey> keys;
+  try {
+    for (CLI::ConfigItem& item : CLI::ConfigTOML().from_config(in)) {
+      if (item.name == "++" || item.name == "--") continue;  // where a section begins and ends
+      keys.push_back({fmt::format("{}", fmt::join(item.parents, ".")), std::move(item.name),
+                      std::move(item.inputs)});
+    }
+  } catch (const CLI::Error& error) {
+    throw InputError(path, error.what());
+  }
+  return keys;
 }
 
 }  // namespace moeshift::cli

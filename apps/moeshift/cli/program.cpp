@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <new>
+#include <set>
 #include <span>
 #include <system_error>
 
@@ -22,10 +23,12 @@
 
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/cli/common_options.hpp"
+#include "apps/moeshift/cli/complete.hpp"
 #include "apps/moeshift/cli/help.hpp"
 #include "apps/moeshift/cli/interrupt.hpp"
 #include "apps/moeshift/cli/option_set.hpp"
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/cli/settings.hpp"
 #include "apps/moeshift/cli/version.hpp"
 
 namespace moeshift::cli {
@@ -106,6 +109,34 @@ ExitCode run_with_flags(Command& command, const OptionSet& options, Session& ses
   }
 }
 
+/// The command line, then (`from_outside`) the environment, then the settings file.
+Settings settings_of(const OptionSet& options, const CommandEntry& entry,
+                     std::span<const std::string> words, bool from_outside) {
+  Settings settings;
+  for (auto& [name, given] : parse_options(options, {words.begin(), words.end()})) {
+    settings[name] = {std::move(given), "command line"};
+  }
+  if (from_outside) add_settings(options, entry, settings);
+  if (settings.contains("--show-config")) return settings;
+  std::set<std::string> names;
+  for (const auto& [name, setting] : settings) names.insert(name);
+  check_required(options, names);
+  return settings;
+}
+
+/// What did not stand on the command line stands in the result, which shows only that.
+void tell_settings(const Settings& settings, Session& session) {
+  std::string text;
+  for (const auto& [name, setting] : settings) {
+    if (setting.origin == "command line") continue;
+    text += fmt::format("{}{} {} ({})", text.empty() ? "" : ", ", name,
+                        fmt::join(setting.words, " "), setting.origin);
+  }
+  if (text.empty()) return;
+  session.about("settings", text);
+  session.detail("settings: " + text);
+}
+
 /// A command with its options.
 class Call {
  public:
@@ -122,11 +153,15 @@ class Call {
       std::cout << command_help(*chosen_.entry, options_, full);
       return ExitCode::kGood;
     }
-    parse_options(options_, {rest.begin(), rest.end()});
-    common_.format_given = std::any_of(rest.begin(), rest.end(), [](const std::string& word) {
-      return word.starts_with("--format");
-    });
+    // A call says all that it means: no environment and no file speaks for it.
+    const Settings settings = settings_of(options_, *chosen_.entry, rest, host == nullptr);
+    if (common_.show_config && host == nullptr) {
+      std::cout << settings_text(options_, *chosen_.entry, settings);
+      return ExitCode::kGood;
+    }
+    common_.format_given = settings.contains("--format");
     Session session(argv, common_, host);
+    tell_settings(settings, session);
     const ExitCode code = run_with_flags(*command_, options_, session);
     session.detail(resources_used());
     return code;
@@ -145,6 +180,10 @@ ExitCode run_command(const std::vector<std::string>& given) {
   if (words.empty() || words[0] == "-h" || words[0] == "--help" || words[0] == "help") {
     (words.empty() ? std::cerr : std::cout) << program_help();
     return words.empty() ? ExitCode::kBadInput : ExitCode::kGood;
+  }
+  if (words[0] == "__complete") {  // what the completions of the shells ask
+    write_completions(std::cout, complete(words.subspan(1)));
+    return ExitCode::kGood;
   }
   if (words[0] == "--version" || words[0] == "-V") {
     std::cout << fmt::format("moeshift {} ({})\n", kVersion, kGitRevision);

@@ -93,6 +93,13 @@ std::vector<fs::path> config_folders() {
   return folders;
 }
 
+/// 0 for what has no size: a pipe.
+std::uint64_t size_of(const std::string& path) {
+  std::error_code unknown;
+  const std::uintmax_t bytes = fs::file_size(path, unknown);
+  return unknown ? 0 : bytes;
+}
+
 }  // namespace
 
 struct Session::State {
@@ -109,7 +116,11 @@ struct Session::State {
   Host* host;
   ResultMeta meta;
   std::map<std::string, nlohmann::ordered_json> documents;  ///< by path
-  std::map<std::string, std::string> kept;                  ///< texts of what is read twice
+  std::map<std::string, std::string> kept;  ///< texts of what is read twice, by purpose and path
+  std::map<std::string, std::size_t> announced;  ///< paths, and how often each will be read
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_to_read = 0;    ///< of files whose size is known
+  std::vector<std::string> mentions;  ///< to be said with the answer
   bool standard_input_taken = false;
   bool cut_short = false;  ///< Ctrl-C while an input was read to its end: its hash is not known
 };
@@ -127,21 +138,40 @@ Session::~Session() = default;
 Progress& Session::progress() {
   return state_->progress();
 }
+void Session::expect(std::vector<std::pair<std::string, double>> phases) {
+  std::vector<Phase> all;
+  for (auto& [name, share] : phases) all.push_back({std::move(name), share});
+  state_->bar.expect(std::move(all));
+}
+
+void Session::will_read(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    ++state_->announced[path];
+    state_->bytes_to_read += size_of(path);
+  }
+}
+
 ResultMeta Session::meta() const {
   return state_->meta;
+}
+
+void Session::about(const std::string& name, const std::string& text) {
+  state_->meta.about.emplace_back(name, text);
 }
 
 std::string Session::name_of_input(const std::string& path) {
   return path == "-" ? "<stdin>" : path;
 }
 
-std::unique_ptr<std::istream> Session::open_again(const std::string& path) {
+std::unique_ptr<std::istream> Session::open_again(const std::string& path,
+                                                  const std::string& purpose) {
   std::error_code error;
   if (state_->in_memory(path) || (path != "-" && fs::is_regular_file(path, error))) {
     return open_input(path);
   }
-  auto kept = state_->kept.find(path);
-  if (kept == state_->kept.end()) kept = state_->kept.emplace(path, read_text(path)).first;
+  const std::string key = purpose + " " + path;
+  auto kept = state_->kept.find(key);
+  if (kept == state_->kept.end()) kept = state_->kept.emplace(key, read_text(path)).first;
   return std::make_unique<std::istringstream>(kept->second);
 }
 
@@ -155,8 +185,21 @@ std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
     remember_input(path, hash.hex());
     return std::make_unique<std::istringstream>(std::string(*text));
   }
+  std::size_t& announced = state_->announced[path];
+  if (announced > 0) {
+    --announced;
+  } else {
+    state_->bytes_to_read += size_of(path);
+  }
+  const std::string what = fmt::format("reading {} (MB)", name_of_input(path));
   return std::make_unique<HashedInput>(
-      path, state_->progress(),
+      path,
+      [this, what](std::uint64_t bytes) {
+        constexpr std::uint64_t kMegabyte = 1'000'000;
+        state_->bytes_read += bytes;
+        state_->progress().update(what, state_->bytes_read / kMegabyte,
+                                  state_->bytes_to_read / kMegabyte);
+      },
       [this, path](const std::string& hash) {
         if (hash.empty()) state_->cut_short = true;
         remember_input(path, hash);
@@ -248,6 +291,7 @@ void Session::emit(const Report& report) {
 void Session::emit(const Report& report, const std::string& format) {
   state_->bar.clear();
   if (state_->cut_short) throw InterruptedError();
+  for (const std::string& line : std::exchange(state_->mentions, {})) say(line);
   if (state_->host != nullptr) state_->host->answer(report, state_->meta);
   const bool to_file = common_.output != "-";
   if (to_file) {
@@ -290,6 +334,10 @@ void Session::say(const std::string& line) {
   if (state_->host != nullptr) return state_->host->say(line);
   state_->bar.clear();
   std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+void Session::mention(const std::string& line) {
+  state_->mentions.push_back(line);
 }
 
 void Session::detail(const std::string& line) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "moeshift/core/parallel.hpp"
@@ -32,6 +33,8 @@ struct CommonOptions {
   std::size_t seed = 0;
   std::size_t threads = 0;
   std::optional<Bytes> max_input;  ///< of one input, as it lies on disk
+  std::optional<std::string> config;
+  bool show_config = false;
 };
 
 class Session {
@@ -44,16 +47,26 @@ class Session {
   [[nodiscard]] Threads threads() const { return Threads{common_.threads}; }
   [[nodiscard]] std::uint64_t seed() const { return common_.seed; }
   [[nodiscard]] Progress& progress();
+  /// What the command will spend its time on: names that updates begin with, and their shares.
+  void expect(std::vector<std::pair<std::string, double>> phases);
+  /// Files that will be read, so that reading knows how much it is.
+  void will_read(const std::vector<std::string>& paths);
 
   /// The whole text of `path` ("-" = standard input), which becomes one of the result's inputs.
   /// @throws InputError when it cannot be read.
   [[nodiscard]] std::string read_text(const std::string& path);
+  /// A line about the run that results carry.
+  void about(const std::string& name, const std::string& text);
+
   /// Opens `path` ("-" = standard input) as a stream, hashed as it is read, and registers it as an
   /// input once `done` (the stream's destructor) has seen its end. Standard input can be had once.
   [[nodiscard]] std::unique_ptr<std::istream> open_input(const std::string& path);
   /// The same for an input that is read several times: what cannot be opened again, a pipe or
-  /// standard input, is kept in memory. @throws InputError
-  [[nodiscard]] std::unique_ptr<std::istream> open_again(const std::string& path);
+  /// standard input, is kept in memory.
+  /// @param purpose "trace", "placement": standard input is one of them, and only one.
+  /// @throws InputError
+  [[nodiscard]] std::unique_ptr<std::istream> open_again(const std::string& path,
+                                                         const std::string& purpose);
   /// What errors call `path`.
   [[nodiscard]] static std::string name_of_input(const std::string& path);
 
@@ -84,6 +97,8 @@ class Session {
   /// Talk: to stderr, silent under --quiet.
   void say(const std::string& line);
   void warn(const std::string& line);
+  /// The same, said with the answer: an error is a line of its own.
+  void mention(const std::string& line);
   /// Under --verbose only.
   void detail(const std::string& line);
 

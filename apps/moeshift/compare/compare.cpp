@@ -29,6 +29,8 @@ class Compare final : public Command {
   ExitCode run(Session& session) override {
     question_.check();
     for (const std::string& line : question_.unused()) session.say(line);
+    session.expect({{"reading", 0.1}, {"policies", 0.9}});
+    question_.shape = with_plan(session, question_.shape, question_.from);
     const ComparisonWindows windows = read_windows(session);
     std::optional<ComparisonRoutes> routes;
     if (!question_.replay) {
@@ -44,9 +46,11 @@ class Compare final : public Command {
   }
 
  private:
-  [[nodiscard]] OpenTrace opener(Session& session) const {
+  [[nodiscard]] OpenTrace opener(Session& session) {
     return [this, &session] {
-      return question_.trace.open(session, question_.shape.model, Reading::kSeveralTimes);
+      auto reader = question_.trace.open(session, question_.shape.model, Reading::kSeveralTimes);
+      question_.take_record(session, reader->header());
+      return reader;
     };
   }
   [[nodiscard]] WindowNames window_names() const {
@@ -56,7 +60,7 @@ class Compare final : public Command {
             .forecaster = question_.forecaster};
   }
 
-  [[nodiscard]] ComparisonWindows read_windows(Session& session) const {
+  [[nodiscard]] ComparisonWindows read_windows(Session& session) {
     ComparisonWindows windows = load_comparison_windows(opener(session), question_.trace.name(),
                                                         window_names(), !question_.replay);
     for (const TrainWindow& train : windows.train) {

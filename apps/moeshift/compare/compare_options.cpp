@@ -10,6 +10,7 @@
 
 #include "apps/moeshift/cli/except_options.hpp"
 #include "apps/moeshift/cli/option_value.hpp"
+#include "apps/moeshift/inputs/recorded_world.hpp"
 
 namespace moeshift::cli {
 
@@ -19,8 +20,9 @@ void CompareOptions::declare(Options& options) {
   options.require_last();
   ExceptOptions once(options, {"--slots"});
   shape.declare(once);
-  options.list("--slots", slots, "physical slots per layer over all ranks, e.g. 256,288,320");
-  options.require_last();
+  options.list("--slots", slots,
+               "physical slots per layer over all ranks, e.g. 256,288,320; default: as the "
+               "recording says");
   options.list("--train", train,
                "steps to plan on, first:last (last not included), several for several settings; "
                "default: the first half");
@@ -37,7 +39,9 @@ void CompareOptions::declare(Options& options) {
   declare_forecaster(options, forecaster);
   options.option("--reference", reference,
                  "policy that the others are compared with; default: static, else the first");
+  options.section("policy");
   declare_policy_options(options, policy_options);
+  options.section("goal");
   goal.declare(options);
   routes.declare(options);
   trace.declare_options(options);
@@ -105,6 +109,13 @@ std::vector<std::string> CompareOptions::unused() const {
     lines.emplace_back("--history is not used: without --replay policies plan on --train");
   }
   return lines;
+}
+
+void CompareOptions::take_record(Session& session, const TraceHeader& header) {
+  PlanShape asked = shape;
+  if (!slot_counts.empty()) asked.slots = slot_counts.front();
+  shape = whole_shape(session, std::move(asked), header);
+  if (slot_counts.empty()) slot_counts = {shape.slots};
 }
 
 PlanShape CompareOptions::shape_with(std::size_t slot_count) const {

@@ -47,6 +47,8 @@ struct CompareOptions {
   /// A line for each option that was given and changes nothing.
   [[nodiscard]] std::vector<std::string> unused() const;
   [[nodiscard]] PlanShape shape_with(std::size_t slot_count) const;
+  /// Ranks, slots and model of the recording, where nothing else says them.
+  void take_record(Session& session, const TraceHeader& header);
   /// What they all move away from, in words.
   [[nodiscard]] std::string previous_text() const;
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/part_progress.hpp"
 #include "moeshift/formats/placement_format.hpp"
 #include "moeshift/judge/plan_on.hpp"
 #include "moeshift/plan/registry.hpp"
@@ -94,6 +95,7 @@ std::vector<ComparisonRow> ComparisonRows::of_settings() const {
   std::vector<ComparisonRow> all;
   const std::size_t total =
       question_.slot_counts.size() * windows_.train.size() * question_.policies.size();
+  PartProgress policies(session_.progress(), "policies", total);
   for (const std::size_t slots : question_.slot_counts) {
     Comparison comparison = set_up(slots);
     for (std::size_t w = 0; w < windows_.train.size(); ++w) {
@@ -106,9 +108,11 @@ std::vector<ComparisonRow> ComparisonRows::of_settings() const {
                         comparison.routes.has_value());
       std::vector<PlannedRow> planned;
       for (std::size_t i = 0; i < entrants.size(); ++i) {
-        session_.progress().update("policies", std::min(all.size() + i, total), total);
+        // A policy may take part twice: what it spares the network is a row of its own.
+        const std::size_t part = std::min(all.size() + i, total - 1);
         planned.push_back(plan_policy(comparison, entrants[i].policy, *entrants[i].planner,
-                                      session_.threads(), session_.progress()));
+                                      session_.threads(), policies.part(part)));
+        policies.finish(part);
         const std::string steps =
             question_.train.empty() ? "the first half" : "steps " + question_.train[w];
         ComparisonRow& row = planned.back().row;
@@ -151,14 +155,20 @@ std::vector<ComparisonRow> ComparisonRows::of_replay() const {
                          *planners[history][policy].planner, question_.history_counts[history],
                          count - start);
   }
+  PartProgress progress(session_.progress(), "policies", replays.size() * (count - start));
+  std::size_t judged = 0;  // windows
   JoinedSteps joined(question_.window);
   std::vector<LoadMatrix> past;  // the last `start` windows
   windows_.test.windows.each([&](const LoadMatrix& step) {
     std::optional<LoadMatrix> window = joined.add(step);
     if (!window) return;
     if (past.size() == start) {
-      parallel_for(replays.size(), session_.threads(),
-                   [&](std::size_t i) { replays[i].judge(past, *window, session_.progress()); });
+      parallel_for(replays.size(), session_.threads(), [&](std::size_t i) {
+        const std::size_t part = judged * replays.size() + i;
+        replays[i].judge(past, *window, progress.part(part));
+        progress.finish(part);
+      });
+      ++judged;
       past.erase(past.begin());
     }
     past.push_back(std::move(*window));

@@ -14,6 +14,7 @@
 
 #include "moeshift/calibrate/design.hpp"
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
 #include "moeshift/cost/engine_fit.hpp"
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/engine/probe.hpp"
@@ -141,6 +142,14 @@ class Calibrate final : public Command {
     ProbeJob job;
     job.repetitions = repetitions_;
     job.interrupted = [&session] { return session.progress().interrupted(); };
+    session.expect({{"measuring", 1}});
+    job.progressed = [&session](std::size_t done, std::size_t total) {
+      try {
+        session.progress().update("measuring", done, total);
+      } catch (const InterruptedError&) {
+        // The next wait sees it, and ends this rank in order.
+      }
+    };
     std::vector<const std::vector<ExchangeSample>*> sets;
     for (const LinkCalibration& link : design_.links) sets.push_back(&link.samples);
     for (const auto* set : sets) {

@@ -98,7 +98,7 @@ class Execute final : public Command {
     if (options_.journal) refuse_shared_journal(session.common().output);
     if (!place || place->rank == RankId(0)) say_unused(session, place.has_value());
     const MoveTask task = options_.rearrangement.load(session);
-    const LayerRange range = options_.layer_range(task.old.layers());
+    const LayerRange range = options_.layer_range(task.layer_ids);
     WorldRequest world{.ranks = task.topology.ranks(),
                        .timeout = options_.joining_timeout(),
                        .place = place,
@@ -269,6 +269,7 @@ class Execute final : public Command {
         .calibrated_on = task.cluster.engine ? task.cluster.engine->transport : std::string()};
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
     shuffle.buffers = sets_for(backend, job);
+    session.expect({{"writing weights", 0.2}, {"moving experts", 0.6}, {"comparing", 0.2}});
     ProgressOfLeader progress(session.progress());
     shuffle.observers.push_back(&progress);
     if (journal != nullptr) shuffle.observers.push_back(journal);

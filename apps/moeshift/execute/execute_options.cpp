@@ -5,6 +5,8 @@
 #include <charconv>
 #include <string_view>
 
+#include <fmt/format.h>
+
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/drill/fault_drill.hpp"
 
@@ -30,34 +32,47 @@ void ExecuteOptions::declare(Options& options) {
   options.option(
       "--backend", backend,
       "transport; see `moeshift backends`; default: auto where there are GPUs, else host");
-  options.option("--layers", layers, "only these layers: n (the first n) or first:last");
+  options.option("--layers", layers,
+                 "only these layers: n (the first n), or first:last by the model's numbers");
   options.option("--scale", scale, "share of every expert's bytes, as 1/16 or 0.0625");
-  schedule.declare(options);
-  options.flag("--lockstep", lockstep,
-               "no rank begins a layer before all have committed the last: times stages apart");
   options.option("--repeat", repeat, "times that it is done, there and back, each verified");
   options.flag("--baseline", baseline,
                "then time a plain ring and a plain all-to-all of as many bytes, and copies");
+  options.flag("--no-verify", no_verify, "do not compare every byte afterwards");
+  options.option("--timeline", timeline, "file for a Chrome trace of what each rank did");
+  options.section("schedule");
+  schedule.declare(options);
+  options.flag("--lockstep", lockstep,
+               "no rank begins a layer before all have committed the last: times stages apart");
   options.option("--mode", mode, "sync, layered:N (N layers per step) or async");
   options.option("--commits-per-step", commits_per_step,
                  "async: batches that go live between two steps of the load; 0 = all there are");
+  options.option("--pack-below", pack_below,
+                 "gather smaller experts into one message per pair; default: the transport's");
+  options.option("--max-rate", max_rate, "bytes that a rank may send per second");
+  options.choice("--commit", commit, {"copy", "flip"},
+                 "copy buffers into slots, or let the two change places in a table of pointers");
+  options.section("a load beside it");
   options.choice("--foreground", foreground, {"none", "compute", "hbm", "collective"},
                  "load that runs beside the shuffle and is timed");
   options.option("--foreground-steps", foreground_steps, "its undisturbed steps measured first");
   options.option("--foreground-step", foreground_step, "seconds that a step of it takes alone");
+  options.section("failure");
   options.option("--timeout", timeout,
                  "seconds any phase may take; default: the longer of 30 s and 10 x predicted");
-  options.option("--pack-below", pack_below,
-                 "gather smaller experts into one message per pair; default: the transport's");
-  options.option("--max-rate", max_rate, "bytes that a rank may send per second");
-  options.option("--timeline", timeline, "file for a Chrome trace of what each rank did");
   options.option("--journal", journal, "file that records what every layer has reached");
   options.flag("--resume", resume, "finish what the journal says was begun");
   options.option("--memory-image", memory_image,
                  "host, mpi: folder that keeps the ranks' memory; a resumed run compares it");
-  options.flag("--no-verify", no_verify, "do not compare every byte afterwards");
-  options.choice("--commit", commit, {"copy", "flip"},
-                 "copy buffers into slots, or let the two change places in a table of pointers");
+  options.option("--inject", drills,
+                 "fault drills for tests, as corrupt:layer,rank,slot; several joined by '+'");
+  options.section("ranks");
+  options.flag("--rank-threads", rank_threads, "ranks are threads of one process");
+  options.flag("--rank-processes", rank_processes, "ranks are processes");
+  options.option("--rendezvous", rendezvous,
+                 "tcp:host:port where rank 0 is met (with MOESHIFT_TOKEN in every rank's "
+                 "environment); default: as mpirun, srun or torchrun say");
+  options.section("GPUs");
   options.option("--max-ctas", max_ctas, "nccl, peer: thread blocks that move experts");
   options.option("--engines-from", engines_from,
                  "auto: experts of at least this go by copy engines; default: 1 MiB");
@@ -67,13 +82,6 @@ void ExecuteOptions::declare(Options& options) {
   options.flag("--no-register", no_register,
                "nccl: let it copy through buffers of its own, as it does where ranks share a GPU");
   options.flag("--mps", mps, "nccl: start a private MPS daemon for ranks that share a GPU");
-  options.flag("--rank-threads", rank_threads, "ranks are threads of one process");
-  options.flag("--rank-processes", rank_processes, "ranks are processes");
-  options.option("--rendezvous", rendezvous,
-                 "tcp:host:port where rank 0 is met (with MOESHIFT_TOKEN in every rank's "
-                 "environment); default: as mpirun, srun or torchrun say");
-  options.option("--inject", drills,
-                 "fault drills for tests, as corrupt:layer,rank,slot; several joined by '+'");
 }
 
 double ExecuteOptions::scale_share() const {
@@ -86,19 +94,33 @@ double ExecuteOptions::scale_share() const {
   throw InputError("--scale", "expected a share in (0, 1] such as 1/16, found '" + scale + "'");
 }
 
-LayerRange ExecuteOptions::layer_range(std::size_t layers_of_model) const {
-  if (layers.empty()) return {0, layers_of_model};
+LayerRange ExecuteOptions::layer_range(std::span<const std::int64_t> ids) const {
+  if (layers.empty()) return {0, ids.size()};
   const std::size_t colon = layers.find(':');
   const std::string_view text = layers;
-  const bool range = colon != std::string::npos;
-  const std::string_view head = range ? text.substr(0, colon) : "";
-  const std::string_view tail = range ? text.substr(colon + 1) : text;
-  const auto first = head.empty() ? std::optional<std::size_t>(0) : number_in<std::size_t>(head);
-  const auto last =
-      range && tail.empty() ? std::optional(layers_of_model) : number_in<std::size_t>(tail);
-  if (first && last && *first < *last && *last <= layers_of_model) return {*first, *last};
-  throw InputError("--layers", "expected n or first:last within 0:" +
-                                   std::to_string(layers_of_model) + ", found '" + layers + "'");
+  if (colon == std::string::npos) {
+    const auto count = number_in<std::size_t>(text);
+    if (count && *count >= 1 && *count <= ids.size()) return {0, *count};
+  } else {
+    const std::string_view head = text.substr(0, colon);
+    const std::string_view tail = text.substr(colon + 1);
+    const auto [lowest, highest] = std::ranges::minmax(ids);
+    const auto first = head.empty() ? std::optional(lowest) : number_in<std::int64_t>(head);
+    const auto last = tail.empty() ? std::optional(highest + 1) : number_in<std::int64_t>(tail);
+    if (first && last && *first >= lowest && *last <= highest + 1) {
+      const auto inside = [&](std::int64_t id) { return *first <= id && id < *last; };
+      const auto from = std::ranges::find_if(ids, inside);
+      const auto to = std::find_if_not(from, ids.end(), inside);
+      if (from < to && std::none_of(to, ids.end(), inside)) {  // side by side in the plan, too
+        return {static_cast<std::size_t>(from - ids.begin()),
+                static_cast<std::size_t>(to - ids.begin())};
+      }
+    }
+  }
+  throw InputError("--layers", fmt::format("expected the first n of {} layers, or first:last by "
+                                           "the model's numbers within {}:{}, found '{}'",
+                                           ids.size(), std::ranges::min(ids),
+                                           std::ranges::max(ids) + 1, layers));
 }
 
 std::size_t ExecuteOptions::buffer_sets(std::size_t ours) const {

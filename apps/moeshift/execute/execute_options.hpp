@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,7 +67,8 @@ struct ExecuteOptions {
   void declare(Options& options);
   /// @throws InputError for options that make no sense.
   [[nodiscard]] double scale_share() const;
-  [[nodiscard]] LayerRange layer_range(std::size_t layers_of_model) const;
+  /// The places of the chosen layers. @param ids [layers] the model's own numbers, each once.
+  [[nodiscard]] LayerRange layer_range(std::span<const std::int64_t> ids) const;
   /// @param ours where no option says how many.
   [[nodiscard]] std::size_t buffer_sets(std::size_t ours = 2) const;
   /// How our own schedule is made. @throws InputError for options that do not go together.

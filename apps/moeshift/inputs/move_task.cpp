@@ -9,6 +9,7 @@
 #include "moeshift/core/error.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/model_layers.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
 
 namespace moeshift::cli {
@@ -43,11 +44,11 @@ Ids agreed_ids(const PlacementFile& old, const PlacementFile& next) {
 }
 
 /// The model, cut to the layers that the plans have.
-MoeModel fitted(const MoeModel& model, const Ids& ids) {
-  const auto known = [&](std::int64_t id) {
-    return std::find(model.layer_ids.begin(), model.layer_ids.end(), id) != model.layer_ids.end();
-  };
-  const bool named = !ids.empty() && std::all_of(ids.begin(), ids.end(), known);
+MoeModel fitted(const MoeModel& given, const Ids& ids) {
+  const MoeModel model = with_drafts(given, ids);
+  const bool named = !ids.empty() && std::all_of(ids.begin(), ids.end(), [&](std::int64_t id) {
+    return has_layer(model, id);
+  });
   return named ? with_layers(model, ids) : model;
 }
 
@@ -94,9 +95,9 @@ MoveTask MoveTaskOptions::load(Session& session) const {
   if (model) given = session.load_model(*model);
   const PlacementHints hints{
       .num_experts = given ? std::optional(given->num_experts) : std::nullopt, .num_ranks = ranks};
-  PlacementFile old = read_placement_file(session, old_path, hints);
-  return between(session, std::move(old), read_placement_file(session, new_path, hints),
-                 std::move(given));
+  PlacementFile old = read_placement_file(session, old_path, hints, "--ranks", "OLD");
+  return between(session, std::move(old),
+                 read_placement_file(session, new_path, hints, "--ranks", "NEW"), std::move(given));
 }
 
 MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, PlacementFile next,

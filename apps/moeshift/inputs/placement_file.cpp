@@ -9,8 +9,9 @@
 namespace moeshift::cli {
 
 PlacementFile read_placement_file(Session& session, const std::string& path,
-                                  const PlacementHints& hints, const std::string& ranks_option) {
-  const std::unique_ptr<std::istream> in = session.open_input(path);
+                                  const PlacementHints& hints, const std::string& ranks_option,
+                                  const std::string& purpose) {
+  const std::unique_ptr<std::istream> in = session.open_again(path, purpose);
   PlacementHints asked = hints;
   asked.ranks_option = ranks_option;
   return read_placement(*in, Session::name_of_input(path), asked);

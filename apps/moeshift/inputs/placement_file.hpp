@@ -11,9 +11,11 @@ namespace moeshift::cli {
 class Session;
 
 /// @param ranks_option what says how many ranks there are where the file does not.
+/// @param purpose tells files apart that may not both be standard input.
 /// @throws InputError
 [[nodiscard]] PlacementFile read_placement_file(Session& session, const std::string& path,
                                                 const PlacementHints& hints,
-                                                const std::string& ranks_option = "--ranks");
+                                                const std::string& ranks_option = "--ranks",
+                                                const std::string& purpose = "placement");
 
 }  // namespace moeshift::cli

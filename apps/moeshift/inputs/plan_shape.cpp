@@ -13,12 +13,11 @@
 
 namespace moeshift::cli {
 
-void PlanShape::declare(Options& options, bool remembered) {
-  const std::string otherwise = remembered ? "; default: as the plan of --initial says" : "";
-  options.option("--ranks", ranks, "ranks that share the experts" + otherwise);
-  if (!remembered) options.require_last();
-  options.option("--slots", slots, "physical slots per layer over all ranks" + otherwise);
-  if (!remembered) options.require_last();
+void PlanShape::declare(Options& options) {
+  options.option("--ranks", ranks,
+                 "ranks that share the experts; default: as the plan in force or the recording "
+                 "says");
+  options.option("--slots", slots, "physical slots per layer over all ranks; default: likewise");
   options.option("--cluster", cluster, "machine: a name of `moeshift clusters` or a file");
   options.option("--model", model, "model: a name of `moeshift models` or a file");
   options.option("--nodes", nodes, "nodes that the ranks sit in; default: as the cluster says");
@@ -26,6 +25,8 @@ void PlanShape::declare(Options& options, bool remembered) {
                  "JSON file: how fast each rank computes; times are balanced then, not tokens; "
                  "default: as the cluster says");
   options.option("--groups", groups, "expert groups; default: as model or trace say");
+  options.flag("--allow-different", allow_different,
+               "ranks, nodes and groups may be others than the recording says");
 }
 
 void declare_forecaster(Options& options, std::optional<std::string>& forecaster) {

@@ -30,9 +30,9 @@ struct PlanShape {
   std::optional<std::size_t> nodes;
   std::optional<std::size_t> groups;
   std::optional<std::string> rank_speed;
+  bool allow_different = false;  ///< from what the recording says of its world
 
-  /// @param remembered by the plan at the start, so that nothing has to be said again.
-  void declare(Options& options, bool remembered = false);
+  void declare(Options& options);
 };
 
 /// Declares --forecaster of the commands that plan on chosen steps of a trace.

@@ -12,7 +12,9 @@
 #include "moeshift/cost/rank_speed.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/model_layers.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
+#include "apps/moeshift/inputs/taken.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -26,11 +28,10 @@ void check_count(const char* option, std::size_t count) {
 
 /// The model, cut to the layers that the trace names. A trace of all layers may number them as it
 /// likes: engines count from the first layer or from the first with experts.
-MoeModel fitted(const MoeModel& model, const TraceHeader& trace) {
-  const auto known = [&](std::int64_t id) {
-    return std::find(model.layer_ids.begin(), model.layer_ids.end(), id) != model.layer_ids.end();
-  };
-  const auto stranger = std::find_if_not(trace.layer_ids.begin(), trace.layer_ids.end(), known);
+MoeModel fitted(const MoeModel& given, const TraceHeader& trace) {
+  const MoeModel model = with_drafts(given, trace.layer_ids);
+  const auto stranger = std::find_if_not(trace.layer_ids.begin(), trace.layer_ids.end(),
+                                         [&](std::int64_t id) { return has_layer(model, id); });
   const bool named = !trace.layer_ids.empty() && stranger == trace.layer_ids.end();
   if (model.num_experts == trace.num_experts) {
     if (named) return with_layers(model, trace.layer_ids);
@@ -43,10 +44,19 @@ MoeModel fitted(const MoeModel& model, const TraceHeader& trace) {
                                           trace.num_layers, trace.num_experts, why));
 }
 
+/// Groups limit which experts a token may choose: model and recording must mean the same. One
+/// group is none, which nothing contradicts.
 std::size_t groups_of(const PlanShape& shape, const std::optional<MoeModel>& model,
                       const TraceHeader& trace) {
+  const std::optional<std::size_t> recorded = trace.num_expert_groups;
+  const auto differ = [](std::size_t a, std::size_t b) { return a > 1 && b > 1 && a != b; };
+  if (model && recorded && !shape.groups && differ(*recorded, model->num_expert_groups)) {
+    throw InputError("--groups", fmt::format("model {} has {} expert groups, the recording {}: say "
+                                             "which by --groups",
+                                             model->name, model->num_expert_groups, *recorded));
+  }
   const std::size_t count =
-      shape.groups.value_or(model ? model->num_expert_groups : trace.num_expert_groups.value_or(1));
+      shape.groups.value_or(model ? model->num_expert_groups : recorded.value_or(1));
   if (count >= 1 && count <= trace.num_experts) return count;
   throw InputError("--groups", fmt::format("expected 1 .. {}, got {}", trace.num_experts, count));
 }
@@ -98,21 +108,28 @@ void PlannedFor::need_machine_and_model(const std::string& option, const std::st
   throw InputError(option, why);
 }
 
-PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::string>& path) {
-  if (path && *path != "-") {  // standard input can be had once, and is needed for the map itself
-    PlacementHints hints;
-    if (shape.ranks > 0) hints.likely_ranks = shape.ranks;
-    const PlacementFile file = read_placement_file(session, *path, hints);
-    const std::size_t ranks = file.placement.ranks();
-    const bool same = (shape.ranks == 0 || shape.ranks == ranks) && !shape.cluster;
-    if (same && !shape.nodes) shape.nodes = file.world.nodes;
-    if (shape.ranks == 0) shape.ranks = ranks;
-    if (shape.slots == 0) shape.slots = file.placement.slots();
-    if (!shape.cluster) shape.cluster = file.world.cluster;
-    if (!shape.model) shape.model = file.world.model;
+PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::string>& path,
+                    std::optional<std::size_t> ranks) {
+  if (!path) return shape;
+  constexpr std::size_t kUnknown = 1;  // no plan is needed for one rank
+  PlacementHints hints;
+  hints.likely_ranks = ranks.value_or(shape.ranks > 0 ? shape.ranks : kUnknown);
+  std::optional<PlacementFile> file;
+  try {
+    file = read_placement_file(session, *path, hints);
+  } catch (const InputError&) {
+    return shape;  // what is wrong is told where it is read for the layers of the trace
   }
-  if (shape.ranks == 0) throw InputError("--ranks", "needed: no plan says how many there are");
-  if (shape.slots == 0) throw InputError("--slots", "needed: no plan says how many there are");
+  const std::size_t of_file = file->placement.ranks();
+  if (of_file == kUnknown && shape.ranks == 0) return shape;
+  Taken taken;
+  const bool same_ranks = shape.ranks == 0 || shape.ranks == of_file;
+  if (same_ranks && !shape.cluster) taken.fill(shape.nodes, "nodes", file->world.nodes);
+  if (shape.ranks == 0) taken.fill(shape.ranks, "ranks", of_file);
+  if (shape.slots == 0 && same_ranks) taken.fill(shape.slots, "slots", file->placement.slots());
+  taken.fill(shape.cluster, "cluster", file->world.cluster);
+  taken.fill(shape.model, "model", file->world.model);
+  taken.say(session, Session::name_of_input(*path) + " says");
   return shape;
 }
 

@@ -41,10 +41,13 @@ struct PlannedFor {
 };
 
 /// `shape` with what the plan in `path` remembers, where the command line says nothing: ranks,
-/// slots, cluster, model, and the nodes where ranks and cluster are the plan's.
-/// @throws InputError when the file cannot be read, or neither says how many ranks and slots.
+/// slots, cluster, model, and the nodes where ranks and cluster are the plan's. What was taken is
+/// said in a line.
+/// @param ranks of the file, where it does not say them and they are not those of `shape`.
+/// @throws InputError when the file cannot be read.
 [[nodiscard]] PlanShape with_plan(Session& session, PlanShape shape,
-                                  const std::optional<std::string>& path);
+                                  const std::optional<std::string>& path,
+                                  std::optional<std::size_t> ranks = {});
 
 /// Nodes as --nodes says, else as the cluster has them, else one. Groups as --groups says, else the
 /// model, else the trace, else 1. A trace may hold some of the model's layers, if it names them.

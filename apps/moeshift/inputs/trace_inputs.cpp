@@ -139,14 +139,34 @@ TraceReadOptions TraceInputs::read_options(Session& session,
   return options;
 }
 
+std::optional<std::uint64_t> TraceInputs::count_steps(
+    Session& session, const std::optional<std::string>& model) const {
+  constexpr std::uintmax_t kLargest = 32U << 20U;  // read in a tenth of a second
+  std::uintmax_t bytes = 0;
+  for (const std::string& path : paths_) {
+    std::error_code unknown;
+    const std::uintmax_t size = fs::file_size(path, unknown);
+    if (unknown) return {};  // a pipe, a folder
+    bytes += size;
+  }
+  if (bytes > kLargest) return {};
+  const auto reader = open(session, model, Reading::kSeveralTimes);
+  TraceStep step;
+  std::uint64_t count = 0;
+  while (reader->next(step)) ++count;
+  return count;
+}
+
 std::unique_ptr<TraceReader> TraceInputs::open(Session& session,
                                                const std::optional<std::string>& model,
                                                Reading reading, std::string_view format) const {
   std::vector<TraceInput> inputs;
+  std::vector<std::string> announced;
   const auto add = [&](const std::string& path) {
+    announced.push_back(path);
     inputs.push_back({Session::name_of_input(path), [&session, path, reading] {
                         return reading == Reading::kOnce ? session.open_input(path)
-                                                         : session.open_again(path);
+                                                         : session.open_again(path, "trace");
                       }});
   };
   for (const std::string& path : paths_) {
@@ -157,6 +177,7 @@ std::unique_ptr<TraceReader> TraceInputs::open(Session& session,
     }
     for (const std::string& file : files_of(path, session)) add(file);
   }
+  session.will_read(announced);
   auto reader = open_trace(std::move(inputs), read_options(session, model),
                            {.sum_ranks = sum_ranks_, .sort = sort_, .format = std::string(format)});
   std::optional<MoeModel> loaded;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,10 @@ class TraceInputs {
                                                   const std::optional<std::string>& model = {},
                                                   Reading reading = Reading::kOnce,
                                                   std::string_view format = "auto") const;
+
+  /// How many steps there are, where finding out takes no time: short files.
+  [[nodiscard]] std::optional<std::uint64_t> count_steps(
+      Session& session, const std::optional<std::string>& model) const;
 
  private:
   [[nodiscard]] TraceReadOptions read_options(Session& session,

@@ -31,7 +31,6 @@ class Moves final : public Command {
     options.choice("--mode", mode_, {"sync", "async"}, "whether inference stands still meanwhile");
     options.option("--link-share", cost_.background_share,
                    "share of every link that the model leaves to the rearrangement");
-    schedule_.declare(options);
     std::vector<std::string> peers = peer_schedule_names();
     peers.emplace_back("none");
     options.choice("--against", against_, peers,
@@ -40,6 +39,8 @@ class Moves final : public Command {
                    "file for the traffic matrix that alltoallv_perf of nccl-tests reads");
     options.option("--rounds", rounds_,
                    "layer, by its number in the model, whose rounds are drawn");
+    options.section("schedule");
+    schedule_.declare(options);
   }
 
   ExitCode run(Session& session) override {

@@ -14,6 +14,7 @@
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/planned_for.hpp"
+#include "apps/moeshift/inputs/recorded_world.hpp"
 #include "apps/moeshift/inputs/route_inputs.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/plan/commands.hpp"
@@ -48,7 +49,9 @@ class Plan final : public Command {
   }
 
   ExitCode run(Session& session) override {
+    session.expect({{"reading", 0.2}, {"plan layers", 0.8}});
     if (from_ranks_ && !from_) session.say("--from-ranks is not used: there is no --from");
+    request_.shape = with_plan(session, request_.shape, from_, from_ranks_);
     PlannedLoads loads(request_.forecaster);
     const TraceHeader header = read_loads(session, loads);
     PlannedFor planned = read_planned_for(session, request_.shape, header);
@@ -73,6 +76,7 @@ class Plan final : public Command {
     const std::string name = trace_.name();
     const StepRange range = parse_step_range(windows_, "--windows");
     const auto reader = trace_.open(session, request_.shape.model);
+    request_.shape = whole_shape(session, request_.shape, reader->header());
     std::optional<RouteSummarizer> routes;
     if (reader->has_routes()) routes = summarizer_for(reader->header());
     visit_windows(*reader, name, {&range, 1}, [&](std::size_t, const TraceStep& step) {

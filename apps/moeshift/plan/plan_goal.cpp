@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -144,6 +145,20 @@ Objective PlanGoal::resolve_objective(Session& session, const PlannedFor& planne
     goal.per_active = serves.expert_floor.count();
   }
   return goal;
+}
+
+std::optional<ServingParameters> PlanGoal::serving_if_known(Session& session,
+                                                            const PlannedFor& planned) const {
+  if (!planned.cluster || !planned.model) return {};
+  const std::vector<std::string> shipped = session.shipped("serving");
+  const bool known = std::ranges::find(shipped, planned.cluster->name) != shipped.end();
+  if (!serving && !known) return {};
+  try {
+    return read_serving(session, planned, serving);
+  } catch (const InputError&) {  // the machine has no rate for the model's dtype
+    if (serving) throw;
+    return {};
+  }
 }
 
 PlanGoal PlanGoal::of_replay(std::optional<double> tokens,

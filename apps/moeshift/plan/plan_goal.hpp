@@ -11,6 +11,7 @@
 #include "moeshift/cost/dispatch.hpp"
 #include "moeshift/cost/objective.hpp"
 #include "moeshift/cost/serving_model.hpp"
+#include "moeshift/cost/serving_parameters.hpp"
 #include "moeshift/model/load.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/plan/policy_options.hpp"
@@ -49,6 +50,10 @@ struct PlanGoal {
   [[nodiscard]] PlanGoal of_replay(std::optional<double> tokens,
                                    std::optional<std::string> served_by) const;
   [[nodiscard]] DispatchOptions dispatch_options(Session& session) const;
+  /// How the machine serves the model, where files say it; nothing asks for it here.
+  /// @throws InputError for a file that --serving names and cannot be read.
+  [[nodiscard]] std::optional<ServingParameters> serving_if_known(Session& session,
+                                                                  const PlannedFor& planned) const;
   /// @throws InputError for a bad number of seconds.
   [[nodiscard]] std::optional<Seconds> limit() const;
   /// `planner`, under the time limit if there is one.

@@ -16,39 +16,6 @@
 namespace moeshift::cli {
 namespace {
 
-/// What the plan replaces: the placement in force, or what engines start with.
-struct Before {
-  std::string name;
-  RankLoads loads;
-};
-
-/// Expert i % E in slot i.
-Placement as_engines_start(const PlanProblem& problem) {
-  IdMatrix<LayerId, SlotId, ExpertId> slots(problem.layers(), problem.slots);
-  for (const LayerId layer : slots.row_ids()) {
-    for (const SlotId slot : slots.column_ids()) {
-      slots(layer, slot) = ExpertId(slot.index() % problem.experts());
-    }
-  }
-  return {problem.experts(), problem.topology.ranks(), std::move(slots)};
-}
-
-/// None where the earlier placement cannot serve this load: another world, experts lost with a
-/// rank.
-std::optional<Before> before_of(const PlanAnswer& answer) {
-  const PlanProblem& problem = answer.problem;
-  const bool given = problem.old != nullptr;
-  if (!given && !problem.inactive.empty()) return {};
-  const Placement old = given ? *problem.old : as_engines_start(problem);
-  if (old.ranks() != problem.topology.ranks() || old.layers() != problem.layers()) return {};
-  for (const LayerId layer : problem.load.row_ids()) {
-    if (!old.uncovered(layer).empty()) return {};
-  }
-  return Before{
-      given ? "before" : "as engines start",
-      active_times(problem, rank_loads(problem.load, old, problem.topology, answer.rule))};
-}
-
 std::string layer_name(const PlanAnswer& answer, LayerId layer) {
   return std::to_string(layer_id_of(answer.trace, layer.index()));
 }
@@ -74,20 +41,20 @@ Cell over_mean(double load, double mean) {
 }
 
 Chart layers_chart(const PlanAnswer& answer, const RankLoads& loads, std::span<const double> bounds,
-                   const std::optional<Before>& before) {
+                   const std::optional<BeforeAfter>& before) {
   Chart chart{.title = "Busiest rank over mean, layer by layer",
               .draw = Draw::kBars,
               .data = {"", {"layer"}, {}},
               .x = "layer",
               .y = "busiest / mean rank load",
               .base = 1};
-  if (before) chart.data.columns.emplace_back(before->name);
+  if (before && before->before) chart.data.columns.emplace_back(before->name);
   chart.data.columns.emplace_back("planned");
   chart.data.columns.emplace_back("lower bound");
   for (const LayerId layer : loads.row_ids()) {
     const double mean = mean_of(answer, loads, layer);
     std::vector<Cell> row = {Cell::text(layer_name(answer, layer))};
-    if (before) row.push_back(over_mean(busiest(before->loads, layer), mean));
+    if (before && before->before) row.push_back(over_mean(busiest(*before->before, layer), mean));
     row.push_back(over_mean(busiest(loads, layer), mean));
     row.push_back(over_mean(std::max(bounds[layer.index()], mean), mean));
     chart.data.rows.push_back(std::move(row));
@@ -150,11 +117,12 @@ Detail hottest_experts(const PlanAnswer& answer) {
 }
 
 Tiles tiles_of(const PlanAnswer& answer, const Balance& balance,
-               const std::optional<Before>& before) {
+               const std::optional<BeforeAfter>& before) {
+  const bool known = before && before->before;
   const auto was = [&](double value, int digits) {
-    return before ? fmt::format("{}: {:.{}f}", before->name, value, digits) : std::string();
+    return known ? fmt::format("{}: {:.{}f}", before->name, value, digits) : std::string();
   };
-  const Balance old = before ? balance_of(before->loads, serving_ranks(answer)) : Balance();
+  const Balance old = known ? balance_of(*before->before, serving_ranks(answer)) : Balance();
   const auto kept = std::count_if(answer.plan.layers.begin(), answer.plan.layers.end(),
                                   [](const LayerVerdict& layer) { return layer.keep; });
   const auto tile = [](const FigureValue& one, std::string remark) {
@@ -173,7 +141,7 @@ Tiles tiles_of(const PlanAnswer& answer, const Balance& balance,
 
 void add_plan_page(const PlanAnswer& answer, const RankLoads& loads, std::span<const double> bounds,
                    Report& report) {
-  const std::optional<Before> before = before_of(answer);
+  const std::optional<BeforeAfter>& before = answer.change;
   report.about("trace", answer.trace.model);
   report.add(tiles_of(answer, balance_of(loads, serving_ranks(answer), bounds), before));
   report.add(layers_chart(answer, loads, bounds, before));

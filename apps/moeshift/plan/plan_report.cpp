@@ -181,6 +181,10 @@ Report report_plan(const PlanAnswer& answer) {
         fmt::format("scored under {} dispatch; gaps are to the mean rank", answer.dispatch));
   }
   report.table(summary_table(balance, answer.times));
+  if (answer.change) {
+    add_before_after(*answer.change, balance, serving(problem), answer.expert_sizes.has_value(),
+                     report);
+  }
   if (!active_speeds(problem).empty()) {
     report.note(
         "ranks differ in speed: all figures are of times, in tokens of a rank of mean speed");

@@ -15,6 +15,8 @@
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/report/report.hpp"
 
+#include "apps/moeshift/plan/before_after.hpp"
+
 namespace moeshift::cli {
 
 /// Wall-clock seconds of a plan.
@@ -40,6 +42,7 @@ struct PlanAnswer {
   std::optional<ExpertSizes> expert_sizes;
   std::optional<std::size_t> slots_budget;
   std::optional<PlanResult> uniform;  ///< under a budget of slots: the same for all layers
+  std::optional<BeforeAfter> change = {};
 };
 
 /// The keys that every plan has; see docs/metrics.md for formulae and units.

@@ -38,11 +38,25 @@ PlanProblem problem_for(const PlanRequest& request, const PlannedFor& planned, s
           .rank_speed = planned.rank_speed};
 }
 
+/// The best for what is given: several windows, or a placement in force, are what `robust` looks
+/// at; a single load is best met by a fresh plan. An option that only some policies heed asks for
+/// one of them.
+std::string best_policy(const PolicyOptions& asked, const PlanProblem& problem) {
+  const PolicyOptions usual;
+  if (asked.home != usual.home) return "hierarchical";
+  if (asked.hierarchy != usual.hierarchy) return "deepseek";
+  if (asked.target_gap != usual.target_gap) return "incremental";
+  if (asked.risk != usual.risk || asked.price || asked.budget) return "robust";
+  return problem.old != nullptr || problem.samples.size() > 1 ? "robust" : "balanced";
+}
+
 }  // namespace
 
 void PlanRequest::declare_shape(Options& options) {
   shape.declare(options);
-  options.choice("--policy", policy, policy_names(), "who plans; see `moeshift policies`");
+  options.choice("--policy", policy, policy_names(),
+                 "who plans; see `moeshift policies`; default: robust with --from or several "
+                 "steps, else balanced");
 }
 
 void PlanRequest::declare_inactive(Options& options) {
@@ -67,6 +81,9 @@ MadePlan::MadePlan(Session& session, PlanRequest request, const PlannedLoads& lo
       plan_{Placement(1, 1, IdMatrix<LayerId, SlotId, ExpertId>(0, 1)), {}} {
   loads.give_to(problem_);
   if (old_) problem_.old = &*old_;
+  if (request_.policy.empty()) {
+    request_.policy = best_policy(request_.policy_options, problem_);
+  }
   const std::size_t steps = request_.forecaster ? 1 : steps_;
   const PlannedSteps planned_steps = steps_of(problem_.load, steps);
   problem_.routes = request_.routes.get();
@@ -104,7 +121,18 @@ std::optional<PlanResult> MadePlan::uniform_plan(Session& session) const {
       ->plan(uniform, session.threads(), session.progress());
 }
 
+/// What is known of how experts move and steps go.
+PlannedMachine MadePlan::machine(Session& session) const {
+  return {.cluster = planned_.cluster,
+          .sizes = sizes_,
+          .serving = request_.goal.serving_if_known(session, planned_),
+          .top_k = planned_.top_k(),
+          .tokens_per_step = request_.goal.tokens_per_step,
+          .steps = request_.forecaster ? 1 : steps_};
+}
+
 PlanAnswer MadePlan::answer(Session& session) const {
+  const DispatchOptions rule = network_->rule();
   return {.policy = request_.policy,
           .steps = steps_,
           .trace = planned_.trace,
@@ -115,11 +143,12 @@ PlanAnswer MadePlan::answer(Session& session) const {
           .objective = request_.goal.objective,
           .goal = request_.policy_options.objective,
           .dispatch = request_.goal.dispatch,
-          .rule = network_->rule(),
+          .rule = rule,
           .network = network_->figures(problem_, plan_),
           .expert_sizes = sizes_,
           .slots_budget = request_.policy_options.slots_budget,
-          .uniform = uniform_plan(session)};
+          .uniform = uniform_plan(session),
+          .change = before_and_after(problem_, plan_, rule, machine(session), session.threads())};
 }
 
 }  // namespace moeshift::cli

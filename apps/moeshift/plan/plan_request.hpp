@@ -27,7 +27,7 @@ namespace moeshift::cli {
 /// What is asked of a plan, loads and old placement apart.
 struct PlanRequest {
   PlanShape shape;
-  std::string policy = "deepseek";
+  std::string policy;  ///< empty: the best for what is given
   PolicyOptions policy_options;
   std::vector<std::string> inactive;
   PlanGoal goal;
@@ -73,6 +73,7 @@ class MadePlan {
 
  private:
   [[nodiscard]] std::optional<PlanResult> uniform_plan(Session& session) const;
+  [[nodiscard]] PlannedMachine machine(Session& session) const;
 
   PlanRequest request_;
   std::size_t steps_ = 0;

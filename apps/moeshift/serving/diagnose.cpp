@@ -13,6 +13,7 @@
 #include "moeshift/simulate/single_recording.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/recorded_world.hpp"
 #include "apps/moeshift/serving/commands.hpp"
 #include "apps/moeshift/serving/diagnose_report.hpp"
 #include "apps/moeshift/serving/serving_options.hpp"
@@ -24,7 +25,7 @@ class Diagnose final : public Command {
  public:
   void declare(Options& options) override {
     trace_.declare(options);
-    shape_.declare(options, true);
+    shape_.declare(options);
     options.option("--policy", policy_, "who plans in the backtest; see `moeshift policies`");
     options.option("--mode", mode_, "how moves share the machine with serving; as `simulate`");
     options.option(
@@ -37,6 +38,7 @@ class Diagnose final : public Command {
         "--balanced", balanced_,
         "balancedness without rebalancing from which on the ranks are called balanced: a "
         "reason, the measured saving is the judge");
+    options.section("serving");
     serving_.declare(options);
     routes_.declare(options);
     trace_.declare_options(options);
@@ -50,6 +52,7 @@ class Diagnose final : public Command {
       throw InputError("--balanced", "expected a share in (0, 1]");
     }
     shape_ = with_plan(session, shape_, initial_);
+    session.expect({{"reading", 0.1}, {"plan layers", 0.1}, {"steps", 0.8}});
     Findings findings;
     const std::unique_ptr<Deployment> deployment = observe(session, findings);
     choose_passes(session, findings, *deployment);
@@ -77,6 +80,7 @@ class Diagnose final : public Command {
   /// Reads the whole trace; the machine first, so that a bad option is told at once.
   std::unique_ptr<Deployment> observe(Session& session, Findings& findings) {
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
+    shape_ = whole_shape(session, shape_, trace.header());
     const PlannedFor planned = read_planned_for(session, shape_, trace.header());
     findings.header = planned.trace;
     std::unique_ptr<Deployment> deployment = serving_.deployment(session, planned);
@@ -87,10 +91,9 @@ class Diagnose final : public Command {
     DriftObserver drift(findings.header.num_layers, findings.header.num_experts);
     const StepSource source = trace.source();
     TraceStep step;
-    for (std::uint64_t read = 0; source(step); ++read) {
+    while (source(step)) {
       observer.add(step);
       drift.add(step.load);
-      session.progress().update("steps", read, 0);
     }
     findings.statistics = observer.finish();
     findings.drift = drift.finish();
@@ -189,12 +192,13 @@ class Diagnose final : public Command {
         initial_ ? without : initial_placement(session, shape_, findings.header, {});
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
     findings.lanes = backtest(trace.source(), deployment, without, initial, options,
-                              replay_options(session), session.progress());
+                              replay_options(session, recorded), session.progress());
   }
 
   /// Passes are settled; none is cut behind the back of intervals and windows.
-  [[nodiscard]] ReplayOptions replay_options(Session& session) const {
+  [[nodiscard]] ReplayOptions replay_options(Session& session, std::uint64_t recorded) const {
     ReplayOptions options = serving_.replay_options(session);
+    options.recorded_steps = recorded;
     options.most_tokens_per_rank.reset();
     return options;
   }

@@ -120,6 +120,7 @@ std::vector<std::pair<std::string, std::shared_ptr<const Planner>>> objective_pl
 }
 
 void LaneOptions::declare(Options& options) {
+  options.section("rebalancing");
   std::vector<std::string> engines;
   for (const EnginePreset& preset : engine_presets()) engines.emplace_back(preset.name);
   options.choice("--like", like, engines, "whose defaults to start from");
@@ -153,6 +154,7 @@ void LaneOptions::declare(Options& options) {
   route_inputs.declare(options);
   options.option("--replica-bias", replica_bias,
                  "0: replicas share evenly, 1: the first one takes all");
+  options.section("messages");
   limits.declare(options);
 }
 

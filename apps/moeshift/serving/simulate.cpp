@@ -17,6 +17,7 @@
 
 #include "apps/moeshift/cli/except_options.hpp"
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/recorded_world.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
 #include "apps/moeshift/serving/commands.hpp"
 #include "apps/moeshift/serving/serving_options.hpp"
@@ -46,27 +47,32 @@ class Simulate final : public Command {
  public:
   void declare(Options& options) override {
     trace_.declare(options);
-    shape_.declare(options, true);
+    shape_.declare(options);
     options.option(
         "--policy", policy_,
         "who plans; see `moeshift policies`; default: incremental (like vllm: vllm, like "
         "sglang: deepseek)");
-    declare_policy_options(options, policy_options_);
-    ExceptOptions goal(options, declared_with_serving());
-    goal_.declare(goal);
     options.option("--initial", initial_,
                    "placement at the start; default: expert i % E in slot i");
-    lane_.declare(options);
-    world_.declare(options);
-    serving_.declare(options);
     options.option("--timeline", timeline_, "write a Chrome trace of some steps to this file");
     options.option("--timeline-steps", timeline_steps_, "which steps it shows, as first:last");
+    lane_.declare(options);
+    options.section("serving");
+    serving_.declare(options);
+    options.section("policy");
+    declare_policy_options(options, policy_options_);
+    options.section("goal");
+    ExceptOptions goal(options, declared_with_serving());
+    goal_.declare(goal);
+    options.section("failures");
+    world_.declare(options);
     trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
     shape_ = with_plan(session, shape_, initial_);
     OpenTrace trace(session, trace_, shape_.model);
+    shape_ = whole_shape(session, shape_, trace.header());
     const PlanShape largest = world_.largest(shape_);
     const PlannedFor planned = read_planned_for(session, shape_, trace.header());
     const std::unique_ptr<Deployment> deployment =
@@ -91,8 +97,10 @@ class Simulate final : public Command {
     if (timeline_) lanes.front().observe_with(&first);
     std::vector<Lane*> pointers;
     for (Lane& lane : lanes) pointers.push_back(&lane);
-    const std::uint64_t recorded =
-        replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
+    session.expect({{"steps", 1}});
+    ReplayOptions how = serving_.replay_options(session);
+    how.recorded_steps = trace_.count_steps(session, shape_.model);
+    const std::uint64_t recorded = replay(trace.source(), pointers, how, session.progress());
 
     std::vector<LaneResult> results;
     for (const Lane& lane : lanes) results.push_back(lane.result());

@@ -22,6 +22,7 @@
 #include "apps/moeshift/cli/except_options.hpp"
 #include "apps/moeshift/cli/option_value.hpp"
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/recorded_world.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
 #include "apps/moeshift/serving/commands.hpp"
 #include "apps/moeshift/serving/diagnose_report.hpp"
@@ -39,10 +40,10 @@ class Sweep final : public Command {
     trace_.declare(options);
     options.list("--policies", policies_, "who takes part; static always does");
     options.require_last();
-    options.list("--ranks", ranks_, "numbers of ranks to try, e.g. 32,64");
-    options.require_last();
-    options.list("--slots", slots_, "physical slots per layer to try, e.g. 256,288,320");
-    options.require_last();
+    options.list("--ranks", ranks_,
+                 "numbers of ranks to try, e.g. 32,64; default: as the recording says");
+    options.list("--slots", slots_,
+                 "physical slots per layer to try, e.g. 256,288,320; default: likewise");
     options.list("--interval", intervals_, "steps between decisions to try; default: as --like");
     options.list("--forecaster", forecasters_,
                  "forecasters to try, e.g. mean:200,ewma:0.05; default: as --like");
@@ -52,18 +53,22 @@ class Sweep final : public Command {
     options.choice("--goal", goal_, {"throughput", "per-rank", "p99"}, "what the best is best at");
     ExceptOptions shape(options, {"--ranks", "--slots"});
     shape_.declare(shape);
-    ExceptOptions policy(options, {"--slots-budget"});  // whose memory depends on the load
-    declare_policy_options(policy, policy_options_);
-    ExceptOptions goal(options, declared_with_serving());
-    plan_goal_.declare(goal);
     ExceptOptions lane(options, {"--interval", "--forecaster"});
     lane_.declare(lane);
+    options.section("serving");
     serving_.declare(options);
+    options.section("policy");
+    ExceptOptions policy(options, {"--slots-budget"});  // whose memory depends on the load
+    declare_policy_options(policy, policy_options_);
+    options.section("goal");
+    ExceptOptions goal(options, declared_with_serving());
+    plan_goal_.declare(goal);
     trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
+    take_record(session, trace.header());
     lane_.read_routes(session, trace_, shape_.model, trace);
     const SweepGrid grid = make_grid(session);
     prepare(session, grid, trace.header());
@@ -80,7 +85,10 @@ class Sweep final : public Command {
           .observe_with(&recorders.emplace_back(row.blocks));
     }
     for (Lane& lane : lanes) pointers.push_back(&lane);
-    (void)replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
+    session.expect({{"steps", 1}});
+    ReplayOptions how = serving_.replay_options(session);
+    how.recorded_steps = trace_.count_steps(session, shape_.model);
+    (void)replay(trace.source(), pointers, how, session.progress());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].result = lanes[i].result();
     const SweepVerdict verdict = judge_sweep(rows, sweep_goal_named(goal_), session.seed());
     warn_of_intervals(session, rows);
@@ -89,6 +97,24 @@ class Sweep final : public Command {
   }
 
  private:
+  /// What the recording says, where nothing is to be tried: other ranks are the question here, and
+  /// no contradiction.
+  void take_record(Session& session, const TraceHeader& header) {
+    PlanShape shape = shape_;
+    shape.allow_different = true;
+    const auto counts = [](const char* option, const std::vector<std::string>& words) {
+      const std::vector<std::size_t> numbers = parse_counts(option, words);
+      return numbers.empty() ? std::size_t{0} : numbers.front();
+    };
+    shape.ranks = counts("--ranks", ranks_);
+    shape.slots = counts("--slots", slots_);
+    shape = whole_shape(session, std::move(shape), header);
+    if (ranks_.empty()) ranks_ = {std::to_string(shape.ranks)};
+    if (slots_.empty()) slots_ = {std::to_string(shape.slots)};
+    shape_.model = shape.model;
+    if (ranks_.size() == 1) shape_.nodes = shape.nodes;
+  }
+
   SweepGrid make_grid(Session& session) {
     SweepGrid grid{.policies = policies_,
                    .ranks = parse_counts("--ranks", ranks_),

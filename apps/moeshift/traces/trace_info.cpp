@@ -123,6 +123,8 @@ Json header_json(const TraceHeader& header) {
   if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
   if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
   if (header.num_hidden_layers) json["num_hidden_layers"] = *header.num_hidden_layers;
+  if (header.num_slots) json["num_slots"] = *header.num_slots;
+  if (header.num_nodes) json["num_nodes"] = *header.num_nodes;
   json["source"] = header.source;
   json["licence"] = header.licence;
   return json;

@@ -18,9 +18,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 10> kHeaderKeys{
-    "model",     "num_layers", "num_experts",       "top_k",  "num_expert_groups",
-    "layer_ids", "num_ranks",  "num_hidden_layers", "source", "licence"};
+constexpr std::array<std::string_view, 12> kHeaderKeys{
+    "model",     "num_layers", "num_experts",       "top_k",     "num_expert_groups",
+    "layer_ids", "num_ranks",  "num_hidden_layers", "num_slots", "num_nodes",
+    "source",    "licence"};
 
 std::string optional_text(const JsonReader& header, std::string_view key) {
   const auto value = header.find(key);
@@ -34,7 +35,13 @@ std::vector<std::int64_t> layer_ids_of(const JsonReader& header, std::size_t num
     value->fail(fmt::format("expected {} layer numbers, got {}", num_layers, value->size()));
   }
   std::vector<std::int64_t> ids;
-  for (const JsonReader& item : value->items()) ids.push_back(item.whole());
+  for (const JsonReader& item : value->items()) {
+    const std::int64_t id = item.whole();
+    if (std::find(ids.begin(), ids.end(), id) != ids.end()) {
+      item.fail(fmt::format("layer {} is there twice", id));
+    }
+    ids.push_back(id);
+  }
   return ids;
 }
 
@@ -52,6 +59,9 @@ std::optional<std::size_t> optional_count(const JsonReader& header, std::string_
 TraceHeader parse_header(const Json& document, const std::string& where) {
   const JsonReader reader(document, where);
   if (!reader.is_object()) reader.fail("expected the header object of a trace");
+  if (reader.find("expert_tensors")) {
+    reader.fail("this is a model, not a load trace; give it where a model is asked for (--model)");
+  }
   TraceHeader header;
   header.num_layers = count_of(reader.at("num_layers"), kMostLayers);
   header.num_experts = count_of(reader.at("num_experts"), kMostExperts);
@@ -64,6 +74,8 @@ TraceHeader parse_header(const Json& document, const std::string& where) {
   header.layer_ids = layer_ids_of(reader, header.num_layers);
   header.num_ranks = optional_count(reader, "num_ranks", kMostExperts);
   header.num_hidden_layers = optional_count(reader, "num_hidden_layers", kMostLayers);
+  header.num_slots = optional_count(reader, "num_slots", kMostExperts);
+  header.num_nodes = optional_count(reader, "num_nodes", kMostExperts);
   Json other = Json::object();
   for (const auto& [key, value] : document.items()) {
     if (std::find(kHeaderKeys.begin(), kHeaderKeys.end(), key) == kHeaderKeys.end()) {
@@ -147,6 +159,8 @@ Json header_json(const TraceHeader& header) {
   if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
   if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
   if (header.num_hidden_layers) json["num_hidden_layers"] = *header.num_hidden_layers;
+  if (header.num_slots) json["num_slots"] = *header.num_slots;
+  if (header.num_nodes) json["num_nodes"] = *header.num_nodes;
   json["source"] = header.source;
   json["licence"] = header.licence;
   json.update(Json::parse(header.other_json));

@@ -102,6 +102,13 @@ std::unique_ptr<TraceReader> open_bytes(std::unique_ptr<ByteSource> bytes, std::
   for (const TraceFormat& candidate : trace_formats()) {
     if (candidate.detect(head)) return candidate.open(std::move(bytes), options);
   }
+  const std::size_t first = head.bytes.find_first_not_of(" \t\r\n[");
+  const auto depth = std::ranges::count(head.bytes.substr(0, first), '[');
+  if (depth >= 3) {  // a list of lists of layers: more than any map has
+    throw InputError(
+        name + ":1",
+        "a bare list of steps: expected {\"logical_count\": [steps][layers][experts]}");
+  }
   if (looks_like_map(head)) {
     throw InputError(name + ":1",
                      "this is a placement, not a load trace; give it where a placement is asked "

@@ -181,6 +181,7 @@ class DumpReader final : public TraceReader {
     header_.num_experts = said_.experts.value_or(experts_of(map));
     header_.model = said_.model;
     header_.num_ranks = said_.ranks;
+    header_.num_slots = map.front().size();
     check_shape(header_.num_layers, header_.num_experts, place.at(kMap).document);
     if (said_.ranks && map.front().size() % *said_.ranks != 0) {
       place.at(kMap).fail(fmt::format("{} slots do not divide evenly over {} ranks",

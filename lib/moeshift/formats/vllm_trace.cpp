@@ -134,7 +134,11 @@ class VllmReader final : public TraceReader {
     header_.num_layers = map.size();
     header_.num_experts = experts_of(map);
     header_.model = record.model;
-    header_.num_ranks = record.num_ranks;
+    // This program writes loads of experts as those of a world of one rank: no world is meant.
+    if (record.num_ranks.value_or(1) > 1) {
+      header_.num_ranks = record.num_ranks;
+      header_.num_slots = map.front().size();
+    }
     const std::string place = line.at("p2l_map").document + "#/p2l_map";
     check_shape(header_.num_layers, header_.num_experts, place);
     if (record.num_ranks && map.front().size() % *record.num_ranks != 0) {

@@ -36,6 +36,8 @@ struct TraceHeader {
   std::optional<std::size_t> num_ranks;  ///< of the world that was recorded
   /// Layers of the model, dense ones included and draft ones not, where the recording shows it.
   std::optional<std::size_t> num_hidden_layers = {};
+  std::optional<std::size_t> num_slots = {};  ///< per layer over all ranks, of that world
+  std::optional<std::size_t> num_nodes = {};  ///< that its ranks sat in
   std::string source;
   std::string licence;
   /// What the reader took for granted or left out: lines for the user, never silent.

@@ -20,7 +20,7 @@ constexpr Figure count(std::string_view key) {
   return {key, Unit::kCount, Better::kNeither, key, "", 0};
 }
 
-inline constexpr std::array<Figure, 245> kFigures = {{
+inline constexpr std::array<Figure, 248> kFigures = {{
     // balance of a placement
     {"balancedness", Unit::kPlain, Better::kHigher, "balancedness",
      "mean over layers of mean rank load / busiest rank", 4},
@@ -87,6 +87,10 @@ inline constexpr std::array<Figure, 245> kFigures = {{
      "that choose both experts", 2},
     {"share_above_two", Unit::kShare, Better::kNeither, "meetings of lift 2 and more",
      "of all pairs of experts that a token chooses", 0},
+    {"balancedness_before", Unit::kPlain, Better::kNeither, "balancedness before",
+     "of the placement that a plan replaces", 4},
+    {"peak_load_before", Unit::kPlain, Better::kNeither, "busiest rank before", "likewise", 0},
+    {"step_seconds_before", Unit::kSeconds, Better::kNeither, "step time before", "likewise", 0},
     // what moves
     {"local_copies", Unit::kCount, Better::kLower, "local copies",
      "slots filled from the same rank", 0},

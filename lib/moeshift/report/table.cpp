@@ -73,7 +73,14 @@ Cell Cell::count(std::size_t value) {
   return count(static_cast<std::int64_t>(value));
 }
 Cell Cell::decimal(double value, int digits) {
-  return {fmt::format("{:.{}f}", value, digits), round_trip(value), true, {Unit::kPlain, digits}};
+  // As pages do: of large numbers nobody reads what stands behind the point.
+  constexpr double kLarge = 1e4;
+  constexpr double kExact = 0x1p53;
+  const bool large = std::abs(value) >= kLarge && std::abs(value) <= kExact;
+  return {large ? human_count(std::llround(value)) : fmt::format("{:.{}f}", value, digits),
+          round_trip(value),
+          true,
+          {Unit::kPlain, digits}};
 }
 Cell Cell::percent(double share, int digits) {
   return {fmt::format("{:.{}f} %", share * 100, digits),

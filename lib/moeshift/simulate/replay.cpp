@@ -2,7 +2,9 @@
 #include "moeshift/simulate/replay.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -84,8 +86,12 @@ class Block {
     }
   }
 
-  void feed(LaneFeed& lane) const {
-    for (std::size_t i = 0; i < filled_; ++i) lane.push(passes_[i].step.load, passes_[i].count);
+  /// @param pushed called after each step.
+  void feed(LaneFeed& lane, const std::function<void()>& pushed) const {
+    for (std::size_t i = 0; i < filled_; ++i) {
+      lane.push(passes_[i].step.load, passes_[i].count);
+      pushed();
+    }
   }
 
   [[nodiscard]] std::size_t filled() const { return filled_; }
@@ -150,6 +156,10 @@ std::uint64_t replay(const StepSource& source, std::span<Lane* const> lanes,
   Block now(source, options, lanes.front()->deployment().model, ended);
   Block next = now;
   std::uint64_t read = 0;
+  std::atomic<std::uint64_t> pushed = 0;  // steps of all lanes together
+  const auto tell = [&] {
+    progress.update("steps", ++pushed, options.recorded_steps.value_or(0) * feeds.size());
+  };
   next.fill();
   while (next.filled() > 0) {
     std::swap(now, next);
@@ -159,10 +169,9 @@ std::uint64_t replay(const StepSource& source, std::span<Lane* const> lanes,
       if (task == 0) {
         next.fill();
       } else {
-        now.feed(feeds[task - 1]);
+        now.feed(feeds[task - 1], tell);
       }
     });
-    progress.update("steps", read, 0);
     if (progress.interrupted()) throw InterruptedError();
   }
   if (read == 0) throw InputError("", "the trace has no steps to serve");

@@ -31,6 +31,8 @@ struct ReplayOptions {
   /// but a sum of them, and is served as the fewest equal passes that each hold no more. Tokens are
   /// conserved. Absent: never.
   std::optional<double> most_tokens_per_rank = {};
+  /// How many there are, for progress; absent: not known before the end.
+  std::optional<std::uint64_t> recorded_steps = {};
   Threads threads = {};  ///< lanes run side by side, and beside the reading of what follows
 };
 

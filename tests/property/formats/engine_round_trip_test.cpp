@@ -56,14 +56,8 @@ bool states_own_numbers(std::string_view format) {
   return format == "moeshift" || format == "trtllm";
 }
 
-PlacementFile read_back(const EngineFormat& format, const std::string& text,
-                        const PlacementFile& plan) {
+PlacementFile read_back(const std::string& text, const PlacementFile& plan) {
   const PlacementHints hints{plan.placement.experts(), plan.placement.ranks()};
-  if (format.name == "vllm-list" || format.name == "rtp-llm") {
-    // Bare lists say nothing but their rows: the same rows under SGLang's key.
-    std::istringstream in("{\"physical_to_logical_map\":" + text + "}");
-    return read_placement(in, "p", hints);
-  }
   std::istringstream in(text);
   return read_placement(in, "p", hints);
 }
@@ -81,7 +75,7 @@ TEST_CASE("any plan comes back from every engine's form, its layers by their num
       std::ostringstream out;
       format.write(out, ready.file, {});
       const PlacementFile back =
-          of_moe_layers(read_back(format, out.str(), plan), plan.layer_ids, plan.num_hidden_layers);
+          of_moe_layers(read_back(out.str(), plan), plan.layer_ids, plan.num_hidden_layers);
       CHECK(back.placement == plan.placement);
       if (states_own_numbers(format.name)) CHECK(back.layer_ids == plan.layer_ids);
     }

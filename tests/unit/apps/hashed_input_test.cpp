@@ -17,8 +17,7 @@ TEST_CASE("The hash is of the whole file however much of it was read") {
   for (const bool read_it : {false, true}) {
     std::string hash;
     {
-      moeshift::NoProgress silent;
-      HashedInput in(path, silent, [&](const std::string& hex) { hash = hex; });
+      HashedInput in(path, {}, [&](const std::string& hex) { hash = hex; });
       std::string word;
       if (read_it) CHECK((in >> word && word == "abc"));
     }
@@ -29,31 +28,18 @@ TEST_CASE("The hash is of the whole file however much of it was read") {
 
 TEST_CASE("A missing file and a folder are bad input") {
   const auto ignore = [](const std::string&) {};
-  moeshift::NoProgress silent;
-  CHECK_THROWS_AS(HashedInput("/nonexistent/trace.jsonl", silent, ignore), moeshift::InputError);
-  CHECK_THROWS_AS(HashedInput("/tmp", silent, ignore), moeshift::InputError);
+  CHECK_THROWS_AS(HashedInput("/nonexistent/trace.jsonl", {}, ignore), moeshift::InputError);
+  CHECK_THROWS_AS(HashedInput("/tmp", {}, ignore), moeshift::InputError);
 }
 
-namespace {
-
-/// A user who presses Ctrl-C after the first block.
-class Impatient final : public moeshift::Progress {
- public:
-  void update(std::string_view, std::uint64_t, std::uint64_t) override {
-    if (++blocks_ > 1) throw moeshift::InterruptedError();
-  }
-
- private:
-  int blocks_ = 0;
-};
-
-}  // namespace
-
 TEST_CASE("An input that is endless ends when the user asks to stop, and has no hash then") {
-  Impatient user;
+  int blocks = 0;
+  const auto impatient = [&](std::uint64_t) {  // presses Ctrl-C after the first block
+    if (++blocks > 1) throw moeshift::InterruptedError();
+  };
   std::string hash = "none yet";
   {
-    HashedInput in("/dev/zero", user, [&](const std::string& hex) { hash = hex; });
+    HashedInput in("/dev/zero", impatient, [&](const std::string& hex) { hash = hex; });
     std::string bytes(std::size_t{3} << 20U, ' ');
     CHECK_THROWS_AS(in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())),
                     moeshift::InterruptedError);

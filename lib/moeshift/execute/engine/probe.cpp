@@ -76,6 +76,7 @@ class ProbeRank {
       for (std::size_t turn = 0; turn <= job_.repetitions; ++turn) {
         if (turn == 1) forget();
         take_turn(turn);
+        tell(turn + 1);
       }
       for (std::size_t i = 0; i < kAgreements; ++i)
         times_.agreements.push_back(timed([&] { agree(); }));
@@ -85,6 +86,7 @@ class ProbeRank {
       without_agreement(times_.copies_together);
       for (const Rehearsal& rehearsal : job_.rehearsals) {
         times_.rehearsed.push_back(rehearse(member_, rehearsal));
+        tell(job_.repetitions + 1 + times_.rehearsed.size());
       }
       member_.transport->close(Deadline::in(job_.timeout));
       member_.control->close();
@@ -103,6 +105,11 @@ class ProbeRank {
   }
 
  private:
+  void tell(std::size_t done) const {
+    if (rank_ != RankId(0) || !job_.progressed) return;
+    job_.progressed(done, job_.repetitions + 1 + job_.rehearsals.size());
+  }
+
   template <class Body>
   static Seconds timed(Body body) {
     const auto start = SteadyClock::now();

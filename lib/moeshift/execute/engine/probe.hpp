@@ -31,6 +31,8 @@ struct ProbeJob {
   std::vector<Rehearsal> rehearsals;  ///< afterwards, one after the other
   Seconds timeout{30.0};
   std::function<bool()> interrupted;
+  /// Told by rank 0, after each turn and each rehearsal, how many of all are over.
+  std::function<void(std::size_t done, std::size_t total)> progressed = {};
 };
 
 struct ProbeTimes {

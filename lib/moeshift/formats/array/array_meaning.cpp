@@ -85,6 +85,21 @@ double agreement_across(const Sample& sample, std::size_t group) {
   return agreement(std::move(totals));
 }
 
+/// Mean agreement of the totals of the columns of `group` consecutive rows each.
+double column_agreement(const Sample& sample, std::size_t group) {
+  double sum = 0;
+  std::size_t groups = 0;
+  for (std::size_t first = 0; first + group <= sample.rows(); first += group, ++groups) {
+    std::vector<double> totals(sample.length, 0);
+    for (std::size_t i = first; i < first + group; ++i) {
+      const auto row = sample.row(i);
+      for (std::size_t column = 0; column < row.size(); ++column) totals[column] += row[column];
+    }
+    sum += agreement(std::move(totals));
+  }
+  return groups == 0 ? 0 : sum / static_cast<double>(groups);
+}
+
 bool distinct(std::span<const double> row) {
   std::vector<double> sorted(row.begin(), row.end());
   std::ranges::sort(sorted);
@@ -198,6 +213,14 @@ std::string reasons(const ArrayEvidence& evidence) {
 
 }  // namespace
 
+bool is_transposed(std::span<const std::size_t> shape, std::span<const double> rows) {
+  const Sample sample = sample_of(shape, rows);
+  if (shape.size() < 2 || shape.size() > 3 || sample.length < 2) return false;
+  const std::size_t group = shape[shape.size() - 2];
+  return group > 1 && *std::ranges::min_element(rows) >= 0 &&
+         column_agreement(sample, group) >= 0.75;
+}
+
 ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
   if (asked != ArrayMeaning::kTold) return asked;
   const std::vector<double> rows = array.sample(kSample);
@@ -212,6 +235,11 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
   const bool routing = !found.routing.empty();
   if (routing && surely_routing(sample_of(array.shape(), rows)) && found.map.empty()) {
     return ArrayMeaning::kRouting;
+  }
+  if (is_transposed(array.shape(), rows)) {
+    ask(array, "seems to have its layers last",
+        "the totals over experts are equal along the last dimension and not along the one before; "
+        "expected [steps, layers, experts]: numpy.swapaxes(x, -1, -2), or say --as loads");
   }
   if (routing || !found.physical.empty()) {
     ask(array, "can be more than one thing",

@@ -41,6 +41,9 @@ void merge_header(TraceHeader& into, const TraceHeader& other, const std::string
   agree(into.top_k, other.top_k, "experts per token", where);
   agree(into.num_expert_groups, other.num_expert_groups, "expert groups", where);
   agree(into.num_ranks, other.num_ranks, "ranks", where);
+  agree(into.num_nodes, other.num_nodes, "nodes", where);
+  // Slots may change from file to file, as maps do within one.
+  if (!into.num_slots) into.num_slots = other.num_slots;
 }
 
 void unite_layers(TraceHeader& into, const TraceHeader& other) {

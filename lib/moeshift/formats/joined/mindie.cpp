@@ -202,6 +202,7 @@ std::unique_ptr<TraceReader> with_config(const std::vector<DeviceCounts>& device
   header.num_experts = config.experts;
   header.top_k = config.top_k;
   header.num_ranks = devices.size();
+  header.num_slots = slots;
   header.source = "mindie expert counts";
   header.notes.emplace_back(
       "MindIE writes running totals: each step is the difference to the one "
@@ -236,6 +237,7 @@ std::unique_ptr<TraceReader> without_config(const std::vector<DeviceCounts>& dev
   header.num_layers = layers;
   header.num_experts = experts;
   header.num_ranks = devices.size();
+  header.num_slots = experts;
   header.source = "mindie expert counts";
   header.notes.push_back(
       fmt::format("no {}: a line is a layer, a column an expert, devices in the "

@@ -26,7 +26,7 @@ bool is_called(const TraceInput& input, std::string_view ending) {
 
 /// What meta_info.json says, which the statistics themselves do not.
 struct Meta {
-  std::optional<std::size_t> num_experts, top_k, num_ranks;
+  std::optional<std::size_t> num_experts, top_k, num_ranks, slots_per_rank;
   std::string where;
 };
 
@@ -39,7 +39,8 @@ Meta read_meta(const TraceInput& input) {
     if (!value) return std::nullopt;
     return static_cast<std::size_t>(value->whole(1, static_cast<std::int64_t>(kMostExperts)));
   };
-  return {count("num_experts"), count("num_experts_per_token"), count("ep_size"), input.name};
+  return {count("num_experts"), count("num_experts_per_token"), count("ep_size"),
+          count("experts_per_rank"), input.name};
 }
 
 /// The trace with what lies beside it added to its header.
@@ -53,6 +54,9 @@ class Described final : public TraceReader {
     }
     header_.top_k = meta.top_k;
     header_.num_ranks = meta.num_ranks;
+    if (meta.num_ranks && meta.slots_per_rank) {
+      header_.num_slots = *meta.num_ranks * *meta.slots_per_rank;
+    }
   }
   bool next(TraceStep& step) override {
     if (reader_->next(step)) return true;

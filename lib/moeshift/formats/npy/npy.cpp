@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/bytes/short_floats.hpp"
 
 namespace moeshift {
 namespace {
@@ -66,10 +67,10 @@ void parse_descr(const std::string& place, std::string_view text, NpyHeader& hea
   }
   const char kind = quoted ? text[2] : ' ';
   const bool number = (kind == 'i' || kind == 'u') && std::has_single_bit(size) && size <= 8;
-  const bool real = kind == 'f' && (size == 4 || size == 8);
+  const bool real = kind == 'f' && (size == 2 || size == 4 || size == 8);
   const bool other = (kind == 'b' && size == 1) || (kind == 'U' && size >= 1 && size <= 4096);
   if (!number && !real && !other) {
-    fail_header(place, "expected descr to be i1 .. i8, u1 .. u8, f4 or f8");
+    fail_header(place, "expected descr to be i1 .. i8, u1 .. u8, f2, f4 or f8");
   }
   header.kind = kind;
   header.item_bytes = kind == 'U' ? 4 * size : size;
@@ -116,6 +117,17 @@ void decode_as(const char* from, std::span<double> to) {
   }
 }
 
+template <bool kSwap>
+void decode_half(const char* from, std::span<double> to) {
+  for (double& number : to) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, from, sizeof bits);
+    if constexpr (kSwap) bits = swapped(bits);
+    number = half_value(bits);
+    from += sizeof bits;
+  }
+}
+
 using Decode = void (*)(const char* from, std::span<double> to);
 
 template <class T>
@@ -127,6 +139,7 @@ Decode decode_in(bool swap) {
 Decode decode_of(const NpyHeader& header) {
   const bool swap = header.big_endian != (std::endian::native == std::endian::big);
   if (header.kind == 'f') {
+    if (header.item_bytes == 2) return swap ? &decode_half<true> : &decode_half<false>;
     return header.item_bytes == 4 ? decode_in<float>(swap) : decode_in<double>(swap);
   }
   const bool is_signed = header.kind == 'i';

@@ -84,6 +84,11 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
     throw InputError(npz.place("num_global_physical_experts"),
                      fmt::format("expected {}, as in loads", shape[2]));
   }
+  std::vector<double> sorted = layers;
+  std::ranges::sort(sorted);
+  if (std::ranges::adjacent_find(sorted) != sorted.end()) {
+    throw InputError(npz.place("layer_numbers"), "expected every layer once");
+  }
   const double fewest = *std::ranges::min_element(forwards);
   SparseCounts counts(shape[2]);
   std::vector<double> row(shape[2]);
@@ -99,6 +104,7 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
   TraceHeader header;
   header.source = "megatron expert load dump";
   header.num_ranks = npz.number("ep_size");
+  header.num_slots = shape[2];
   if (*std::ranges::max_element(forwards) > fewest) {
     header.notes.push_back(fmt::format(
         "{}: not all layers have the same number of passes; the first {} that all have are read",

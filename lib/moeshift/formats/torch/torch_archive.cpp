@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/bytes/short_floats.hpp"
 
 namespace moeshift {
 namespace {
@@ -26,9 +27,20 @@ double read_as(const char* from) {
   return static_cast<double>(value);
 }
 
+std::uint16_t read_bits(const char* from) {
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, from, sizeof bits);
+  return bits;
+}
+
 static_assert(std::endian::native == std::endian::little, "storages are little endian");
 
-constexpr std::array<ItemType, 8> kItemTypes = {{
+template <double (*kValue)(std::uint16_t)>
+double read_short(const char* from) {
+  return kValue(read_bits(from));
+}
+
+constexpr std::array<ItemType, 10> kItemTypes = {{
     {"torch.LongStorage", 8, &read_as<std::int64_t>},
     {"torch.IntStorage", 4, &read_as<std::int32_t>},
     {"torch.ShortStorage", 2, &read_as<std::int16_t>},
@@ -37,6 +49,8 @@ constexpr std::array<ItemType, 8> kItemTypes = {{
     {"torch.BoolStorage", 1, &read_as<std::uint8_t>},
     {"torch.FloatStorage", 4, &read_as<float>},
     {"torch.DoubleStorage", 8, &read_as<double>},
+    {"torch.HalfStorage", 2, &read_short<half_value>},
+    {"torch.BFloat16Storage", 2, &read_short<bfloat_value>},
 }};
 
 const ItemType* item_type(std::string_view name) {

@@ -142,6 +142,7 @@ class TorchReader final : public TraceReader {
     const double largest = *std::max_element(items.begin(), items.end());
     adopt_shape(map.shape[0], static_cast<std::size_t>(std::max(largest + 1, 0.0)),
                 "/last_physical_to_logical_map");
+    header_.num_slots = map.shape[1];
     for (std::size_t i = 0; i < records->size(); ++i) add_record(*(*records)[i], i, map);
     num_steps_ = records_.size();
     header_.source = "sglang recorder, one rank; its last map stands for all passes";

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/moeshift/inputs/recorded_world.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "moeshift/core/error.hpp"
+
+#include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/model_layers.hpp"
+#include "apps/moeshift/inputs/taken.hpp"
+
+namespace moeshift::cli {
+namespace {
+
+using Count = std::optional<std::size_t>;
+
+void check_agrees(const char* option, const Count& asked, const Count& recorded,
+                  const std::string& what) {
+  if (!asked || !recorded || *asked == *recorded) return;
+  throw InputError(option, fmt::format("{} asked for, the recording is of {} {}: leave it out, or "
+                                       "add --allow-different to plan for another world",
+                                       *asked, *recorded, what));
+}
+
+/// "deepseek-ai/DeepSeek-V3" as configurations are called: "deepseek_v3".
+std::string as_configuration(const std::string& model) {
+  std::string name = model.substr(model.rfind('/') + 1);
+  for (char& c : name) {
+    const auto letter = static_cast<unsigned char>(c);
+    c = std::isalnum(letter) != 0 ? static_cast<char>(std::tolower(letter)) : '_';
+  }
+  return name;
+}
+
+bool has_layers_of(const MoeModel& given, const TraceHeader& trace) {
+  const MoeModel model = with_drafts(given, trace.layer_ids);
+  if (model.num_experts != trace.num_experts) return false;
+  if (trace.num_expert_groups && *trace.num_expert_groups != model.num_expert_groups) return false;
+  if (trace.top_k && *trace.top_k != model.top_k) return false;
+  if (trace.layer_ids.empty()) return trace.num_layers == model.num_layers;
+  return std::ranges::all_of(trace.layer_ids,
+                             [&](std::int64_t id) { return has_layer(model, id); });
+}
+
+/// The shipped model that the recording names; of several precisions of one, none.
+std::optional<std::string> model_of(Session& session, const TraceHeader& trace) {
+  const std::string name = as_configuration(trace.model);
+  if (name.size() < 3) return {};
+  std::vector<std::string> meant;
+  for (const std::string& shipped : session.shipped("models")) {
+    if (shipped == name)
+      return has_layers_of(session.load_model(shipped), trace) ? std::optional(shipped)
+                                                               : std::nullopt;
+    // What follows the name is the precision: one word.
+    const bool longer = shipped.starts_with(name + "_");
+    if (longer && shipped.find('_', name.size() + 1) == std::string::npos) meant.push_back(shipped);
+  }
+  if (meant.size() != 1 || !has_layers_of(session.load_model(meant.front()), trace)) return {};
+  return meant.front();
+}
+
+}  // namespace
+
+PlanShape with_record(Session& session, PlanShape shape, const TraceHeader& trace) {
+  Taken taken;
+  const Count recorded = trace.num_ranks;
+  if (!shape.allow_different) {
+    if (shape.ranks > 0) check_agrees("--ranks", shape.ranks, recorded, "ranks");
+    // One group is none: nothing is contradicted by it, on either side.
+    if (shape.groups.value_or(1) > 1 && trace.num_expert_groups.value_or(1) > 1) {
+      check_agrees("--groups", shape.groups, trace.num_expert_groups, "expert groups");
+    }
+  }
+  if (shape.ranks == 0 && recorded) taken.fill(shape.ranks, "ranks", *recorded);
+  if (recorded && shape.ranks == *recorded) {
+    if (!shape.allow_different) check_agrees("--nodes", shape.nodes, trace.num_nodes, "nodes");
+    if (shape.slots == 0 && trace.num_slots) taken.fill(shape.slots, "slots", *trace.num_slots);
+    taken.fill(shape.nodes, "nodes", trace.num_nodes);
+  }
+  if (!shape.model) taken.fill(shape.model, "model", model_of(session, trace));
+  taken.say(session, "the recording says");
+  return shape;
+}
+
+PlanShape whole_shape(Session& session, PlanShape shape, const TraceHeader& trace) {
+  shape = with_record(session, std::move(shape), trace);
+  if (shape.ranks == 0) {
+    throw InputError("--ranks", "needed: neither the recording nor a plan says how many there are");
+  }
+  if (shape.slots == 0) {
+    throw InputError("--slots",
+                     fmt::format("needed: neither the recording nor a plan says how many there "
+                                 "are; the {} experts and some more, a multiple of {} ranks",
+                                 trace.num_experts, shape.ranks));
+  }
+  return shape;
+}
+
+}  // namespace moeshift::cli
