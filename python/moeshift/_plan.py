@@ -28,7 +28,7 @@ def _array(item):
     return item
 
 
-def plan(loads, *, ranks, slots, nodes=None, groups=None, policy="deepseek", old=None,
+def plan(loads, *, ranks, slots, nodes=None, groups=None, policy=None, old=None,
          old_ranks=None, layer_ids=None, top_k=None, rank_speed=None, seed=0, threads=0, **options):
     """Plans where every expert lives, as ``moeshift plan`` does.
 
@@ -38,7 +38,8 @@ def plan(loads, *, ranks, slots, nodes=None, groups=None, policy="deepseek", old
         ranks: GPUs. slots: physical slots per layer, a multiple of ranks, at least the experts.
         nodes: that the ranks sit in; default: as the cluster has them, else one.
         groups: of consecutive experts routed together; default: the model's, else the trace's.
-        policy: of ``moeshift policies``: "balanced", "incremental", "robust", "deepseek", ...
+        policy: of ``moeshift policies``: "balanced", "incremental", "robust", "deepseek", ...;
+            default: "robust" with `old` or several windows, else "balanced".
         old: where the experts are now: a Plan, a Placement, or [layers, slots] of experts (-1: a
             slot that holds nothing).
         old_ranks: of an array `old`, where they are not `ranks`.
