@@ -98,7 +98,7 @@ RouteSummary read_routes(Session& session, const std::string& path, const TraceI
                          const std::optional<std::string>& model) {
   const std::string name = Session::name_of_input(path);
   {
-    ByteSource bytes(session.open_again(path), name);
+    ByteSource bytes(session.open_again(path, "trace"), name);
     if (looks_like_summary(bytes.peek(kHead))) return parse_summary(bytes.rest(), name);
   }
   TraceInputs tokens = recording;
