@@ -2,6 +2,7 @@
 #include "apps/moeshift/execute/execute_report.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -99,13 +100,17 @@ Table times_table(const Execution& execution) {
   const Seconds commit = layer_sum(execution, &LayerFigures::commit);
   const Seconds total = execution.longest(&RankTimes::total);
   const Seconds predicted_commit = predicted_votes(cost) + cost.commit;
+  // What rounding leaves of a difference of sums is no time: a ratio to it would be nonsense.
+  const Seconds left = cost.total - cost.stage - predicted_commit;
+  const Seconds predicted_other =
+      std::abs(left.count()) < 1e-9 * cost.total.count() ? Seconds() : left;
   return {"",
           {"time", "measured", "predicted", "ratio", "meaning"},
           {row("connection", execution.longest(&RankTimes::connect), cost.connection,
                "first contact of all pairs"),
            row("stage", stage, cost.stage, "into buffers, until the last rank, sum over layers"),
            row("commit", commit, predicted_commit, "vote and buffer to live, likewise"),
-           row("other", total - stage - commit, cost.total - cost.stage - predicted_commit,
+           row("other", total - stage - commit, predicted_other,
                "total less both: steps of the model; below 0: both at once"),
            row("exposed", execution.longest(&RankTimes::exposed), cost.exposed,
                "what inference waits for"),
