@@ -165,8 +165,7 @@ void unpack_zstd(benchmark::State& state) {
   const std::string packed = zstandard(text);
   std::string out(text.size(), '\0');
   for (auto unused : state) {
-    benchmark::DoNotOptimize(
-        ZSTD_decompress(out.data(), out.size(), packed.data(), packed.size()));
+    benchmark::DoNotOptimize(ZSTD_decompress(out.data(), out.size(), packed.data(), packed.size()));
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(text.size()) *
                           static_cast<std::int64_t>(state.iterations()));
