@@ -64,9 +64,11 @@ void Waiter::wait(const Ready& ready, const WaitTopic& topic, Deadline deadline,
   SteadyClock::time_point idle_since = SteadyClock::now();
   while (true) {
     const SteadyClock::time_point asked = SteadyClock::now();
+    // Whoever was away himself (a question may start other work) asks once more before he is late.
+    const bool last = deadline.expired();
     if (ready()) return;
     if (stoppable) check_stop(topic);
-    if (deadline.expired()) {
+    if (last) {
       throw ShuffleFailure(late(member_.control->self(), topic, deadline.allowance(), missing()));
     }
     if (since(asked) > kWorked) {
