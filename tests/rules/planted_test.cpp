@@ -219,7 +219,7 @@ TEST_CASE("planted: an event is never recorded") {
   const Found found = perform({.rank = kFaulty}, work_of(), nullptr,
                               {.faults = {{.kind = rulebook::Fault::Kind::kDropRecord,
                                            .rank = static_cast<int>(kFaulty.value()),
-                                           .group = 60}}});
+                                           .group = 3}}});
   INFO(found.text());
   CHECK(std::ranges::any_of(found.rules, [](const rulebook::Finding& finding) {
     return finding.rule == "event never recorded" &&

@@ -152,7 +152,7 @@ bool record(void* event_handle, void* stream_handle) {
   const auto event = machine.event_of(event_handle, "EventRecord");
   const auto stream = machine.stream_of(stream_handle, "EventRecord");
   if (!event || !stream) return false;
-  if (machine.drops_record(stream->rank)) return true;
+  if (!event->mark && machine.drops_record(stream->rank)) return true;
   event->mark = machine.make_work(stream->rank, "EventRecord");
   event->mark->run = [time = event->time] {
     *time = std::chrono::duration<double>(Clock::now().time_since_epoch()).count();

@@ -16,7 +16,7 @@ struct Fault {
     kAsync,       ///< the group is taken; later the communicator is in error
     kStop,        ///< the group's kernel never ends, as with a peer that was killed
     kCorrupt,     ///< one byte of what the group receives is wrong
-    kDropRecord,  ///< `group` is the so-many-th record of an event, which does not happen
+    kDropRecord,  ///< the `group`-th event of the rank that is recorded at all is not, that time
   };
   Kind kind = Kind::kRefuse;
   int rank = 0;
