@@ -48,7 +48,9 @@ TraceHeader any_header(Rng& rng) {
   if (rng.below(2) == 0)
     header.top_k = between(rng, 1, static_cast<std::uint32_t>(header.num_experts));
   if (rng.below(2) == 0) header.num_expert_groups = 1;
-  if (rng.below(2) == 0) header.layer_ids.assign(header.num_layers, 7);
+  if (rng.below(2) == 0) {
+    for (std::uint32_t i = 0; i < header.num_layers; ++i) header.layer_ids.push_back(7 + 2 * i);
+  }
   if (rng.below(2) == 0) header.num_hidden_layers = between(rng, 1, 90);
   header.source = any_text(rng);
   header.licence = any_text(rng);
