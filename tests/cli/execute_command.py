@@ -204,6 +204,10 @@ class ExecuteCommand(execution.ExecutionTest):
                       ("--backend", "hots"), ("--inject", "kill:1"), ("--resume",), ("--max-ctas", "4")):
             self.failed(*words, code=2)
 
+    def test_a_fault_that_cannot_strike_is_refused(self):
+        for drill in ("kill:1,99,staging", "corrupt:99,1,2", "corrupt:1,1,4096", "lose:64,1", "hash:64"):
+            self.failed("--inject", drill, code=2, says=("expected one",))
+
     def test_backends_lists_host_as_usable_and_says_why_others_are_not(self):
         rows = self.good("backends", "--format", "json").json()["result"]["backends"]
         self.assertEqual([row["name"] for row in rows], ["host", "mpi", "nccl", "ce", "peer", "auto", "rccl", "hccl"])

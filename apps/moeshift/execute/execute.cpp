@@ -277,8 +277,9 @@ class Execute final : public Command {
     shuffle.interrupted = [&session] { return session.progress().interrupted(); };
     std::unique_ptr<World> world = backend.open(world_options);
     if (options_.drills) {
-      world =
-          std::make_unique<DrilledWorld>(std::move(world), parse_fault_drills(*options_.drills));
+      const std::vector<FaultDrill> drills = parse_fault_drills(*options_.drills);
+      refuse_idle_drills(drills, *job.plan);
+      world = std::make_unique<DrilledWorld>(std::move(world), drills);
     }
     if (world->local_ranks()[0] == RankId(0)) say_memory(session, backend, job, shuffle);
     execution.ranks = run_world(*world, job, shuffle);

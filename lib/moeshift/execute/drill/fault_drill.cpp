@@ -6,6 +6,8 @@
 #include <charconv>
 #include <string_view>
 
+#include <fmt/format.h>
+
 #include "moeshift/core/error.hpp"
 
 namespace moeshift {
@@ -97,6 +99,27 @@ std::vector<FaultDrill> parse_fault_drills(const std::string& text) {
     start = plus + 1;
   }
   return drills;
+}
+
+void refuse_idle_drills(const std::vector<FaultDrill>& drills, const TransferPlan& plan) {
+  const auto refuse_number = [](const char* what, std::size_t number, const std::string& there) {
+    throw InputError("inject", fmt::format("no {} {}: expected {}", what, number, there));
+  };
+  for (const FaultDrill& drill : drills) {
+    if (drill.rank.index() >= plan.ranks) {
+      refuse_number("rank", drill.rank.index(), fmt::format("one below {}", plan.ranks));
+    }
+    if (drill.kind == Kind::kCorrupt && drill.slot >= plan.new_slots_per_rank) {
+      refuse_number("slot", drill.slot, fmt::format("one below {}", plan.new_slots_per_rank));
+    }
+    if (drill.kind == Kind::kHash || drill.kind == Kind::kMemory) continue;
+    if (std::ranges::find(plan.layers, drill.layer, &LayerMoves::layer) != plan.layers.end()) {
+      continue;
+    }
+    refuse_number("layer", drill.layer.index(),
+                  fmt::format("one of {} to {}, by their numbers in the model",
+                              plan.layers.front().layer.value(), plan.layers.back().layer.value()));
+  }
 }
 
 }  // namespace moeshift

@@ -10,6 +10,7 @@
 #include "moeshift/core/ids.hpp"
 #include "moeshift/core/units.hpp"
 #include "moeshift/execute/control_plane.hpp"
+#include "moeshift/model/transfer_plan.hpp"
 
 namespace moeshift {
 
@@ -41,5 +42,9 @@ struct FaultDrill {
 
 /// Several of them, joined by '+'.
 [[nodiscard]] std::vector<FaultDrill> parse_fault_drills(const std::string& text);
+
+/// A fault that cannot strike proves nothing.
+/// @throws InputError for a rank, slot or layer that the plan does not have.
+void refuse_idle_drills(const std::vector<FaultDrill>& drills, const TransferPlan& plan);
 
 }  // namespace moeshift
