@@ -140,7 +140,7 @@ class Bytes {
   template <class T>
   void copy(T* to, std::size_t count) {
     if (count > (bytes_.size() - at_) / sizeof(T)) fail("the file is cut off");
-    std::memcpy(to, bytes_.data() + at_, count * sizeof(T));
+    if (count > 0) std::memcpy(to, bytes_.data() + at_, count * sizeof(T));
     at_ += count * sizeof(T);
   }
   void end() {
