@@ -354,12 +354,16 @@ TEST_CASE("bytes outside of memory, peers that are none and calls too soon are f
     rank.runtime.copy(data + 1, data + 32, 64, CopyKind::kWithin, beside.get());
     rank.runtime.synchronize(beside.get());
     (void)nccl().send(data, 8, kCollectiveBytes, 2, rank.comm, rank.stream.get());
-    (void)nccl().send(data, 8, kCollectiveBytes, 1, rank.comm, rank.stream.get());
-    (void)nccl().send(data + 8, 8, kCollectiveBytes, 1, rank.comm, rank.stream.get());
+    // A call may be over before the next one is made: some pair of them meets.
+    for (int tries = 0; tries < 1000; ++tries) {
+      (void)nccl().send(data, 8, kCollectiveBytes, 1, rank.comm, rank.stream.get());
+      (void)nccl().send(data + 8, 8, kCollectiveBytes, 1, rank.comm, rank.stream.get());
+      if (!found("call while another is in progress").empty()) break;
+    }
   });
   REQUIRE(found("outside of memory").size() == 2);
   REQUIRE(found("no such peer").size() == 1);
-  REQUIRE(found("call while another is in progress").size() == 1);
+  REQUIRE_FALSE(found("call while another is in progress").empty());
 }
 
 TEST_CASE("what is left at the end is listed") {
