@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/forwarding_memory.hpp"
 
 namespace moeshift::test {
 
@@ -69,45 +70,22 @@ class PlantedTransport final : public Transport {
   std::size_t number_ = 0;
 };
 
-class PlantedMemory final : public DeviceMemory {
+class PlantedMemory final : public ForwardingMemory {
  public:
   PlantedMemory(std::unique_ptr<DeviceMemory> inner, const Plant& plant)
-      : inner_(std::move(inner)), plant_(plant) {}
-  [[nodiscard]] std::optional<Bytes> available() const override { return inner_->available(); }
-  [[nodiscard]] std::byte* allocate(Bytes bytes) override { return inner_->allocate(bytes); }
+      : ForwardingMemory(std::move(inner)), plant_(plant) {}
   [[nodiscard]] std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                               CopyLane lane) override {
-    if (lane != CopyLane::kCommit) return inner_->copy(copies, lane);
+    if (lane != CopyLane::kCommit) return inner().copy(copies, lane);
     std::vector<CopyRequest> kept(copies.begin(), copies.end());
     if (plant_.commit) kept = plant_.commit(commits_++, std::move(kept));
-    auto work = inner_->copy(kept, lane);
+    auto work = inner().copy(kept, lane);
     if (!plant_.commits_seem_done) return work;
     forgotten_.push_back(std::move(work));
     return std::make_unique<AllOf>(std::vector<std::unique_ptr<Pending>>{});
   }
-  [[nodiscard]] std::unique_ptr<Pending> point(std::byte* table,
-                                               std::span<const PointerChange> changes) override {
-    return inner_->point(table, changes);
-  }
-  [[nodiscard]] std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
-                                                 std::size_t count) override {
-    return inner_->pointers(table, first, count);
-  }
-  [[nodiscard]] std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
-                                              const SlotLayout& layout) override {
-    return inner_->fill(tasks, layout);
-  }
-  [[nodiscard]] std::unique_ptr<Verification> verify(std::span<const PatternTask> tasks,
-                                                     const SlotLayout& layout) override {
-    return inner_->verify(tasks, layout);
-  }
-  [[nodiscard]] std::unique_ptr<Pending> poison(std::byte* start, Bytes bytes) override {
-    return inner_->poison(start, bytes);
-  }
-  void corrupt(std::byte* byte) override { inner_->corrupt(byte); }
 
  private:
-  std::unique_ptr<DeviceMemory> inner_;
   Plant plant_;
   std::size_t commits_ = 0;
   std::vector<std::unique_ptr<Pending>> forgotten_;

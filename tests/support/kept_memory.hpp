@@ -12,6 +12,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/backend.hpp"
+#include "moeshift/execute/forwarding_memory.hpp"
 
 namespace moeshift::test {
 
@@ -45,47 +46,30 @@ class KeptBlocks {
 };
 
 /// Fills memory the first time, and compares it ever after.
-class KeptMemory final : public DeviceMemory {
+class KeptMemory final : public ForwardingMemory {
  public:
   KeptMemory(std::unique_ptr<DeviceMemory> inner, KeptBlocks& blocks, RankId rank)
-      : inner_(std::move(inner)), blocks_(blocks), rank_(rank) {}
+      : ForwardingMemory(std::move(inner)), blocks_(blocks), rank_(rank) {}
 
-  std::optional<Bytes> available() const override { return inner_->available(); }
   std::byte* allocate(Bytes bytes) override {
     bool kept = false;
     std::byte* start = blocks_.take(rank_, taken_, bytes, kept);
     if (taken_++ == 0) kept_ = kept;
     return start;
   }
-  std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies, CopyLane lane) override {
-    return inner_->copy(copies, lane);
-  }
-  std::unique_ptr<Pending> point(std::byte* table,
-                                 std::span<const PointerChange> changes) override {
-    return inner_->point(table, changes);
-  }
-  std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
-                                   std::size_t count) override {
-    return inner_->pointers(table, first, count);
-  }
   std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
                                 const SlotLayout& layout) override {
-    if (!kept_) return inner_->fill(tasks, layout);
-    const auto found = inner_->verify(tasks, layout);
+    if (!kept_) return inner().fill(tasks, layout);
+    const auto found = inner().verify(tasks, layout);
     while (!found->poll()) {
     }
     for (const Mismatch& mismatch : found->mismatches()) blocks_.note(mismatch.wrong_bytes);
     return std::make_unique<Done>();
   }
-  std::unique_ptr<Verification> verify(std::span<const PatternTask> tasks,
-                                       const SlotLayout& layout) override {
-    return inner_->verify(tasks, layout);
-  }
   std::unique_ptr<Pending> poison(std::byte* start, Bytes bytes) override {
-    if (!kept_) return inner_->poison(start, bytes);
+    if (!kept_) return inner().poison(start, bytes);
     return std::make_unique<Done>();
   }
-  void corrupt(std::byte* byte) override { inner_->corrupt(byte); }
 
  private:
   class Done final : public Pending {
@@ -93,7 +77,6 @@ class KeptMemory final : public DeviceMemory {
     bool poll() override { return true; }
   };
 
-  std::unique_ptr<DeviceMemory> inner_;
   KeptBlocks& blocks_;
   RankId rank_;
   std::size_t taken_ = 0;

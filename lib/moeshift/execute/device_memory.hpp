@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "moeshift/core/units.hpp"
+#include "moeshift/execute/foreground.hpp"
 #include "moeshift/execute/pattern.hpp"
 #include "moeshift/execute/transport.hpp"
 
@@ -72,10 +73,14 @@ class DeviceMemory {
 
   [[nodiscard]] virtual std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                                       CopyLane lane) = 0;
-  /// Changes entries of the table, in the lane of commits: after the copies of that lane that were
-  /// started before, as long as theirs is polled first.
+  /// Changes entries of the table.
+  /// @param stream of a model: the change comes before whatever the stream does next, so that
+  /// nobody has to wait for it, and the device time is how long the stream was at it. Null: in the
+  /// lane of commits, after the copies of that lane that were started before, as long as theirs is
+  /// polled first.
   [[nodiscard]] virtual std::unique_ptr<Pending> point(std::byte* table,
-                                                       std::span<const PointerChange> changes) = 0;
+                                                       std::span<const PointerChange> changes,
+                                                       ModelStream stream) = 0;
   /// Entries first .. first + count - 1 of the table, as they lie in memory; waits for them.
   [[nodiscard]] virtual std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
                                                          std::size_t count) = 0;

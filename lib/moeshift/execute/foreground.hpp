@@ -23,6 +23,9 @@ enum class ForegroundKind : std::uint8_t {
 [[nodiscard]] std::string_view name_of(ForegroundKind kind);
 [[nodiscard]] std::optional<ForegroundKind> foreground_kind(std::string_view name);
 
+/// A stream of the device that the steps of a model are enqueued on, as its run time knows it.
+using ModelStream = void*;
+
 /// A steady load on one rank. The engine starts a step, polls it beside the shuffle, and commits
 /// layers between steps.
 class Foreground {
@@ -34,6 +37,8 @@ class Foreground {
 
   /// Starts one step on a stream (or thread) of its own. One step at a time.
   [[nodiscard]] virtual std::unique_ptr<Pending> start_step() = 0;
+  /// Null where steps are not enqueued on a stream.
+  [[nodiscard]] virtual ModelStream stream() const { return nullptr; }
   /// How long the last finished step took, by the device's own clock where it has one.
   [[nodiscard]] virtual Seconds last_step() const = 0;
 };

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asynchronous rearrangements beside a load, on threads: the load is a clock.
 #include <algorithm>
+#include <atomic>
+#include <utility>
 
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/foreground.hpp"
+#include "moeshift/execute/forwarding_memory.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/support/worlds.hpp"
@@ -31,11 +34,70 @@ class Clock final : public Foreground {
   };
 };
 
+/// A model whose stream is a count of the steps that have begun.
+class Streamed final : public Foreground {
+ public:
+  [[nodiscard]] std::unique_ptr<Pending> start_step() override {
+    ++*steps_;
+    return clock_.start_step();
+  }
+  [[nodiscard]] ModelStream stream() const override { return steps_.get(); }
+  [[nodiscard]] Seconds last_step() const override { return kStep; }
+
+ private:
+  Clock clock_;
+  std::shared_ptr<std::size_t> steps_ = std::make_shared<std::size_t>(0);
+};
+
+constexpr Seconds kChange{0.25};  // what the device says that a change has taken
+
+/// What changed on a model's stream.
+struct Changes {
+  std::atomic<std::size_t> made = 0;
+  std::atomic<std::size_t> awaited = 0;  ///< asked for before the next step had begun
+};
+
+class StreamedMemory final : public ForwardingMemory {
+ public:
+  StreamedMemory(std::unique_ptr<DeviceMemory> inner, Changes& changes)
+      : ForwardingMemory(std::move(inner)), changes_(changes) {}
+
+  std::unique_ptr<Pending> point(std::byte* table, std::span<const PointerChange> changes,
+                                 ModelStream stream) override {
+    auto work = inner().point(table, changes, nullptr);
+    if (stream == nullptr) return work;
+    ++changes_.made;
+    return std::make_unique<Change>(std::move(work), *static_cast<std::size_t*>(stream), changes_);
+  }
+
+ private:
+  class Change final : public Pending {
+   public:
+    Change(std::unique_ptr<Pending> change, const std::size_t& steps, Changes& changes)
+        : change_(std::move(change)), steps_(steps), put_after_(steps), changes_(changes) {}
+    [[nodiscard]] bool poll() override {
+      if (steps_ == put_after_ && !std::exchange(awaited_, true)) ++changes_.awaited;
+      return change_->poll();
+    }
+    [[nodiscard]] std::optional<Seconds> device_time() const override { return kChange; }
+
+   private:
+    std::unique_ptr<Pending> change_;
+    const std::size_t& steps_;
+    std::size_t put_after_;
+    Changes& changes_;
+    bool awaited_ = false;
+  };
+
+  Changes& changes_;
+};
+
 /// The host's world, whose members have a load.
 class LoadedWorld final : public World {
  public:
-  LoadedWorld(std::size_t ranks, const std::string& drills)
-      : world_(test::host_world(ranks, drills)) {}
+  /// @param changes null: the load has no stream
+  LoadedWorld(std::size_t ranks, const std::string& drills, Changes* changes)
+      : world_(test::host_world(ranks, drills)), changes_(changes) {}
 
   [[nodiscard]] std::size_t size() const override { return world_->size(); }
   [[nodiscard]] std::span<const RankId> local_ranks() const override {
@@ -43,12 +105,19 @@ class LoadedWorld final : public World {
   }
   [[nodiscard]] Member join(RankId rank, Deadline deadline) override {
     Member member = world_->join(rank, deadline);
-    member.make_foreground = [](ForegroundKind, Seconds) { return std::make_unique<Clock>(); };
+    if (changes_ != nullptr) {
+      member.memory = std::make_unique<StreamedMemory>(std::move(member.memory), *changes_);
+    }
+    member.make_foreground = [this](ForegroundKind, Seconds) -> std::unique_ptr<Foreground> {
+      if (changes_ != nullptr) return std::make_unique<Streamed>();
+      return std::make_unique<Clock>();
+    };
     return member;
   }
 
  private:
   std::unique_ptr<World> world_;
+  Changes* changes_;
 };
 
 ShuffleOptions beside_load() {
@@ -60,8 +129,8 @@ ShuffleOptions beside_load() {
 }
 
 std::vector<RankOutcome> perform(const Rearrangement& work, const ShuffleOptions& options,
-                                 const std::string& drills = "") {
-  LoadedWorld world(work.plan.ranks, drills);
+                                 const std::string& drills = "", Changes* changes = nullptr) {
+  LoadedWorld world(work.plan.ranks, drills, changes);
   return run_world(world, work.job(), options);
 }
 
@@ -102,6 +171,41 @@ TEST_CASE("a rank that fails beside a load leaves every layer old or new") {
     ShuffleOptions options = beside_load();
     options.timeout = Seconds(0.3);
     const std::vector<RankOutcome> outcomes = perform(work, options, drill);
+    CHECK(outcomes.front().failure.has_value());
+    for (const RankOutcome& outcome : outcomes) CHECK(outcome.faults.empty());
+  }
+}
+
+TEST_CASE("a change of the table goes between two steps of the model's stream, awaited by nobody") {
+  const Rearrangement work = random_rearrangement(14, 6, 12, 4, 4);
+  ShuffleOptions options = beside_load();
+  options.commit = CommitKind::kFlip;
+  Changes changes;
+  const std::vector<RankOutcome> outcomes = perform(work, options, "", &changes);
+  Seconds exposed;
+  for (const RankOutcome& outcome : outcomes) {
+    INFO((outcome.failure ? outcome.failure->message() : "no failure"));
+    CHECK_FALSE(outcome.failure);
+    CHECK(outcome.faults.empty());
+    CHECK(std::ranges::all_of(outcome.layers, is_verified));
+    exposed += outcome.times.exposed;
+  }
+  REQUIRE(changes.made > outcomes.size());
+  // The end of the run waits for the last one of each rank.
+  CHECK(changes.awaited <= outcomes.size());
+  // The stream was at them, whoever waited.
+  CHECK(exposed >= kChange * static_cast<double>(changes.made.load()));
+}
+
+TEST_CASE("a rank that fails after a change on the model's stream leaves every layer old or new") {
+  const Rearrangement work = random_rearrangement(13, 6, 12, 4, 4);
+  for (const char* drill : {"error:2,1", "error:3,4"}) {
+    INFO(drill);
+    ShuffleOptions options = beside_load();
+    options.commit = CommitKind::kFlip;
+    options.timeout = Seconds(0.3);
+    Changes changes;
+    const std::vector<RankOutcome> outcomes = perform(work, options, drill, &changes);
     CHECK(outcomes.front().failure.has_value());
     for (const RankOutcome& outcome : outcomes) CHECK(outcome.faults.empty());
   }

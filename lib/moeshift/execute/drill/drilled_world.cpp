@@ -5,6 +5,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/drill/drill_state.hpp"
+#include "moeshift/execute/forwarding_memory.hpp"
 
 namespace moeshift {
 namespace {
@@ -90,45 +91,27 @@ class DrilledControl final : public ControlPlane {
   std::shared_ptr<DrillState> state_;
 };
 
-class DrilledMemory final : public DeviceMemory {
+class DrilledMemory final : public ForwardingMemory {
  public:
   DrilledMemory(std::unique_ptr<DeviceMemory> inner, std::shared_ptr<DrillState> state)
-      : inner_(std::move(inner)), state_(std::move(state)) {}
+      : ForwardingMemory(std::move(inner)), state_(std::move(state)) {}
 
   std::optional<Bytes> available() const override {
-    return state_->has(FaultDrill::Kind::kMemory) ? Bytes(0) : inner_->available();
+    return state_->has(FaultDrill::Kind::kMemory) ? Bytes(0) : inner().available();
   }
-  std::byte* allocate(Bytes bytes) override { return inner_->allocate(bytes); }
   std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies, CopyLane lane) override {
-    auto work = inner_->copy(copies, lane);
+    auto work = inner().copy(copies, lane);
     if (lane == CopyLane::kCommit) state_->strike(Phase::kVoted);
     return work;
   }
-  std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
-                                const SlotLayout& layout) override {
-    return inner_->fill(tasks, layout);
-  }
-  std::unique_ptr<Verification> verify(std::span<const PatternTask> tasks,
-                                       const SlotLayout& layout) override {
-    return inner_->verify(tasks, layout);
-  }
-  std::unique_ptr<Pending> poison(std::byte* start, Bytes bytes) override {
-    return inner_->poison(start, bytes);
-  }
-  std::unique_ptr<Pending> point(std::byte* table,
-                                 std::span<const PointerChange> changes) override {
-    auto work = inner_->point(table, changes);
+  std::unique_ptr<Pending> point(std::byte* table, std::span<const PointerChange> changes,
+                                 ModelStream stream) override {
+    auto work = inner().point(table, changes, stream);
     state_->strike(Phase::kVoted);
     return work;
   }
-  std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
-                                   std::size_t count) override {
-    return inner_->pointers(table, first, count);
-  }
-  void corrupt(std::byte* byte) override { inner_->corrupt(byte); }
 
  private:
-  std::unique_ptr<DeviceMemory> inner_;
   std::shared_ptr<DrillState> state_;
 };
 

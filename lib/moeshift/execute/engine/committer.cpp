@@ -64,6 +64,7 @@ Verdict Committer::decide(const StagingUnit& unit, Verdict wanted) const {
 void Committer::go_live(const Flight& flight, const std::function<void()>& beside) {
   const StagingUnit& unit = program_.units[flight.unit];
   const SteadyClock::time_point voted = SteadyClock::now();
+  tell_all();
   for (const LayerCommit& layer : unit.layers) {
     context_.outcome.layers[layer.layer].vote += between(*flight.staged, voted);
     context_.reach(layer.layer, layer.wave, layer.last_wave, Phase::kVoted);
@@ -73,13 +74,33 @@ void Committer::go_live(const Flight& flight, const std::function<void()>& besid
     const bool live = context_.outcome.layers[layer.layer].waves_committed > layer.wave;
     if (!live) commits.push_back(&layer);
   }
-  if (!commits.empty()) commit_together(commits, flight.set, beside);
+  if (!commits.empty()) commit_together(std::move(commits), flight.set, beside);
   if (trouble_) std::rethrow_exception(std::exchange(trouble_, nullptr));
 }
 
-/// Layers that go live together share the time.
-void Committer::commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
+void Committer::commit_together(std::vector<const LayerCommit*> commits, std::size_t set,
                                 const std::function<void()>& beside) {
+  context_.where.layer = job_.plan->layers[commits.front()->layer].layer;
+  const SteadyClock::time_point start = SteadyClock::now();
+  SlotTable::Flip changes;
+  if (memory_.flips()) {
+    changes = all_of(commits, set);
+    // Copies first: what they read may be overwritten as soon as the engine goes on.
+    if (model_ != nullptr && changes.copies.empty()) {
+      auto change = context_.member.memory->point(memory_.pointers(), changes.changes, model_);
+      gone_.push_back({std::move(commits), start, SteadyClock::now(), std::move(change)});
+      return;
+    }
+  }
+  std::vector<Stretch> stretches = stretches_of(commits, start);
+  const Seconds device = memory_.flips() ? flip(changes, beside) : copy(commits, set, beside);
+  tell(commits, stretches, SteadyClock::now());
+  add_device_time(commits, device);
+}
+
+/// What the engine says before it commits.
+std::vector<Stretch> Committer::stretches_of(const std::vector<const LayerCommit*>& commits,
+                                             SteadyClock::time_point start) const {
   std::vector<Stretch> stretches;
   for (const LayerCommit* commit : commits) {
     const LayerId label = job_.plan->layers[commit->layer].layer;
@@ -87,12 +108,16 @@ void Committer::commit_together(const std::vector<const LayerCommit*>& commits, 
                          .rank = context_.self(),
                          .name = fmt::format("layer {}", label.value()),
                          .index = commit->layer,
-                         .start = SteadyClock::now(),
+                         .start = start,
                          .end = {}});
     context_.observer.begins(stretches.back());
   }
-  context_.where.layer = job_.plan->layers[commits.front()->layer].layer;
-  const Seconds device = memory_.flips() ? flip(commits, set, beside) : copy(commits, set, beside);
+  return stretches;
+}
+
+/// What it says afterwards. Layers that go live together share the time.
+void Committer::tell(const std::vector<const LayerCommit*>& commits, std::span<Stretch> stretches,
+                     SteadyClock::time_point end) const {
   const double share = 1.0 / static_cast<double>(commits.size());
   for (std::size_t i = 0; i < commits.size(); ++i) {
     const LayerCommit& commit = *commits[i];
@@ -100,13 +125,51 @@ void Committer::commit_together(const std::vector<const LayerCommit*>& commits, 
     context_.where.layer = layer.layer;
     layer.waves_committed = commit.wave + 1;
     if (commit.last_wave) layer.epoch += 1;
-    stretches[i].end = SteadyClock::now();
-    layer.commit += between(stretches[i].start, stretches[i].end) * share;
-    layer.commit_device += device * share;
-    layer.committed_at = between(context_.start, stretches[i].end);
+    stretches[i].end = end;
+    layer.commit += between(stretches[i].start, end) * share;
+    layer.committed_at = between(context_.start, end);
     context_.observer.ends(stretches[i]);
     context_.reach(commit.layer, commit.wave, commit.last_wave, Phase::kCommitted);
   }
+}
+
+void Committer::add_device_time(const std::vector<const LayerCommit*>& commits,
+                                Seconds time) const {
+  const double share = 1.0 / static_cast<double>(commits.size());
+  for (const LayerCommit* commit : commits) {
+    context_.outcome.layers[commit->layer].commit_device += time * share;
+  }
+}
+
+void Committer::tell_all() {
+  for (Gone& gone : gone_) {
+    if (std::exchange(gone.told, true)) continue;
+    std::vector<Stretch> stretches = stretches_of(gone.commits, gone.start);
+    tell(gone.commits, stretches, gone.end);
+  }
+}
+
+Seconds Committer::catch_up() {
+  tell_all();
+  Seconds device;
+  while (!gone_.empty() && gone_.front().change->poll()) {
+    const Seconds time = gone_.front().change->device_time().value_or(Seconds(0.0));
+    add_device_time(gone_.front().commits, time);
+    device += time;
+    gone_.pop_front();
+  }
+  return device;
+}
+
+Seconds Committer::finish() {
+  Seconds device;
+  context_.waiter.to_the_end(
+      [&] {
+        device += catch_up();
+        return gone_.empty();
+      },
+      context_.where, Deadline::in(context_.options.timeout));
+  return device;
 }
 
 /// Pass by pass, the same pass of all layers together: a small layer costs no launch of its own.
@@ -127,19 +190,23 @@ Seconds Committer::copy(const std::vector<const LayerCommit*>& commits, std::siz
   return device;
 }
 
-Seconds Committer::flip(const std::vector<const LayerCommit*>& commits, std::size_t set,
-                        const std::function<void()>& beside) {
+SlotTable::Flip Committer::all_of(const std::vector<const LayerCommit*>& commits,
+                                  std::size_t set) const {
   SlotTable::Flip all;
   for (const LayerCommit* commit : commits) {
     SlotTable::Flip flip = memory_.flip(*commit, set);
     std::ranges::move(flip.copies, std::back_inserter(all.copies));
     std::ranges::move(flip.changes, std::back_inserter(all.changes));
   }
+  return all;
+}
+
+Seconds Committer::flip(const SlotTable::Flip& all, const std::function<void()>& beside) {
   DeviceMemory& memory = *context_.member.memory;
   Seconds device;
   const auto copies = all.copies.empty() ? nullptr : memory.copy(all.copies, CopyLane::kCommit);
   // The host does not come between the two: a way there and back takes as long as either.
-  const auto change = memory.point(memory_.pointers(), all.changes);
+  const auto change = memory.point(memory_.pointers(), all.changes, nullptr);
   if (copies) device += finish(*copies, beside);
   return device + finish(*change, beside);
 }

@@ -2,8 +2,11 @@
 // From the vote to live: the only place where a live slot is written.
 #pragma once
 
+#include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,14 +22,22 @@ namespace moeshift {
 /// whatever peers do. With a decision log, nothing goes live before the log says so.
 class Committer {
  public:
+  /// @param model the stream of what serves meanwhile; null where there is none. A change of the
+  /// table is put there, between two steps: the next step sees it, and nobody waits for it.
   Committer(RankContext& context, const ShuffleJob& job, const RankProgram& program,
-            const RankMemory& memory)
-      : context_(context), job_(job), program_(program), memory_(memory) {}
+            const RankMemory& memory, ModelStream model)
+      : context_(context), job_(job), program_(program), memory_(memory), model_(model) {}
 
   /// Every rank has voted for the unit. @param beside called while it waits; what that throws is
   /// thrown once the unit is live.
   /// @throws ShuffleFailure when a peer has withdrawn it, before anything is written; DeviceError.
   void commit(const Flight& flight, const std::function<void()>& beside);
+
+  /// Tells of what went live on the model's stream, and forgets what is done there.
+  /// @return how long the stream was at that. @throws DeviceError.
+  [[nodiscard]] Seconds catch_up();
+  /// The same until nothing is left. @throws DeviceError; ShuffleFailure when the time is up.
+  [[nodiscard]] Seconds finish();
 
   /// After a failure: this rank has voted for the unit and does not know whether others go live.
   /// @return whether it went live here, because it is, or will be, live elsewhere.
@@ -34,22 +45,41 @@ class Committer {
   bool settle(const Flight& flight);
 
  private:
+  /// Units that went live by a change on the model's stream. To tell of it takes longer than to do
+  /// it, so that is done beside the step that already uses it.
+  struct Gone {
+    std::vector<const LayerCommit*> commits;
+    SteadyClock::time_point start;
+    SteadyClock::time_point end;
+    std::unique_ptr<Pending> change;
+    bool told = false;
+  };
+
   [[nodiscard]] Verdict decide(const StagingUnit& unit, Verdict wanted) const;
   void go_live(const Flight& flight, const std::function<void()>& beside);
-  void commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
+  void commit_together(std::vector<const LayerCommit*> commits, std::size_t set,
                        const std::function<void()>& beside);
+  [[nodiscard]] std::vector<Stretch> stretches_of(const std::vector<const LayerCommit*>& commits,
+                                                  SteadyClock::time_point start) const;
+  void tell(const std::vector<const LayerCommit*>& commits, std::span<Stretch> stretches,
+            SteadyClock::time_point end) const;
+  void tell_all();
+  void add_device_time(const std::vector<const LayerCommit*>& commits, Seconds time) const;
   /// All layers from their buffers into their slots. @return the device's time.
   [[nodiscard]] Seconds copy(const std::vector<const LayerCommit*>& commits, std::size_t set,
                              const std::function<void()>& beside);
-  /// All layers by changing the table of slots.
-  [[nodiscard]] Seconds flip(const std::vector<const LayerCommit*>& commits, std::size_t set,
-                             const std::function<void()>& beside);
+  [[nodiscard]] SlotTable::Flip all_of(const std::vector<const LayerCommit*>& commits,
+                                       std::size_t set) const;
+  /// All layers by changing the table of slots, and waits for it.
+  [[nodiscard]] Seconds flip(const SlotTable::Flip& all, const std::function<void()>& beside);
   [[nodiscard]] Seconds finish(Pending& work, const std::function<void()>& beside);
 
   RankContext& context_;
   const ShuffleJob& job_;
   const RankProgram& program_;
   const RankMemory& memory_;
+  ModelStream model_;
+  std::deque<Gone> gone_;
   std::exception_ptr trouble_;  ///< of what went on beside a layer, until the unit is live
 };
 

@@ -193,7 +193,7 @@ std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
   if (slots_) {
     std::vector<PointerChange> all;
     for (std::byte* cell : slots_->live()) all.push_back({all.size(), cell});
-    work.push_back(memory_.point(pointers_, all));
+    work.push_back(memory_.point(pointers_, all, nullptr));
   }
   const auto poison = [&](std::byte* start, Bytes bytes) {
     if (start != nullptr) work.push_back(memory_.poison(start, bytes));

@@ -26,6 +26,12 @@ RearrangementLimits limits_of(const ShuffleOptions& options) {
           .commits_per_step = beside_steps ? options.commits_per_step : 0};
 }
 
+/// Where changes of the table may go without anybody's waiting.
+ModelStream stream_of(const ShuffleOptions& options, const Foreground* foreground) {
+  const bool between_steps = options.mode != ShuffleMode::kSync && foreground != nullptr;
+  return between_steps ? foreground->stream() : nullptr;
+}
+
 }  // namespace
 
 Turn::Turn(RankContext& context, const ShuffleJob& job, const RankProgram& program,
@@ -37,7 +43,7 @@ Turn::Turn(RankContext& context, const ShuffleJob& job, const RankProgram& progr
       foreground_(foreground),
       machine_(limits_of(context.options)),
       pipeline_(context.member, program, memory, context.options, machine_, events()),
-      committer_(context, job, program, memory) {}
+      committer_(context, job, program, memory, stream_of(context.options, foreground)) {}
 
 void Turn::run() {
   const ShuffleOptions& options = context_.options;
@@ -69,6 +75,7 @@ void Turn::run() {
     const bool layered = options.mode == ShuffleMode::kLayered && foreground_ != nullptr;
     if (layered && machine_.layers_committed() == share) foreground_step(stalled);
   }
+  times.exposed += committer_.finish();
   meet({.phase = Phase::kCommitted, .wanted = "last commit"});
   times.total = since(context_.start);
   if (options.mode == ShuffleMode::kSync) times.exposed = times.total;
@@ -186,6 +193,7 @@ void Turn::meet(const WaitTopic& topic) {
 }
 
 void Turn::settle() {
+  static_cast<void>(committer_.finish());
   for (std::size_t unit = machine_.layers_committed(); unit < voted_; ++unit) {
     if (!committer_.settle(pipeline_.front())) return;
     pipeline_.pop();
@@ -207,14 +215,17 @@ Turn::Vote Turn::voting_step(Seconds stalled) {
 
 void Turn::foreground_step(Seconds stalled, const std::function<void()>& beside) {
   const auto step = foreground_->start_step();
+  Seconds changing;
   context_.waiter.until(
       [&] {
+        changing += committer_.catch_up();
         if (beside) beside();
         return step->poll();
       },
       {.layer = context_.where.layer, .phase = Phase::kStaging, .wanted = "foreground step"},
       Deadline::in(context_.options.timeout), [&] { return step->waiting_for(); });
-  context_.outcome.disturbed.push_back(foreground_->last_step() + stalled);
+  context_.outcome.times.exposed += changing;
+  context_.outcome.disturbed.push_back(foreground_->last_step() + stalled + changing);
 }
 
 PipelineEvents Turn::events() {

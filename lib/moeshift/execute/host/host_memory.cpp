@@ -239,8 +239,8 @@ std::unique_ptr<Pending> HostMemory::copy(std::span<const CopyRequest> copies, C
   return std::make_unique<CopyWork>(copies);
 }
 
-std::unique_ptr<Pending> HostMemory::point(std::byte* table,
-                                           std::span<const PointerChange> changes) {
+std::unique_ptr<Pending> HostMemory::point(std::byte* table, std::span<const PointerChange> changes,
+                                           ModelStream /*stream*/) {
   return std::make_unique<PointWork>(reinterpret_cast<std::byte**>(table), changes);
 }
 

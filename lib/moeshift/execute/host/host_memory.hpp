@@ -64,7 +64,8 @@ class HostMemory final : public DeviceMemory {
   [[nodiscard]] std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                               CopyLane lane) override;
   [[nodiscard]] std::unique_ptr<Pending> point(std::byte* table,
-                                               std::span<const PointerChange> changes) override;
+                                               std::span<const PointerChange> changes,
+                                               ModelStream stream) override;
   [[nodiscard]] std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
                                                  std::size_t count) override;
   [[nodiscard]] std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,

@@ -18,6 +18,7 @@ class CudaForeground final : public Foreground {
   explicit CudaForeground(Enqueue enqueue);
 
   [[nodiscard]] std::unique_ptr<Pending> start_step() override;
+  [[nodiscard]] ModelStream stream() const override { return stream_.get(); }
   [[nodiscard]] Seconds last_step() const override;
 
  private:

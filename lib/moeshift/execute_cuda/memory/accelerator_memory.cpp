@@ -64,6 +64,43 @@ class CheckedSlots final : public Verification {
   std::unique_ptr<RegionCheck> check_;
 };
 
+/// A change on somebody else's stream, timed there.
+class StreamChange final : public Pending {
+ public:
+  StreamChange(const Platform& platform, std::shared_ptr<std::vector<Event>> spare,
+               std::byte** table, std::span<const PointerChange> changes, DeviceStream stream)
+      : runtime_(*platform.runtime), spare_(std::move(spare)), begin_(take()), end_(take()) {
+    runtime_.record(begin_.get(), stream);
+    held_ = platform.kernels->point(table, changes, stream);
+    runtime_.record(end_.get(), stream);
+  }
+
+  [[nodiscard]] bool poll() override {
+    if (time_) return true;
+    if (!runtime_.passed(end_.get())) return false;
+    time_ = runtime_.elapsed(begin_.get(), end_.get());
+    spare_->push_back(std::move(begin_));
+    spare_->push_back(std::move(end_));
+    return true;
+  }
+  [[nodiscard]] std::optional<Seconds> device_time() const override { return time_; }
+
+ private:
+  Event take() {
+    if (spare_->empty()) return make_timing_event(runtime_);
+    Event event = std::move(spare_->back());
+    spare_->pop_back();
+    return event;
+  }
+
+  const DeviceRuntime& runtime_;
+  std::shared_ptr<std::vector<Event>> spare_;
+  Event begin_;
+  Event end_;
+  std::shared_ptr<const void> held_;
+  std::optional<Seconds> time_;
+};
+
 DeviceId bound(const Platform& platform, DeviceId device) {
   platform.runtime->bind(device);
   return device;
@@ -113,7 +150,12 @@ std::unique_ptr<Pending> AcceleratorMemory::copy(std::span<const CopyRequest> co
 }
 
 std::unique_ptr<Pending> AcceleratorMemory::point(std::byte* table,
-                                                  std::span<const PointerChange> changes) {
+                                                  std::span<const PointerChange> changes,
+                                                  ModelStream model) {
+  if (model != nullptr) {
+    return std::make_unique<StreamChange>(platform_, spare_, reinterpret_cast<std::byte**>(table),
+                                          changes, model);
+  }
   // On the one stream of commits: what they copy is in place before an entry points there.
   return commit_.start_work([&](DeviceStream stream) {
     return platform_.kernels->point(reinterpret_cast<std::byte**>(table), changes, stream);

@@ -53,7 +53,8 @@ class AcceleratorMemory final : public DeviceMemory {
   [[nodiscard]] std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                               CopyLane lane) override;
   [[nodiscard]] std::unique_ptr<Pending> point(std::byte* table,
-                                               std::span<const PointerChange> changes) override;
+                                               std::span<const PointerChange> changes,
+                                               ModelStream stream) override;
   [[nodiscard]] std::vector<std::byte*> pointers(const std::byte* table, std::size_t first,
                                                  std::size_t count) override;
   [[nodiscard]] std::unique_ptr<Pending> fill(std::span<const PatternTask> tasks,
@@ -79,6 +80,8 @@ class AcceleratorMemory final : public DeviceMemory {
   CopyStreams stage_;
   CopyStreams commit_;
   Stream kernels_;
+  /// Of changes on a model's stream: making an event takes longer than the change.
+  std::shared_ptr<std::vector<Event>> spare_ = std::make_shared<std::vector<Event>>();
 };
 
 }  // namespace moeshift

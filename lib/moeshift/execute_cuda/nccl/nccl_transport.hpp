@@ -40,6 +40,7 @@ class NcclTransport final : public Transport {
   void abort() noexcept override;
   void close(Deadline deadline) override;
   [[nodiscard]] std::size_t ranks() const { return communicator_->ranks(); }
+  [[nodiscard]] DeviceStream stream() const { return stream_.get(); }
 
  private:
   /// A group on its way: waiting for its turn, being issued, on the stream, done.
