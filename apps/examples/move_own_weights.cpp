@@ -2,11 +2,14 @@
 // The engine moves buffers that belong to this program: eight ranks of 32 experts each, rearranged
 // three times. Each expert is two tensors that lie apart, as in an inference engine.
 //
-//   move_own_weights                 every checksum must be right
-//   move_own_weights --plant-error   one byte is spoilt after a commit: the engine must find it
+//   move_own_weights                   every checksum must be right
+//   move_own_weights --plant-error     one byte is spoilt after a commit: the engine must find it
+//   move_own_device_weights TRANSPORT  the same in memory of GPUs, by ce, peer or auto
+//
+// The two programs differ in where memory is (own_memory.hpp).
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <string_view>
 #include <vector>
@@ -16,6 +19,8 @@
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/schedule/scheduler.hpp"
+
+#include "own_memory.hpp"
 
 namespace {
 
@@ -32,50 +37,64 @@ constexpr std::size_t kTensorBytes[kTensors] = {40'000, 640};  // weights and sc
 /// What an inference engine has: a buffer per rank, layer, slot and tensor.
 class Weights {
  public:
-  Weights() : buffers_(kRanks * kLayers * kSlotsPerRank * kTensors) {
-    for (std::size_t i = 0; i < buffers_.size(); ++i)
-      buffers_[i].resize(kTensorBytes[i % kTensors]);
+  explicit Weights(OwnMemory& memory) : memory_(memory) {
+    for (std::size_t rank = 0; rank < kRanks; ++rank) {
+      for (std::size_t i = 0; i < kLayers * kSlotsPerRank * kTensors; ++i) {
+        buffers_.push_back(memory_.allocate(RankId(rank), kRanks, kTensorBytes[i % kTensors]));
+      }
+    }
   }
 
-  std::byte* tensor(std::size_t rank, std::size_t layer, std::size_t slot, std::size_t tensor) {
-    return buffers_[((rank * kLayers + layer) * kSlotsPerRank + slot) * kTensors + tensor].data();
+  [[nodiscard]] std::byte* tensor(std::size_t rank, std::size_t layer, std::size_t slot,
+                                  std::size_t tensor) const {
+    return buffers_[((rank * kLayers + layer) * kSlotsPerRank + slot) * kTensors + tensor];
   }
 
   /// Random weights; replicas of an expert are equal.
   void fill(const Placement& placement) {
-    each_slot(placement, [](std::size_t layer, ExpertId expert, std::size_t t, std::byte* start) {
-      Rng rng(1 + (layer * kExperts + expert.index()) * kTensors + t);
-      for (std::size_t i = 0; i < kTensorBytes[t]; ++i) start[i] = std::byte(rng.below(256));
+    each_tensor(placement, [&](std::byte* start, const std::vector<std::byte>& expected) {
+      memory_.write(start, expected.data(), expected.size());
     });
   }
 
   /// Tensors that are not what their expert was filled with.
   std::size_t wrong(const Placement& placement) {
     std::size_t count = 0;
-    std::vector<std::byte> expected;
-    each_slot(placement, [&](std::size_t layer, ExpertId expert, std::size_t t, std::byte* start) {
-      Rng rng(1 + (layer * kExperts + expert.index()) * kTensors + t);
-      expected.resize(kTensorBytes[t]);
-      for (std::byte& byte : expected) byte = std::byte(rng.below(256));
-      count += std::memcmp(expected.data(), start, expected.size()) == 0 ? 0U : 1U;
+    std::vector<std::byte> found;
+    each_tensor(placement, [&](std::byte* start, const std::vector<std::byte>& expected) {
+      found.resize(expected.size());
+      memory_.read(found.data(), start, found.size());
+      count += found == expected ? 0U : 1U;
     });
     return count;
   }
 
+  void spoil(std::byte* byte) {
+    std::byte value{};
+    memory_.read(&value, byte, 1);
+    value ^= std::byte{1};
+    memory_.write(byte, &value, 1);
+  }
+
  private:
   template <class Visit>
-  void each_slot(const Placement& placement, const Visit& visit) {
+  void each_tensor(const Placement& placement, const Visit& visit) {
+    std::vector<std::byte> expected;
     for (std::size_t layer = 0; layer < kLayers; ++layer) {
       for (std::size_t slot = 0; slot < kRanks * kSlotsPerRank; ++slot) {
         const ExpertId expert = placement(LayerId(layer), SlotId(slot));
         for (std::size_t t = 0; t < kTensors; ++t) {
-          visit(layer, expert, t, tensor(slot / kSlotsPerRank, layer, slot % kSlotsPerRank, t));
+          Rng rng(1 + (layer * kExperts + expert.index()) * kTensors + t);
+          expected.resize(kTensorBytes[t]);
+          for (std::byte& byte : expected) byte = std::byte(rng.below(256));
+          visit(tensor(slot / kSlotsPerRank, layer, slot % kSlotsPerRank, t), expected);
         }
       }
     }
   }
 
-  std::vector<std::vector<std::byte>> buffers_;
+  OwnMemory& memory_;
+  std::vector<std::byte*> buffers_;
 };
 
 /// Told by all ranks as they go. An engine switches its maps here: once its rank has committed a
@@ -88,7 +107,7 @@ class Listener final : public ShuffleObserver {
     if (step.phase != Phase::kCommitted || !step.last_wave) return;
     ++commits;
     if (plant_ && step.rank == RankId(3) && step.layer == LayerId(1)) {
-      *weights_.tensor(3, 1, 2, 0) ^= std::byte{1};
+      weights_.spoil(weights_.tensor(3, 1, 2, 0));
     }
   }
   std::atomic<std::size_t> commits = 0;
@@ -120,17 +139,19 @@ SlotLayout layout() {
 }
 
 /// @return whether the engine found every slot right.
-bool rearrange(Weights& weights, const Placement& old, const Placement& next, bool plant) {
+bool rearrange(OwnMemory& memory, Weights& weights, const Placement& old, const Placement& next,
+               bool plant) {
   const ExpertLayouts layouts(layout());
   const TransferPlan plan = make_transfer_plan(old, next, Topology(kRanks, 2), layouts.sizes());
-  const HostWeights slots([&](RankId rank, std::size_t layer, std::size_t slot, std::size_t t) {
-    return weights.tensor(rank.index(), layer, slot, t);
-  });
+  const auto slots =
+      memory.registered([&](RankId rank, std::size_t layer, std::size_t slot, std::size_t tensor) {
+        return weights.tensor(rank.index(), layer, slot, tensor);
+      });
   Listener listener(weights, plant);
   ShuffleOptions options;
-  options.weights = &slots;
+  options.weights = slots.get();
   options.observers = {&listener};
-  const auto world = host_backend().open({.ranks = kRanks, .place = {}, .settings = {}});
+  const auto world = memory.open_world(kRanks);
   const std::vector<RankOutcome> ranks =
       run_world(*world, {.plan = &plan, .old = &old, .next = &next, .layout = layouts}, options);
 
@@ -153,13 +174,13 @@ bool rearrange(Weights& weights, const Placement& old, const Placement& next, bo
   return right && verified == kLayers * kRanks * kSlotsPerRank;
 }
 
-int run(bool plant) {
-  Weights weights;
+int run(OwnMemory& memory, bool plant) {
+  Weights weights(memory);
   Placement now = placement_for(0);
   weights.fill(now);
   for (std::size_t i = 1; i <= kRearrangements; ++i) {
     const Placement next = placement_for(i);
-    if (!rearrange(weights, now, next, plant)) return 1;
+    if (!rearrange(memory, weights, now, next, plant)) return 1;
     now = next;
     const std::size_t wrong = weights.wrong(now);
     std::printf("rearrangement %zu: %zu of %zu buffers wrong\n", i, wrong,
@@ -173,7 +194,11 @@ int run(bool plant) {
 
 int main(int argc, char** argv) {
   try {
-    return run(argc > 1 && std::string_view(argv[1]) == "--plant-error");
+    const std::vector<std::string_view> words(argv + 1, argv + argc);
+    const auto plant = std::ranges::find(words, "--plant-error");
+    const bool named = !words.empty() && words.front() != "--plant-error";
+    const auto memory = own_memory(named ? words.front() : "");
+    return run(*memory, plant != words.end());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 2;

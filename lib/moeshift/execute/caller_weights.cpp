@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute/caller_weights.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
 
 #include "moeshift/execute/pattern.hpp"
 
@@ -39,6 +41,13 @@ std::uint64_t fingerprint_of(std::span<const std::byte> bytes) {
   std::uint64_t all = mix_well(bytes.size());
   for (const std::uint64_t lane : lanes) all = mix_well(all ^ lane);
   return all;
+}
+
+std::uint64_t DeviceWeights::fingerprint(const std::byte* start, Bytes bytes) const {
+  const auto count = static_cast<std::size_t>(bytes.count());
+  const auto copy = std::make_unique_for_overwrite<std::byte[]>(count);
+  read_(copy.get(), start, count);
+  return fingerprint_of({copy.get(), count});
 }
 
 }  // namespace moeshift

@@ -40,13 +40,14 @@ class CallerWeights {
 /// 64 bits that tell one content from another; not against an adversary. Runs at memory speed.
 [[nodiscard]] std::uint64_t fingerprint_of(std::span<const std::byte> bytes);
 
+/// Answers CallerWeights::tensor().
+using FindTensor =
+    std::function<std::byte*(RankId rank, std::size_t layer, std::size_t slot, std::size_t tensor)>;
+
 /// Slots in host memory, found by a function.
 class HostWeights final : public CallerWeights {
  public:
-  using Find = std::function<std::byte*(RankId rank, std::size_t layer, std::size_t slot,
-                                        std::size_t tensor)>;
-
-  explicit HostWeights(Find find) : find_(std::move(find)) {}
+  explicit HostWeights(FindTensor find) : find_(std::move(find)) {}
 
   [[nodiscard]] std::byte* tensor(RankId rank, std::size_t layer, std::size_t slot,
                                   std::size_t tensor) const override {
@@ -57,7 +58,28 @@ class HostWeights final : public CallerWeights {
   }
 
  private:
-  Find find_;
+  FindTensor find_;
+};
+
+/// Slots where the host cannot look, such as a device's memory: fingerprints are those of a copy.
+/// One that computes them on the device derives from CallerWeights itself.
+class DeviceWeights final : public CallerWeights {
+ public:
+  /// Copies bytes to the host and returns when they are there. Called from the threads of all
+  /// local ranks at once, each bound to its rank's device.
+  using Read = std::function<void(std::byte* to, const std::byte* from, std::size_t bytes)>;
+
+  DeviceWeights(FindTensor find, Read read) : find_(std::move(find)), read_(std::move(read)) {}
+
+  [[nodiscard]] std::byte* tensor(RankId rank, std::size_t layer, std::size_t slot,
+                                  std::size_t tensor) const override {
+    return find_(rank, layer, slot, tensor);
+  }
+  [[nodiscard]] std::uint64_t fingerprint(const std::byte* start, Bytes bytes) const override;
+
+ private:
+  FindTensor find_;
+  Read read_;
 };
 
 }  // namespace moeshift

@@ -1,88 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstring>
-#include <mutex>
-
 #include "moeshift/core/error.hpp"
 #include "moeshift/execute/caller_weights.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/support/own_tensors.hpp"
 #include "tests/support/worlds.hpp"
 
 using namespace moeshift;
 
 namespace {
 
-/// Tensors of a caller, each in memory of its own.
-class Model {
- public:
-  Model(const test::Rearrangement& job, std::uint64_t seed)
-      : layout_(job.layout.of(0, ExpertId(0))),
-        slots_per_rank_(std::max(job.old.slots_per_rank(), job.next.slots_per_rank())),
-        layers_(job.old.layers()),
-        seed_(seed) {
-    const std::size_t ranks = std::max(job.old.ranks(), job.next.ranks());
-    tensors_.resize(ranks * layers_ * slots_per_rank_ * layout_.tensors.size());
-    for (std::size_t i = 0; i < tensors_.size(); ++i) {
-      const TensorRange& tensor = layout_.tensors[i % layout_.tensors.size()];
-      tensors_[i].assign(static_cast<std::size_t>(tensor.bytes.count()), std::byte{0xAB});
-    }
-  }
-
-  std::byte* at(RankId rank, std::size_t layer, std::size_t slot, std::size_t t) {
-    const std::size_t row = (rank.index() * layers_ + layer) * slots_per_rank_ + slot;
-    return tensors_[row * layout_.tensors.size() + t].data();
-  }
-
-  void fill(const Placement& placement) {
-    visit(placement, [&](std::size_t layer, ExpertId expert, std::size_t t, std::byte* start) {
-      Rng rng(seed_ + (layer * 1000 + expert.index()) * 8 + t);
-      for (std::int64_t i = 0; i < layout_.tensors[t].bytes.count(); ++i) {
-        start[i] = static_cast<std::byte>(rng.below(256));
-      }
-    });
-  }
-
-  /// Tensors that do not hold their expert, compared without the engine.
-  std::size_t wrong(const Placement& placement) {
-    std::size_t count = 0;
-    visit(placement, [&](std::size_t layer, ExpertId expert, std::size_t t, std::byte* start) {
-      Rng rng(seed_ + (layer * 1000 + expert.index()) * 8 + t);
-      bool equal = true;
-      for (std::int64_t i = 0; i < layout_.tensors[t].bytes.count(); ++i) {
-        equal = static_cast<std::byte>(rng.below(256)) == start[i] && equal;
-      }
-      count += equal ? 0U : 1U;
-    });
-    return count;
-  }
-
-  HostWeights weights() {
-    return HostWeights([this](RankId rank, std::size_t layer, std::size_t slot, std::size_t t) {
-      return at(rank, layer, slot, t);
-    });
-  }
-
- private:
-  template <class Visit>
-  void visit(const Placement& placement, const Visit& visit) {
-    for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
-      for (const SlotId slot : all_ids<SlotId>(placement.slots())) {
-        const ExpertId expert = placement(layer, slot);
-        if (expert.is_none()) continue;
-        const std::size_t own = slot.index() % placement.slots_per_rank();
-        for (std::size_t t = 0; t < layout_.tensors.size(); ++t) {
-          visit(layer.index(), expert, t, at(placement.rank_of(slot), layer.index(), own, t));
-        }
-      }
-    }
-  }
-
-  SlotLayout layout_;
-  std::size_t slots_per_rank_;
-  std::size_t layers_;
-  std::uint64_t seed_;
-  std::vector<std::vector<std::byte>> tensors_;
-};
+using test::OwnTensors;
 
 SlotLayout any_layout(Rng& rng) {
   SlotLayout layout;
@@ -127,7 +55,7 @@ ShuffleOptions any_options(Rng& rng) {
 /// Spoils a byte of a slot once its layer is live.
 class Vandal final : public ShuffleObserver {
  public:
-  Vandal(Model& model, RankId rank) : model_(model), rank_(rank) {}
+  Vandal(OwnTensors& model, RankId rank) : model_(model), rank_(rank) {}
   void reached(const LayerStep& step) override {
     if (step.rank == rank_ && step.layer == LayerId(0) && step.phase == Phase::kCommitted) {
       *model_.at(rank_, 0, 1, 0) ^= std::byte{0x10};
@@ -135,7 +63,7 @@ class Vandal final : public ShuffleObserver {
   }
 
  private:
-  Model& model_;
+  OwnTensors& model_;
   RankId rank_;
 };
 
@@ -146,9 +74,9 @@ TEST_CASE("a caller's own weights arrive, however they lie and are scheduled") {
     INFO("seed " << seed);
     Rng rng(seed);
     const test::Rearrangement job = any_rearrangement(rng);
-    Model model(job, seed);
+    OwnTensors model(job.old, job.next, job.layout.of(0, ExpertId(0)), seed);
     model.fill(job.old);
-    const HostWeights weights = model.weights();
+    const HostWeights weights(model.find());
     ShuffleOptions options = any_options(rng);
     options.weights = &weights;
     const auto world = test::host_world(job.plan.ranks);
@@ -166,9 +94,9 @@ TEST_CASE("a caller's own weights arrive, however they lie and are scheduled") {
 
 TEST_CASE("a byte of a caller's weights that is wrong after the commit is found and named") {
   const test::Rearrangement job = test::random_rearrangement(5, 2, 12, 4, 4);
-  Model model(job, 1);
+  OwnTensors model(job.old, job.next, job.layout.of(0, ExpertId(0)), 1);
   model.fill(job.old);
-  const HostWeights weights = model.weights();
+  const HostWeights weights(model.find());
   Vandal vandal(model, RankId(2));
   ShuffleOptions options;
   options.weights = &weights;
@@ -187,14 +115,14 @@ TEST_CASE("a byte of a caller's weights that is wrong after the commit is found 
 
 TEST_CASE("replicas of a caller's expert that differ stop everything before anything moves") {
   const test::Rearrangement job = test::random_rearrangement(6, 1, 6, 4, 4);
-  Model model(job, 1);
+  OwnTensors model(job.old, job.next, job.layout.of(0, ExpertId(0)), 1);
   model.fill(job.old);
   const auto holders = job.old.logical_to_physical(LayerId(0));
   const auto doubled = std::find_if(holders.begin(), holders.end(),
                                     [](const auto& slots) { return slots.size() > 1; });
   const SlotId slot = doubled->back();
   *model.at(job.old.rank_of(slot), 0, slot.index() % 4, 0) ^= std::byte{1};
-  const HostWeights weights = model.weights();
+  const HostWeights weights(model.find());
   ShuffleOptions options;
   options.weights = &weights;
   const auto world = test::host_world(4);
@@ -207,8 +135,8 @@ TEST_CASE("replicas of a caller's expert that differ stop everything before anyt
 
 TEST_CASE("what does not go with a caller's weights is refused") {
   const test::Rearrangement job = test::random_rearrangement(7, 1, 6, 2, 4);
-  Model model(job, 1);
-  const HostWeights weights = model.weights();
+  OwnTensors model(job.old, job.next, job.layout.of(0, ExpertId(0)), 1);
+  const HostWeights weights(model.find());
   const auto refused = [&](auto&& change) {
     ShuffleOptions options;
     options.weights = &weights;
@@ -218,6 +146,18 @@ TEST_CASE("what does not go with a caller's weights is refused") {
   };
   refused([](ShuffleOptions& options) { options.commit = CommitKind::kFlip; });
   refused([](ShuffleOptions& options) { options.baseline = true; });
+}
+
+TEST_CASE("a device's fingerprint is that of the bytes which were read") {
+  std::vector<std::byte> bytes(77, std::byte{7});
+  const std::byte* asked = nullptr;
+  const DeviceWeights weights({}, [&](std::byte* to, const std::byte* from, std::size_t count) {
+    asked = from;
+    std::copy_n(bytes.data(), count, to);
+  });
+  std::byte elsewhere{};
+  CHECK(weights.fingerprint(&elsewhere, Bytes(77)) == fingerprint_of(bytes));
+  CHECK(asked == &elsewhere);
 }
 
 TEST_CASE("fingerprints tell every single changed bit") {
