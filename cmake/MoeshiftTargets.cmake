@@ -21,10 +21,12 @@ if(MOESHIFT_WERROR)
   target_compile_options(moeshift_build_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
   # What a compiler supposes after inlining differs from version to version, and is wrong for
   # std::optional (GCC 80635): said, but no error. The sanitizers look for the same at run time.
-  foreach(supposition maybe-uninitialized array-bounds stringop-overflow)
-    target_compile_options(moeshift_build_flags INTERFACE
-      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-error=${supposition}>)
-  endforeach()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+    foreach(supposition maybe-uninitialized array-bounds stringop-overflow)
+      target_compile_options(moeshift_build_flags
+                             INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-error=${supposition}>)
+    endforeach()
+  endif()
 endif()
 if(MOESHIFT_SANITIZE)
   add_compile_options(-fsanitize=${MOESHIFT_SANITIZE} -fno-omit-frame-pointer
