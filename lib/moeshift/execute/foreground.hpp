@@ -37,7 +37,8 @@ class Foreground {
 
   /// Starts one step on a stream (or thread) of its own. One step at a time.
   [[nodiscard]] virtual std::unique_ptr<Pending> start_step() = 0;
-  /// Null where steps are not enqueued on a stream.
+  /// Where a step lies once it has been started: what is put there comes after it and before the
+  /// next. Null where steps are on no stream, or the last one is not wholly there yet.
   [[nodiscard]] virtual ModelStream stream() const { return nullptr; }
   /// How long the last finished step took, by the device's own clock where it has one.
   [[nodiscard]] virtual Seconds last_step() const = 0;

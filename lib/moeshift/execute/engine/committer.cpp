@@ -35,13 +35,35 @@ std::string name_of(const StagingUnit& unit, const ShuffleJob& job) {
 }
 
 void Committer::commit(const Flight& flight, const std::function<void()>& beside) {
-  const StagingUnit& unit = program_.units[flight.unit];
-  context_.where = {job_.plan->layers[unit.layers.front().layer].layer, Phase::kVoted, "commit"};
-  if (decide(unit, Verdict::kCommit) == Verdict::kWithdraw) {
-    throw ShuffleFailure({context_.self(), context_.where.layer, Phase::kVoted,
-                          "a peer gave up before it knew that all had voted"});
+  const auto ahead = std::ranges::find(gone_, flight.unit, &Gone::unit);
+  if (ahead != gone_.end()) {
+    ahead->went(SteadyClock::now());
+    return;
   }
+  agree(program_.units[flight.unit]);
   go_live(flight, beside);
+}
+
+bool Committer::go_ahead(const Flight& flight) {
+  const StagingUnit& unit = program_.units[flight.unit];
+  if (!fits_between_steps(unit)) return false;
+  agree(unit);
+  put_between_steps(flight, voted_for(flight));
+  return true;
+}
+
+/// Copies are waited for: what they read may be overwritten as soon as the engine goes on.
+bool Committer::fits_between_steps(const StagingUnit& unit) const {
+  if (!memory_.flips() || model_ == nullptr || model_->stream() == nullptr) return false;
+  return std::ranges::none_of(
+      unit.layers, [&](const LayerCommit& commit) { return memory_.flip_copies(commit); });
+}
+
+void Committer::agree(const StagingUnit& unit) {
+  context_.where = {job_.plan->layers[unit.layers.front().layer].layer, Phase::kVoted, "commit"};
+  if (decide(unit, Verdict::kCommit) == Verdict::kCommit) return;
+  throw ShuffleFailure({context_.self(), context_.where.layer, Phase::kVoted,
+                        "a peer gave up before it knew that all had voted"});
 }
 
 bool Committer::settle(const Flight& flight) {
@@ -62,6 +84,20 @@ Verdict Committer::decide(const StagingUnit& unit, Verdict wanted) const {
 }
 
 void Committer::go_live(const Flight& flight, const std::function<void()>& beside) {
+  const std::vector<const LayerCommit*> commits = voted_for(flight);
+  if (!commits.empty()) {
+    context_.where.layer = job_.plan->layers[commits.front()->layer].layer;
+    if (fits_between_steps(program_.units[flight.unit])) {
+      const SteadyClock::time_point start = SteadyClock::now();
+      put_between_steps(flight, commits).went(start);
+    } else {
+      commit_together(commits, flight.set, beside);
+    }
+  }
+  if (trouble_) std::rethrow_exception(std::exchange(trouble_, nullptr));
+}
+
+std::vector<const LayerCommit*> Committer::voted_for(const Flight& flight) {
   const StagingUnit& unit = program_.units[flight.unit];
   const SteadyClock::time_point voted = SteadyClock::now();
   tell_all();
@@ -74,26 +110,22 @@ void Committer::go_live(const Flight& flight, const std::function<void()>& besid
     const bool live = context_.outcome.layers[layer.layer].waves_committed > layer.wave;
     if (!live) commits.push_back(&layer);
   }
-  if (!commits.empty()) commit_together(std::move(commits), flight.set, beside);
-  if (trouble_) std::rethrow_exception(std::exchange(trouble_, nullptr));
+  return commits;
 }
 
-void Committer::commit_together(std::vector<const LayerCommit*> commits, std::size_t set,
+Committer::Gone& Committer::put_between_steps(const Flight& flight,
+                                              const std::vector<const LayerCommit*>& commits) {
+  const SlotTable::Flip flip = all_of(commits, flight.set);
+  auto change = context_.member.memory->point(memory_.pointers(), flip.changes, model_->stream());
+  return gone_.emplace_back(
+      Gone{.unit = flight.unit, .commits = commits, .change = std::move(change)});
+}
+
+void Committer::commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
                                 const std::function<void()>& beside) {
-  context_.where.layer = job_.plan->layers[commits.front()->layer].layer;
-  const SteadyClock::time_point start = SteadyClock::now();
-  SlotTable::Flip changes;
-  if (memory_.flips()) {
-    changes = all_of(commits, set);
-    // Copies first: what they read may be overwritten as soon as the engine goes on.
-    if (model_ != nullptr && changes.copies.empty()) {
-      auto change = context_.member.memory->point(memory_.pointers(), changes.changes, model_);
-      gone_.push_back({std::move(commits), start, SteadyClock::now(), std::move(change)});
-      return;
-    }
-  }
-  std::vector<Stretch> stretches = stretches_of(commits, start);
-  const Seconds device = memory_.flips() ? flip(changes, beside) : copy(commits, set, beside);
+  std::vector<Stretch> stretches = stretches_of(commits, SteadyClock::now());
+  const Seconds device =
+      memory_.flips() ? flip(all_of(commits, set), beside) : copy(commits, set, beside);
   tell(commits, stretches, SteadyClock::now());
   add_device_time(commits, device);
 }
@@ -143,8 +175,8 @@ void Committer::add_device_time(const std::vector<const LayerCommit*>& commits,
 
 void Committer::tell_all() {
   for (Gone& gone : gone_) {
-    if (std::exchange(gone.told, true)) continue;
-    std::vector<Stretch> stretches = stretches_of(gone.commits, gone.start);
+    if (!gone.start || std::exchange(gone.told, true)) continue;
+    std::vector<Stretch> stretches = stretches_of(gone.commits, *gone.start);
     tell(gone.commits, stretches, gone.end);
   }
 }
@@ -152,7 +184,7 @@ void Committer::tell_all() {
 Seconds Committer::catch_up() {
   tell_all();
   Seconds device;
-  while (!gone_.empty() && gone_.front().change->poll()) {
+  while (!gone_.empty() && gone_.front().told && gone_.front().change->poll()) {
     const Seconds time = gone_.front().change->device_time().value_or(Seconds(0.0));
     add_device_time(gone_.front().commits, time);
     device += time;
@@ -165,6 +197,10 @@ Seconds Committer::finish() {
   Seconds device;
   context_.waiter.to_the_end(
       [&] {
+        // After a failure some went ahead and never got to their commit.
+        for (Gone& gone : gone_) {
+          if (!gone.start) gone.went(SteadyClock::now());
+        }
         device += catch_up();
         return gone_.empty();
       },

@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,11 +23,17 @@ namespace moeshift {
 /// whatever peers do. With a decision log, nothing goes live before the log says so.
 class Committer {
  public:
-  /// @param model the stream of what serves meanwhile; null where there is none. A change of the
-  /// table is put there, between two steps: the next step sees it, and nobody waits for it.
+  /// @param model what serves meanwhile, between whose steps units go live; null where nothing
+  /// does. A change of the table is put on its stream: the next step sees it, and nobody waits for
+  /// it.
   Committer(RankContext& context, const ShuffleJob& job, const RankProgram& program,
-            const RankMemory& memory, ModelStream model)
+            const RankMemory& memory, const Foreground* model)
       : context_(context), job_(job), program_(program), memory_(memory), model_(model) {}
+
+  /// Every rank has voted for the unit while the model is at a step: puts the change that makes it
+  /// live behind that step, if that needs no copies. Its buffers are free after commit() as ever.
+  /// @return whether it did. @throws as commit().
+  bool go_ahead(const Flight& flight);
 
   /// Every rank has voted for the unit. @param beside called while it waits; what that throws is
   /// thrown once the unit is live.
@@ -48,17 +55,30 @@ class Committer {
   /// Units that went live by a change on the model's stream. To tell of it takes longer than to do
   /// it, so that is done beside the step that already uses it.
   struct Gone {
+    std::size_t unit = 0;
     std::vector<const LayerCommit*> commits;
-    SteadyClock::time_point start;
-    SteadyClock::time_point end;
     std::unique_ptr<Pending> change;
+    std::optional<SteadyClock::time_point> start = {};  ///< of the commit; none before it
+    SteadyClock::time_point end = {};
     bool told = false;
+
+    void went(SteadyClock::time_point began) {
+      start = began;
+      end = SteadyClock::now();
+    }
   };
 
+  /// All ranks have voted: it goes live, if none has withdrawn it. @throws ShuffleFailure.
+  void agree(const StagingUnit& unit);
   [[nodiscard]] Verdict decide(const StagingUnit& unit, Verdict wanted) const;
   void go_live(const Flight& flight, const std::function<void()>& beside);
-  void commit_together(std::vector<const LayerCommit*> commits, std::size_t set,
+  /// Layers of the unit that are not live yet. Says that all ranks have voted for them.
+  [[nodiscard]] std::vector<const LayerCommit*> voted_for(const Flight& flight);
+  void commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
                        const std::function<void()>& beside);
+  /// Whether the unit goes live by a change of the table alone, on the model's stream.
+  [[nodiscard]] bool fits_between_steps(const StagingUnit& unit) const;
+  Gone& put_between_steps(const Flight& flight, const std::vector<const LayerCommit*>& commits);
   [[nodiscard]] std::vector<Stretch> stretches_of(const std::vector<const LayerCommit*>& commits,
                                                   SteadyClock::time_point start) const;
   void tell(const std::vector<const LayerCommit*>& commits, std::span<Stretch> stretches,
@@ -78,7 +98,7 @@ class Committer {
   const ShuffleJob& job_;
   const RankProgram& program_;
   const RankMemory& memory_;
-  ModelStream model_;
+  const Foreground* model_;
   std::deque<Gone> gone_;
   std::exception_ptr trouble_;  ///< of what went on beside a layer, until the unit is live
 };

@@ -55,6 +55,8 @@ class Pipeline {
   void advance();
 
   [[nodiscard]] const Flight& front() const { return flights_.front(); }
+  /// The unit that is `behind` after the front.
+  [[nodiscard]] const Flight& flight(std::size_t behind) const { return flights_[behind]; }
   /// The front unit is committed: its buffers may be used again.
   void pop();
   /// Every rank has committed all units before this one.

@@ -48,6 +48,10 @@ class RankMemory {
   [[nodiscard]] SlotTable::Flip flip(const LayerCommit& commit, std::size_t set) const {
     return slots_->flip(flips_.at(&commit), set);
   }
+  /// Whether bytes must be copied for that, of experts that two slots hold.
+  [[nodiscard]] bool flip_copies(const LayerCommit& commit) const {
+    return !flips_.at(&commit).copies.empty();
+  }
   /// That table, in device memory: [layers * slots per rank].
   [[nodiscard]] std::byte* pointers() const { return pointers_; }
 

@@ -26,10 +26,9 @@ RearrangementLimits limits_of(const ShuffleOptions& options) {
           .commits_per_step = beside_steps ? options.commits_per_step : 0};
 }
 
-/// Where changes of the table may go without anybody's waiting.
-ModelStream stream_of(const ShuffleOptions& options, const Foreground* foreground) {
-  const bool between_steps = options.mode != ShuffleMode::kSync && foreground != nullptr;
-  return between_steps ? foreground->stream() : nullptr;
+/// Between whose steps units go live.
+const Foreground* serving(const ShuffleOptions& options, const Foreground* foreground) {
+  return options.mode == ShuffleMode::kSync ? nullptr : foreground;
 }
 
 }  // namespace
@@ -43,7 +42,7 @@ Turn::Turn(RankContext& context, const ShuffleJob& job, const RankProgram& progr
       foreground_(foreground),
       machine_(limits_of(context.options)),
       pipeline_(context.member, program, memory, context.options, machine_, events()),
-      committer_(context, job, program, memory, stream_of(context.options, foreground)) {}
+      committer_(context, job, program, memory, serving(context.options, foreground)) {}
 
 void Turn::run() {
   const ShuffleOptions& options = context_.options;
@@ -143,6 +142,7 @@ Turn::Vote Turn::cast_vote() {
 
 /// How many units were staged on every rank when each cast its vote.
 std::size_t Turn::count(const Vote& vote) {
+  if (vote.counted) return *vote.counted;
   // A vote is awaited a little longer than experts are, so that who starves speaks up first.
   context_.waiter.until(
       [&] {
@@ -209,8 +209,24 @@ Turn::Vote Turn::voting_step(Seconds stalled) {
     pipeline_.advance();
     const bool late = since(begin) > context_.options.foreground_step * 0.5;
     if (!vote && (machine_.ready() > 0 || late)) vote = cast_vote();
+    if (vote && !vote->counted && vote->said->poll()) {
+      vote->counted = count(*vote);
+      go_ahead(*vote->counted);
+    }
   });
   return vote ? std::move(*vote) : cast_vote();
+}
+
+/// What goes live after this step is known before it ends, so that the model need not wait for it.
+void Turn::go_ahead(std::size_t units) {
+  const std::size_t first = machine_.layers_committed();
+  const std::size_t most = limits_of(context_.options).commits_per_step;
+  const std::size_t end = most == 0 ? units : std::min(units, first + most);
+  for (std::size_t unit = first; unit < end; ++unit) {
+    // A later wave waits until every rank has committed the one before.
+    if (unit > first && program_.units[unit].follows_wave) return;
+    if (!committer_.go_ahead(pipeline_.flight(unit - first))) return;
+  }
 }
 
 void Turn::foreground_step(Seconds stalled, const std::function<void()>& beside) {

@@ -34,6 +34,7 @@ class Turn {
   struct Vote {
     std::unique_ptr<Gathering> said;
     SteadyClock::time_point cast;
+    std::optional<std::size_t> counted = {};  ///< once all have said theirs
   };
 
   void depart() const;
@@ -45,6 +46,7 @@ class Turn {
   void commit_until(std::size_t units);
   void meet(const WaitTopic& topic);
   [[nodiscard]] Vote voting_step(Seconds stalled);
+  void go_ahead(std::size_t units);
   void foreground_step(Seconds stalled, const std::function<void()>& beside = {});
   [[nodiscard]] PipelineEvents events();
   void staged(const Flight& flight);

@@ -20,7 +20,9 @@ class NcclForeground final : public Foreground {
                  RankId self, Bytes bytes, Deadline deadline);
 
   [[nodiscard]] std::unique_ptr<Pending> start_step() override;
-  [[nodiscard]] ModelStream stream() const override { return transport_.stream(); }
+  [[nodiscard]] ModelStream stream() const override {
+    return transport_.all_issued() ? transport_.stream() : nullptr;
+  }
   [[nodiscard]] Seconds last_step() const override { return last_; }
 
  private:

@@ -41,6 +41,8 @@ class NcclTransport final : public Transport {
   void close(Deadline deadline) override;
   [[nodiscard]] std::size_t ranks() const { return communicator_->ranks(); }
   [[nodiscard]] DeviceStream stream() const { return stream_.get(); }
+  /// Every exchange that was started is on the stream.
+  [[nodiscard]] bool all_issued() const { return waiting_.empty(); }
 
  private:
   /// A group on its way: waiting for its turn, being issued, on the stream, done.
