@@ -201,7 +201,8 @@ class Calibrate final : public Command {
     probed.engine = EngineCosts{.transport = backend_,
                                 .ranks = ranks_,
                                 .pack_below = backend.pack_below,
-                                .overlap = backend.pack_below.count() > 0 ? 0.8 : 0.9};
+                                .overlap = backend.pack_below.count() > 0 ? 0.8 : 0.9,
+                                .launch_ahead = 0.5};
     std::size_t next = 0;
     const std::vector<EngineSample> samples = samples_of(training_, next);
     const EngineFit engine = fit_engine(probed, design_.topology, samples);
@@ -264,8 +265,33 @@ class Calibrate final : public Command {
         link.fit.median_error * 100, link.fit.p95_error * 100);
   }
 
-  static void add_engine(Report& report, const EngineFit& engine,
-                         const std::vector<EngineSample>& samples) {
+  [[nodiscard]] static nlohmann::ordered_json rearrangements_json(
+      const std::deque<CalibrationCase>& cases, const std::vector<Seconds>& predicted,
+      const std::vector<Seconds>& measured) {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const CalibrationCase& ring : cases) {
+      for (const std::string& kind : ring.kinds) {
+        const std::size_t i = rows.size();
+        rows.push_back({{"mode", name_of(ring.mode)},
+                        {"expert_bytes", ring.expert.count()},
+                        {"layers", ring.layers()},
+                        {"plan", kind},
+                        {"predicted_seconds", predicted[i].count()},
+                        {"measured_seconds", measured[i].count()},
+                        {"error", ratio(predicted[i], measured[i]) - 1}});
+      }
+    }
+    return rows;
+  }
+
+  void add_engine(Report& report, const EngineFit& engine,
+                  const std::vector<EngineSample>& samples) const {
+    std::vector<Seconds> predicted;
+    std::vector<Seconds> measured;
+    for (const EngineSample& sample : samples) {
+      predicted.push_back(predicted_total(sample, design_.topology, engine.cluster));
+      measured.push_back(sample.total);
+    }
     Table table{
         "told by whole rearrangements", {"figure", "probes", "rearrangements", "worth"}, {}};
     nlohmann::ordered_json terms = nlohmann::ordered_json::object();
@@ -280,7 +306,8 @@ class Calibrate final : public Command {
     std::ranges::sort(sizes);
     report.result()["engine"] = {{"rearrangements", samples.size()},
                                  {"median_relative_error", sizes[sizes.size() / 2]},
-                                 {"terms", terms}};
+                                 {"terms", terms},
+                                 {"fitted", rearrangements_json(training_, predicted, measured)}};
     report.note(fmt::format("{} rearrangements fitted, median error {:.1f} %", samples.size(),
                             100 * sizes[sizes.size() / 2]));
     report.table(std::move(table));
@@ -301,28 +328,20 @@ class Calibrate final : public Command {
     cluster.engine->p95_error = validation.p95_error;
     Table table{
         "held out", {"mode", "expert", "layers", "plan", "predicted", "measured", "error"}, {}};
-    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     std::size_t i = 0;
     for (const CalibrationCase& ring : unseen_) {
       for (const std::string& kind : ring.kinds) {
-        const double error = validation.relative_errors[i];
         table.rows.push_back({Cell::text(std::string(name_of(ring.mode))), Cell::bytes(ring.expert),
                               Cell::count(ring.layers()), Cell::text(kind),
                               Cell::seconds(predicted[i]), Cell::seconds(measured[i]),
-                              Cell::percent(error)});
-        rows.push_back({{"mode", name_of(ring.mode)},
-                        {"expert_bytes", ring.expert.count()},
-                        {"layers", ring.layers()},
-                        {"plan", kind},
-                        {"predicted_seconds", predicted[i].count()},
-                        {"measured_seconds", measured[i].count()},
-                        {"error", error}});
+                              Cell::percent(validation.relative_errors[i])});
         ++i;
       }
     }
     report.result()["validation"] = validation_json(validation);
     report.result()["validation"]["kendall_tau"] = tau;
-    report.result()["validation"]["rearrangements"] = rows;
+    report.result()["validation"]["rearrangements"] =
+        rearrangements_json(unseen_, predicted, measured);
     report.table(std::move(table));
     report.note(fmt::format(
         "held out: {} rearrangements, median error {:.1f} %, 95th percentile "

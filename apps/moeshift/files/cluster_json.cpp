@@ -49,7 +49,8 @@ Json cluster_json(const Cluster& cluster) {
     json["engine"] = {{"transport", engine.transport},
                       {"ranks", engine.ranks},
                       {"pack_below_bytes", engine.pack_below.count()},
-                      {"overlap", engine.overlap}};
+                      {"overlap", engine.overlap},
+                      {"launch_ahead", engine.launch_ahead}};
     if (engine.rearrangements > 0) {
       json["engine"]["held_out_rearrangements"] = engine.rearrangements;
       json["engine"]["median_error"] = engine.median_error;

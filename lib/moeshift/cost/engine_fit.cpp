@@ -13,10 +13,11 @@
 namespace moeshift {
 namespace {
 
-constexpr double kBend = 0.1;     // Huber: beyond it an error counts linearly
-constexpr double kPull = 2e-4;    // towards the start, per squared log of a factor
-constexpr double kWorthIt = 0.8;  // what is shared must lower the loss to this share
-constexpr double kTold = 1e-3;    // a term that changes the loss by less says nothing
+constexpr double kBend = 0.1;         // Huber: beyond it an error counts linearly
+constexpr double kPull = 2e-4;        // towards the start, per squared log of a factor
+constexpr double kWorthIt = 0.8;      // what is shared must lower the loss to this share
+constexpr double kNegligible = 2e-4;  // a loss that leaves nothing to explain: errors of 2 %
+constexpr double kTold = 1e-3;        // a term that changes the loss by less says nothing
 constexpr double kFirstStep = 0.7;
 constexpr double kLastStep = 0.01;
 constexpr double kShortest = 1e-7;  // seconds: where a cost starts that the start does not know
@@ -65,7 +66,12 @@ std::vector<Knob> knobs_of(const Cluster& cluster, bool several_nodes) {
        [](Cluster& c, double f) {
          c.engine->overlap = std::clamp(std::max(c.engine->overlap, 0.02) * f, 0.0, 1.0);
        },
-       [](const Cluster& c) { return c.engine->overlap; }}};
+       [](const Cluster& c) { return c.engine->overlap; }},
+      {"launch_ahead",
+       [](Cluster& c, double f) {
+         c.engine->launch_ahead = std::clamp(std::max(c.engine->launch_ahead, 0.02) * f, 0.0, 1.0);
+       },
+       [](const Cluster& c) { return c.engine->launch_ahead; }}};
   if (several_nodes) {
     knobs.push_back({"inter_node.latency_seconds",
                      [](Cluster& c, double f) { scale_time(c.inter_node.latency, f); },
@@ -112,7 +118,9 @@ class Descent {
     for (double step = kFirstStep; step > kLastStep; step /= 2) {
       for (bool better = true; better;) {
         better = false;
+        const std::vector<double> before = moved_;
         for (std::size_t k = 0; k < knobs_.size(); ++k) better |= try_both_ways(k, step);
+        if (better) go_on_from(before);
       }
     }
   }
@@ -152,6 +160,31 @@ class Descent {
       return true;
     }
     return false;
+  }
+
+  /// Along the way that one round has found: terms that make up for each other move together.
+  void go_on_from(const std::vector<double>& before) {
+    std::vector<double> way(knobs_.size());
+    for (std::size_t k = 0; k < way.size(); ++k) way[k] = moved_[k] - before[k];
+    while (try_all(way)) {
+    }
+  }
+
+  bool try_all(const std::vector<double>& way) {
+    Cluster tried = best_;
+    double pull = 0;
+    for (std::size_t k = 0; k < way.size(); ++k) {
+      if (way[k] == 0) continue;
+      knobs_[k].scale(tried, std::exp(way[k]));
+      const double moved = moved_[k] + way[k];
+      pull += kPull * (moved * moved - moved_[k] * moved_[k]);
+    }
+    const double found = loss(tried) + pull;
+    if (found >= least_ * (1 - 1e-6)) return false;
+    best_ = std::move(tried);
+    least_ = found - pull;
+    for (std::size_t k = 0; k < way.size(); ++k) moved_[k] += way[k];
+    return true;
   }
 
   [[nodiscard]] double loss(const Cluster& cluster) const {
@@ -200,7 +233,9 @@ EngineFit fit_engine(const Cluster& start, const Topology& topology,
                                        std::pair(false, true), std::pair(true, true)}) {
     Descent descent(sharing(start, fabric, copies), topology, samples);
     descent.run();
-    if (!chosen || descent.least() < chosen->least() * kWorthIt) chosen.emplace(std::move(descent));
+    const bool worth_it =
+        chosen && chosen->least() > kNegligible && descent.least() < chosen->least() * kWorthIt;
+    if (!chosen || worth_it) chosen.emplace(std::move(descent));
   }
   EngineFit fit;
   fit.terms = chosen->settle();

@@ -40,10 +40,10 @@ struct EngineFit {
   std::vector<double> relative_errors;  ///< predicted / measured - 1, as the samples
 };
 
-/// Adjusts launch, vote, commit, copies, rates and overlap so that whole rearrangements are
-/// predicted: coordinate descent over their logarithms on the sum of Huber losses of the log ratio
-/// of predicted and measured totals, with a slight pull towards the start. What no sample depends
-/// on stays as it was.
+/// Adjusts launch and how much of it is issued ahead, vote, commit, copies, rates and overlap so
+/// that whole rearrangements are predicted: coordinate descent over their logarithms on the sum of
+/// Huber losses of the log ratio of predicted and measured totals, with a slight pull towards the
+/// start. What no sample depends on stays as it was.
 ///
 /// What ranks of a node share (node_fabric, node_copy) is taken up only if it lowers the loss by a
 /// fifth; else these are absent from the result.

@@ -11,16 +11,19 @@
 namespace moeshift {
 
 /// Batch after batch: staging waits for the one before and for a free set of buffers, committing
-/// for the batch's staging and for the commit before. One set overlaps nothing.
+/// for the batch's staging and for the commit before. What is issued ahead waits for the buffers
+/// only. One set overlaps nothing.
 class StagePipeline {
  public:
   /// @param in_flight sets of buffers, >= 1.
   explicit StagePipeline(std::size_t in_flight) : in_flight_(in_flight) {}
 
-  void add(Seconds stage, Seconds commit) {
+  /// @param ahead the part of `stage` that is done while the batch before is staged
+  void add(Seconds stage, Seconds commit, Seconds ahead = {}) {
     const std::size_t done = committed_.size();
     const Seconds free = done >= in_flight_ ? committed_[done - in_flight_] : Seconds();
-    staged_ = std::max(staged_, free) + stage;
+    issued_ = std::max(issued_, free) + ahead;
+    staged_ = std::max(staged_, issued_) + (stage - ahead);
     committed_.push_back(std::max(staged_, end()) + commit);
   }
   /// When the last batch is committed; 0 without any.
@@ -28,6 +31,7 @@ class StagePipeline {
 
  private:
   std::size_t in_flight_;
+  Seconds issued_;
   Seconds staged_;
   std::vector<Seconds> committed_;
 };

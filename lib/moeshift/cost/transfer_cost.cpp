@@ -117,17 +117,22 @@ class BatchCost {
       costs[i].commit += copies(moves.commit_copies, i);
     }
     Seconds exchange;
+    Seconds launch;
     for (std::uint32_t group = 0; group < groups; ++group) {
       for (std::size_t i = 0; i < layers.size(); ++i) {
         if (wave >= layers[i].waves.size()) continue;
         pricer_.add(first_ + i, group_of(layers[i].waves[wave], group));
       }
-      exchange += pricer_.finish();
+      const Seconds taken = pricer_.finish();
+      exchange += taken;
+      launch += std::min(taken, cluster_.fixed.launch);
     }
     if (sent.count() == 0) return;
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (wave >= layers[i].waves.size()) continue;
-      costs[i].stage += exchange * ratio(bytes_of(layers[i].waves[wave], i), sent);
+      const double share = ratio(bytes_of(layers[i].waves[wave], i), sent);
+      costs[i].stage += exchange * share;
+      costs[i].launch += launch * share;
     }
   }
 
@@ -162,6 +167,7 @@ std::vector<LayerCost> batches_of(const TransferPlan& plan, std::span<const Laye
     for (std::size_t i = batch.first; i < batch.first + batch.count; ++i) {
       moves |= !plan.layers[i].waves.empty();
       sum.stage += layers[i].stage;
+      sum.launch += layers[i].launch;
       sum.vote += layers[i].vote;
       sum.commit += layers[i].commit;
     }
@@ -171,21 +177,30 @@ std::vector<LayerCost> batches_of(const TransferPlan& plan, std::span<const Laye
 }
 
 /// Wall time of staging and committing batch after batch.
-Seconds pipelined(std::span<const LayerCost> batches, std::size_t in_flight) {
+Seconds pipelined(std::span<const LayerCost> batches, std::size_t in_flight, double ahead) {
   StagePipeline line(in_flight);
-  for (const LayerCost& batch : batches) line.add(batch.stage, batch.vote + batch.commit);
+  for (const LayerCost& batch : batches) {
+    line.add(batch.stage, batch.vote + batch.commit, batch.launch * ahead);
+  }
   return line.end();
 }
 
-Seconds pipeline(std::span<const LayerCost> batches, std::size_t in_flight, double overlap) {
-  const Seconds together = pipelined(batches, in_flight);
-  if (in_flight == 1 || overlap >= 1) return together;
-  return together * overlap + pipelined(batches, 1) * (1 - overlap);
+/// What the engine gets out of its buffers.
+struct Concurrency {
+  std::size_t in_flight = 1;
+  double overlap = 1;
+  double launch_ahead = 0;
+};
+
+Seconds pipeline(std::span<const LayerCost> batches, const Concurrency& engine) {
+  const Seconds together = pipelined(batches, engine.in_flight, engine.launch_ahead);
+  if (engine.in_flight == 1 || engine.overlap >= 1) return together;
+  return together * engine.overlap + pipelined(batches, 1, 0) * (1 - engine.overlap);
 }
 
 /// Shares of so many layers, as the engine cuts them: batch after batch, then a step of the model.
 void price_shares(TransferCost& cost, const TransferPlan& plan, const SteppedMode& steps,
-                  double overlap) {
+                  const Concurrency& engine) {
   std::vector<LayerCost> share;
   std::size_t layers = 0;
   std::size_t next = 0;
@@ -201,7 +216,7 @@ void price_shares(TransferCost& cost, const TransferPlan& plan, const SteppedMod
     share.push_back(batches[next++]);
     layers += changed;
     if (layers < steps.layers_per_step && next < batches.size()) continue;
-    waiting += pipeline(share, cost.in_flight, overlap);
+    waiting += pipeline(share, engine);
     ++shares;
     share.clear();
     layers = 0;
@@ -263,15 +278,19 @@ TransferCost price(const TransferPlan& plan, const Topology& topology, const Clu
   }
   cost.connection = price_connections(plan, cluster);
   cost.plan = options.software.plan;
-  const double overlap = cluster.engine ? cluster.engine->overlap : 1;
   cost.in_flight =
       cluster.node_copy && !cluster.engine ? 1 : std::max<std::size_t>(options.buffers, 1);
+  Concurrency engine{.in_flight = cost.in_flight};
+  if (cluster.engine) {
+    engine.overlap = cluster.engine->overlap;
+    engine.launch_ahead = cluster.engine->launch_ahead;
+  }
   if (options.steps && options.steps->beside) {
     price_beside(cost, plan, *options.steps);
   } else if (options.steps) {
-    price_shares(cost, plan, *options.steps, overlap);
+    price_shares(cost, plan, *options.steps, engine);
   } else {
-    cost.total = pipeline(batches_of(plan, cost.layers), cost.in_flight, overlap);
+    cost.total = pipeline(batches_of(plan, cost.layers), engine);
   }
   cost.total += cost.plan + cost.connection;
   if (!options.steps) cost.exposed = options.synchronous ? cost.total : cost.commit;

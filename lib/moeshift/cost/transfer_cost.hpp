@@ -15,6 +15,7 @@ namespace moeshift {
 /// Predicted times of one layer, all waves.
 struct LayerCost {
   Seconds stage;   ///< stage copies and transfers
+  Seconds launch;  ///< of that: issuing its groups
   Seconds vote;    ///< of its batch, with the batch's first layer
   Seconds commit;  ///< buffer to live copies and the switch of the maps
 };

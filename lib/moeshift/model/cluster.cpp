@@ -45,8 +45,8 @@ void check_keys(const JsonReader& json) {
                                                                   "engine"};
   static constexpr std::array<std::string_view, 4> kEngine = {"transport", "ranks",
                                                               "pack_below_bytes", "overlap"};
-  static constexpr std::array<std::string_view, 3> kEngineToo = {"held_out_rearrangements",
-                                                                 "median_error", "p95_error"};
+  static constexpr std::array<std::string_view, 4> kEngineToo = {
+      "launch_ahead", "held_out_rearrangements", "median_error", "p95_error"};
   static constexpr std::array<std::string_view, 6> kLink = {
       "latency_seconds",         "per_message_seconds",      "pair_bytes_per_second",
       "egress_bytes_per_second", "ingress_bytes_per_second", "source"};
@@ -84,15 +84,19 @@ FixedCosts read_fixed(const JsonReader& json) {
           .commit = seconds(json.at("commit_seconds"))};
 }
 
+double share(const JsonReader& json) {
+  const double value = json.non_negative_number();
+  if (value > 1) throw InputError(json.where(), "expected a share in [0, 1]");
+  return value;
+}
+
 EngineCosts read_engine(const JsonReader& json) {
   EngineCosts engine;
   engine.transport = json.at("transport").string();
   engine.ranks = static_cast<std::size_t>(json.at("ranks").whole(1, 1 << 20));
   engine.pack_below = Bytes(json.at("pack_below_bytes").whole(0));
-  engine.overlap = json.at("overlap").non_negative_number();
-  if (engine.overlap > 1) {
-    throw InputError(json.at("overlap").where(), "expected a share in [0, 1]");
-  }
+  engine.overlap = share(json.at("overlap"));
+  if (const auto ahead = json.find("launch_ahead")) engine.launch_ahead = share(*ahead);
   if (const auto count = json.find("held_out_rearrangements")) {
     engine.rearrangements = static_cast<std::size_t>(count->whole(0));
   }

@@ -228,6 +228,19 @@ TEST_CASE("an engine that does not gather sends as many messages as experts") {
   REQUIRE(price(plan, Topology(4, 2), engine).layers[0].stage == price_of(plan).layers[0].stage);
 }
 
+TEST_CASE("what is issued ahead costs once, if a set of buffers is free for it") {
+  Cluster engine = cluster();
+  engine.engine = EngineCosts{.transport = "nccl", .ranks = 4, .pack_below = Bytes(1 << 30)};
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  const double late = price(plan, Topology(4, 2), engine, {.buffers = 2}).total.count();
+  const double alone = price(plan, Topology(4, 2), engine, {.buffers = 1}).total.count();
+  engine.engine->launch_ahead = 1;
+  REQUIRE(price(plan, Topology(4, 2), engine, {.buffers = 2}).total.count() == Approx(late - 5e-6));
+  REQUIRE(price(plan, Topology(4, 2), engine, {.buffers = 1}).total.count() == Approx(alone));
+  engine.engine->launch_ahead = 0.4;
+  REQUIRE(price(plan, Topology(4, 2), engine, {.buffers = 2}).total.count() == Approx(late - 2e-6));
+}
+
 TEST_CASE("where staging and committing hinder each other less of the overlap is left") {
   Cluster engine = cluster();
   engine.engine = EngineCosts{.transport = "ce", .ranks = 4, .pack_below = Bytes(1 << 30)};
