@@ -90,12 +90,13 @@ class Compare final : public Command {
         read_planned_for(session, question_.shape_with(question_.slot_counts.front()), header)
             .topology;
     const bool with_bytes = question_.shape.model.has_value();
+    const Conclusion conclusion = conclusion_of(rows, standings);
     Report report("compare", "Policies on held-out steps");
     report.about("trace", header.model);
     Json train = Json::array();
     if (windows.train.size() == 1) train = windows.train.front().steps;
     report.result() = {
-        {"answer", verdict_of(rows, standings)},
+        {"answer", conclusion.text},
         {"train_steps", std::move(train)},
         {"test_steps", windows.test.steps},
         {"previous", question_.previous_text()},
@@ -115,8 +116,7 @@ class Compare final : public Command {
     report.table(comparison_table(rows, header.num_layers, with_bytes));
     report.table(held_out_table(rows, standings));
     if (auto network = network_table(rows, standings.reference)) report.table(std::move(*network));
-    report.add(Conclusion{
-        verdict_of(rows, standings), standings.tied.empty() ? Tone::kGood : Tone::kPlain, {}});
+    report.add(conclusion);
     add_compare_page(rows, standings, header.num_layers, with_bytes, report);
     report.note(legend(rows[standings.reference].name()));
     return report;

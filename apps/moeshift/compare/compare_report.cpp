@@ -193,25 +193,32 @@ std::optional<Table> network_table(const std::vector<ComparisonRow>& rows, std::
   return table;
 }
 
-std::string verdict_of(const std::vector<ComparisonRow>& rows, const Standings& standings) {
+Conclusion conclusion_of(const std::vector<ComparisonRow>& rows, const Standings& standings) {
   const ComparisonRow& best = rows[standings.best];
-  std::string text = fmt::format("best on held-out steps: {}", best.name());
-  if (!standings.runner_up) return text + " (nobody else took part)";
-  const PairedDifference& lead = standings.behind[*standings.runner_up];
-  const std::string second = rows[*standings.runner_up].name();
-  if (lead.method == IntervalMethod::kNone) {
-    return text + fmt::format(
-                      ", {:.4f} of balancedness ahead of {}; one window cannot say whether "
-                      "that is chance",
-                      lead.mean, second);
+  Conclusion said{fmt::format("best on held-out steps: {}", best.name()),
+                  standings.tied.empty() ? Tone::kGood : Tone::kPlain,
+                  {}};
+  if (!standings.runner_up) {
+    said.text += " (nobody else took part)";
+    return said;
   }
-  text += fmt::format(
-      ", {:.4f} of balancedness ahead of {} (95 % interval {:.4f} to {:.4f} over {} "
-      "windows)",
-      lead.mean, second, lead.low, lead.high, lead.pairs);
-  if (standings.tied.empty()) return text + ": a real difference";
-  return text + fmt::format("; these windows cannot tell it from {}. Of these {} moves least",
-                            names_of(rows, standings.tied), rows[standings.thrifty].name());
+  const PairedDifference& lead = standings.behind[*standings.runner_up];
+  said.text += fmt::format(", {:.4f} of balancedness ahead of {}", lead.mean,
+                           rows[*standings.runner_up].name());
+  if (lead.method == IntervalMethod::kNone) {
+    said.reasons = {"one window cannot say whether that is chance"};
+    return said;
+  }
+  said.reasons = {fmt::format("95 % interval of the lead {:.4f} to {:.4f} over {} windows",
+                              lead.low, lead.high, lead.pairs)};
+  if (standings.tied.empty()) {
+    said.text += ": a real difference";
+    return said;
+  }
+  said.text += fmt::format(". Of those that tie {} moves least", rows[standings.thrifty].name());
+  said.reasons.push_back(
+      fmt::format("these windows cannot tell it from {}", names_of(rows, standings.tied)));
+  return said;
 }
 
 }  // namespace moeshift::cli

@@ -10,7 +10,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "moeshift/judge/held_out.hpp"
-#include "moeshift/report/table.hpp"
+#include "moeshift/report/blocks.hpp"
 
 namespace moeshift::cli {
 
@@ -33,8 +33,8 @@ namespace moeshift::cli {
 /// nothing without routes.
 [[nodiscard]] std::optional<Table> network_table(const std::vector<ComparisonRow>& rows,
                                                  std::size_t reference);
-/// "best on held-out steps: ..." with what the windows can and cannot tell apart.
-[[nodiscard]] std::string verdict_of(const std::vector<ComparisonRow>& rows,
-                                     const Standings& standings);
+/// "best on held-out steps: ..."; below it what the windows can and cannot tell apart.
+[[nodiscard]] Conclusion conclusion_of(const std::vector<ComparisonRow>& rows,
+                                       const Standings& standings);
 
 }  // namespace moeshift::cli

@@ -284,6 +284,14 @@ class Calibrate final : public Command {
     return rows;
   }
 
+  /// In the unit that the term's name ends with; a pure number has none.
+  static Cell term_cell(std::string_view name, double value) {
+    if (name.ends_with("per_second") || name.ends_with("rates")) {
+      return Cell::rate(BytesPerSecond(value));
+    }
+    return name.ends_with("seconds") ? Cell::seconds(Seconds(value)) : Cell::decimal(value, 2);
+  }
+
   void add_engine(Report& report, const EngineFit& engine,
                   const std::vector<EngineSample>& samples) const {
     std::vector<Seconds> predicted;
@@ -296,9 +304,8 @@ class Calibrate final : public Command {
         "told by whole rearrangements", {"figure", "probes", "rearrangements", "worth"}, {}};
     nlohmann::ordered_json terms = nlohmann::ordered_json::object();
     for (const EngineTerm& term : engine.terms) {
-      table.rows.push_back({Cell::text(term.name), Cell::text(fmt::format("{:.4g}", term.before)),
-                            Cell::text(fmt::format("{:.4g}", term.after)),
-                            Cell::percent(term.worth)});
+      table.rows.push_back({Cell::text(term.name), term_cell(term.name, term.before),
+                            term_cell(term.name, term.after), Cell::percent(term.worth)});
       terms[term.name] = {{"probes", term.before}, {"value", term.after}, {"worth", term.worth}};
     }
     std::vector<double> sizes;

@@ -279,9 +279,10 @@ class Sweep final : public Command {
     const SweepGoal goal = sweep_goal_named(goal_);
     const LaneSettings settings = lane_.settings(session.seed());
     const LaneResult& first = rows.front().result;
+    const Conclusion conclusion = conclusion_of(rows, verdict, goal);
     Report report("sweep", "Settings served the same traffic");
     report.result() = {
-        {"answer", sentence_of(rows, verdict, goal)},
+        {"answer", conclusion.text},
         {"steps", first.steps},
         {"mode", to_string(settings.mode)},
         {"memory_bytes_per_rank", limit_.count()},
@@ -297,8 +298,7 @@ class Sweep final : public Command {
         first.tokens / static_cast<double>(first.steps), to_string(settings.mode), human(limit_)));
     report.table(sweep_table(rows, verdict, goal));
     if (!refused_.empty()) report.table(refused_table(refused_));
-    report.add(Conclusion{
-        sentence_of(rows, verdict, goal), verdict.tied.empty() ? Tone::kGood : Tone::kPlain, {}});
+    report.add(conclusion);
     add_sweep_page(rows, verdict, goal, report);
     if (objectives) {
       report.note(fmt::format("at {}: {}", rows[verdict.thrifty].point.name(), objectives->text));

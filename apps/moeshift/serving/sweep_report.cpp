@@ -149,33 +149,42 @@ Table refused_table(const std::vector<Refused>& refused) {
   return table;
 }
 
-std::string sentence_of(const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
-                        SweepGoal goal) {
+Conclusion conclusion_of(const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
+                         SweepGoal goal) {
   const SweepRow& best = rows[verdict.best];
-  std::string text =
-      fmt::format("best by {}: {} ({})", goal_name(goal), best.point.name(), goal_text(goal, best));
-  if (!verdict.runner_up) return text;
+  Conclusion said{
+      fmt::format("best by {}: {} ({})", goal_name(goal), best.point.name(), goal_text(goal, best)),
+      verdict.tied.empty() ? Tone::kGood : Tone::kPlain,
+      {}};
+  if (!verdict.runner_up) return said;
   const PairedDifference& behind = verdict.behind[*verdict.runner_up];
   const double whole = best_seconds(rows, verdict, goal);
-  text += fmt::format("; next is {}, {:.2f} % behind", rows[*verdict.runner_up].point.name(),
-                      100 * behind.mean / whole);
+  const std::string next =
+      fmt::format("next is {}, {:.2f} % behind", rows[*verdict.runner_up].point.name(),
+                  100 * behind.mean / whole);
   if (!behind.enough()) {
-    return text + fmt::format("; {} {} of recordings are too few to say whether that is chance",
-                              behind.pairs, behind.pairs == 1 ? "block" : "blocks");
+    said.reasons = {next,
+                    fmt::format("{} {} of recordings are too few to say whether that is chance",
+                                behind.pairs, behind.pairs == 1 ? "block" : "blocks")};
+    return said;
   }
-  text += fmt::format(" (95 % interval {:.2f} to {:.2f} %, {} blocks of steps)",
-                      100 * behind.low / whole, 100 * behind.high / whole, behind.pairs);
-  if (verdict.tied.empty()) return text + ": a real difference";
+  said.reasons = {fmt::format("{} (95 % interval {:.2f} to {:.2f} %, {} blocks of steps)", next,
+                              100 * behind.low / whole, 100 * behind.high / whole, behind.pairs)};
+  if (verdict.tied.empty()) {
+    said.text += ": a real difference";
+    return said;
+  }
   std::vector<std::string> names;
   for (const std::size_t row : verdict.tied) names.push_back(rows[row].point.name());
   constexpr std::size_t kNamed = 4;
   const std::size_t more = names.size() > kNamed ? names.size() - kNamed : 0;
   names.resize(names.size() - more);
-  return text + fmt::format(
-                    ". This trace cannot tell the best apart from {}{}. Advised: {}, the "
-                    "thriftiest that is within 1 % of the best",
-                    fmt::join(names, "; "), more > 0 ? fmt::format(" and {} more", more) : "",
-                    rows[verdict.thrifty].point.name());
+  said.text += fmt::format(". Advised: {}, the thriftiest within 1 % of it",
+                           rows[verdict.thrifty].point.name());
+  said.reasons.push_back(fmt::format("this trace cannot tell the best apart from {}{}",
+                                     fmt::join(names, "; "),
+                                     more > 0 ? fmt::format(" and {} more", more) : ""));
+  return said;
 }
 
 }  // namespace moeshift::cli

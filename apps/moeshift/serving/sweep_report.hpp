@@ -7,7 +7,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "moeshift/report/table.hpp"
+#include "moeshift/report/blocks.hpp"
 #include "moeshift/simulate/sweep.hpp"
 
 #include "apps/moeshift/serving/sweep_refusal.hpp"
@@ -25,7 +25,8 @@ namespace moeshift::cli {
 [[nodiscard]] Table sweep_table(const std::vector<SweepRow>& rows, const SweepVerdict& verdict,
                                 SweepGoal goal);
 [[nodiscard]] Table refused_table(const std::vector<Refused>& refused);
-[[nodiscard]] std::string sentence_of(const std::vector<SweepRow>& rows,
-                                      const SweepVerdict& verdict, SweepGoal goal);
+/// Who is best and who is advised; below it what the trace can and cannot tell.
+[[nodiscard]] Conclusion conclusion_of(const std::vector<SweepRow>& rows,
+                                       const SweepVerdict& verdict, SweepGoal goal);
 
 }  // namespace moeshift::cli

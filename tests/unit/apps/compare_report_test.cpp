@@ -24,7 +24,7 @@ ComparisonRow row_of(const std::string& policy, double score, double noise, doub
 
 TEST_CASE("A comparison with a clear winner says by how much and that it is real") {
   const std::vector<ComparisonRow> rows = {row_of("static", 0.6, 0, 0), row_of("snake", 0.9, 0, 8)};
-  const std::string verdict = verdict_of(rows, standings_of(rows, 0, 1));
+  const std::string verdict = conclusion_of(rows, standings_of(rows, 0, 1)).text;
   CHECK(verdict.rfind("best on held-out steps: snake, 0.3000 of balancedness ahead of static", 0) ==
         0);
   CHECK(verdict.find("a real difference") != std::string::npos);
@@ -33,14 +33,15 @@ TEST_CASE("A comparison with a clear winner says by how much and that it is real
 TEST_CASE("Where windows cannot tell, the verdict names who moves least") {
   const std::vector<ComparisonRow> rows = {
       row_of("much", 0.9, 0, 80), row_of("little", 0.899, 0.01, 8), row_of("static", 0.5, 0, 0)};
-  const std::string verdict = verdict_of(rows, standings_of(rows, 2, 1));
-  CHECK(verdict.find("cannot tell it from little. Of these little moves least") !=
-        std::string::npos);
+  const Conclusion said = conclusion_of(rows, standings_of(rows, 2, 1));
+  CHECK(said.text.find("Of those that tie little moves least") != std::string::npos);
+  REQUIRE(said.reasons.size() == 2);
+  CHECK(said.reasons[1] == "these windows cannot tell it from little");
 }
 
 TEST_CASE("Who is alone is said to be alone") {
   const std::vector<ComparisonRow> rows = {row_of("static", 0.6, 0, 0)};
-  CHECK(verdict_of(rows, standings_of(rows, 0, 1)).find("nobody else took part") !=
+  CHECK(conclusion_of(rows, standings_of(rows, 0, 1)).text.find("nobody else took part") !=
         std::string::npos);
   CHECK(best_json(rows, standings_of(rows, 0, 1))["runner_up"].is_null());
 }

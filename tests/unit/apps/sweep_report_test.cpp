@@ -39,16 +39,20 @@ TEST_CASE("Of rows that the trace cannot tell apart the sweep advises the one of
   CHECK(best["policy"] == "robust");
   CHECK(best["certain"] == false);
   CHECK(best["thriftiest"] == "incremental, 4 ranks, 16 slots, every 10");
-  const std::string sentence = sentence_of(rows, verdict, SweepGoal::kThroughput);
-  CHECK(sentence.find("Advised: incremental, 4 ranks, 16 slots") != std::string::npos);
+  const Conclusion said = conclusion_of(rows, verdict, SweepGoal::kThroughput);
+  CHECK(said.text.find("Advised: incremental, 4 ranks, 16 slots") != std::string::npos);
+  CHECK(said.tone == Tone::kPlain);
+  REQUIRE(said.reasons.size() == 2);
+  CHECK(said.reasons[1].find("cannot tell the best apart from incremental") != std::string::npos);
 }
 
 TEST_CASE("A sweep with a clear winner says that the difference is real") {
   const std::vector<SweepRow> rows = {row_of("static", 16, 2.0, 0, Bytes(16)),
                                       row_of("robust", 16, 1.0, 0, Bytes(22))};
   const SweepVerdict verdict = judge_sweep(rows, SweepGoal::kThroughput, 1);
-  CHECK(sentence_of(rows, verdict, SweepGoal::kThroughput).find("a real difference") !=
-        std::string::npos);
+  const Conclusion said = conclusion_of(rows, verdict, SweepGoal::kThroughput);
+  CHECK(said.text.find("a real difference") != std::string::npos);
+  CHECK(said.tone == Tone::kGood);
 }
 
 TEST_CASE("What cannot be is told by its reason") {

@@ -36,8 +36,10 @@
   };
   const tick = (value, column) => {
     if (column.unit === "%") return `${three(value * 100)} %`;
-    if (column.unit === "B" || column.unit === "B/s" || column.unit === "s") return shown(value, column);
-    return Math.abs(value) >= 1e5 ? scaled(value, "").trim() : three(value).replace(/e\+?/, "e");
+    if (column.unit === "B" || column.unit === "B/s" || column.unit === "s") {
+      return shown(value, column).replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )/, "");
+    }
+    return Math.abs(value) >= 1e4 ? scaled(value, "").trim() : three(value).replace(/e\+?/, "e");
   };
   // What a cell of the view stands for: null, a text, a number, or [shown, raw, is a number].
   const raw = (cell) => (Array.isArray(cell) ? (cell[2] && cell[1] !== "" ? Number(cell[1]) : cell[1]) : cell);
@@ -84,17 +86,48 @@
                                              columns[i.seriesIndex + 1]), i.marker)).join(""),
   });
 
-  // One function per way to draw: (chart, its columns, its rows) -> ECharts option with a height.
+  // Points so close that their names would lie on each other share one label.
+  const nameTogether = (points) => {
+    const span = (i) => Math.max(...points.map((p) => p.value[i])) - Math.min(...points.map((p) => p.value[i])) || 1;
+    const [wide, high] = [(span(0) * 90) / Math.min(innerWidth, 1000), span(1) * 0.06];
+    const heads = [];
+    for (const point of points) {
+      const near = (head) => Math.abs(head.value[0] - point.value[0]) < wide && Math.abs(head.value[1] - point.value[1]) < high;
+      const head = heads.find(near);
+      if (head) head.names.push(point.name);
+      else heads.push(Object.assign(point, { names: [point.name] }));
+    }
+    for (const head of heads) {
+      const more = head.names.length - 3;
+      head.said = head.names.slice(0, 3).join(", ") + (more > 0 ? ` and ${more} more` : "");
+    }
+  };
+
+  // How high a chart with so many rows is: known before it is drawn, so that the page never jumps.
+  const heights = {
+    bars: () => 300,
+    stacked: (rows) => 90 + Math.min(rows.length, 40) * 26,
+    lines: () => 320,
+    scatter: () => 360,
+    intervals: (rows) => 70 + rows.length * 28,
+    spans: (rows) => 110 + Math.min(new Set(rows.map((r) => name(r[0]))).size * 24, 620),
+    waterfall: (rows) => 70 + rows.length * 30,
+    heatmap: (rows) => 150 + Math.max(140, Math.min(rows.length * 14, 620)),
+  };
+
+  // One function per way to draw: (chart, its columns, its rows) -> ECharts option.
   const draw = {
     bars({ x, y, base: from, most }, columns, rows) {
       const option = base(columns.length > 2, { bottom: rows.length > 40 ? 34 : 6 });
       option.xAxis = categoryAxis(x, rows.map((r) => name(r[0])));
-      option.yAxis = valueAxis(y, columns[1], { min: from, max: most, nameGap: 52 });
+      // Bars that would begin and end on the base, as those of a lower bound of 1, show nothing.
+      const flat = columns.slice(1).some((_, i) => rows.length && rows.every((r) => raw(r[i + 1]) < from * 1.02));
+      option.yAxis = valueAxis(y, columns[1], { min: flat ? 0 : from, max: most, nameGap: 52 });
       option.series = columns.slice(1).map((column, i) => ({
         type: "bar", name: column.name, data: rows.map((r) => raw(r[i + 1])), barMaxWidth: 28, barGap: "8%" }));
       option.dataZoom = zoom("xAxisIndex", rows.length > 40);
       Object.assign(option.tooltip, axisTip(columns, x));
-      return [option, 300];
+      return option;
     },
     stacked({ x }, columns, rows) {
       const option = base(true, { right: rows.length > 40 ? 26 : 14 });
@@ -104,7 +137,7 @@
         type: "bar", stack: "all", name: column.name, data: rows.map((r) => raw(r[i + 1])), barMaxWidth: 24 }));
       option.dataZoom = zoom("yAxisIndex", rows.length > 40);
       Object.assign(option.tooltip, axisTip(columns, ""));
-      return [option, 90 + Math.min(rows.length, 40) * 26];
+      return option;
     },
     lines({ x, y, most, marks = [] }, columns, rows) {
       const option = base(columns.length > 2, { bottom: rows.length > 60 ? 34 : 6, top: columns.length > 2 ? 40 : 24 });
@@ -112,7 +145,8 @@
       option.yAxis = valueAxis(y, columns[1], { max: most, scale: true, nameGap: 58 });
       option.series = columns.slice(1).map((column, i) => ({
         type: "line", name: column.name, data: rows.map((r) => [raw(r[0]), raw(r[i + 1])]),
-        showSymbol: rows.length <= 60, symbolSize: 6, lineStyle: { width: 2 }, sampling: "minmax" }));
+        showSymbol: rows.length <= 60, symbolSize: 6, sampling: "minmax",
+        lineStyle: { width: 2, type: i < colours.series.length ? "solid" : "dashed" } }));
       if (marks.length) {
         option.series[0].markLine = {
           symbol: "none", lineStyle: { color: colours.soft, type: "dashed" },
@@ -121,7 +155,7 @@
       }
       option.dataZoom = zoom("xAxisIndex", rows.length > 60);
       Object.assign(option.tooltip, axisTip(columns, x), { axisPointer: { type: "line" } });
-      return [option, 320];
+      return option;
     },
     scatter({ x, y, most }, columns, rows) {
       const option = base(false);
@@ -129,6 +163,7 @@
       const points = rows.map(point);
       const leftmost = Math.min(...points.map((p) => p.value[0]));
       const front = points.filter((p) => p.front).sort((a, b) => a.value[0] - b.value[0]);
+      nameTogether(rows.length <= 12 ? points : front);
       option.xAxis = valueAxis(x, columns[1], { scale: true });
       option.yAxis = valueAxis(y, columns[2], { scale: true, max: most, nameGap: 58 });
       option.series = [
@@ -137,19 +172,19 @@
         { type: "scatter", name: y, symbolSize: 11, data: points.map((p) => ({ ...p, label: { position: p.value[0] === leftmost ? "right" : "top" }, itemStyle: p.front
             ? { color: colours.series[0] } : { color: colours.card, borderColor: colours.series[0], borderWidth: 2 } })),
           label: { show: true, position: "top", color: colours.ink, minMargin: 4,
-                   formatter: (p) => (rows.length <= 12 || p.data.front ? p.name : "") },
+                   formatter: (p) => p.data.said ?? "" },
           labelLayout: { hideOverlap: true } }];
       option.tooltip.formatter = (p) => `<b>${escaped(p.name)}</b>${lineOf(x, shown(p.value[0], columns[1]))}`
         + lineOf(y, shown(p.value[1], columns[2])) + (p.data.front ? "nobody is better for less" : "");
       option.dataZoom = rows.length <= 12 ? [] : ["xAxisIndex", "yAxisIndex"].map((axis) => (
         { type: "inside", [axis]: 0, zoomOnMouseWheel: "ctrl", filterMode: "none" }));
-      return [option, 360];
+      return option;
     },
     intervals({ x }, columns, rows) {
       const option = base(false);
       const at = (r, i) => raw(r[i] ?? null);
       option.yAxis = categoryAxis("", rows.map((r) => name(r[0])), { inverse: true });
-      option.xAxis = valueAxis(x, columns[1], { scale: true, min: (v) => Math.min(v.min, 0), max: (v) => Math.max(v.max, 0) });
+      option.xAxis = valueAxis(x, columns[1], { scale: true, min: (v) => (v.min > 0 ? 0 : undefined), max: (v) => (v.max < 0 ? 0 : undefined) });
       const whiskers = rows.map((r, i) => [at(r, 2), at(r, 3), i]).filter((w) => typeof w[0] === "number");
       option.series = [
         { type: "custom", name: "95 % interval", encode: { x: [0, 1], y: 2 }, data: whiskers, silent: true,
@@ -167,7 +202,7 @@
         const range = typeof at(row, 2) === "number" ? lineOf("95 % interval", `${shown(at(row, 2), columns[1])} to ${shown(at(row, 3), columns[1])}`) : "";
         return `<b>${escaped(name(row[0]))}</b>${lineOf(x, shown(at(row, 1), columns[1]))}${range}`;
       };
-      return [option, 70 + rows.length * 28];
+      return option;
     },
     spans({ x }, columns, rows) {
       const tracks = [...new Set(rows.map((r) => name(r[0])))];
@@ -187,7 +222,7 @@
       option.dataZoom = zoom("xAxisIndex", true);
       option.tooltip.formatter = (p) => `<b>${escaped(tracks[p.value[2]])}</b>${lineOf(p.seriesName, shown(p.value[1] - p.value[0], columns[3]), p.marker)}`
         + lineOf("from", shown(p.value[0], columns[2]));
-      return [option, 110 + Math.min(tracks.length * 24, 620)];
+      return option;
     },
     waterfall({ x }, columns, rows) {
       const option = base(false);
@@ -206,30 +241,30 @@
         { type: "bar", stack: "all", name: x, barMaxWidth: 24, data: bars.map((b) => ({ value: b.size, itemStyle: {
             color: b.stands ? colours.series[0] : b.value > 0 ? colours.bad : colours.series[2] } })) }];
       option.tooltip.formatter = (p) => lineOf(p.name, shown(bars[p.dataIndex].value, columns[1]));
-      return [option, 70 + rows.length * 30];
+      return option;
     },
-  };
-
-  const heatMap = (map, keep) => {
-    const rows = map.row_names.map((label, i) => i).filter((i) => keep(map.row_names[i], map.rows));
-    const cells = [];
-    let most = 0, least = Infinity;
-    rows.forEach((r, y) => map.values[r].forEach((v, c) => {
-      cells.push([c, y, v]);
-      most = Math.max(most, v); least = Math.min(least, v);
-    }));
-    const option = base(false, { bottom: 82, right: 26 });
-    option.xAxis = categoryAxis(map.columns, map.column_names);
-    option.yAxis = categoryAxis(map.rows, rows.map((r) => map.row_names[r]), { inverse: true, nameGap: 40 });
-    option.yAxis.axisLabel.fontSize = 10;
-    option.visualMap = { min: Number.isFinite(least) ? least : 0, max: most > least ? most : least + 1, calculable: true, orient: "horizontal", left: "center", bottom: 30,
-                         itemHeight: 180, itemWidth: 14, inRange: { color: colours.heat }, textStyle: { color: colours.soft },
-                         formatter: (v) => tick(v, map) };
-    option.series = [{ type: "heatmap", name: map.value, data: cells, progressive: 0 }];
-    option.dataZoom = [...zoom("xAxisIndex", true), ...(rows.length > 24 ? zoom("yAxisIndex", true) : [])];
-    option.tooltip.formatter = (p) => lineOf(map.rows, map.row_names[rows[p.value[1]]])
-      + lineOf(map.columns, map.column_names[p.value[0]]) + lineOf(map.value, shown(p.value[2], map));
-    return [option, 150 + Math.max(140, Math.min(rows.length * 14, 620))];
+    // Its rows are indices into the map's.
+    heatmap(map, _, rows) {
+      const cells = [];
+      let most = -Infinity, least = Infinity;
+      rows.forEach((r, y) => map.values[r].forEach((v, c) => {
+        cells.push([c, y, v]);
+        most = Math.max(most, v); least = Math.min(least, v);
+      }));
+      const option = base(false, { bottom: 82, right: 26 });
+      option.xAxis = categoryAxis(map.columns, map.column_names);
+      option.yAxis = categoryAxis(map.rows, rows.map((r) => map.row_names[r]), { inverse: true, nameGap: 40 });
+      option.yAxis.axisLabel.fontSize = 10;
+      option.visualMap = { min: Number.isFinite(least) ? least : 0, max: most > least ? most : least + 1, calculable: true,
+                           orient: "horizontal", left: "center", bottom: 30, itemHeight: 180, itemWidth: 14,
+                           inRange: { color: colours.heat }, textStyle: { color: colours.soft },
+                           formatter: (v) => tick(v, map) };
+      option.series = [{ type: "heatmap", name: map.value, data: cells, progressive: 0 }];
+      option.dataZoom = [...zoom("xAxisIndex", true), ...(rows.length > 24 ? zoom("yAxisIndex", true) : [])];
+      option.tooltip.formatter = (p) => lineOf(map.rows, map.row_names[rows[p.value[1]]])
+        + lineOf(map.columns, map.column_names[p.value[0]]) + lineOf(map.value, shown(p.value[2], map));
+      return option;
+    },
   };
 
   // "0-7, 12" -> is this layer wanted?
@@ -240,21 +275,32 @@
   };
   const byLayer = (label) => /^layer/.test(label);
 
-  const charts = $("figure.chart").map((figure) => ({
-    figure, plot: figure.querySelector(".plot"), block: JSON.parse(figure.querySelector("script").textContent) }));
+  const charts = $("figure.chart").map((figure) => {
+    const block = JSON.parse(figure.querySelector("script").textContent);
+    const way = block.kind === "heatmap" ? "heatmap" : block.draw;
+    const what = way === "heatmap" ? block.rows : block.data.columns[0].name;
+    return { figure, plot: figure.querySelector(".plot"), block, way, layered: byLayer(what), chosen: () => true };
+  });
+  // The rows that are wanted; of a heat map, their indices.
+  const rowsOf = ({ block, way, layered, chosen }) => {
+    if (way === "heatmap") return block.row_names.map((_, i) => i).filter((i) => !layered || chosen(block.row_names[i]));
+    return block.data.rows.filter((r) => !layered || chosen(name(r[0]).replace(/^layer /, "")));
+  };
+  const reserve = (chart) => { chart.plot.style.height = `${heights[chart.way](rowsOf(chart))}px`; };
   const show = (chart) => {
-    const { block, plot } = chart;
-    const chosen = chart.chosen ?? (() => true);
-    const keep = (label, what) => !byLayer(what) || chosen(label);
-    const [option, height] = block.kind === "heatmap" ? heatMap(block, keep)
-      : draw[block.draw](block, block.data.columns, block.data.rows.filter((r) => keep(name(r[0]).replace(/^layer /, ""), block.data.columns[0].name)));
-    plot.style.height = `${height}px`;
+    const { block, plot, way } = chart;
+    const option = draw[way](block, block.data?.columns, rowsOf(chart));
+    reserve(chart);
     if (!chart.drawing) {
-      chart.drawing = echarts.init(plot, null, { renderer: block.kind === "heatmap" ? "canvas" : "svg" });
-      new ResizeObserver(() => { if (plot.clientWidth) chart.drawing.resize(); }).observe(plot);
+      chart.drawing = echarts.init(plot, null, { renderer: way === "heatmap" ? "canvas" : "svg" });
+      // Told at once, too, when nothing has changed: then nothing is drawn again.
+      new ResizeObserver(() => {
+        if (plot.clientWidth && plot.clientWidth !== chart.drawing.getWidth()) chart.drawing.resize();
+      }).observe(plot);
       plot.addEventListener("keydown", (event) => step(chart, event));
+    } else if (plot.clientHeight !== chart.drawing.getHeight()) {
+      chart.drawing.resize();
     }
-    chart.drawing.resize();
     chart.drawing.setOption(option, true);
     plot.dataset.points = option.series.reduce((sum, s) => sum + (s.name === "" ? 0 : s.data.length), 0);
   };
@@ -270,7 +316,8 @@
     chart.at = ((chart.at ?? (by > 0 ? -1 : size)) + by + size) % size;
     chart.drawing.dispatchAction({ type: "showTip", seriesIndex, dataIndex: chart.at });
   };
-  const showAll = () => { readColours(); charts.filter((c) => c.drawing).forEach(show); };
+  const showAgain = () => { readColours(); charts.filter((c) => c.drawing).forEach(show); };
+  const drawAll = () => charts.filter((c) => !c.drawing).forEach(show);
 
   // Light, dark, or as the system says.
   const modes = ["auto", "light", "dark"];
@@ -278,18 +325,19 @@
   const setMode = (mode) => {
     root.dataset.mode = mode;
     button.textContent = { auto: "Colours: system", light: "Colours: light", dark: "Colours: dark" }[mode];
-    showAll();
+    showAgain();
   };
   button.addEventListener("click", () => setMode(modes[(modes.indexOf(root.dataset.mode) + 1) % 3]));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAll);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAgain);
   let before;
   addEventListener("beforeprint", () => {
     before = root.dataset.mode;
     setMode("light");
-    charts.filter((c) => !c.drawing).forEach(show);
+    drawAll();
     $("details:not(.data)").forEach((d) => { d.open = true; });
   });
   addEventListener("afterprint", () => setMode(before));
+  addEventListener("drawall", drawAll);  // for whoever wants the whole page, such as a picture of it
 
   // Click or Enter on a heading sorts by its column.
   const valueOf = (row, column) => {
@@ -313,8 +361,7 @@
 
   // One field per section that has anything by layer.
   $("section").forEach((section) => {
-    const own = charts.filter((c) => section.contains(c.figure)
-      && byLayer(c.block.kind === "heatmap" ? c.block.rows : c.block.data.columns[0].name));
+    const own = charts.filter((c) => c.layered && section.contains(c.figure));
     const tables = $("table", section).filter((t) => byLayer(t.tHead.textContent));
     if (!own.length && !tables.length) return;
     const label = make("label", { className: "layers", textContent: "Layers " });
@@ -322,18 +369,35 @@
     section.querySelector(".origin").after(label);
     field.addEventListener("input", () => {
       const chosen = chooser(field.value);
-      own.forEach((c) => { c.chosen = chosen; show(c); });
+      own.forEach((c) => { c.chosen = chosen; (c.drawing ? show : reserve)(c); });
       tables.forEach((t) => [...t.tBodies[0].rows].forEach((row) => { row.hidden = !chosen(row.cells[0].textContent.replace(/\D+/g, "")); }));
     });
   });
 
   $("details.data").forEach((d) => { d.open = false; });
   setMode("auto");
-  // One chart at a time, from the top, so that the page answers from the start.
-  const next = (i) => {
-    if (i === charts.length) { root.dataset.ready = charts.length; return; }
-    if (!charts[i].drawing) show(charts[i]);
-    setTimeout(next, 0, i + 1);
+  charts.forEach(reserve);
+  // What is in view or within a screen of it is drawn, from the top, one chart at a time so that the page answers
+  // meanwhile; the rest when somebody scrolls there.
+  const wanted = new Set();
+  let drawing = false;
+  const next = () => {
+    const chart = charts.find((c) => wanted.has(c));
+    if (!chart) { drawing = false; root.dataset.ready = charts.filter((c) => c.drawing).length; return; }
+    wanted.delete(chart);
+    if (!chart.drawing) show(chart);
+    setTimeout(next);
   };
-  next(0);
+  const near = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      wanted.add(charts.find((c) => c.plot === target));
+    }
+    if (drawing) return;
+    drawing = true;
+    next();
+  }, { rootMargin: "100% 0px" });
+  charts.forEach((c) => near.observe(c.plot));
+  if (!charts.length) root.dataset.ready = 0;
 })();
