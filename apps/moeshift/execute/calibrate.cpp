@@ -164,8 +164,7 @@ class Calibrate final : public Command {
     const std::size_t rounds = std::clamp<std::size_t>(repetitions_ / 2, 3, 7);
     for (const auto* cases : {&training_, &unseen_}) {
       for (const CalibrationCase& ring : *cases) {
-        job.rehearsals.push_back(
-            rehearsal_of(ring, shape_, rounds, session.seed(), cases == &unseen_));
+        job.rehearsals.push_back(rehearsal_of(ring, shape_, rounds, session.seed()));
         job.rehearsals.back().options.interrupted = job.interrupted;
       }
     }
@@ -202,7 +201,8 @@ class Calibrate final : public Command {
                                 .ranks = ranks_,
                                 .pack_below = backend.pack_below,
                                 .overlap = backend.pack_below.count() > 0 ? 0.8 : 0.9,
-                                .launch_ahead = 0.5};
+                                .launch_ahead = 0.5,
+                                .once = median(times_.agreements) * 2};
     std::size_t next = 0;
     const std::vector<EngineSample> samples = samples_of(training_, next);
     const EngineFit engine = fit_engine(probed, design_.topology, samples);

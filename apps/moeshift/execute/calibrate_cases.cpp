@@ -147,10 +147,9 @@ std::deque<CalibrationCase> held_out_cases(const CaseShape& shape, Threads threa
 }
 
 Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape, std::size_t rounds,
-                       std::uint64_t seed, bool verify) {
+                       std::uint64_t seed) {
   ShuffleOptions options;
   options.seed = seed;
-  options.verify = verify;
   options.lockstep = ring.mode == CaseMode::kLockstep;
   options.buffers = ring.buffers;
   if (ring.mode == CaseMode::kLayered) options.mode = ShuffleMode::kLayered;

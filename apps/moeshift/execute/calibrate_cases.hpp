@@ -52,9 +52,10 @@ struct CaseShape {
 /// Other sizes, 3, 16 and 58 layers, other loads, in all modes; the fit has seen none of them.
 [[nodiscard]] std::deque<CalibrationCase> held_out_cases(const CaseShape& shape, Threads threads);
 
-/// The ring, gone round once more than `rounds` times: the first round warms up.
+/// The ring, gone round once more than `rounds` times: the first round warms up. Every round is
+/// verified, as a user's is: after the pause a rearrangement takes longer.
 [[nodiscard]] Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape,
-                                     std::size_t rounds, std::uint64_t seed, bool verify);
+                                     std::size_t rounds, std::uint64_t seed);
 /// How the model is to price the ring.
 [[nodiscard]] CostOptions cost_options_of(const CalibrationCase& ring, Seconds step);
 

@@ -50,7 +50,8 @@ Json cluster_json(const Cluster& cluster) {
                       {"ranks", engine.ranks},
                       {"pack_below_bytes", engine.pack_below.count()},
                       {"overlap", engine.overlap},
-                      {"launch_ahead", engine.launch_ahead}};
+                      {"launch_ahead", engine.launch_ahead},
+                      {"once_seconds", engine.once.count()}};
     if (engine.rearrangements > 0) {
       json["engine"]["held_out_rearrangements"] = engine.rearrangements;
       json["engine"]["median_error"] = engine.median_error;

@@ -71,7 +71,9 @@ std::vector<Knob> knobs_of(const Cluster& cluster, bool several_nodes) {
        [](Cluster& c, double f) {
          c.engine->launch_ahead = std::clamp(std::max(c.engine->launch_ahead, 0.02) * f, 0.0, 1.0);
        },
-       [](const Cluster& c) { return c.engine->launch_ahead; }}};
+       [](const Cluster& c) { return c.engine->launch_ahead; }},
+      {"once_seconds", [](Cluster& c, double f) { scale_time(c.engine->once, f); },
+       [](const Cluster& c) { return c.engine->once.count(); }}};
   if (several_nodes) {
     knobs.push_back({"inter_node.latency_seconds",
                      [](Cluster& c, double f) { scale_time(c.inter_node.latency, f); },

@@ -293,6 +293,7 @@ TransferCost price(const TransferPlan& plan, const Topology& topology, const Clu
     cost.total = pipeline(batches_of(plan, cost.layers), engine);
   }
   cost.total += cost.plan + cost.connection;
+  if (cluster.engine && cost.stage + cost.commit > Seconds()) cost.total += cluster.engine->once;
   if (!options.steps) cost.exposed = options.synchronous ? cost.total : cost.commit;
   return cost;
 }

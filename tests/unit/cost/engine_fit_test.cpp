@@ -22,8 +22,12 @@ Cluster start_cluster() {
   c.intra_node = {0.0_us, 1.0_us, 300.0_GBps, 300.0_GBps, 300.0_GBps, {}, {}, "test"};
   c.inter_node = c.intra_node;
   c.fixed = {20.0_us, 1.0_ms, 20.0_us, 20.0_us};
-  c.engine = EngineCosts{
-      .transport = "ce", .ranks = 4, .pack_below = Bytes(0), .overlap = 0.9, .launch_ahead = 0.5};
+  c.engine = EngineCosts{.transport = "ce",
+                         .ranks = 4,
+                         .pack_below = Bytes(0),
+                         .overlap = 0.9,
+                         .launch_ahead = 0.5,
+                         .once = 10.0_us};
   return c;
 }
 
@@ -39,6 +43,7 @@ Cluster true_cluster() {
   c.fixed.commit = 35.0_us;
   c.engine->overlap = 0.6;
   c.engine->launch_ahead = 0.9;
+  c.engine->once = 60.0_us;
   return c;
 }
 

@@ -241,6 +241,16 @@ TEST_CASE("what is issued ahead costs once, if a set of buffers is free for it")
   REQUIRE(price(plan, Topology(4, 2), engine, {.buffers = 2}).total.count() == Approx(late - 2e-6));
 }
 
+TEST_CASE("what a rearrangement takes once is taken once, by one that moves something") {
+  Cluster engine = cluster();
+  engine.engine = EngineCosts{.transport = "nccl", .ranks = 4, .pack_below = Bytes(1 << 30)};
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  const double without = price(plan, Topology(4, 2), engine).total.count();
+  engine.engine->once = Seconds(0.25);
+  REQUIRE(price(plan, Topology(4, 2), engine).total.count() == Approx(without + 0.25));
+  REQUIRE(price(plan_of({{}}), Topology(4, 2), engine).total == Seconds());
+}
+
 TEST_CASE("where staging and committing hinder each other less of the overlap is left") {
   Cluster engine = cluster();
   engine.engine = EngineCosts{.transport = "ce", .ranks = 4, .pack_below = Bytes(1 << 30)};
