@@ -187,7 +187,8 @@ TEST_CASE("HCCL's own rules: one item per pair and call, no fp8, one matrix ever
 }
 
 TEST_CASE("planted: two communicators in two orders hang, found at once with rank and layer") {
-  // Two kernels fill the device; two communicators, taken in two orders on two ranks.
+  // vllm#44978, pytorch#174288: the rearrangement and the model's own collective, issued by two
+  // threads. Two kernels fill the device; two communicators, taken in two orders on two ranks.
   rulebook::Options rules;
   rules.multiprocessors = 32;
   std::barrier both(2);
@@ -227,7 +228,9 @@ TEST_CASE("planted: two communicators in two orders hang, found at once with ran
   REQUIRE(all.size() == 4);
   for (const rulebook::Finding& finding : all) {
     CHECK(finding.within == std::vector<std::string>{"stage layer 4"});
+    CHECK(finding.line().find("rank " + std::to_string(finding.rank)) != std::string::npos);
   }
+  for (const int rank : {0, 1}) CHECK(std::ranges::count(all, rank, &rulebook::Finding::rank) == 2);
   REQUIRE(std::ranges::any_of(all, [](const rulebook::Finding& finding) {
     return finding.text.find("waits for rank 1, which has it in ncclGroup #0, not started") !=
            std::string::npos;
@@ -322,6 +325,7 @@ TEST_CASE("planted: calls after an abort and a second free, found with rank and 
   for (const rulebook::Finding& finding : rulebook::findings()) {
     CHECK(finding.rank == 1);
     CHECK(finding.within == std::vector<std::string>{"commit layer 3"});
+    CHECK(finding.line().find("rank 1") != std::string::npos);
   }
 }
 

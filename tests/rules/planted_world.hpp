@@ -2,8 +2,11 @@
 // A world in which one rank has a bug: its seams are wrapped, and what passes is changed.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +15,39 @@
 #include "moeshift/execute/forwarding_memory.hpp"
 
 namespace moeshift::test {
+
+/// Where a bug acted: what its rank was about (the names of its open ranges), and which ranks it
+/// concerns. Written by the rank, read by all.
+class Spot {
+ public:
+  void opened(std::uint64_t range, const std::string& name) { open_.emplace_back(range, name); }
+  void closed(std::uint64_t range) {
+    std::erase_if(open_, [&](const auto& open) { return open.first == range; });
+  }
+  void mark(std::vector<RankId> ranks) {
+    const std::lock_guard lock(mutex_);
+    ranks_ = std::move(ranks);
+    within_.clear();
+    for (const auto& [range, name] : open_) within_.push_back(name);
+  }
+  [[nodiscard]] bool concerns(RankId rank) const {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::find(ranks_, rank) != ranks_.end();
+  }
+  /// @param layer "layer 3"
+  [[nodiscard]] bool was_in(const std::string& layer) const {
+    const std::lock_guard lock(mutex_);
+    return !layer.empty() && std::ranges::any_of(within_, [&](const std::string& name) {
+      return name.ends_with(" " + layer);
+    });
+  }
+
+ private:
+  std::vector<std::pair<std::uint64_t, std::string>> open_;  ///< of the rank alone
+  mutable std::mutex mutex_;
+  std::vector<RankId> ranks_;
+  std::vector<std::string> within_;
+};
 
 /// What the faulty rank does otherwise; what is empty is done as it should be.
 struct Plant {
@@ -28,20 +64,25 @@ struct Plant {
   std::function<std::string(std::string said)> say = {};
   bool hears_only_itself =
       false;  ///< takes every vote for unanimous as soon as it has cast its own
+  /// What has arrived is not taken notice of as long as this says so.
+  std::function<bool()> holds = {};
+  std::shared_ptr<Spot> spot = std::make_shared<Spot>();
 };
 
 /// Several pieces of work, or none.
 class AllOf final : public Pending {
  public:
-  explicit AllOf(std::vector<std::unique_ptr<Pending>> parts) : parts_(std::move(parts)) {}
+  explicit AllOf(std::vector<std::unique_ptr<Pending>> parts, std::function<bool()> holds = {})
+      : parts_(std::move(parts)), holds_(std::move(holds)) {}
   [[nodiscard]] bool poll() override {
     bool done = true;
     for (const auto& part : parts_) done &= part->poll();
-    return done;
+    return done && !(holds_ && holds_());
   }
 
  private:
   std::vector<std::unique_ptr<Pending>> parts_;
+  std::function<bool()> holds_;
 };
 
 class PlantedTransport final : public Transport {
@@ -54,12 +95,13 @@ class PlantedTransport final : public Transport {
     inner_->connect(send_to, receive_from, deadline);
   }
   [[nodiscard]] std::unique_ptr<Pending> exchange(std::span<const Message> messages) override {
-    if (!plant_.exchange) return inner_->exchange(messages);
+    std::vector<std::vector<Message>> all = {{messages.begin(), messages.end()}};
+    if (plant_.exchange) all = plant_.exchange(number_++, std::move(all.front()));
     std::vector<std::unique_ptr<Pending>> parts;
-    for (const auto& part : plant_.exchange(number_++, {messages.begin(), messages.end()})) {
+    for (const auto& part : all) {
       if (!part.empty()) parts.push_back(inner_->exchange(part));
     }
-    return std::make_unique<AllOf>(std::move(parts));
+    return std::make_unique<AllOf>(std::move(parts), plant_.holds);
   }
   void abort() noexcept override { inner_->abort(); }
   void close(Deadline deadline) override { inner_->close(deadline); }
@@ -155,24 +197,38 @@ class PlantedControl final : public ControlPlane {
 
 class PlantedWorld final : public World {
  public:
-  PlantedWorld(std::unique_ptr<World> world, Plant plant)
-      : world_(std::move(world)), plant_(std::move(plant)) {}
+  PlantedWorld(std::unique_ptr<World> world, std::vector<Plant> plants)
+      : world_(std::move(world)), plants_(std::move(plants)) {}
   [[nodiscard]] std::size_t size() const override { return world_->size(); }
   [[nodiscard]] std::span<const RankId> local_ranks() const override {
     return world_->local_ranks();
   }
   [[nodiscard]] Member join(RankId rank, Deadline deadline) override {
     Member member = world_->join(rank, deadline);
-    if (rank != plant_.rank) return member;
-    member.control = std::make_unique<PlantedControl>(std::move(member.control), plant_);
-    member.memory = std::make_unique<PlantedMemory>(std::move(member.memory), plant_);
-    member.transport = std::make_unique<PlantedTransport>(std::move(member.transport), plant_);
+    for (const Plant& plant : plants_) {
+      if (rank == plant.rank) put(plant, member);
+    }
     return member;
   }
 
  private:
+  static void put(const Plant& plant, Member& member) {
+    member.control = std::make_unique<PlantedControl>(std::move(member.control), plant);
+    member.memory = std::make_unique<PlantedMemory>(std::move(member.memory), plant);
+    member.transport = std::make_unique<PlantedTransport>(std::move(member.transport), plant);
+    member.range_begin = [begin = member.range_begin, spot = plant.spot](const std::string& name) {
+      const std::uint64_t range = begin(name);
+      spot->opened(range, name);
+      return range;
+    };
+    member.range_end = [end = member.range_end, spot = plant.spot](std::uint64_t range) {
+      spot->closed(range);
+      end(range);
+    };
+  }
+
   std::unique_ptr<World> world_;
-  Plant plant_;
+  std::vector<Plant> plants_;
 };
 
 }  // namespace moeshift::test

@@ -71,7 +71,6 @@ Member* Communicators::member_of(void* handle, const char* call) {
 
 const Fault* Communicators::fault_of(const Member& member, std::size_t group) const {
   for (const Fault& fault : machine_.options().faults) {
-    if (fault.kind == Fault::Kind::kDropRecord) continue;
     if (fault.rank == member.rank && fault.group == group) return &fault;
   }
   return nullptr;

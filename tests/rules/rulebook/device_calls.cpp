@@ -152,7 +152,10 @@ bool record(void* event_handle, void* stream_handle) {
   const auto event = machine.event_of(event_handle, "EventRecord");
   const auto stream = machine.stream_of(stream_handle, "EventRecord");
   if (!event || !stream) return false;
-  if (!event->mark && machine.drops_record(stream->rank)) return true;
+  if (machine.drops_records(stream->rank)) {
+    event->mark = nullptr;  // an event may have served before
+    return true;
+  }
   event->mark = machine.make_work(stream->rank, "EventRecord");
   event->mark->run = [time = event->time] {
     *time = std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
@@ -168,8 +171,7 @@ bool wait_event(void* stream_handle, void* event_handle) {
   const auto stream = machine.stream_of(stream_handle, "StreamWaitEvent");
   if (!event || !stream) return false;
   if (!event->mark) {
-    machine.report("event never recorded", stream->rank, "StreamWaitEvent",
-                   "the stream waits for nothing");
+    machine.report_missing_record(stream->rank, "StreamWaitEvent", "the stream waits for nothing");
     return true;
   }
   const auto work = machine.make_work(stream->rank, "StreamWaitEvent");
@@ -184,8 +186,7 @@ State query(void* handle) {
   const auto event = machine.event_of(handle, "EventQuery");
   if (!event) return State::kBad;
   if (!event->mark) {
-    machine.report("event never recorded", event->rank, "EventQuery",
-                   "it passes at once and says nothing");
+    machine.report_missing_record(event->rank, "EventQuery", "it passes at once and says nothing");
     return State::kDone;
   }
   help(machine);
@@ -202,8 +203,8 @@ bool elapsed(float* milliseconds, void* from_handle, void* to_handle) {
   if (!from || !to) return false;
   if (!from->timing || !to->timing || !from->mark || !to->mark || !from->mark->done ||
       !to->mark->done) {
-    machine.report("event never recorded", from->rank, "EventElapsedTime",
-                   "both must be timing events that have passed");
+    machine.report_missing_record(from->rank, "EventElapsedTime",
+                                  "both must be timing events that have passed");
     return false;
   }
   *milliseconds = static_cast<float>((*to->time - *from->time) * 1e3);

@@ -87,7 +87,7 @@ void Machine::reset(const Options& options) {
   event_handles_.clear();
   streams_.clear();
   live_.clear();
-  records_.clear();
+  drops_.clear();
   mappings = 0;
   turn_ = 0;
   communicators_ = std::make_unique<Communicators>(*this);
@@ -124,6 +124,11 @@ void Machine::report(std::string rule, int rank, std::string call, std::string t
   Finding finding{std::move(rule), rank, std::move(call), std::move(text), {}};
   for (const auto& [number, name] : open_ranges()) finding.within.push_back(name);
   findings_.push_back(std::move(finding));
+}
+
+void Machine::report_missing_record(int rank, std::string call, std::string text) {
+  drops_.erase(rank);
+  report("event never recorded", rank, std::move(call), std::move(text));
 }
 
 void Machine::report_once(const std::string& key, std::string rule, int rank, std::string call,
@@ -220,13 +225,6 @@ void Machine::put(Stream& stream, std::shared_ptr<Work> work) {
 void Machine::enqueue(Stream& stream, std::shared_ptr<Work> work) {
   check_order(stream, work);
   put(stream, std::move(work));
-}
-
-bool Machine::drops_record(int rank) {
-  const std::size_t number = records_[rank]++;
-  return std::ranges::any_of(options_.faults, [&](const Fault& fault) {
-    return fault.kind == Fault::Kind::kDropRecord && fault.rank == rank && fault.group == number;
-  });
 }
 
 void Machine::observe(const std::shared_ptr<Work>& first) {
@@ -351,6 +349,12 @@ void settle() {
   const std::lock_guard lock(machine.mutex);
   while (machine.step()) {
   }
+}
+
+void drop_records() {
+  Machine& machine = Machine::get();
+  const std::lock_guard lock(machine.mutex);
+  machine.drop_records(Machine::bound_device());
 }
 
 std::uint64_t range_begin(const std::string& name) {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -119,8 +120,10 @@ class Machine {
   /// The same for work that gets onto its stream later: as if it were there now.
   void check_order(const Stream& stream, const std::shared_ptr<Work>& work);
   void put(Stream& stream, std::shared_ptr<Work> work);
-  /// A fault: this record of the rank is left out.
-  [[nodiscard]] bool drops_record(int rank);
+  /// A fault: records of the device are left out until an event is missed.
+  void drop_records(int device) { drops_.insert(device); }
+  [[nodiscard]] bool drops_records(int device) const { return drops_.contains(device); }
+  void report_missing_record(int rank, std::string call, std::string text);
   /// The host knows that it is done.
   void observe(const std::shared_ptr<Work>& work);
   void forget(const std::shared_ptr<Work>& work);
@@ -151,7 +154,7 @@ class Machine {
   std::vector<std::shared_ptr<Stream>> streams_;
   std::vector<std::shared_ptr<Work>> live_;  ///< with accesses, not seen to be done
   std::unique_ptr<Communicators> communicators_;
-  std::map<int, std::size_t> records_;
+  std::set<int> drops_;  ///< devices whose records are left out
   std::uint64_t number_ = 0;
   std::uint64_t turn_ = 0;
   std::uint64_t changes_ = 0;

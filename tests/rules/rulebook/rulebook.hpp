@@ -12,11 +12,10 @@ namespace rulebook {
 /// A failure on purpose.
 struct Fault {
   enum class Kind : std::uint8_t {
-    kRefuse,      ///< the call that ends the group returns an error
-    kAsync,       ///< the group is taken; later the communicator is in error
-    kStop,        ///< the group's kernel never ends, as with a peer that was killed
-    kCorrupt,     ///< one byte of what the group receives is wrong
-    kDropRecord,  ///< the `group`-th event of the rank that is recorded at all is not, that time
+    kRefuse,   ///< the call that ends the group returns an error
+    kAsync,    ///< the group is taken; later the communicator is in error
+    kStop,     ///< the group's kernel never ends, as with a peer that was killed
+    kCorrupt,  ///< one byte of what the group receives is wrong
   };
   Kind kind = Kind::kRefuse;
   int rank = 0;
@@ -64,6 +63,9 @@ void configure(const Options& options);
 
 /// Runs all device work that can run now.
 void settle();
+/// From now on no event of the calling thread's device is recorded, as if none ever were, until one
+/// is missed.
+void drop_records();
 /// As if the process of the calling thread's device had ended: its communicators and their work are
 /// gone, and nobody is told.
 void end_rank();
