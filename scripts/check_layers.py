@@ -97,6 +97,10 @@ ONLY_IN = [
 ]
 # Slow headers that must stay out of ours.
 NOT_IN_HEADERS = re.compile(r"<nlohmann/json\.hpp>|<Eigen/|<tbb/|<iostream>")
+# The library names a setting (`ranks`), never an option. Those that are other programs', or a record of a command line:
+FLAG = re.compile(r'"(?:[^"\\\n]|\\.)*(?<![\w-])--[a-z](?:[^"\\\n]|\\.)*"')
+MAY_NAME_FLAGS = {"lib/moeshift/report/subject.cpp", "lib/moeshift/formats/engines/engine_formats.cpp",
+                  "lib/moeshift/trace/synthetic_routes.cpp"}
 INCLUDE = re.compile(r"^\s*#\s*include\s+([<\"][^>\"]+[>\"])", re.MULTILINE)
 SUFFIXES = {".hpp", ".cpp", ".cu", ".cuh"}
 
@@ -201,6 +205,16 @@ def circles(texts):
             yield f"{stage}: a circle of includes: {' -> '.join(circle)}"
 
 
+def flags_in(name, text):
+    """Options of a command line in what the library says."""
+    if not name.startswith("lib/") or name in MAY_NAME_FLAGS:
+        return
+    for line in text.split("\n"):
+        said = None if line.lstrip().startswith("//") else FLAG.search(line.split(" // ")[0])
+        if said:
+            yield f"{name}: the library says {said[0]}; a setting is written `name`"
+
+
 def crowded(root):
     """Folders of too many units, and folders of the pipeline or the program without a page."""
     for top in ("lib/moeshift", "apps/moeshift"):
@@ -224,6 +238,7 @@ def main():
             name = path.relative_to(root).as_posix()
             texts[name] = path.read_text(encoding="utf-8")
             found += violations_of(name, INCLUDE.findall(texts[name]))
+            found += flags_in(name, texts[name])
     found += circles({n: t for n, t in texts.items() if not n.startswith("tests/")})
     found += crowded(root)
     print("\n".join(found) if found else "layers: every include points down the pipeline")

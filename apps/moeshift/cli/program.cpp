@@ -29,6 +29,7 @@
 #include "apps/moeshift/cli/option_set.hpp"
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/cli/settings.hpp"
+#include "apps/moeshift/cli/spelled.hpp"
 #include "apps/moeshift/cli/version.hpp"
 
 namespace moeshift::cli {
@@ -203,7 +204,7 @@ ExitCode run_command(const std::vector<std::string>& given) {
 
 int complain(const char* kind, const std::exception& error, ExitCode code) {
   std::cout.flush();
-  std::fprintf(stderr, "moeshift: %s: %s\n", kind, shown(error.what()).c_str());
+  std::fprintf(stderr, "moeshift: %s: %s\n", kind, shown(spelled(error.what())).c_str());
   return static_cast<int>(code);
 }
 

@@ -29,6 +29,7 @@
 #include "apps/moeshift/cli/hashed_input.hpp"
 #include "apps/moeshift/cli/host.hpp"
 #include "apps/moeshift/cli/progress_bar.hpp"
+#include "apps/moeshift/cli/spelled.hpp"
 #include "apps/moeshift/cli/version.hpp"
 
 namespace moeshift::cli {
@@ -333,7 +334,7 @@ void Session::say(const std::string& line) {
   if (common_.quiet) return;
   if (state_->host != nullptr) return state_->host->say(line);
   state_->bar.clear();
-  std::fprintf(stderr, "%s\n", line.c_str());
+  std::fprintf(stderr, "%s\n", spelled(line).c_str());
 }
 
 void Session::mention(const std::string& line) {
@@ -348,7 +349,7 @@ void Session::warn(const std::string& line) {
   if (common_.quiet) return;
   if (state_->host != nullptr) return state_->host->warn(line);
   state_->bar.clear();
-  std::fprintf(stderr, "moeshift: warning: %s\n", shown(line).c_str());
+  std::fprintf(stderr, "moeshift: warning: %s\n", shown(spelled(line)).c_str());
 }
 
 }  // namespace moeshift::cli

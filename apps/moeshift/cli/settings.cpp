@@ -182,6 +182,10 @@ std::string value_text(const OptionRecord& record, const std::vector<std::string
 
 }  // namespace
 
+bool is_option(std::string_view name) {
+  return all_keys().contains(std::string(name));
+}
+
 void add_settings(const OptionSet& options, const CommandEntry& command, Settings& given) {
   add_environment(options, given);
   const auto named = given.find("--config");

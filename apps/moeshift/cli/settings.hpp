@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/moeshift/cli/command.hpp"
@@ -39,6 +40,9 @@ using Settings = std::map<std::string, Setting>;
 /// @throws InputError for a section that is no command, a key that is no option, a variable that
 ///         looks like a misspelt option, and a file that cannot be read.
 void add_settings(const OptionSet& options, const CommandEntry& command, Settings& given);
+
+/// Whether some command has an option of this name: "ranks" of --ranks.
+[[nodiscard]] bool is_option(std::string_view name);
 
 /// Every option of the command with its value and its origin, as a settings file.
 [[nodiscard]] std::string settings_text(const OptionSet& options, const CommandEntry& command,

@@ -22,6 +22,7 @@
 #include "apps/moeshift/cli/except_options.hpp"
 #include "apps/moeshift/cli/option_value.hpp"
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/cli/spelled.hpp"
 #include "apps/moeshift/inputs/recorded_world.hpp"
 #include "apps/moeshift/plan/plan_goal.hpp"
 #include "apps/moeshift/serving/commands.hpp"
@@ -203,7 +204,7 @@ class Sweep final : public Command {
     try {
       (void)planners_.at({point.policy, point.ranks})->plan(problem, Threads{1}, progress);
     } catch (const InfeasibleError& error) {
-      return error.what();
+      return spelled(error.what());
     }
     return std::nullopt;
   }

@@ -15,6 +15,7 @@
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/cli/spelled.hpp"
 #include "apps/moeshift/inputs/route_inputs.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/traces/commands.hpp"
@@ -173,7 +174,7 @@ Json result_of(const TraceHeader& header, const TraceStatistics& statistics) {
   result["warnings"] = Json::array();
   for (const TraceWarning& warning : statistics.warnings) {
     result["warnings"].push_back(
-        {{"kind", warning.kind}, {"text", warning.text}, {"advice", warning.advice}});
+        {{"kind", warning.kind}, {"text", warning.text}, {"advice", spelled(warning.advice)}});
   }
   return result;
 }
@@ -261,7 +262,7 @@ class TraceInfo final : public Command {
     if (!statistics.drift.empty()) report.note(drift_text(statistics));
     if (together_) add_lift(*together_, header, report);
     for (const TraceWarning& warning : statistics.warnings) {
-      report.note(fmt::format("warning: {}\n  -> {}", warning.text, warning.advice));
+      report.note(fmt::format("warning: {}\n  -> {}", warning.text, spelled(warning.advice)));
     }
     add_trace_page(header, statistics, step_loads, report);
     session.emit(report);

@@ -194,7 +194,7 @@ PlacementFile read_list(ByteSource& bytes, const PlacementHints& hints) {
   if (!hints.num_layers) {
     list.fail(
         "is one list of slots for all layers, and does not say how many there are; expected "
-        "--layers, or one list per layer");
+        "`layers`, or one list per layer");
   }
   const SlotRows rows(*hints.num_layers, slot_row(list));
   return {placement_of(rows, {}, hints, list.where()), {}};

@@ -60,7 +60,7 @@ TraceHeader parse_header(const Json& document, const std::string& where) {
   const JsonReader reader(document, where);
   if (!reader.is_object()) reader.fail("expected the header object of a trace");
   if (reader.find("expert_tensors")) {
-    reader.fail("this is a model, not a load trace; give it where a model is asked for (--model)");
+    reader.fail("this is a model, not a load trace; give it where a model is asked for (`model`)");
   }
   TraceHeader header;
   header.num_layers = count_of(reader.at("num_layers"), kMostLayers);

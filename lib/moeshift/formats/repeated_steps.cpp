@@ -34,7 +34,7 @@ void RepeatedSteps::note_in(std::vector<std::string>& notes) {
       dropped_);
   if (different_ > 0) {
     text += fmt::format(
-        "; {} of them have other loads than the first (--sum-ranks adds up files of "
+        "; {} of them have other loads than the first (`sum-ranks` adds up files of "
         "several ranks)",
         different_);
   }

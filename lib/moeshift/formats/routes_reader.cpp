@@ -88,7 +88,7 @@ std::size_t demanded_experts(const TraceReadOptions& options, const std::string&
   if (options.likely_experts) return *options.likely_experts;
   throw InputError(place,
                    "lists only experts that were chosen, not how many there are; expected "
-                   "--experts or --model");
+                   "`experts` or `model`");
 }
 
 }  // namespace moeshift

@@ -112,7 +112,7 @@ std::unique_ptr<TraceReader> open_bytes(std::unique_ptr<ByteSource> bytes, std::
   if (looks_like_map(head)) {
     throw InputError(name + ":1",
                      "this is a placement, not a load trace; give it where a placement is asked "
-                     "for (--from)");
+                     "for (`from`)");
   }
   throw InputError(name + ":1", "expected a load trace (" + known_names() + ")");
 }
@@ -141,7 +141,7 @@ std::string expected_load(double value) {
   const bool scalable = value >= 0 && value <= kLargestLoad && std::floor(value) != value;
   if (!scalable) return expectation;
   return expectation +
-         fmt::format(", got {}; --scale-loads 1000 multiplies loads and rounds them", value);
+         fmt::format(", got {}; `scale-loads` 1000 multiplies loads and rounds them", value);
 }
 
 std::optional<std::int64_t> rank_in_name(const std::string& path) {

@@ -53,7 +53,7 @@ PlacementFile placement_from(const YAML::Node& document, const PlacementHints& h
     throw InputError(where_of(top, name),
                      "has no initial_global_assignments: the engine starts from slot s of rank r "
                      "holding expert (r * experts / ranks + s) % experts and balances while it "
-                     "serves; plan without --from instead");
+                     "serves; plan without `from` instead");
   }
   const YAML::Node assignments = member(top, "initial_global_assignments", name);
   const auto slots = static_cast<std::size_t>(whole(member(top, "num_slots", name), 1, name));

@@ -125,7 +125,7 @@ class DumpReader final : public TraceReader {
     for (const auto field : object) read_member(header, field.key, field.value, place);
     if (wanted_.empty() && !said_.model.empty() && header.model != said_.model) {
       place.fail(
-          fmt::format("the file holds two models ('{}' and '{}'): expected --trace-model with "
+          fmt::format("the file holds two models ('{}' and '{}'): expected `trace-model` with "
                       "one of them",
                       said_.model, header.model));
     }

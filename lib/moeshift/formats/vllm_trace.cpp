@@ -121,7 +121,7 @@ class VllmReader final : public TraceReader {
     if (models_.size() == 1) return true;
     line.fail(
         fmt::format("this record is of another model ('{}') than those before ('{}'): expected "
-                    "--trace-model with one of them",
+                    "`trace-model` with one of them",
                     model, models_.front()));
   }
 

@@ -186,7 +186,7 @@ class SparseReader final : public TraceReader {
       } else if (layer_total(whole_.load, row) > 0) {
         throw InputError(
             name_, fmt::format("layer {} carries load for the first time in step {}, after it was "
-                               "taken for a dense one: say by --model which layers have experts",
+                               "taken for a dense one: say by `model` which layers have experts",
                                id_of(reader_->header(), row.index()), whole_.step));
       }
     }

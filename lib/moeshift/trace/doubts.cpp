@@ -177,7 +177,7 @@ void TraceDoubts::warn_of_totals(std::vector<TraceWarning>& found) const {
                      fmt::format("{} counts {:.2f} times the tokens of the other layers",
                                  layer_name(layer), mean_ratio(layer)),
                      "passes that the others do not count (a draft model's, say) are in it: record "
-                     "anew, or leave it out with trace select --layers",
+                     "anew, or leave it out with trace select `layers`",
                      true});
   }
   if (unequal_.count == 0 || !off.empty()) return;
@@ -201,7 +201,7 @@ void TraceDoubts::warn_of_running_totals(std::vector<TraceWarning>& found) const
           : fmt::format("no count falls in {} of {} steps: the counter began anew {} times",
                         growing_pairs_, growing_pairs_ + falling_pairs_, falling_pairs_);
   found.push_back({"cumulative", seen,
-                   "the recorder writes running totals: trace convert --differences makes loads of "
+                   "the recorder writes running totals: trace convert `differences` makes loads of "
                    "them",
                    true});
 }
@@ -216,13 +216,13 @@ std::vector<TraceWarning> TraceDoubts::warnings() const {
         {"empty_layers",
          fmt::format("{} layers of steps have no load at all (first in step {}, {})", empty_.count,
                      empty_.step, layer_name(empty_.layer)),
-         "drop warm-up steps with --windows; a dense layer does not belong in a trace"});
+         "drop warm-up steps with `windows`; a dense layer does not belong in a trace"});
   }
   warn_of_running_totals(found);
   if (!ascending_) {
     found.push_back(
         {"step_order", "step numbers do not ascend",
-         "a ring buffer was dumped as it lay, or files were joined: trace join --sort"});
+         "a ring buffer was dumped as it lay, or files were joined: trace join `sort`"});
   }
   return found;
 }

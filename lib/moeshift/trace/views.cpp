@@ -61,7 +61,7 @@ class Selection final : public TraceReader {
     }
     if (rows_.empty()) {
       throw InputError(name_,
-                       fmt::format("--layers {}: the trace has none of these", to_string(layers)));
+                       fmt::format("`layers` {}: the trace has none of these", to_string(layers)));
     }
     header_.num_layers = rows_.size();
     if (rows_.size() == all.num_layers) header_.layer_ids = all.layer_ids;

@@ -111,7 +111,7 @@ TEST_CASE("bad loads are refused with line and pointer") {
           "t.jsonl:2#/load/0/2: expected a whole number in [0, 2^53]");
   }
   CHECK(step_fault(R"({"step":0,"load":[[1,2,1.5],[4,5,6]]})") ==
-        "t.jsonl:2#/load/0/2: expected a whole number in [0, 2^53], got 1.5; --scale-loads 1000 "
+        "t.jsonl:2#/load/0/2: expected a whole number in [0, 2^53], got 1.5; `scale-loads` 1000 "
         "multiplies loads and rounds them");
   CHECK(step_fault(R"({"step":0,"load":[[1,2],[4,5,6]]})") ==
         "t.jsonl:2#/load/0: expected 3 loads, got 2");

@@ -157,7 +157,7 @@ TEST_CASE("a file of two models asks which one") {
   };
   const std::string both =
       record("big", 1, "[1,2]") + record("draft", 1, "[3,4]") + record("big", 2, "[5,6]");
-  CHECK(has(fault_of({text("s", both)}), "--trace-model"));
+  CHECK(has(fault_of({text("s", both)}), "`trace-model`"));
   TraceReadOptions draft;
   draft.model = "draft";
   const Trace trace = read({text("s", both)}, draft);
@@ -205,7 +205,7 @@ TEST_CASE("files that count one rank each are added up") {
 TEST_CASE("CSV files of SGLang's first recorder leave out what is zero") {
   const std::vector<TraceInput> inputs = {file(interop("expert_distribution_rank0.csv")),
                                           file(interop("expert_distribution_rank1.csv"))};
-  CHECK(has(fault_of(inputs), "--experts"));
+  CHECK(has(fault_of(inputs), "`experts`"));
   const Trace trace = read(inputs, experts(16));
   REQUIRE(trace.steps.size() == 1);
   CHECK(trace.header.layer_ids == std::vector<std::int64_t>{3, 4, 5, 6});
@@ -230,7 +230,7 @@ TEST_CASE("steps that not all ranks have are left out and said") {
 }
 
 TEST_CASE("routes are kept, and summed to loads") {
-  CHECK(has(fault_of({file(interop("routed_experts.npy"))}), "--experts"));
+  CHECK(has(fault_of({file(interop("routed_experts.npy"))}), "`experts`"));
   const Trace trace = interop_trace("routed_experts.npy", experts(8));
   REQUIRE(trace.steps.size() == 1);
   CHECK(trace.header.top_k == 2U);
@@ -283,7 +283,7 @@ TEST_CASE("an array says what it is, or the user is asked") {
     const std::string path = interop("ascend_moe_load_layers_ranks_slots.npy");
     const std::string fault = fault_of({file(path)});
     CHECK(has(fault, "physical: only the totals over the 4 rows of a layer are the same"));
-    CHECK(has(fault, "--as loads"));
+    CHECK(has(fault, "`as` loads"));
     std::ifstream in(interop("p2l_4ranks.json"));
     PlacementHints hints;
     hints.likely_ranks = 1;
@@ -319,7 +319,7 @@ TEST_CASE("loads that are not whole are scaled and rounded when asked") {
   for (const char* name :
        {"ewma_float32.npy", "ascend_hotness_float.pt", "sglang_fractional.json"}) {
     INFO(name);
-    CHECK(has(fault_of({file(interop(name))}), "--scale-loads 1000"));
+    CHECK(has(fault_of({file(interop(name))}), "`scale-loads` 1000"));
     TraceReadOptions options;
     options.scale = 1000;
     const Trace trace = interop_trace(name, options);
@@ -487,7 +487,7 @@ TEST_CASE("maps of every form are read") {
   CHECK(shared.placement.layers() == 3);
   two.num_layers.reset();
   CHECK_THROWS_WITH(map_of("vllm_initial_expert_map_shared.json", two),
-                    test::containing("--layers"));
+                    test::containing("`layers`"));
   // vLLM's expert_map: [layers, ranks, experts] of slots.
   std::istringstream array(npy("1, 2, 4", {1, 0, -1, -1, -1, -1, 0, 1}));
   const PlacementFile local = read_placement(array, "e.npy");

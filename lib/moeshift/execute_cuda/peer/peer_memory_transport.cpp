@@ -75,7 +75,7 @@ void allow_access_to(const AcceleratorMemory& memory, const DevicePlace& place, 
   const DeviceId peer = runtime.device_at(place.data());
   const bool possible = runtime.reaches(own, peer);
   if (!possible && how == PeerCopy::kStores) {
-    throw DeviceError(fmt::format("GPU {} cannot reach the memory of GPU {}; use --backend nccl",
+    throw DeviceError(fmt::format("GPU {} cannot reach the memory of GPU {}; use `backend` nccl",
                                   own.ordinal, peer.ordinal));
   }
   if (!possible) return;

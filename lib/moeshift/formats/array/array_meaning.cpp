@@ -228,7 +228,7 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
   if (rows.empty()) return ArrayMeaning::kLoads;
   if (!found.map.empty() && found.routing.empty()) {
     ask(array, "looks like a placement, not like loads",
-        fmt::format("{}: give it where a placement is asked for (--from), or say --as loads",
+        fmt::format("{}: give it where a placement is asked for (`from`), or say `as` loads",
                     found.map));
   }
   if (!found.loads.empty()) return ArrayMeaning::kLoads;
@@ -239,11 +239,11 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
   if (is_transposed(array.shape(), rows)) {
     ask(array, "seems to have its layers last",
         "the totals over experts are equal along the last dimension and not along the one before; "
-        "expected [steps, layers, experts]: numpy.swapaxes(x, -1, -2), or say --as loads");
+        "expected [steps, layers, experts]: numpy.swapaxes(x, -1, -2), or say `as` loads");
   }
   if (routing || !found.physical.empty()) {
     ask(array, "can be more than one thing",
-        fmt::format("{}; say --as loads, physical (with --map PLACEMENT), routing or map",
+        fmt::format("{}; say `as` loads, physical (with `map` PLACEMENT), routing or map",
                     reasons(found)));
   }
   return ArrayMeaning::kLoads;

@@ -91,7 +91,7 @@ const PlacementFile& demanded_map(const TraceReadOptions& options, const ArrayRo
   if (options.map != nullptr) return *options.map;
   throw InputError(array.place(),
                    "loads of slots mean nothing without the placement under which they were "
-                   "counted; expected --map PLACEMENT");
+                   "counted; expected `map` PLACEMENT");
 }
 
 /// Loads of slots, summed over the replicas of each expert.

@@ -24,7 +24,7 @@ std::int64_t number_in(std::string_view digits, std::string_view text) {
   const char* end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, value);
   if (error == std::errc() && stop == end && value >= 0) return value;
-  throw InputError("--extra-layers",
+  throw InputError("extra-layers",
                    fmt::format("'{}': expected a layer, as 61, 61=trivial or 61=copy:60", text));
 }
 
@@ -83,7 +83,7 @@ class Preparation {
     const bool known = !file.layer_ids.empty() || all;
     if (file.num_hidden_layers && !file.layer_ids.empty() && !format_.rules.drafts &&
         file.layer_ids.front() >= static_cast<std::int64_t>(*file.num_hidden_layers)) {
-      throw InputError("--num-hidden-layers",
+      throw InputError("num-hidden-layers",
                        fmt::format("{} has layers from {} on", name_, file.layer_ids.front()));
     }
     if (!known && format_.rules.own_numbers) ask_for_numbers(file);
@@ -105,8 +105,8 @@ class Preparation {
       from.emplace_back(i);
     }
     if (kept.ids.empty()) {
-      throw InputError("--layers", fmt::format("{} has layers {} to {}", name_, all.ids.front(),
-                                               all.ids.back()));
+      throw InputError(
+          "layers", fmt::format("{} has layers {} to {}", name_, all.ids.front(), all.ids.back()));
     }
     if (file.load.rows() > 0) file.load = load_rows(file.load, from);
     return put_together(std::move(file), std::move(kept));
@@ -122,13 +122,13 @@ class Preparation {
                                         all.ids.begin());
       };
       if (row_at(extra.id) < all.ids.size()) {
-        throw InputError("--extra-layers", fmt::format("{} has layer {} already", name_, extra.id));
+        throw InputError("extra-layers", fmt::format("{} has layer {} already", name_, extra.id));
       }
       Row row = trivial_row(file.placement);
       if (extra.copy_of) {
         const std::size_t source = row_at(*extra.copy_of);
         if (source == all.ids.size()) {
-          throw InputError("--extra-layers",
+          throw InputError("extra-layers",
                            fmt::format("{} has no layer {} to copy", name_, *extra.copy_of));
         }
         row = all.rows[source];
@@ -192,7 +192,7 @@ class Preparation {
       if (!format_.rules.empty_slots && empty != slots.end()) {
         throw InputError(name_,
                          fmt::format("layer {}: slot {} holds nothing, which {} cannot load; "
-                                     "--fill puts a replica there",
+                                     "`fill` puts a replica there",
                                      id, empty - slots.begin(), format_.name));
       }
       if (const auto missing = placement.uncovered(layer); !missing.empty()) {
@@ -203,7 +203,7 @@ class Preparation {
       if (!format_.rules.repeats && placement.duplicates(layer) > 0) {
         throw InputError(name_,
                          fmt::format("layer {}: a rank holds an expert twice, which {} cannot "
-                                     "load; --distinct gives the second slot another expert",
+                                     "load; `distinct` gives the second slot another expert",
                                      id, format_.name));
       }
     }
@@ -236,12 +236,12 @@ class Preparation {
       throw InputError(
           name_,
           fmt::format("{} wants a row for every layer of the model, dense ones too, and "
-                      "nothing says how many those are: add --model, or {}--num-hidden-layers",
-                      format_.name, file.layer_ids.empty() ? "--first-layer and " : ""));
+                      "nothing says how many those are: add `model`, or {}`num-hidden-layers`",
+                      format_.name, file.layer_ids.empty() ? "`first-layer` and " : ""));
     }
     throw InputError(name_,
                      fmt::format("{} finds layers by their number in the model, which nothing "
-                                 "says: add --model or --first-layer",
+                                 "says: add `model` or `first-layer`",
                                  format_.name));
   }
 

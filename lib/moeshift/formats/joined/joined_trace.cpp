@@ -118,7 +118,7 @@ class Sorted final : public TraceReader {
         if (is_new) continue;
         if (!(known->second.load == step.load)) {
           throw InputError(part.name,
-                           fmt::format("step {} is there twice with different loads; --sum-ranks "
+                           fmt::format("step {} is there twice with different loads; `sum-ranks` "
                                        "adds up files of several ranks",
                                        step.step));
         }

@@ -144,7 +144,7 @@ std::vector<std::vector<std::size_t>> slot_experts(const Config& config, const P
     if (slots != config.experts) {
       throw InputError(where,
                        fmt::format("{} slots hold {} experts, and the map that says which "
-                                   "({}) is not among the files; expected --map PLACEMENT",
+                                   "({}) is not among the files; expected `map` PLACEMENT",
                                    slots, config.experts,
                                    config.map.empty() ? "eplb_expert_map_file" : config.map));
     }

@@ -225,8 +225,8 @@ LayerPlan HierarchicalPlanner::plan_unevenly(const LayerProblem& problem) const 
 LayerPlan HierarchicalPlanner::plan_by(const LayerProblem& problem, const HomeRule& rule) const {
   check_distinct_feasible(problem);
   if (problem.experts() % problem.expert_groups != 0) {
-    throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
-                                             problem.experts(), problem.expert_groups));
+    throw InputError("groups", fmt::format("{} experts do not divide evenly into {} groups",
+                                           problem.experts(), problem.expert_groups));
   }
   const std::vector<double> load = positive_load(problem.load);
   const GroupHomes homes = home_groups(problem, load);

@@ -29,8 +29,8 @@ Shape shape_of(const LayerProblem& problem, EplbMode mode) {
   const bool divides = problem.experts() % given.groups == 0;
   if (by_node && divides) return given;
   if (by_node && mode == EplbMode::kAuto) {  // the origin stops here too, on an assertion
-    throw InputError("--groups", fmt::format("{} experts do not divide evenly into {} groups",
-                                             problem.experts(), given.groups));
+    throw InputError("groups", fmt::format("{} experts do not divide evenly into {} groups",
+                                           problem.experts(), given.groups));
   }
   if (mode == EplbMode::kAuto) return {1, 1};
   throw InfeasibleError(fmt::format(
