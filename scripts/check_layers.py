@@ -92,7 +92,7 @@ ONLY_IN = [
     (re.compile(r"<CLI/"), {"apps/moeshift/cli/parse_options.cpp"}),
     (re.compile(r"<mpi\.h>"), {"lib/moeshift/execute_mpi/"}),
     (re.compile(r"<(cuda|nccl|nvtx)[\w/]*\.h"), {"lib/moeshift/execute_cuda/kernels/", "lib/moeshift/execute_cuda/runtime/",
-      "lib/moeshift/execute_cuda/nccl/", "tests/gpu/"}),
+      "lib/moeshift/execute_cuda/nccl/", "tests/gpu/", "apps/examples/"}),
     (re.compile(r"<simdjson"), {"lib/moeshift/formats/", "tests/bench/"}),
 ]
 # Slow headers that must stay out of ours.
