@@ -162,21 +162,31 @@ class Calibrate final : public Command {
     }
     for (const CopySample& copy : design_.copies) job.copies.push_back(copy.bytes);
     const std::size_t rounds = std::clamp<std::size_t>(repetitions_ / 2, 3, 7);
-    for (const auto* cases : {&training_, &unseen_}) {
-      for (const CalibrationCase& ring : *cases) {
-        job.rehearsals.push_back(rehearsal_of(ring, shape_, rounds, session.seed()));
-        job.rehearsals.back().options.interrupted = job.interrupted;
-      }
+    order_rehearsals();
+    for (const CalibrationCase* ring : rehearsed_) {
+      job.rehearsals.push_back(rehearsal_of(*ring, shape_, rounds, session.seed()));
+      job.rehearsals.back().options.interrupted = job.interrupted;
     }
     times_ = run_probes(*world, job);
   }
 
-  /// The samples of a set of cases; `next` counts through all that were rehearsed.
-  [[nodiscard]] std::vector<EngineSample> samples_of(const std::deque<CalibrationCase>& cases,
-                                                     std::size_t& next) const {
+  /// Those to fit and those to judge by in turn: a machine that gets warm, or busy, is so for both.
+  void order_rehearsals() {
+    rehearsed_.clear();
+    const std::size_t seen = training_.size();
+    const std::size_t unseen = unseen_.size();
+    for (std::size_t s = 0, u = 0; s + u < seen + unseen;) {
+      const bool behind = s < seen && s * unseen <= u * seen;
+      rehearsed_.push_back(behind || u == unseen ? &training_[s++] : &unseen_[u++]);
+    }
+  }
+
+  [[nodiscard]] std::vector<EngineSample> samples_of(
+      const std::deque<CalibrationCase>& cases) const {
     std::vector<EngineSample> samples;
     for (const CalibrationCase& ring : cases) {
-      const RehearsedTimes& times = times_.rehearsed.at(next++);
+      const auto place = std::ranges::find(rehearsed_, &ring) - rehearsed_.begin();
+      const RehearsedTimes& times = times_.rehearsed.at(static_cast<std::size_t>(place));
       if (!times.verified) throw DeviceError("a rehearsed rearrangement left wrong bytes");
       const Seconds step = times.steps.empty() ? Seconds() : median(times.steps);
       const std::size_t plans = ring.plans.size();
@@ -202,9 +212,9 @@ class Calibrate final : public Command {
                                 .pack_below = backend.pack_below,
                                 .overlap = backend.pack_below.count() > 0 ? 0.8 : 0.9,
                                 .launch_ahead = 0.5,
+                                .copy_power = 0.8,
                                 .once = median(times_.agreements) * 2};
-    std::size_t next = 0;
-    const std::vector<EngineSample> samples = samples_of(training_, next);
+    const std::vector<EngineSample> samples = samples_of(training_);
     const EngineFit engine = fit_engine(probed, design_.topology, samples);
     Cluster cluster = engine.cluster;
     const Calibration& fit = design_.links.front().fit;
@@ -233,7 +243,7 @@ class Calibrate final : public Command {
     report.add(fit_chart(design_.links));
     report.add(errors_chart(design_.links));
     add_engine(report, engine, samples);
-    if (validate_) add_validation(report, cluster, samples_of(unseen_, next));
+    if (validate_) add_validation(report, cluster, samples_of(unseen_));
     for (const std::string& misfit : misfits) {
       report.add(Conclusion{"misfit: " + misfit, Tone::kBad, {}});
     }
@@ -392,6 +402,7 @@ class Calibrate final : public Command {
                    .step = {}};
   std::deque<CalibrationCase> training_;
   std::deque<CalibrationCase> unseen_;
+  std::vector<const CalibrationCase*> rehearsed_;  ///< in this order
   bool validate_ = false;
   bool threads_ = false;
   bool processes_ = false;

@@ -124,7 +124,7 @@ std::deque<CalibrationCase> training_cases(const CaseShape& shape, Threads threa
   };
   std::size_t i = 0;
   for (const Bytes expert : sizes_of(shape, 6, 0)) {
-    add(CaseMode::kSync, expert, 24);
+    add(CaseMode::kSync, expert, i % 2 == 0 ? 48U : 24U);
     add(CaseMode::kSync, expert, i % 2 == 0 ? 2U : 6U);
     if (i++ % 2 == 0) add(CaseMode::kLockstep, expert, 12);
   }

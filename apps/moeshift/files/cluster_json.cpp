@@ -51,6 +51,7 @@ Json cluster_json(const Cluster& cluster) {
                       {"pack_below_bytes", engine.pack_below.count()},
                       {"overlap", engine.overlap},
                       {"launch_ahead", engine.launch_ahead},
+                      {"copy_power", engine.copy_power},
                       {"once_seconds", engine.once.count()}};
     if (engine.rearrangements > 0) {
       json["engine"]["held_out_rearrangements"] = engine.rearrangements;

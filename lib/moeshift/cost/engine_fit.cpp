@@ -72,6 +72,9 @@ std::vector<Knob> knobs_of(const Cluster& cluster, bool several_nodes) {
          c.engine->launch_ahead = std::clamp(std::max(c.engine->launch_ahead, 0.02) * f, 0.0, 1.0);
        },
        [](const Cluster& c) { return c.engine->launch_ahead; }},
+      {"copy_power",
+       [](Cluster& c, double f) { c.engine->copy_power = std::min(c.engine->copy_power * f, 1.0); },
+       [](const Cluster& c) { return c.engine->copy_power; }},
       {"once_seconds", [](Cluster& c, double f) { scale_time(c.engine->once, f); },
        [](const Cluster& c) { return c.engine->once.count(); }}};
   if (several_nodes) {

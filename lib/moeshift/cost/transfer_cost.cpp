@@ -2,6 +2,7 @@
 #include "moeshift/cost/transfer_cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <span>
@@ -13,26 +14,51 @@
 namespace moeshift {
 namespace {
 
-/// Copies of one rank follow each other; ranks work side by side, unless they share something.
-Seconds price_copies(std::span<const LocalCopy> copies, const TransferPlan& plan, std::size_t layer,
-                     const Topology& topology, const Cluster& cluster) {
-  IdVector<RankId, Traffic> per_rank(plan.ranks);
-  IdVector<NodeId, Bytes> per_node(topology.nodes());
-  for (const LocalCopy& copy : copies) {
-    const Bytes bytes = plan.size_of(layer, copy.expert);
-    ++per_rank[copy.rank].experts;
-    per_rank[copy.rank].bytes += bytes;
-    per_node[topology.node_of(copy.rank)] += bytes;
+/// Copies that go out together. Those of one rank follow each other; ranks work side by side,
+/// unless they share something.
+class CopyPricer {
+ public:
+  CopyPricer(const TransferPlan& plan, const Topology& topology, const Cluster& cluster)
+      : plan_(plan),
+        topology_(topology),
+        cluster_(cluster),
+        ranks_(plan.ranks),
+        nodes_(topology.nodes()) {}
+
+  /// @return the bytes that were added.
+  Bytes add(std::span<const LocalCopy> copies, std::size_t layer) {
+    Bytes sum;
+    for (const LocalCopy& copy : copies) {
+      const Bytes bytes = plan_.size_of(layer, copy.expert);
+      ++ranks_[copy.rank].experts;
+      ranks_[copy.rank].bytes += bytes;
+      nodes_[topology_.node_of(copy.rank)] += bytes;
+      sum += bytes;
+    }
+    return sum;
   }
-  Seconds busiest;
-  for (const Traffic& rank : per_rank) {
-    busiest = std::max(busiest, cluster.local_copy_latency * static_cast<double>(rank.experts) +
-                                    rank.bytes / cluster.local_copy);
+
+  /// The time of all that was added.
+  [[nodiscard]] Seconds finish() const {
+    const double power = cluster_.engine ? cluster_.engine->copy_power : 1;
+    Seconds busiest;
+    for (const Traffic& rank : ranks_) {
+      const double copies = std::pow(static_cast<double>(rank.experts), power);
+      busiest = std::max(busiest,
+                         cluster_.local_copy_latency * copies + rank.bytes / cluster_.local_copy);
+    }
+    if (!cluster_.node_copy) return busiest;
+    const Bytes most = *std::max_element(nodes_.begin(), nodes_.end());
+    return std::max(busiest, most / *cluster_.node_copy);
   }
-  if (!cluster.node_copy) return busiest;
-  const Bytes most = *std::max_element(per_node.begin(), per_node.end());
-  return std::max(busiest, most / *cluster.node_copy);
-}
+
+ private:
+  const TransferPlan& plan_;
+  const Topology& topology_;
+  const Cluster& cluster_;
+  IdVector<RankId, Traffic> ranks_;
+  IdVector<NodeId, Bytes> nodes_;
+};
 
 /// Copies that a rank makes one after the other because one reads, or overwrites, what another one
 /// writes: how many launches its commit takes. O(copies * log).
@@ -62,6 +88,15 @@ std::span<const Transfer> group_of(const Wave& wave, std::uint32_t group) {
   return {first, last};
 }
 
+/// What layers do together is shared out by their bytes.
+void share_out(Seconds time, const std::vector<Bytes>& bytes, std::vector<LayerCost>& costs,
+               Seconds LayerCost::* part) {
+  Bytes sum;
+  for (const Bytes of_layer : bytes) sum += of_layer;
+  if (sum.count() == 0) return;
+  for (std::size_t i = 0; i < bytes.size(); ++i) costs[i].*part += time * ratio(bytes[i], sum);
+}
+
 /// The layers of one batch, exchanged together, committed one after another.
 class BatchCost {
  public:
@@ -85,10 +120,6 @@ class BatchCost {
   }
 
  private:
-  [[nodiscard]] Seconds copies(std::span<const LocalCopy> copies, std::size_t i) const {
-    return price_copies(copies, plan_, first_ + i, topology_, cluster_);
-  }
-
   [[nodiscard]] Bytes bytes_of(const Wave& wave, std::size_t i) const {
     Bytes sum;
     for (const Transfer& t : wave.transfers) sum += plan_.size_of(first_ + i, t.expert);
@@ -101,21 +132,27 @@ class BatchCost {
     Bytes sent;
     bool voted = false;  // once for the batch
     std::size_t passes = 0;
+    CopyPricer stage(plan_, topology_, cluster_);
+    CopyPricer commit(plan_, topology_, cluster_);
+    std::vector<Bytes> staged(layers.size());
+    std::vector<Bytes> committed(layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (wave >= layers[i].waves.size()) continue;
       const Wave& moves = layers[i].waves[wave];
       groups = std::max(groups, moves.groups());
       sent += bytes_of(moves, i);
       if (wave == 0) costs[i].stage += per_layer_;
-      costs[i].stage += copies(moves.stage_copies, i);
+      staged[i] = stage.add(moves.stage_copies, first_ + i);
       if (!voted) costs[i].vote += cluster_.fixed.vote;
       voted = true;
       // The same pass of all layers is one launch: a layer pays for what it adds.
       const std::size_t needed = std::max(passes, passes_of(moves.commit_copies));
       costs[i].commit += cluster_.fixed.commit * static_cast<double>(needed - passes);
       passes = needed;
-      costs[i].commit += copies(moves.commit_copies, i);
+      committed[i] = commit.add(moves.commit_copies, first_ + i);
     }
+    share_out(stage.finish(), staged, costs, &LayerCost::stage);
+    share_out(commit.finish(), committed, costs, &LayerCost::commit);
     Seconds exchange;
     Seconds launch;
     for (std::uint32_t group = 0; group < groups; ++group) {

@@ -48,6 +48,8 @@ struct EngineCosts {
   /// How much of the issuing of a batch's groups happens while the batch before is on the wires, if
   /// there is a free set of buffers: 1 = all, 0 = it begins when the wires are idle.
   double launch_ahead = 0;
+  /// n copies that go out together cost local_copy_latency * n^copy_power beside their bytes.
+  double copy_power = 1;
   Seconds once = {};  ///< per rearrangement, whatever it moves: its beginning, and the last meeting
   std::size_t rearrangements = 0;  ///< held-out ones that it was judged by; 0 = none
   double median_error = 0;         ///< of predicted against measured totals

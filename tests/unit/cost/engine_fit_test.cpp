@@ -27,6 +27,7 @@ Cluster start_cluster() {
                          .pack_below = Bytes(0),
                          .overlap = 0.9,
                          .launch_ahead = 0.5,
+                         .copy_power = 0.8,
                          .once = 10.0_us};
   return c;
 }
@@ -43,6 +44,7 @@ Cluster true_cluster() {
   c.fixed.commit = 35.0_us;
   c.engine->overlap = 0.6;
   c.engine->launch_ahead = 0.9;
+  c.engine->copy_power = 0.6;
   c.engine->once = 60.0_us;
   return c;
 }

@@ -241,6 +241,26 @@ TEST_CASE("what is issued ahead costs once, if a set of buffers is free for it")
   REQUIRE(price(plan, Topology(4, 2), engine, {.buffers = 2}).total.count() == Approx(late - 2e-6));
 }
 
+TEST_CASE("copies of one batch go out together, and many cost less each where a machine says so") {
+  auto plan = plan_of({{transfer(0, 0, 1, kIntra)}, {transfer(0, 0, 1, kIntra)}});
+  plan.batches = {{0, 2}};
+  const auto copies = [](int rank, std::size_t count) {
+    const Place buffer{Place::Kind::kStaging, 0};
+    return std::vector<LocalCopy>(count, {RankId(rank), ExpertId(0), buffer, {}});
+  };
+  plan.layers[0].waves[0].commit_copies = copies(1, 8);
+  plan.layers[1].waves[0].commit_copies = copies(2, 8);
+  // Ranks 1 and 2 copy side by side: 2 us and 1 us for each MB.
+  REQUIRE(price_of(plan).commit.count() == Approx(40e-6 + 8 * 3e-6));
+  plan.layers[1].waves[0].commit_copies = copies(1, 8);
+  REQUIRE(price_of(plan).commit.count() == Approx(40e-6 + 16 * 3e-6));
+  Cluster engine = cluster();
+  engine.engine = EngineCosts{.transport = "peer", .ranks = 4, .pack_below = Bytes(1 << 30)};
+  engine.engine->copy_power = 0.5;
+  REQUIRE(price(plan, Topology(4, 2), engine).commit.count() ==
+          Approx(40e-6 + 4 * 2e-6 + 16 * 1e-6));
+}
+
 TEST_CASE("what a rearrangement takes once is taken once, by one that moves something") {
   Cluster engine = cluster();
   engine.engine = EngineCosts{.transport = "nccl", .ranks = 4, .pack_below = Bytes(1 << 30)};
