@@ -13,6 +13,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/interrupted.hpp"
+#include "moeshift/cost/felt.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/backend.hpp"
 #include "moeshift/execute/drill/drilled_world.hpp"
@@ -291,7 +292,28 @@ class Execute final : public Command {
     execution.phases = phases_of(*last.plan, execution.ranks);
     const std::vector<Seconds> steps = steps_of(execution, &RankOutcome::undisturbed);
     execution.predicted = predict(backend, task, last, percentile(steps, 0.5));
+    if (!steps.empty()) {
+      execution.predicted_step = predict_step(backend, task, execution, percentile(steps, 0.5));
+    }
     return execution;
+  }
+
+  /// A step of the load in the mean of all that the rearrangement lasts, commits included. Nothing
+  /// where it would be guessed: thread blocks of NCCL that nobody has limited.
+  [[nodiscard]] std::optional<Seconds> predict_step(const Backend& backend, const MoveTask& task,
+                                                    const Execution& execution,
+                                                    Seconds alone) const {
+    if (options_.mode != "async" || alone.count() <= 0) return std::nullopt;
+    const std::optional<StepBound> bound = options_.step_bound();
+    const std::optional<double> share = options_.staging_share(backend.name, execution.ranks);
+    if (!bound || (*bound == StepBound::kCompute && !share)) return std::nullopt;
+    const Bytes largest = execution.job->layout.sizes().largest();
+    const StagingShare staging{.gathered = largest < backend.pack_below,
+                               .multiprocessors = share.value_or(0.0)};
+    const Seconds taken =
+        taken_from_steps(*execution.job->plan, task.cluster, execution.predicted, *bound, staging);
+    const double count = std::max(ratio(execution.predicted.total, alone), 1.0);
+    return alone + (taken + execution.predicted.exposed) / count;
   }
 
   /// The same on the way there and on the way back.
@@ -307,6 +329,7 @@ class Execute final : public Command {
     CostOptions cost;
     cost.buffers = sets_for(backend, job);
     cost.synchronous = options_.mode != "async";
+    cost.flips = options_.commit == "flip";
     const ShuffleOptions how = options_.shuffle(0, Seconds());
     const bool beside = how.mode == ShuffleMode::kAsync;
     if (how.mode == ShuffleMode::kLayered || (beside && step.count() > 0)) {

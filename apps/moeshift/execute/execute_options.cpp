@@ -198,6 +198,34 @@ std::vector<std::string> ExecuteOptions::unused() const {
   return lines;
 }
 
+std::optional<StepBound> ExecuteOptions::step_bound() const {
+  switch (foreground_kind(foreground).value_or(ForegroundKind::kNone)) {
+    case ForegroundKind::kCompute:
+      return StepBound::kCompute;
+    case ForegroundKind::kMemory:
+      return StepBound::kMemory;
+    case ForegroundKind::kCollective:
+      return StepBound::kLinks;
+    case ForegroundKind::kNone:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::optional<double> ExecuteOptions::staging_share(std::string_view backend_name,
+                                                    std::span<const RankOutcome> ranks) const {
+  if (backend_name == "ce") return 0.0;
+  constexpr std::size_t kStoringBlocks = 8;  // as docs/execute.md says of `peer`
+  const bool stores = backend_name == "peer" || backend_name == "auto";
+  if (!max_ctas && !stores) return std::nullopt;
+  for (const auto& [name, value] : ranks.front().facts) {
+    if (name != "multiprocessors") continue;
+    const double blocks = static_cast<double>(max_ctas.value_or(kStoringBlocks));
+    return std::min(blocks / std::stod(value), 1.0);
+  }
+  return std::nullopt;
+}
+
 std::map<std::string, std::string> ExecuteOptions::settings() const {
   std::map<std::string, std::string> settings;
   if (engines_from) settings["engines-from"] = std::to_string(engines_from->count());

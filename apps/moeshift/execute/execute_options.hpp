@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "moeshift/core/units.hpp"
+#include "moeshift/cost/felt.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
@@ -67,6 +68,11 @@ struct ExecuteOptions {
   void declare(Options& options);
   /// @throws InputError for options that make no sense.
   [[nodiscard]] double scale_share() const;
+  /// What bounds a step of the load, if one is asked for.
+  [[nodiscard]] std::optional<StepBound> step_bound() const;
+  /// The share of multiprocessors that moves experts; nothing where nobody has limited it.
+  [[nodiscard]] std::optional<double> staging_share(std::string_view backend,
+                                                    std::span<const RankOutcome> ranks) const;
   /// The places of the chosen layers. @param ids [layers] the model's own numbers, each once.
   [[nodiscard]] LayerRange layer_range(std::span<const std::int64_t> ids) const;
   /// @param ours where no option says how many.

@@ -126,6 +126,10 @@ Table steps_table(const Execution& execution) {
   };
   add("undisturbed", steps_of(execution, &RankOutcome::undisturbed));
   add("beside the shuffle", steps_of(execution, &RankOutcome::disturbed));
+  if (execution.predicted_step) {
+    table.rows.push_back({Cell::text("predicted, mean"), Cell::empty(),
+                          Cell::seconds(*execution.predicted_step), Cell::empty(), Cell::empty()});
+  }
   return table;
 }
 
@@ -223,6 +227,9 @@ void add_result(Report& report, const Execution& execution) {
     result["foreground_step_seconds"] = {
         {"undisturbed", step_json(steps_of(execution, &RankOutcome::undisturbed))},
         {"beside_shuffle", step_json(disturbed)}};
+    if (execution.predicted_step) {
+      result["foreground_step_seconds"]["predicted_mean"] = execution.predicted_step->count();
+    }
   }
   if (const auto failure = execution.failure()) result["failure"] = failure_json(*failure);
   if (!execution.failure()) result["prediction_error"] = error_json(error_of(execution));

@@ -28,9 +28,12 @@ struct Execution {
   /// The transport that the machine's figures were measured on; empty: none of ours.
   std::string calibrated_on = {};
 
-  /// Within a node auto is peer.
+  /// What a step of the load should take beside the shuffle, in the mean; none without a load.
+  std::optional<Seconds> predicted_step = {};
+
+  /// Within a node auto is peer, or ce where experts are large.
   [[nodiscard]] bool is_calibrated() const {
-    return calibrated_on == (transport == "auto" ? "peer" : transport);
+    return calibrated_on == transport || (transport == "auto" && calibrated_on == "peer");
   }
 
   [[nodiscard]] std::optional<Failure> failure() const;

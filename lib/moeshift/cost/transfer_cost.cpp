@@ -101,11 +101,12 @@ void share_out(Seconds time, const std::vector<Bytes>& bytes, std::vector<LayerC
 class BatchCost {
  public:
   BatchCost(const TransferPlan& plan, const Topology& topology, const Cluster& cluster,
-            Seconds per_layer, GroupPricer& pricer)
+            const CostOptions& options, GroupPricer& pricer)
       : plan_(plan),
         topology_(topology),
         cluster_(cluster),
-        per_layer_(per_layer),
+        per_layer_(options.software.per_layer),
+        flips_(options.flips),
         pricer_(pricer) {}
 
   std::vector<LayerCost> price(const LayerBatch& batch) {
@@ -146,10 +147,11 @@ class BatchCost {
       if (!voted) costs[i].vote += cluster_.fixed.vote;
       voted = true;
       // The same pass of all layers is one launch: a layer pays for what it adds.
-      const std::size_t needed = std::max(passes, passes_of(moves.commit_copies));
+      const std::size_t needed =
+          std::max(passes, flips_ ? std::size_t{1} : passes_of(moves.commit_copies));
       costs[i].commit += cluster_.fixed.commit * static_cast<double>(needed - passes);
       passes = needed;
-      committed[i] = commit.add(moves.commit_copies, first_ + i);
+      if (!flips_) committed[i] = commit.add(moves.commit_copies, first_ + i);
     }
     share_out(stage.finish(), staged, costs, &LayerCost::stage);
     share_out(commit.finish(), committed, costs, &LayerCost::commit);
@@ -177,6 +179,7 @@ class BatchCost {
   const Topology& topology_;
   const Cluster& cluster_;
   Seconds per_layer_;
+  bool flips_;
   GroupPricer& pricer_;
   std::size_t first_ = 0;  ///< layer of the batch
 };
@@ -304,7 +307,7 @@ TransferCost price(const TransferPlan& plan, const Topology& topology, const Clu
                    const CostOptions& options) {
   GroupPricer pricer(plan, topology, cluster, options.background_share,
                      options.software.per_operation);
-  BatchCost batch_cost(plan, topology, cluster, options.software.per_layer, pricer);
+  BatchCost batch_cost(plan, topology, cluster, options, pricer);
   TransferCost cost;
   for (const LayerBatch& batch : plan.batches) {
     for (const LayerCost& layer : batch_cost.price(batch)) {

@@ -62,6 +62,9 @@ struct CostOptions {
   std::optional<SteppedMode> steps = {};
   double background_share = 1.0;  ///< of every link's capacity that is left for the rearrangement
   SoftwareCosts software = {};    ///< none, as this project's own executor
+  /// A commit changes a table of pointers: its copies are none (what two slots of a rank share is
+  /// copied all the same, and not counted), and what is left is fixed.commit.
+  bool flips = false;
 };
 
 /// Prices `plan` on `cluster`.

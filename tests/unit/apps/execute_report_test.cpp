@@ -91,3 +91,30 @@ TEST_CASE("Percentiles take the nearest of the sorted times") {
   CHECK(percentile(times, 1.0).count() == 3.0);
   CHECK(percentile({}, 0.5).count() == 0.0);
 }
+
+TEST_CASE("What a step of the load should take stands beside what it takes") {
+  Finished run(Phase::kVerified);
+  for (RankOutcome& rank : run->ranks) {
+    rank.undisturbed = {Seconds(0.02)};
+    rank.disturbed = {Seconds(0.0205)};
+  }
+  CHECK_FALSE(
+      execution_report(*run).result()["foreground_step_seconds"].contains("predicted_mean"));
+  run->predicted_step = Seconds(0.0203);
+  CHECK(execution_report(*run).result()["foreground_step_seconds"]["predicted_mean"] == 0.0203);
+}
+
+TEST_CASE("A machine is calibrated for the transport that it was measured on, auto for peer too") {
+  Finished run(Phase::kVerified);
+  run->calibrated_on = "auto";
+  run->transport = "auto";
+  CHECK(run->is_calibrated());
+  run->transport = "peer";
+  CHECK_FALSE(run->is_calibrated());
+  run->calibrated_on = "peer";
+  CHECK(run->is_calibrated());
+  run->transport = "auto";
+  CHECK(run->is_calibrated());
+  run->transport = "nccl";
+  CHECK_FALSE(run->is_calibrated());
+}

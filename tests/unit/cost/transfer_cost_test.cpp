@@ -261,6 +261,15 @@ TEST_CASE("copies of one batch go out together, and many cost less each where a 
           Approx(40e-6 + 4 * 2e-6 + 16 * 1e-6));
 }
 
+TEST_CASE("a flip copies nothing and costs its beginning") {
+  auto plan = plan_of({{transfer(0, 0, 1, kIntra)}, {transfer(0, 0, 1, kIntra)}});
+  for (LayerMoves& layer : plan.layers) {
+    layer.waves[0].commit_copies.assign(8, {RankId(1), ExpertId(0), {}, {}});
+  }
+  REQUIRE(price_of(plan).commit.count() > 2 * 8 * 40e-6);  // a pass each
+  REQUIRE(price_of(plan, {.flips = true}).commit.count() == Approx(2 * 40e-6));
+}
+
 TEST_CASE("what a rearrangement takes once is taken once, by one that moves something") {
   Cluster engine = cluster();
   engine.engine = EngineCosts{.transport = "nccl", .ranks = 4, .pack_below = Bytes(1 << 30)};
