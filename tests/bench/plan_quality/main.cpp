@@ -19,6 +19,7 @@ constexpr Part kParts[] = {
     {"oos", moeshift::quality::oos},       {"drift", moeshift::quality::drift},
     {"budget", moeshift::quality::budget}, {"scale", moeshift::quality::scale},
     {"kinds", moeshift::quality::kinds},   {"shapes", moeshift::quality::shapes},
+    {"noise", moeshift::quality::noise},
 };
 
 const Part* part_called(const char* name) {
@@ -32,7 +33,7 @@ int run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (part_called(argv[i]) != nullptr) continue;
     std::fputs(
-        "usage: plan_quality [gaps|times|warm|soft|oos|drift|budget|scale|kinds|shapes]...\n",
+        "usage: plan_quality [gaps|times|warm|soft|oos|drift|budget|scale|kinds|shapes|noise]...\n",
         stderr);
     return 2;
   }

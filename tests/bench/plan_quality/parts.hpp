@@ -12,6 +12,7 @@ void oos();     ///< recordings, scored on what was not planned on
 void drift();   ///< synthetic drift: balance and transfers, re-planning every window
 void budget();  ///< one budget over all layers against an equal one each
 void kinds();   ///< `robust` against its rivals on eighteen kinds of traffic and all recordings
+void noise();   ///< `incremental` on one noisy window at a time
 void shapes();  ///< every policy of ours on every shape against the better of EPLB and no move
 void scale();   ///< 94 layers x 512 experts on 1,024 ranks x 4,096 slots
 
