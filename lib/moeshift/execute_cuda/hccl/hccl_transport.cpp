@@ -19,7 +19,6 @@ namespace {
 
 constexpr int kExitOfFailedDevice = 3;
 constexpr Seconds kGrace{1.0};
-constexpr Bytes kWarmUp(8);
 /// Gathered like NCCL's: a call has one message per pair.
 constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
 constexpr Bytes kGatherAtMost(std::int64_t{256} << 20U);
@@ -137,17 +136,8 @@ void HcclTransport::connect(std::span<const RankId> send_to, std::span<const Ran
 
 std::unique_ptr<Pending> HcclTransport::connect_pairs(std::span<const RankId> send_to,
                                                       std::span<const RankId> receive_from) {
-  const std::size_t count = std::max<std::size_t>(send_to.size() + receive_from.size(), 1);
-  warm_up_ = allocate_device(runtime_, kWarmUp * static_cast<std::int64_t>(count));
-  auto* next = static_cast<std::byte*>(warm_up_.get());
-  std::vector<Message> messages;
-  const auto add = [&](RankId peer, Direction direction) {
-    messages.push_back({peer, direction, next, kWarmUp});
-    next += kWarmUp.count();
-  };
-  for (const RankId peer : send_to) add(peer, Direction::kSend);
-  for (const RankId peer : receive_from) add(peer, Direction::kReceive);
-  return exchange(messages);
+  warm_up_ = first_contact(runtime_, send_to, receive_from);
+  return exchange(warm_up_.messages);
 }
 
 /// Each rank tells whom it sends to, "1,4,5,"; the matrix is the same everywhere.
@@ -161,13 +151,13 @@ std::unique_ptr<Pending> HcclTransport::connect_in_one_round(std::span<const Ran
   for (std::size_t from = 0; from < ranks; ++from) {
     for (std::size_t to = 0; to < ranks; ++to) {
       if (all[from].at(to) == '1') {
-        matrix[from * ranks + to] = static_cast<std::uint64_t>(kWarmUp.count());
+        matrix[from * ranks + to] = static_cast<std::uint64_t>(kFirstContact.count());
       }
     }
   }
-  const Bytes half = kWarmUp * static_cast<std::int64_t>(ranks);
-  warm_up_ = allocate_device(runtime_, half * 2);
-  auto* const out = static_cast<std::byte*>(warm_up_.get());
+  const Bytes half = kFirstContact * static_cast<std::int64_t>(ranks);
+  warm_up_.memory = allocate_device(runtime_, half * 2);
+  auto* const out = static_cast<std::byte*>(warm_up_.memory.get());
   return enqueue(
       [&] {
         return library_.calls().all_to_all(out, matrix.data(), kHcclInt8, out + half.count(),

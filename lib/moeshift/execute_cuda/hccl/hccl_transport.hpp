@@ -18,6 +18,7 @@
 #include "moeshift/execute/transport.hpp"
 #include "moeshift/execute_cuda/hccl/hccl_library.hpp"
 #include "moeshift/execute_cuda/memory/accelerator_memory.hpp"
+#include "moeshift/execute_cuda/memory/first_contact.hpp"
 
 namespace moeshift {
 
@@ -70,7 +71,7 @@ class HcclTransport final : public Transport {
   StuckRank stuck_;
   HcclCommunicatorHandle communicator_ = nullptr;
   Stream stream_;
-  DeviceBuffer warm_up_;         ///< kept: freeing it could wait for a call that waits for a peer
+  FirstContact warm_up_;         ///< kept: freeing it could wait for a call that waits for a peer
   std::shared_ptr<Event> last_;  ///< of the newest call; null: none yet
 };
 

@@ -13,8 +13,6 @@
 namespace moeshift {
 namespace {
 
-constexpr Bytes kWarmUp(8);
-
 /// Messages below this are gathered: a group has few messages per pair, and between two groups the
 /// wires are idle. Gathering runs at memory speed, beside the exchange before.
 constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
@@ -79,9 +77,9 @@ void NcclTransport::connect(std::span<const RankId> send_to, std::span<const Ran
       communicator_->wait_until_issued(deadline, "registering memory");
     }
   }
-  const std::vector<Message> messages = warm_up_messages(send_to, receive_from);
-  if (messages.empty()) return;
-  const std::unique_ptr<Pending> warm_up = exchange(messages);
+  warm_up_ = first_contact(runtime_, send_to, receive_from);
+  if (warm_up_.messages.empty()) return;
+  const std::unique_ptr<Pending> warm_up = exchange(warm_up_.messages);
   while (!warm_up->poll()) {
     if (deadline.expired()) {
       abort();
@@ -89,21 +87,6 @@ void NcclTransport::connect(std::span<const RankId> send_to, std::span<const Ran
     }
     std::this_thread::yield();
   }
-}
-
-std::vector<Message> NcclTransport::warm_up_messages(std::span<const RankId> send_to,
-                                                     std::span<const RankId> receive_from) {
-  const std::size_t count = std::max<std::size_t>(send_to.size() + receive_from.size(), 1);
-  warm_up_ = allocate_device(runtime_, kWarmUp * static_cast<std::int64_t>(count));
-  auto* next = static_cast<std::byte*>(warm_up_.get());
-  std::vector<Message> messages;
-  const auto add = [&](RankId peer, Direction direction) {
-    messages.push_back({peer, direction, next, kWarmUp});
-    next += kWarmUp.count();
-  };
-  for (const RankId peer : send_to) add(peer, Direction::kSend);
-  for (const RankId peer : receive_from) add(peer, Direction::kReceive);
-  return messages;
 }
 
 std::unique_ptr<Pending> NcclTransport::exchange(std::span<const Message> messages) {

@@ -13,6 +13,7 @@
 
 #include "moeshift/execute/transport.hpp"
 #include "moeshift/execute_cuda/memory/accelerator_memory.hpp"
+#include "moeshift/execute_cuda/memory/first_contact.hpp"
 #include "moeshift/execute_cuda/nccl/nccl_communicator.hpp"
 
 namespace moeshift {
@@ -54,8 +55,6 @@ class NcclTransport final : public Transport {
   };
   class PendingGroup;
 
-  [[nodiscard]] std::vector<Message> warm_up_messages(std::span<const RankId> send_to,
-                                                      std::span<const RankId> receive_from);
   /// Issues the groups in order; the next one only when NCCL has taken the one before.
   void advance();
   void issue(const Group& group);
@@ -66,7 +65,7 @@ class NcclTransport final : public Transport {
   TransportTraits traits_;
   Stream stream_;
   std::vector<void*> registrations_;
-  DeviceBuffer warm_up_;  ///< kept: freeing it could wait for a kernel that waits for a peer
+  FirstContact warm_up_;  ///< kept: freeing it could wait for a kernel that waits for a peer
   std::deque<std::shared_ptr<Group>> waiting_;  ///< the first one may be under way
   bool issuing_ = false;                        ///< the first one is
 };
