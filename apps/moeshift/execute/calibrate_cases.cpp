@@ -82,7 +82,7 @@ CalibrationCase make_case(const CaseShape& shape, CaseMode mode, Bytes expert, s
   }
   Bytes largest;
   for (const TransferPlan& plan : ring.plans) largest = std::max(largest, largest_batch(plan));
-  if (largest <= kSmallBatch) ring.buffers = shape.sets_of_small_batches;
+  ring.buffers = buffer_sets(largest, shape.sets_of_small_batches);
   if (mode == CaseMode::kLockstep) ring.buffers = 1;
   return ring;
 }

@@ -319,8 +319,8 @@ class Execute final : public Command {
   /// The same on the way there and on the way back.
   [[nodiscard]] std::size_t sets_for(const Backend& backend, const ShuffleJob& job) const {
     const Bytes back = job.back != nullptr ? largest_batch(*job.back->plan) : Bytes(0);
-    const bool small = std::max(largest_batch(*job.plan), back) <= kSmallBatch;
-    return options_.buffer_sets(small ? backend.sets_of_small_batches : 2);
+    const Bytes largest = std::max(largest_batch(*job.plan), back);
+    return options_.buffer_sets(buffer_sets(largest, backend.sets_of_small_batches));
   }
 
   /// @param step of the load, undisturbed; 0 = there is none, and nothing waits for steps.

@@ -49,6 +49,11 @@ struct ScheduleOptions {
 /// A batch that stages no more than this on any rank is a small one: several fit where one of
 /// large experts does.
 inline constexpr Bytes kSmallBatch{std::int64_t{128} << 20U};
+/// Sets of staging buffers where no batch has more bytes than `largest`: of small ones as many as
+/// suit the transport, else two: one arrives while the other is committed.
+[[nodiscard]] constexpr std::size_t buffer_sets(Bytes largest, std::size_t of_small_batches) {
+  return largest <= kSmallBatch ? of_small_batches : 2;
+}
 
 /// What the batches of a plan stage at most, on the rank that stages most.
 [[nodiscard]] Bytes largest_batch(const TransferPlan& plan);
