@@ -2,6 +2,7 @@
 #include "apps/moeshift/compare/compare_report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -11,6 +12,7 @@
 #include "moeshift/model/topology.hpp"
 #include "moeshift/report/figures.hpp"
 
+#include "apps/moeshift/inputs/by_link.hpp"
 #include "apps/moeshift/inputs/plan_shape.hpp"
 #include "apps/moeshift/plan/network_report.hpp"
 
@@ -19,19 +21,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json bytes_json(const ComparisonRow& row, bool with_bytes) {
-  if (!with_bytes) return {};
-  Json json = Json::object();
-  for (const LinkClass link :
-       {LinkClass::kIntraNode, LinkClass::kInterNode, LinkClass::kInterRack}) {
-    const double bytes = row.bytes_by_link[static_cast<std::size_t>(link)];
-    json[std::string(name_of(link))] = std::llround(bytes);
-  }
-  return json;
-}
-
 Bytes rounded(double bytes) {
   return Bytes(std::llround(bytes));
+}
+
+Json bytes_json(const ComparisonRow& row, bool with_bytes) {
+  if (!with_bytes) return {};
+  std::array<Bytes, kLinkClasses> bytes;
+  std::ranges::transform(row.bytes_by_link, bytes.begin(), rounded);
+  return bytes_by_link_json(bytes);
 }
 
 /// "0.0081 to 0.0163"

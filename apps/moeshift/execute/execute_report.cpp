@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/moeshift/execute/execute_page.hpp"
+#include "apps/moeshift/inputs/by_link.hpp"
 #include "apps/moeshift/moves/moves_report.hpp"
 
 namespace moeshift::cli {
@@ -38,14 +39,6 @@ Json layers_json(const Execution& execution) {
                       {"commit", cost.commit.count()}}}});
   }
   return rows;
-}
-
-Json links_json(const TransferTotals& totals) {
-  Json json = Json::object();
-  for (std::size_t i = 0; i < kLinkClasses; ++i) {
-    json[std::string(name_of(static_cast<LinkClass>(i)))] = totals.bytes_by_link[i].count();
-  }
-  return json;
 }
 
 Json failure_json(const Failure& failure) {
@@ -219,7 +212,7 @@ void add_result(Report& report, const Execution& execution) {
             {"measured_seconds", measured_json(execution)},
             {"predicted_seconds", predicted_json(execution.predicted)},
             {"calibrated", execution.is_calibrated()},
-            {"bytes_by_link", links_json(totals)},
+            {"bytes_by_link", bytes_by_link_json(totals.bytes_by_link, LinkClass::kLocal)},
             {"payload_bytes_per_second", rate}};
   add_throughput(result, execution, moved(plan));
   const std::vector<Seconds> disturbed = steps_of(execution, &RankOutcome::disturbed);

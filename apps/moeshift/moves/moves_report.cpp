@@ -12,6 +12,8 @@
 #include "moeshift/core/matrix.hpp"
 #include "moeshift/report/figures.hpp"
 
+#include "apps/moeshift/inputs/by_link.hpp"
+
 namespace moeshift::cli {
 namespace {
 
@@ -109,20 +111,12 @@ Json transfers_json(const TransferTotals& totals) {
   return json;
 }
 
-Json bytes_json(const TransferTotals& totals) {
-  Json json;
-  for (const LinkClass link : kPortClasses) {
-    json[std::string(name_of(link))] = totals.bytes_by_link[index_of(link)].count();
-  }
-  return json;
-}
-
 Json totals_json(const TransferPlan& plan, const TransferCost& cost) {
   const TransferTotals totals = totals_of(plan);
   Json json = object_of(
       {figure("local_copies")(totals.local_copies), figure("transfers")(totals.transfers)});
   put(json, figure("transfers_by_link"), transfers_json(totals));
-  put(json, figure("bytes_by_link"), bytes_json(totals));
+  put(json, figure("bytes_by_link"), bytes_by_link_json(totals.bytes_by_link));
   json.update(object_of(
       {figure("rounds")(totals.rounds), figure("staging_bytes_per_rank")(most_staging(plan))}));
   put(json, figure("predicted_seconds"),
@@ -140,7 +134,7 @@ Json layers_json(const TransferPlan& plan, const TransferCost& cost) {
                           figure("local_copies")(totals.local_copies),
                           figure("transfers")(totals.transfers)});
     put(row, figure("transfers_by_link"), transfers_json(totals));
-    put(row, figure("bytes_by_link"), bytes_json(totals));
+    put(row, figure("bytes_by_link"), bytes_by_link_json(totals.bytes_by_link));
     row.update(
         object_of({figure("rounds")(totals.rounds), figure("round_bytes")(totals.round_bytes),
                    figure("groups")(groups_of(plan.layers[i])),

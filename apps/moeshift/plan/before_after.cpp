@@ -17,6 +17,8 @@
 #include "moeshift/report/figures.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
+#include "apps/moeshift/inputs/by_link.hpp"
+
 namespace moeshift::cli {
 namespace {
 
@@ -70,14 +72,6 @@ Seconds step_time(const ServingModel& serves, const PlanProblem& problem,
     total += serves.layer_time(load, dispatch).total;
   }
   return total;
-}
-
-Json bytes_json(const TransferTotals& totals) {
-  Json json;
-  for (std::size_t link = 1; link < kLinkClasses; ++link) {
-    json[std::string(name_of(static_cast<LinkClass>(link)))] = totals.bytes_by_link[link].count();
-  }
-  return json;
 }
 
 Bytes bytes_of(const TransferTotals& totals) {
@@ -175,7 +169,8 @@ void add_before_after(const BeforeAfter& change, const Balance& after, std::size
                           figure("peak_load_before")(before->peak_load)}));
   }
   Json move = object_of({figure("transfers")(change.moves.transfers)});
-  if (with_bytes) put(move, figure("bytes_by_link"), bytes_json(change.moves));
+  if (with_bytes)
+    put(move, figure("bytes_by_link"), bytes_by_link_json(change.moves.bytes_by_link));
   if (change.moving) move.update(object_of({figure("predicted_seconds")(*change.moving)}));
   if (change.step) {
     was.update(object_of({figure("step_seconds_before")(change.step->before)}));

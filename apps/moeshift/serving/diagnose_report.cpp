@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/moeshift/compare/compare_report.hpp"
+#include "apps/moeshift/inputs/by_link.hpp"
 #include "apps/moeshift/plan/network_report.hpp"
 #include "apps/moeshift/serving/diagnose_page.hpp"
 #include "apps/moeshift/serving/simulate_report.hpp"
@@ -112,7 +113,7 @@ Json backtest_json(const Findings& findings) {
          {"balancedness", lane.result.balancedness},
          {"rearranged", lane.result.decisions.rearranged},
          {"exposed_seconds", lane.result.exposed.count()},
-         {"bytes_by_link", bytes_json(lane.result.bytes)},
+         {"bytes_by_link", bytes_by_link_json(lane.result.bytes)},
          {"saving_seconds", i == 0 ? Json() : to_json(findings.diagnosis.outcomes[i - 1].saving)}});
   }
   return json;

@@ -8,6 +8,8 @@
 
 #include "moeshift/model/topology.hpp"
 
+#include "apps/moeshift/inputs/by_link.hpp"
+
 namespace moeshift::cli {
 namespace {
 
@@ -46,14 +48,6 @@ Bytes sum_of(const BytesByLink& bytes) {
 
 }  // namespace
 
-Json bytes_json(const BytesByLink& bytes) {
-  Json json = Json::object();
-  for (std::size_t link = 1; link < kLinkClasses; ++link) {
-    json[std::string(name_of(static_cast<LinkClass>(link)))] = bytes[link].count();
-  }
-  return json;
-}
-
 Json to_json(const LaneResult& lane) {
   const LatencyHistogram& times = lane.step_times;
   return {{"steps", lane.steps},
@@ -67,7 +61,7 @@ Json to_json(const LaneResult& lane) {
             {"max", times.largest().count()}}},
           {"transfer_seconds",
            {{"exposed", lane.exposed.count()}, {"overlapped", lane.overlapped.count()}}},
-          {"bytes_by_link", bytes_json(lane.bytes)},
+          {"bytes_by_link", bytes_by_link_json(lane.bytes)},
           {"balancedness", lane.balancedness},
           {"staleness_steps", lane.staleness_steps},
           {"layers_moved", lane.layers_moved},
@@ -87,7 +81,7 @@ Json to_json(const std::vector<RearrangementRecord>& records) {
                     {"finished_step", record.finished_step ? Json(*record.finished_step) : Json()},
                     {"layers", record.layers},
                     {"transfers", record.transfers},
-                    {"bytes_by_link", bytes_json(record.bytes)},
+                    {"bytes_by_link", bytes_by_link_json(record.bytes)},
                     {"predicted_seconds", record.predicted.count()},
                     {"exposed_seconds", record.exposed.count()},
                     {"overlapped_seconds", record.overlapped.count()},

@@ -16,8 +16,6 @@ namespace moeshift::cli {
 /// "outage_seconds", "world_events"}.
 [[nodiscard]] nlohmann::ordered_json to_json(const LaneResult& lane);
 [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<RearrangementRecord>& records);
-/// {"intra_node", "inter_node", "inter_rack"}.
-[[nodiscard]] nlohmann::ordered_json bytes_json(const BytesByLink& bytes);
 /// {"throughput_ratio", "mean_ratio", "p50_ratio", "p99_ratio"}: the first over the second;
 /// a throughput ratio above 1 and time ratios below 1 are good.
 [[nodiscard]] nlohmann::ordered_json ratios(const LaneResult& lane, const LaneResult& reference);
