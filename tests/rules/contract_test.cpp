@@ -7,96 +7,24 @@
 #include "moeshift/core/error.hpp"
 
 #include "ruled_worlds.hpp"
+#include "tests/support/all_to_all.hpp"
 #include "tests/support/any_rearrangement.hpp"
 
 namespace moeshift {
 namespace {
 
+using test::for_each_rank;
+using test::kPatience;
+using test::peers_of;
+
 constexpr Bytes kSlot(1024);
-constexpr Seconds kPatience{20.0};
 
 std::string any_transport() {
   return GENERATE(as<std::string>{}, "nccl", "ce", "peer", "auto", "rccl", "hccl");
 }
 
-void finish(Pending& pending) {
-  const Deadline deadline = Deadline::in(kPatience);
-  while (!pending.poll()) {
-    if (deadline.expired()) throw DeviceError("not finished in time");
-    std::this_thread::yield();
-  }
-}
-
-/// Joins every rank on a thread of its own and runs `body` there; rethrows the first error.
-void for_each_rank(World& world, const std::function<void(RankId, Member&)>& body) {
-  std::vector<std::exception_ptr> errors(world.size());
-  {
-    std::vector<std::jthread> threads;
-    for (const RankId rank : world.local_ranks()) {
-      threads.emplace_back([&, rank] {
-        try {
-          Member member = world.join(rank, Deadline::in(kPatience));
-          body(rank, member);
-        } catch (...) {
-          errors[rank.index()] = std::current_exception();
-        }
-      });
-    }
-  }
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
-}
-
-std::vector<RankId> peers_of(RankId self, std::size_t ranks) {
-  std::vector<RankId> peers;
-  for (const RankId rank : all_ids<RankId>(ranks)) {
-    if (rank != self) peers.push_back(rank);
-  }
-  return peers;
-}
-
-/// Every rank sends `rounds` slots to every other one, all exchanges under way at once.
 std::size_t wrong_slots_of_all_to_all(World& world, std::size_t rounds) {
-  const SlotLayout layout = single_tensor_layout(kSlot);
-  std::atomic<std::size_t> wrong = 0;
-  for_each_rank(world, [&](RankId self, Member& member) {
-    const std::size_t ranks = world.size();
-    const auto slot = [&](std::byte* start, std::size_t i) {
-      return start + static_cast<std::int64_t>(i) * kSlot.count();
-    };
-    std::byte* const out = member.memory->allocate(kSlot * static_cast<std::int64_t>(rounds));
-    std::byte* const in =
-        member.memory->allocate(kSlot * static_cast<std::int64_t>(rounds * ranks));
-    std::vector<PatternTask> sent;
-    std::vector<PatternTask> expected;
-    const std::vector<RankId> peers = peers_of(self, ranks);
-    for (std::size_t round = 0; round < rounds; ++round) {
-      sent.push_back({slot(out, round), {1, LayerId(round), ExpertId(self.value())}});
-      for (const RankId peer : peers) {
-        expected.push_back(
-            {slot(in, round * ranks + peer.index()), {1, LayerId(round), ExpertId(peer.value())}});
-      }
-    }
-    finish(*member.memory->fill(sent, layout));
-    member.transport->connect(peers, peers, Deadline::in(kPatience));
-    std::vector<std::unique_ptr<Pending>> pending;
-    for (std::size_t round = 0; round < rounds; ++round) {
-      std::vector<Message> messages;
-      for (const RankId peer : peers) {
-        messages.push_back({peer, Direction::kSend, slot(out, round), kSlot});
-        messages.push_back(
-            {peer, Direction::kReceive, slot(in, round * ranks + peer.index()), kSlot});
-      }
-      pending.push_back(member.transport->exchange(messages));
-    }
-    for (const auto& exchange : pending) finish(*exchange);
-    const auto verification = member.memory->verify(expected, layout);
-    finish(*verification);
-    wrong += verification->mismatches().size();
-    member.transport->close(Deadline::in(kPatience));
-  });
-  return wrong;
+  return test::wrong_slots_of_all_to_all(world, kSlot, rounds);
 }
 
 TEST_CASE("exchanges that are under way at once all arrive, first in, first out") {

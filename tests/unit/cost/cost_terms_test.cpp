@@ -5,16 +5,18 @@
 
 #include "moeshift/cost/balance.hpp"
 #include "moeshift/cost/rank_speed.hpp"
-#include "moeshift/cost/transfer_cost.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/cost/small_plans.hpp"
 
 using namespace moeshift;
+using test::kInter;
+using test::kIntra;
+using test::plan_of;
+using test::price_on;
 
 namespace {
 
-constexpr auto kInter = LinkClass::kInterNode;
-constexpr auto kIntra = LinkClass::kIntraNode;
 constexpr BytesPerSecond kFast{1e15};  ///< 1 MB takes no time to speak of
 
 /// A rate at which an expert takes so many milliseconds.
@@ -33,31 +35,7 @@ Cluster free_machine() {
 }
 
 Transfer send(int source, int destination, LinkClass link, int expert = 0, int group = 0) {
-  Transfer t;
-  t.expert = ExpertId(expert);
-  t.source = RankId(source);
-  t.destination = RankId(destination);
-  t.link = link;
-  t.round = t.group = static_cast<std::uint32_t>(group);
-  return t;
-}
-
-TransferPlan plan_of(std::vector<std::vector<Transfer>> layers) {
-  TransferPlan plan;
-  plan.ranks = 4;
-  plan.sizes = Bytes(1'000'000);
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    plan.layers.push_back({LayerId(i), {}});
-    plan.layers.back().waves.push_back({{}, std::move(layers[i]), {}});
-    plan.batches.push_back({i, 1});
-  }
-  plan.staging_slots.assign(4, 1);
-  return plan;
-}
-
-TransferCost price_on(const Cluster& cluster, const TransferPlan& plan,
-                      const CostOptions& options = {}) {
-  return price(plan, Topology(4, 2), cluster, options);
+  return test::transfer(expert, source, destination, link, group);
 }
 
 double stage_ms(const Cluster& cluster, const TransferPlan& plan, const CostOptions& options = {}) {
@@ -169,7 +147,7 @@ TEST_CASE("copies: latency and bytes of the busiest rank, or the bytes of the bu
   Cluster c = free_machine();
   TransferPlan plan = plan_of({{}});
   const auto copy = [](int rank) { return LocalCopy{RankId(rank), ExpertId(0), {}, {}}; };
-  plan.layers[0].waves[0].stage_copies = {copy(0), copy(0), copy(1), copy(2)};
+  plan.layers[0].waves.emplace_back().stage_copies = {copy(0), copy(0), copy(1), copy(2)};
   SECTION("latency of each") {
     c.local_copy_latency = ms(3);
     CHECK(stage_ms(c, plan) == about(6));

@@ -2,14 +2,16 @@
 #include "moeshift/cost/transfer_cost.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/cost/small_plans.hpp"
 
 using namespace moeshift;
 using namespace moeshift::literals;
+using test::kInter;
+using test::kIntra;
+using test::plan_of;
+using test::transfer;
 
 namespace {
-
-constexpr auto kInter = LinkClass::kInterNode;
-constexpr auto kIntra = LinkClass::kIntraNode;
 
 LinkParameters link(Seconds latency, BytesPerSecond rate) {
   return {latency, 1.0_us, rate, rate, rate, {}, {}, "test"};
@@ -26,31 +28,8 @@ Cluster cluster() {
   return c;
 }
 
-Transfer transfer(int expert, int source, int destination, LinkClass link_class, int group = 0) {
-  Transfer t;
-  t.expert = ExpertId(expert);
-  t.source = RankId(source);
-  t.destination = RankId(destination);
-  t.link = link_class;
-  t.round = t.group = static_cast<std::uint32_t>(group);
-  return t;
-}
-
-TransferPlan plan_of(std::vector<std::vector<Transfer>> layers) {
-  TransferPlan plan;
-  plan.ranks = 4;
-  plan.sizes = Bytes(1'000'000);
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    plan.layers.push_back({LayerId(i), {}});
-    if (!layers[i].empty()) plan.layers.back().waves.push_back({{}, std::move(layers[i]), {}});
-    plan.batches.push_back({i, 1});
-  }
-  plan.staging_slots.assign(4, 1);
-  return plan;
-}
-
 TransferCost price_of(const TransferPlan& plan, const CostOptions& options = {}) {
-  return price(plan, Topology(4, 2), cluster(), options);
+  return test::price_on(cluster(), plan, options);
 }
 
 }  // namespace
