@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cmath>
 #include <exception>
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -130,9 +132,17 @@ std::vector<LoadMatrix> windows_of(const moeshift_plan_request& request) {
   return windows;
 }
 
+double price_of(std::string_view text) {
+  double price = -1;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), price);
+  const bool whole = read.ec == std::errc() && read.ptr == text.data() + text.size();
+  need(whole && price >= 0, "price", "expected a number >= 0");
+  return price;
+}
+
 PolicyOptions options_of(const moeshift_plan_request& request) {
   PolicyOptions options;
-  if (request.price != nullptr) options.price = request.price;
+  if (request.price != nullptr) options.price = price_of(request.price);
   if (request.expert_bytes > 0) options.expert_bytes = Bytes(request.expert_bytes);
   if (request.budget_bytes >= 0) {
     need(request.expert_bytes > 0, "expert_bytes", "needed: the budget is of bytes");

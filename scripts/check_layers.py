@@ -56,7 +56,6 @@ ROOMS = {
     "plan": {
         "lower_bound": [],
         "survive": [],
-        "policy_options": [],
         "planner": ["survive"],
         "deadline": ["planner"],
         "layer_problem": ["planner", "survive"],
@@ -66,6 +65,7 @@ ROOMS = {
         "fresh": ["layer_problem", "layered_planner", "lower_bound", "relabel", "search"],
         "warm": ["fresh", "layer_problem", "layered_planner", "lower_bound", "relabel", "search"],
         "peers": ["fresh", "layer_problem", "layered_planner", "relabel", "search", "warm"],
+        "policy_options": ["fresh", "peers", "search", "survive"],
         "asked": ["fresh", "layer_problem", "layered_planner", "planner", "relabel", "warm"],
         "together": ["layer_problem", "layered_planner", "planner", "relabel", "survive"],
         "registry": ["asked", "fresh", "peers", "planner", "policy_options", "survive", "together",

@@ -55,6 +55,12 @@ class Options {
   /// One of `choices`; anything else is a usage error with the nearest choice.
   virtual void choice(const std::string& names, std::string& value,
                       const std::vector<std::string>& choices, const std::string& help) = 0;
+  /// A word that `store` turns into a value, or refuses with an InputError.
+  /// @param shown the default, for the help
+  /// @param choices the words there are, if they can be listed
+  virtual void word(const std::string& names, const std::string& shown,
+                    const std::vector<std::string>& choices, const std::string& help,
+                    std::function<void(const std::string& word)> store) = 0;
   virtual void flag(const std::string& names, bool& value, const std::string& help) = 0;
   /// From here on options belong to a section of their own, which the short help only names.
   virtual void section(const std::string& title) = 0;

@@ -2,6 +2,7 @@
 // Declares all options of a group but some: what a command takes in lists, others take once.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <utility>
@@ -57,6 +58,11 @@ class ExceptOptions final : public Options {
   void choice(const std::string& names, std::string& value, const std::vector<std::string>& choices,
               const std::string& help) override {
     if (wanted(names)) options_.choice(names, value, choices, help);
+  }
+  void word(const std::string& names, const std::string& shown,
+            const std::vector<std::string>& choices, const std::string& help,
+            std::function<void(const std::string& word)> store) override {
+    if (wanted(names)) options_.word(names, shown, choices, help, std::move(store));
   }
   void flag(const std::string& names, bool& value, const std::string& help) override {
     if (wanted(names)) options_.flag(names, value, help);

@@ -30,6 +30,15 @@ std::vector<std::string> split_commas(const std::string& text) {
   return parts;
 }
 
+void check_choice(const std::string& names, const std::vector<std::string>& choices,
+                  const std::string& word) {
+  if (std::find(choices.begin(), choices.end(), word) != choices.end()) return;
+  const std::vector<std::string_view> known(choices.begin(), choices.end());
+  throw InputError(main_name(names),
+                   fmt::format("expected one of {}, got '{}'{}", fmt::join(choices, ", "), word,
+                               did_you_mean(word, known)));
+}
+
 }  // namespace
 
 OptionRecord& OptionSet::add(const std::string& names, const std::string& value_name,
@@ -123,18 +132,23 @@ void OptionSet::list(const std::string& names, std::vector<std::string>& values,
 
 void OptionSet::choice(const std::string& names, std::string& value,
                        const std::vector<std::string>& choices, const std::string& help) {
-  OptionRecord& record =
-      add(names, fmt::format("{}", fmt::join(choices, "|")), help, value,
-          [&value, names, choices](const std::string& word) {
-            if (std::find(choices.begin(), choices.end(), word) != choices.end()) {
-              value = word;
-              return;
-            }
-            const std::vector<std::string_view> known(choices.begin(), choices.end());
-            throw InputError(main_name(names),
-                             fmt::format("expected one of {}, got '{}'{}", fmt::join(choices, ", "),
-                                         word, did_you_mean(word, known)));
-          });
+  word(names, value, choices, help, [&value](const std::string& word) { value = word; });
+}
+
+void OptionSet::word(const std::string& names, const std::string& shown,
+                     const std::vector<std::string>& choices, const std::string& help,
+                     std::function<void(const std::string& word)> store) {
+  const std::string value_name =
+      choices.empty() ? "TEXT" : fmt::format("{}", fmt::join(choices, "|"));
+  OptionRecord& record = add(names, value_name, help, shown,
+                             [names, choices, store = std::move(store)](const std::string& word) {
+                               if (!choices.empty()) check_choice(names, choices, word);
+                               try {
+                                 store(word);
+                               } catch (const InputError& error) {
+                                 throw InputError(main_name(names), error.what());
+                               }
+                             });
   record.choices = choices;
 }
 

@@ -51,6 +51,9 @@ class OptionSet final : public Options {
             const std::string& help) override;
   void choice(const std::string& names, std::string& value, const std::vector<std::string>& choices,
               const std::string& help) override;
+  void word(const std::string& names, const std::string& shown,
+            const std::vector<std::string>& choices, const std::string& help,
+            std::function<void(const std::string& word)> store) override;
   void flag(const std::string& names, bool& value, const std::string& help) override;
   void section(const std::string& title) override { section_ = title; }
   void require_last() override;

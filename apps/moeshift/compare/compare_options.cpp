@@ -40,7 +40,7 @@ void CompareOptions::declare(Options& options) {
   options.option("--reference", reference,
                  "policy that the others are compared with; default: static, else the first");
   options.section("policy");
-  declare_policy_options(options, policy_options);
+  declare_policy_options(options, policy_options, goal.price_steps);
   options.section("goal");
   goal.declare(options);
   routes.declare(options);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/inputs/plan_shape.hpp"
 
+#include <charconv>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +14,30 @@
 #include "apps/moeshift/cli/session.hpp"
 
 namespace moeshift::cli {
+namespace {
+
+/// "0.001" or "seconds:H".
+void read_price(const std::string& word, std::optional<double>& price,
+                std::optional<double>& steps) {
+  constexpr std::string_view kSeconds = "seconds:";
+  const bool seconds = word.starts_with(kSeconds);
+  double value = -1;
+  const char* const end = word.data() + word.size();
+  const auto read = std::from_chars(word.data() + (seconds ? kSeconds.size() : 0), end, value);
+  const bool whole = read.ec == std::errc() && read.ptr == end;
+  if (seconds && !(whole && value > 0 && value <= 1e15)) {
+    throw InputError("", fmt::format("expected seconds:H with H steps > 0, not '{}'", word));
+  }
+  if (!(whole && value >= 0)) {
+    throw InputError("",
+                     fmt::format("unknown price '{}'; expected a number >= 0 or seconds:H", word));
+  }
+  price.reset();
+  steps.reset();
+  (seconds ? steps : price) = value;
+}
+
+}  // namespace
 
 void PlanShape::declare(Options& options) {
   options.option("--ranks", ranks,
@@ -36,24 +62,30 @@ void declare_forecaster(Options& options, std::optional<std::string>& forecaster
                  "the steps themselves as they would have forecast each other best");
 }
 
-void declare_policy_options(Options& options, PolicyOptions& policy) {
-  options.choice("--hierarchy", policy.hierarchy, {"auto", "hierarchical", "global"},
-                 "whether expert groups stay inside a node (deepseek, vllm, snake)");
-  options.choice("--effort", policy.effort, {"fast", "normal", "thorough"},
-                 "how hard our policies search");
-  options.option("--home", policy.home,
-                 "hierarchical: auto (soft:16 where groups spread evenly over nodes, else "
-                 "price:0.001), hard, soft:B (at most B replicas off home) or price:x");
-  options.option("--risk", policy.risk, "robust: mean, worst or cvar:a over the windows");
+void declare_policy_options(Options& options, PolicyOptions& policy,
+                            std::optional<double>& price_steps) {
+  options.word("--hierarchy", "auto", {"auto", "hierarchical", "global"},
+               "whether expert groups stay inside a node (deepseek, vllm, snake)",
+               [&policy](const std::string& word) { policy.hierarchy = eplb_mode(word); });
+  options.word("--effort", "normal", {"fast", "normal", "thorough"}, "how hard our policies search",
+               [&policy](const std::string& word) { policy.effort = effort_named(word); });
+  options.word("--home", "auto", {},
+               "hierarchical: auto (soft:16 where groups spread evenly over nodes, else "
+               "price:0.001), hard, soft:B (at most B replicas off home) or price:x",
+               [&policy](const std::string& word) { policy.home = home_rule(word); });
+  options.word("--risk", "mean", {}, "robust: mean, worst or cvar:a over the windows",
+               [&policy](const std::string& word) { policy.risk = risk_named(word); });
   options.flag("--from-scratch", policy.from_scratch, "robust: plan afresh despite --from");
   options.option(
       "--budget-bytes", policy.budget,
       "incremental, robust: bytes that may cross ranks, over all layers (needs --model)");
-  options.option("--price", policy.price,
-                 "incremental, robust: imbalance that one intra-node transfer must buy; or "
-                 "seconds:H, the time it saves in H steps (needs --cluster and --model)");
-  options.option("--survive", policy.survive,
-                 "our policies: every expert outlives the loss of k ranks (k) or nodes (nodes:k)");
+  options.word("--price", "", {},
+               "incremental, robust: imbalance that one intra-node transfer must buy; or "
+               "seconds:H, the time it saves in H steps (needs --cluster and --model)",
+               [&](const std::string& word) { read_price(word, policy.price, price_steps); });
+  options.word("--survive", "0", {},
+               "our policies: every expert outlives the loss of k ranks (k) or nodes (nodes:k)",
+               [&policy](const std::string& word) { policy.survive = survive_rule(word); });
   options.option("--slots-budget", policy.slots_budget,
                  "slots over all layers and ranks; layers take up to --slots where it helps most");
   options.option("--inter-node-price", policy.inter_node_price,

@@ -39,7 +39,9 @@ struct PlanShape {
 void declare_forecaster(Options& options, std::optional<std::string>& forecaster);
 
 /// Declares what a user may ask of a policy.
-void declare_policy_options(Options& options, PolicyOptions& policy);
+/// @param price_steps H of --price seconds:H, which PlanGoal turns into a price.
+void declare_policy_options(Options& options, PolicyOptions& policy,
+                            std::optional<double>& price_steps);
 
 /// {"num_experts", "num_ranks", "layer_ids", "num_hidden_layers", "physical_to_logical"}; -1 = a
 /// slot that holds nothing. What `trace` does not say of its layers is left out.

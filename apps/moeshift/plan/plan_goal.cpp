@@ -2,7 +2,6 @@
 #include "apps/moeshift/plan/plan_goal.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -25,15 +24,6 @@ ServingParameters serving_of(Session& session, const PlannedFor& planned,
   planned.need_machine_and_model(option,
                                  "needs --cluster and --model, which say how long things take");
   return read_serving(session, planned, serving);
-}
-
-/// H of "seconds:H".
-double horizon_of(const std::string& price, std::size_t prefix) {
-  double steps = 0;
-  const char* end = price.data() + price.size();
-  const auto read = std::from_chars(price.data() + prefix, end, steps);
-  if (read.ec == std::errc() && read.ptr == end && steps > 0 && steps <= 1e15) return steps;
-  throw InputError("--price", fmt::format("expected seconds:H with H steps > 0, not '{}'", price));
 }
 
 }  // namespace
@@ -175,9 +165,7 @@ DispatchOptions PlanGoal::dispatch_options(Session& session) const {
 
 void PlanGoal::resolve_price(Session& session, const PlannedFor& planned, const PlannedSteps& steps,
                              PolicyOptions& policy) const {
-  constexpr std::string_view kSeconds = "seconds:";
-  if (!policy.price || !policy.price->starts_with(kSeconds)) return;
-  const double horizon = horizon_of(*policy.price, kSeconds.size());
+  if (!price_steps) return;
   const ServingParameters serves = serving_of(session, planned, serving, "--price");
   const Bytes bytes = planned.expert_sizes()->mean();
   std::optional<double> pairs = steps.pairs;
@@ -191,8 +179,8 @@ void PlanGoal::resolve_price(Session& session, const PlannedFor& planned, const 
   }
   const MovePrice price =
       move_price(serves, *planned.cluster, bytes,
-                 *pairs / static_cast<double>(planned.topology.ranks()), horizon);
-  policy.price = fmt::format("{}", price.imbalance);
+                 *pairs / static_cast<double>(planned.topology.ranks()), *price_steps);
+  policy.price = price.imbalance;
   policy.inter_node_price = price.inter_node;
 }
 

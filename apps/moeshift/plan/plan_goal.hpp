@@ -43,6 +43,8 @@ struct PlanGoal {
   std::string dispatch = "even";
   std::optional<double> time_limit;
   std::optional<double> balance_slack;
+  /// A transfer must save its own time in so many steps; declared with the policy's options.
+  std::optional<double> price_steps;
 
   void declare(Options& options);
 
@@ -59,8 +61,8 @@ struct PlanGoal {
   /// `planner`, under the time limit if there is one.
   [[nodiscard]] std::unique_ptr<Planner> limited(std::unique_ptr<Planner> planner) const;
 
-  /// Tells the policy how large an expert is and its objective, and turns --price seconds:H into
-  /// the number that policies take; a number is left alone.
+  /// Tells the policy how large an expert is and its objective, and turns price_steps into the
+  /// price that policies take.
   ///
   /// A transfer is charged its time alone on its link, message + bytes / slowest of pair and ports,
   /// as if the world stood still for it and nothing overlapped: an upper bound of what it costs.
@@ -68,7 +70,7 @@ struct PlanGoal {
   /// layer, the mean rank's pairs (token, expert) times the seconds that one takes; reading of
   /// weights, which decoding waits for, is not counted. The inter-node price follows from the
   /// links.
-  /// @throws InputError for seconds without cluster and model, bytes without a model, a bad H or
+  /// @throws InputError for seconds without cluster and model, bytes without a model, a bad
   ///         number of tokens, and for a price in seconds when nothing says how many tokens a step
   ///         has.
   ///

@@ -41,12 +41,14 @@ PlanProblem problem_for(const PlanRequest& request, const PlannedFor& planned, s
 /// The best for what is given: several windows, or a placement in force, are what `robust` looks
 /// at; a single load is best met by a fresh plan. An option that only some policies heed asks for
 /// one of them.
-std::string best_policy(const PolicyOptions& asked, const PlanProblem& problem) {
+std::string best_policy(const PlanRequest& request, const PlanProblem& problem) {
+  const PolicyOptions& asked = request.policy_options;
   const PolicyOptions usual;
   if (asked.home != usual.home) return "hierarchical";
   if (asked.hierarchy != usual.hierarchy) return "deepseek";
   if (asked.target_gap != usual.target_gap) return "incremental";
-  if (asked.risk != usual.risk || asked.price || asked.budget) return "robust";
+  if (asked.risk != usual.risk || asked.price || request.goal.price_steps || asked.budget)
+    return "robust";
   return problem.old != nullptr || problem.samples.size() > 1 ? "robust" : "balanced";
 }
 
@@ -65,7 +67,7 @@ void PlanRequest::declare_inactive(Options& options) {
 
 void PlanRequest::declare_goal(Options& options) {
   options.section("policy");
-  declare_policy_options(options, policy_options);
+  declare_policy_options(options, policy_options, goal.price_steps);
   options.section("goal");
   goal.declare(options);
 }
@@ -82,7 +84,7 @@ MadePlan::MadePlan(Session& session, PlanRequest request, const PlannedLoads& lo
   loads.give_to(problem_);
   if (old_) problem_.old = &*old_;
   if (request_.policy.empty()) {
-    request_.policy = best_policy(request_.policy_options, problem_);
+    request_.policy = best_policy(request_, problem_);
   }
   const std::size_t steps = request_.forecaster ? 1 : steps_;
   const PlannedSteps planned_steps = steps_of(problem_.load, steps);

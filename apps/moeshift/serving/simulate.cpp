@@ -60,7 +60,7 @@ class Simulate final : public Command {
     options.section("serving");
     serving_.declare(options);
     options.section("policy");
-    declare_policy_options(options, policy_options_);
+    declare_policy_options(options, policy_options_, goal_.price_steps);
     options.section("goal");
     ExceptOptions goal(options, declared_with_serving());
     goal_.declare(goal);

@@ -60,7 +60,7 @@ class Sweep final : public Command {
     serving_.declare(options);
     options.section("policy");
     ExceptOptions policy(options, {"--slots-budget"});  // whose memory depends on the load
-    declare_policy_options(policy, policy_options_);
+    declare_policy_options(policy, policy_options_, plan_goal_.price_steps);
     options.section("goal");
     ExceptOptions goal(options, declared_with_serving());
     plan_goal_.declare(goal);

@@ -2,7 +2,6 @@
 #include "moeshift/plan/registry.hpp"
 
 #include <array>
-#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -37,11 +36,11 @@ std::unique_ptr<Planner> make_contiguous(const PolicyOptions&) {
 }
 
 std::unique_ptr<Planner> make_deepseek(const PolicyOptions& options) {
-  return std::make_unique<EplbPlanner>(eplb_mode(options.hierarchy), pack_largest_first);
+  return std::make_unique<EplbPlanner>(options.hierarchy, pack_largest_first);
 }
 
 std::unique_ptr<Planner> make_snake(const PolicyOptions& options) {
-  return std::make_unique<EplbPlanner>(eplb_mode(options.hierarchy), pack_snake);
+  return std::make_unique<EplbPlanner>(options.hierarchy, pack_snake);
 }
 
 LinkPrices links_of(const PolicyOptions& options) {
@@ -53,7 +52,7 @@ LinkPrices links_of(const PolicyOptions& options) {
 
 IncrementalOptions warm_options(const PolicyOptions& options) {
   IncrementalOptions warm;
-  warm.effort = effort_named(options.effort);
+  warm.effort = options.effort;
   warm.links = links_of(options);
   warm.min_gain = options.min_gain;
   warm.target_gap = options.target_gap;
@@ -62,13 +61,9 @@ IncrementalOptions warm_options(const PolicyOptions& options) {
 }
 
 double price_of(const PolicyOptions& options, double default_price) {
-  if (!options.price) return default_price;
-  double price = -1;
-  const char* end = options.price->data() + options.price->size();
-  const auto read = std::from_chars(options.price->data(), end, price);
-  if (read.ec == std::errc() && read.ptr == end && price >= 0) return price;
-  throw InputError("",
-                   fmt::format("unknown price '{}'; expected a number >= 0 here", *options.price));
+  const double price = options.price.value_or(default_price);
+  if (price >= 0) return price;
+  throw InputError("price", fmt::format("expected a number >= 0, got {}", price));
 }
 
 std::unique_ptr<Planner> make_incremental(const PolicyOptions& options) {
@@ -81,7 +76,7 @@ std::unique_ptr<Planner> make_incremental(const PolicyOptions& options) {
 
 std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
   IncrementalOptions warm = warm_options(options);
-  warm.risk = risk_named(options.risk);
+  warm.risk = options.risk;
   warm.use_samples = true;
   warm.from_scratch = options.from_scratch;
   warm.price = price_of(options, 5e-4);
@@ -95,12 +90,11 @@ std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
 }
 
 std::unique_ptr<Planner> make_hierarchical(const PolicyOptions& options) {
-  return std::make_unique<HierarchicalPlanner>(home_rule(options.home),
-                                               effort_named(options.effort), links_of(options));
+  return std::make_unique<HierarchicalPlanner>(options.home, options.effort, links_of(options));
 }
 
 std::unique_ptr<Planner> make_vllm(const PolicyOptions& options) {
-  return std::make_unique<VllmPlanner>(eplb_mode(options.hierarchy));
+  return std::make_unique<VllmPlanner>(options.hierarchy);
 }
 
 std::unique_ptr<Planner> make_sglang_vec(const PolicyOptions&) {
@@ -120,8 +114,7 @@ std::unique_ptr<Planner> make_flashlb(const PolicyOptions&) {
 }
 
 std::unique_ptr<Planner> make_balanced(const PolicyOptions& options) {
-  return std::make_unique<BalancedPlanner>(effort_named(options.effort), options.min_gain,
-                                           links_of(options));
+  return std::make_unique<BalancedPlanner>(options.effort, options.min_gain, links_of(options));
 }
 
 constexpr std::array kPolicies{
@@ -203,7 +196,7 @@ void check_combination(const PolicyEntry& policy, const PolicyOptions& options,
 }
 
 std::unique_ptr<Planner> dress(const PolicyEntry& policy, const PolicyOptions& options) {
-  const Survive survive = survive_rule(options.survive);
+  const Survive& survive = options.survive;
   check_combination(policy, options, survive);
   std::unique_ptr<Planner> planner = policy.make(options);
   std::unique_ptr<Planner> plain;

@@ -21,7 +21,7 @@ void many_slots(const Shape& shape, double phi, bool judged) {
   const std::vector<LoadMatrix> windows = drifting_windows(58, shape.experts, phi, 44, 9);
   const Replanning run{.windows = windows, .shape = shape, .first = 24, .start = "deepseek"};
   PolicyOptions global;
-  global.hierarchy = "global";
+  global.hierarchy = EplbMode::kGlobal;
   const Contender eplb{.name = "EPLB, ewma:0.5", .policy = "deepseek", .options = global};
   Contender renamed = eplb;
   renamed.name = "EPLB relabelled";
@@ -63,7 +63,7 @@ void two_slots() {
   const std::vector<LoadMatrix> windows = drifting_windows(58, shape.experts, 0.9, 20, 9);
   const Replanning run{.windows = windows, .shape = shape, .first = 4, .start = "deepseek"};
   PolicyOptions global;
-  global.hierarchy = "global";
+  global.hierarchy = EplbMode::kGlobal;
   const Contender renamed{.name = "EPLB relabelled, ewma:0.5",
                           .policy = "deepseek",
                           .options = global,

@@ -43,10 +43,10 @@ Gaps goal(std::size_t k) {
 void row(const char* name, const LoadMatrix& load, const Shape& shape) {
   const PlanProblem problem = problem_of(load, shape);
   PolicyOptions options;
-  options.hierarchy = "global";
+  options.hierarchy = EplbMode::kGlobal;
   const PlanResult eplb = plan_by("deepseek", options, problem);
   PlanResult ours = plan_by("balanced", options, problem);
-  options.effort = "fast";
+  options.effort = effort_named("fast");
   const PlanResult fast = plan_by("balanced", options, problem);
   tighten_bounds(problem, Threads{2}, ours);
   std::vector<double> bounds;

@@ -41,6 +41,11 @@ std::vector<LoadMatrix> windows_of(const std::vector<LoadMatrix>& loads, std::si
 
 PlanProblem problem_of(const LoadMatrix& load, const Shape& shape);
 
+/// "fast" for one without kicks.
+inline const char* effort_name(const Effort& effort) {
+  return effort.kicks == 0 ? "fast" : "normal";
+}
+
 PlanResult plan_by(const std::string& policy, const PolicyOptions& options,
                    const PlanProblem& problem, std::size_t threads = 2);
 

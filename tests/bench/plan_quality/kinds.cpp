@@ -23,7 +23,7 @@ struct Tally {
 
 Contender eplb(const char* name, bool replans) {
   PolicyOptions global;
-  global.hierarchy = "global";
+  global.hierarchy = EplbMode::kGlobal;
   return {.name = name,
           .policy = "deepseek",
           .options = global,
@@ -37,7 +37,7 @@ void setting(const std::string& title, const Replanning& run, Tally& tally) {
   const Outcome kept = replan(run, eplb("EPLB kept", false));
   Contender robust{.name = "robust", .policy = "robust", .forecaster = "recentred:16:auto"};
   const Outcome ours = replan(run, robust);
-  robust.options.price = "0";
+  robust.options.price = 0;
   const Outcome free = replan(run, robust);
   const Outcome& rival = kept.balance > last.balance ? kept : last;
   const PairedDifference by = paired_difference(ours.by_window, rival.by_window);

@@ -23,7 +23,7 @@ struct NoiseTally {
 
 Contender eplb_contender(bool replans, const std::string& forecaster) {
   PolicyOptions global;
-  global.hierarchy = "global";
+  global.hierarchy = EplbMode::kGlobal;
   return {.name = "EPLB",
           .policy = "deepseek",
           .options = global,

@@ -45,7 +45,7 @@ void leave_one_cluster_out() {
   } rows[] = {
       {{256, 32, 9}, 0.967}, {{256, 64, 5}, 0.942}, {{256, 72, 4}, 0.91}, {{256, 144, 2}, 0}};
   PolicyOptions global;
-  global.hierarchy = "global";
+  global.hierarchy = EplbMode::kGlobal;
   PolicyOptions robust;
   robust.from_scratch = true;
   for (const auto& [shape, goal] : rows) {
@@ -66,7 +66,7 @@ struct Goal {
 
 std::vector<Contender> contenders() {
   PolicyOptions global;
-  global.hierarchy = "global";
+  global.hierarchy = EplbMode::kGlobal;
   std::vector<Contender> all{
       {.name = "initial map kept", .policy = "static", .replans = false},
       {.name = "EPLB kept", .policy = "deepseek", .options = global, .replans = false},

@@ -35,7 +35,7 @@ void row(const char* policy, const PolicyOptions& options, const PlanProblem& pr
       "%-12s %-7s %6.2f s (%.2f s of processor time)  balancedness %.4f  gap %.2f %%  %.1f "
       "transfers per layer  "
       "peak %.2f GiB  %s\n",
-      policy, options.effort.c_str(), seconds, processor,
+      policy, effort_name(options.effort), seconds, processor,
       balancedness_of(problem.load, plan.placement), 100 * gap, moves.all, peak_gib(),
       goal_seconds > 0 ? verdict(seconds <= goal_seconds && peak_gib() <= 2) : "");
   std::fflush(stdout);

@@ -24,8 +24,8 @@ std::vector<Candidate> candidates() {
   std::vector<Candidate> all = {{"balanced", "balanced"},         {"balanced, fast", "balanced"},
                                 {"hierarchical", "hierarchical"}, {"incremental", "incremental"},
                                 {"robust, price 0", "robust"},    {"robust", "robust"}};
-  all[1].options.effort = "fast";
-  all[4].options.price = "0";
+  all[1].options.effort = effort_named("fast");
+  all[4].options.price = 0;
   return all;
 }
 
@@ -77,7 +77,7 @@ void shapes() {
         LoadMatrix now = load;  // half of what it was
         for (std::size_t i = 0; i < now.items().size(); ++i) now.items()[i] += before.items()[i];
         PolicyOptions global;
-        global.hierarchy = "global";
+        global.hierarchy = EplbMode::kGlobal;
         const Placement old = plan_by("deepseek", global, problem_of(before, shape)).placement;
         PlanProblem problem = problem_of(now, shape);
         const Placement eplb = plan_by("deepseek", global, problem).placement;

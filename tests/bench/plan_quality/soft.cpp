@@ -62,7 +62,7 @@ void row(const std::vector<LoadMatrix>& steps, const Shape& shape, const std::st
     PlanProblem problem = problem_of(load, shape);
     problem.expert_groups = 8;
     PolicyOptions options;
-    options.home = home;
+    options.home = home_rule(home);
     ms += best_ms(3, [&] { (void)plan_by("hierarchical", options, problem); });
     const PlanResult plan = plan_by("hierarchical", options, problem);
     const double n = static_cast<double>(steps.size());

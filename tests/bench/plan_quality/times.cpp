@@ -30,8 +30,8 @@ void row(const char* name, const char* policy, const PolicyOptions& options,
     two = std::min(two, best_ms(1, [&] { (void)plan_by(policy, options, problem, 2); }));
   }
   std::printf("%-10s G%-4zu k%zu  %-12s %-8s %8.2f %8.2f %8.2f  %5.2f  ", name,
-              problem.topology.ranks(), problem.slots_per_rank(), policy, options.effort.c_str(),
-              processor, one, two, one / two);
+              problem.topology.ranks(), problem.slots_per_rank(), policy,
+              effort_name(options.effort), processor, one, two, one / two);
   if (goal > 0) std::printf("<= %.0f ms on two: %s", goal, verdict(two <= goal));
   std::printf("\n");
   std::fflush(stdout);
@@ -40,7 +40,7 @@ void row(const char* name, const char* policy, const PolicyOptions& options,
 void fresh_rows(const char* name, const LoadMatrix& load) {
   PolicyOptions options;
   PolicyOptions fast;
-  fast.effort = "fast";
+  fast.effort = effort_named("fast");
   const struct {
     Shape shape;
     double goal;

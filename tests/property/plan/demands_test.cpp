@@ -62,8 +62,8 @@ void check_survival(const char* name, std::uint64_t first_seed, int instances) {
     if (std::string(name) == "incremental" && instance.old == nullptr) continue;
     const std::size_t losses = 1 + rng.below(2);
     const bool by_node = rng.below(2) == 0;
-    const auto planner = make_planner(
-        name, PolicyOptions{.survive = fmt::format("{}{}", by_node ? "nodes:" : "", losses)});
+    const auto planner =
+        make_planner(name, PolicyOptions{.survive = {.losses = losses, .by_node = by_node}});
     INFO("policy " << name << ", seed " << seed << ", losses " << losses << ", by node "
                    << by_node);
     if (!can_survive(instance.problem, losses, by_node)) {

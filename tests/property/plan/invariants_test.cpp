@@ -47,7 +47,7 @@ TEST_CASE("hierarchical plans are valid whatever the instance") {
 
 TEST_CASE("EPLB's answer bounds ours: no fresh plan is worse by more than the tolerance") {
   PolicyOptions global;
-  global.hierarchy = "global";
+  global.hierarchy = EplbMode::kGlobal;
   const auto eplb = make_planner("deepseek", global);
   const auto balanced = make_planner("balanced");
   for (std::uint64_t seed = 400000; seed < 404000; ++seed) {

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/plan/plan_goal.hpp"
 
+#include <algorithm>
+#include <string>
+
 #include "moeshift/core/error.hpp"
 
+#include "apps/moeshift/cli/option_set.hpp"
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/plan_shape.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace moeshift;
@@ -41,21 +46,23 @@ TEST_CASE("A transfer between nodes costs as many near ones as it takes longer")
            planned.expert_sizes()->mean() / std::min({link.pair, link.egress, link.ingress});
   };
   PolicyOptions policy;
-  policy.price = "seconds:100";
-  PlanGoal().apply_to(policy, session(), planned, kSteps);
+  PlanGoal goal;
+  goal.price_steps = 100;
+  goal.apply_to(policy, session(), planned, kSteps);
   CHECK(policy.inter_node_price ==
         Approx(ratio(alone(planned.cluster->inter_node), alone(planned.cluster->intra_node))));
   CHECK(policy.inter_node_price > 1);
 }
 
 TEST_CASE("A price in seconds falls with the steps that a move may pay over") {
-  const auto price_over = [](const std::string& price) {
+  const auto price_over = [](double steps) {
     PolicyOptions policy;
-    policy.price = price;
-    PlanGoal().apply_to(policy, session(), planned_for_olmoe(), kSteps);
-    return std::stod(*policy.price);
+    PlanGoal goal;
+    goal.price_steps = steps;
+    goal.apply_to(policy, session(), planned_for_olmoe(), kSteps);
+    return *policy.price;
   };
-  CHECK(price_over("seconds:100") == Approx(10 * price_over("seconds:1000")));
+  CHECK(price_over(100) == Approx(10 * price_over(1000)));
 }
 
 TEST_CASE("A policy learns how large an expert is") {
@@ -64,15 +71,33 @@ TEST_CASE("A policy learns how large an expert is") {
   CHECK(policy.expert_bytes == Bytes(3 * 4194304));
 }
 
-TEST_CASE("Bytes without a model, seconds without a machine and a bad horizon are refused") {
+TEST_CASE("A price is a number, or what it saves in so many steps; the last one said counts") {
+  PolicyOptions policy;
+  PlanGoal goal;
+  OptionSet options;
+  declare_policy_options(options, policy, goal.price_steps);
+  const auto& records = options.records();
+  const auto price = std::ranges::find(records, std::string("--price"), &OptionRecord::names);
+  REQUIRE(price != records.end());
+  price->store({"0.001"});
+  CHECK(policy.price == 0.001);
+  price->store({"seconds:250"});
+  CHECK_FALSE(policy.price.has_value());
+  CHECK(goal.price_steps == 250.0);
+  for (const char* bad : {"seconds:", "seconds:-1", "seconds:0", "-1", "cheap", "1x", ""}) {
+    INFO(bad);
+    CHECK_THROWS_AS(price->store({bad}), InputError);
+  }
+}
+
+TEST_CASE("Bytes without a model and seconds without a machine are refused") {
   PlannedFor planned = planned_for_olmoe();
   planned.model.reset();
   PolicyOptions policy;
   policy.budget = Bytes(1000);
   CHECK_THROWS_AS(PlanGoal().apply_to(policy, session(), planned, kSteps), InputError);
   PolicyOptions priced;
-  priced.price = "seconds:100";
-  CHECK_THROWS_AS(PlanGoal().apply_to(priced, session(), planned, kSteps), InputError);
-  priced.price = "seconds:-1";
-  CHECK_THROWS_AS(PlanGoal().apply_to(priced, session(), planned_for_olmoe(), kSteps), InputError);
+  PlanGoal goal;
+  goal.price_steps = 100;
+  CHECK_THROWS_AS(goal.apply_to(priced, session(), planned, kSteps), InputError);
 }

@@ -94,7 +94,8 @@ TEST_CASE("deepseek falls back to global planning when groups do not divide by n
 
 TEST_CASE("deepseek refuses forced hierarchical planning when groups do not divide by nodes") {
   const PlanProblem problem = test::problem_of({{9, 1, 4, 7, 3, 8}}, 4, 8, 2, 3);
-  const auto planner = make_planner("deepseek", PolicyOptions{.hierarchy = "hierarchical"});
+  const auto planner =
+      make_planner("deepseek", PolicyOptions{.hierarchy = EplbMode::kHierarchical});
   CHECK_THROWS_AS(planner->plan(problem, Threads{1}, quiet), InfeasibleError);
 }
 

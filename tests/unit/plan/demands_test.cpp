@@ -38,24 +38,27 @@ PlanProblem skewed_layers() {
 
 TEST_CASE("too few slots to survive are infeasible, and the error says how many would do") {
   const PlanProblem problem = test::problem_of({{9, 7, 4, 1}}, 4, 4, 2);
-  const auto planner = make_planner("balanced", PolicyOptions{.survive = "1"});
+  const auto planner = make_planner("balanced", PolicyOptions{.survive = survive_rule("1")});
   CHECK_THROWS_WITH(planner->plan(problem, Threads{1}, quiet),
                     test::containing("1 slots per rank cannot hold them, 2 would (8 slots"));
-  const auto nodes = make_planner("balanced", PolicyOptions{.survive = "nodes:2"});
+  const auto nodes = make_planner("balanced", PolicyOptions{.survive = survive_rule("nodes:2")});
   CHECK_THROWS_WITH(nodes->plan(problem, Threads{1}, quiet),
                     test::containing("takes 3, there are 2"));
 }
 
 TEST_CASE("peers that do not know of losses refuse the wish") {
-  CHECK_THROWS_AS(make_planner("deepseek", PolicyOptions{.survive = "1"}), InputError);
-  CHECK_THROWS_AS(make_planner("balanced", PolicyOptions{.survive = "racks:1"}), InputError);
-  CHECK_THROWS_AS(make_planner("balanced", PolicyOptions{.survive = "-1"}), InputError);
+  CHECK_THROWS_AS(make_planner("deepseek", PolicyOptions{.survive = survive_rule("1")}),
+                  InputError);
+  CHECK_THROWS_AS(make_planner("balanced", PolicyOptions{.survive = survive_rule("racks:1")}),
+                  InputError);
+  CHECK_THROWS_AS(make_planner("balanced", PolicyOptions{.survive = survive_rule("-1")}),
+                  InputError);
 }
 
 TEST_CASE("groups kept hard in a node cannot survive its loss") {
   const PlanProblem problem = test::problem_of({{9, 7, 4, 1}}, 4, 8, 2, 2);
-  const auto planner =
-      make_planner("hierarchical", PolicyOptions{.home = "hard", .survive = "nodes:1"});
+  const auto planner = make_planner(
+      "hierarchical", PolicyOptions{.home = home_rule("hard"), .survive = survive_rule("nodes:1")});
   CHECK_THROWS_AS(planner->plan(problem, Threads{1}, quiet), InfeasibleError);
 }
 

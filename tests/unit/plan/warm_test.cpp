@@ -101,9 +101,9 @@ TEST_CASE("two slots per rank: who asks more of a transfer gets fewer, and not n
     return sum;
   };
   PolicyOptions cheap;
-  cheap.price = "0.001";
+  cheap.price = 0.001;
   PolicyOptions dear;
-  dear.price = "0.004";
+  dear.price = 0.004;
   const Outcome many = outcome(cheap);
   const Outcome few = outcome(dear);
   INFO(many.arrivals << " and " << few.arrivals << " transfers, " << many.at(0.004) << " and "
@@ -125,7 +125,7 @@ TEST_CASE("robust leaves a map that does not know the load for less than its ful
   problem.old = &initial;
   CHECK(balancedness(problem.load, planned("robust", problem, options)) ==
         Approx(fresh).epsilon(1e-9));
-  options.price = "0.0005";
+  options.price = 0.0005;
   CHECK(balancedness(problem.load, planned("robust", problem, options)) < fresh - 0.01);
 }
 
@@ -146,7 +146,7 @@ TEST_CASE("where few replicas need to move they move for less than robust's full
   problem.old = &before;
   problem.samples = {windows.begin() + 1, windows.end()};
   PolicyOptions full_price;
-  full_price.price = "0.0005";
+  full_price.price = 0.0005;
   CHECK(moved_between(before, planned("robust", problem)) >
         moved_between(before, planned("robust", problem, full_price)));
 }

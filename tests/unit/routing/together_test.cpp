@@ -219,7 +219,7 @@ TEST_CASE("hierarchical keeps replicas on their nodes; budgets and coverage hold
   REQUIRE(arrived <= 10);
   q.problem.old = nullptr;
   options = sparing(0.05);
-  options.survive = "1";
+  options.survive = survive_rule("1");
   q.problem.slots = 64;
   for (const std::uint32_t count :
        plan("balanced", q, options).placement.replica_counts(LayerId(0))) {

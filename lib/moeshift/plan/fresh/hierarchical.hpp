@@ -16,6 +16,8 @@ struct HomeRule {
   enum class Kind { kAuto, kHard, kSoft, kPrice };
   Kind kind = Kind::kAuto;
   double value = 0;  ///< kSoft: most off-home replicas per layer; kPrice: cost of an off-home token
+
+  bool operator==(const HomeRule&) const = default;
 };
 
 /// "auto", "hard", "soft:16" or "price:0.1".

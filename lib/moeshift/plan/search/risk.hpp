@@ -13,6 +13,8 @@ struct Risk {
   enum class Kind { kMean, kCvar, kWorst };
   Kind kind = Kind::kMean;
   double alpha = 0;  ///< kCvar: the mean of the worst (1 - alpha) share of windows
+
+  bool operator==(const Risk&) const = default;
 };
 
 /// "mean", "cvar:0.9" or "worst".
