@@ -54,6 +54,7 @@ WINGS = {
 # them) by what they may include. A room not named here may include nothing of its stage.
 ROOMS = {
     "plan": {
+        "tuned": [],
         "lower_bound": [],
         "survive": [],
         "planner": ["survive"],
@@ -62,14 +63,14 @@ ROOMS = {
         "layered_planner": ["layer_problem", "lower_bound", "planner"],
         "relabel": ["layer_problem"],
         "search": ["layer_problem", "lower_bound", "survive"],
-        "fresh": ["layer_problem", "layered_planner", "lower_bound", "relabel", "search"],
+        "fresh": ["layer_problem", "layered_planner", "lower_bound", "relabel", "search", "tuned"],
         "warm": ["fresh", "layer_problem", "layered_planner", "lower_bound", "relabel", "search"],
         "peers": ["fresh", "layer_problem", "layered_planner", "relabel", "search", "warm"],
         "policy_options": ["fresh", "peers", "search", "survive"],
         "asked": ["fresh", "layer_problem", "layered_planner", "planner", "relabel", "warm"],
         "together": ["layer_problem", "layered_planner", "planner", "relabel", "survive"],
         "registry": ["asked", "fresh", "peers", "planner", "policy_options", "survive", "together",
-                     "warm"],
+                     "tuned", "warm"],
     },
 }
 # The program: which of its folders includes which, in the order of floors.

@@ -22,6 +22,7 @@
 #include "moeshift/plan/peers/vllm.hpp"
 #include "moeshift/plan/survive.hpp"
 #include "moeshift/plan/together/together_planner.hpp"
+#include "moeshift/plan/tuned.hpp"
 #include "moeshift/plan/warm/incremental.hpp"
 
 namespace moeshift {
@@ -67,26 +68,11 @@ double price_of(const PolicyOptions& options, double default_price) {
 }
 
 std::unique_ptr<Planner> make_incremental(const PolicyOptions& options) {
-  IncrementalOptions warm = warm_options(options);
-  warm.price = price_of(options, 0);
-  warm.doubt = 0.4;
-  warm.needs_old = true;
-  return std::make_unique<IncrementalPlanner>(warm);
+  return std::make_unique<IncrementalPlanner>(incremental_options(options));
 }
 
 std::unique_ptr<Planner> make_robust(const PolicyOptions& options) {
-  IncrementalOptions warm = warm_options(options);
-  warm.risk = options.risk;
-  warm.use_samples = true;
-  warm.from_scratch = options.from_scratch;
-  warm.price = price_of(options, 5e-4);
-  if (!options.price) {
-    warm.settled = 0.05;
-    warm.rebuild_share = 0.1;
-  }
-  warm.floor = warm.price == 0 || !options.price;
-  warm.doubt = 0.25;
-  return std::make_unique<IncrementalPlanner>(warm);
+  return std::make_unique<IncrementalPlanner>(robust_options(options));
 }
 
 std::unique_ptr<Planner> make_hierarchical(const PolicyOptions& options) {
@@ -208,7 +194,7 @@ std::unique_ptr<Planner> dress(const PolicyEntry& policy, const PolicyOptions& o
   if (options.network && policy.survives) {
     std::optional<double> budget;
     if (options.budget) budget = ratio(*options.budget, options.expert_bytes);
-    const double price = price_of(options, policy.name == "robust" ? 5e-4 : 0);
+    const double price = price_of(options, policy.name == "robust" ? tuned::kRobustPrice : 0);
     planner = std::make_unique<TogetherPlanner>(
         std::move(planner), std::move(plain),
         goal_as(policy.name, *options.network, {options.inter_node_price, price, budget}));
@@ -221,6 +207,29 @@ std::unique_ptr<Planner> dress(const PolicyEntry& policy, const PolicyOptions& o
 }
 
 }  // namespace
+
+IncrementalOptions incremental_options(const PolicyOptions& options) {
+  IncrementalOptions warm = warm_options(options);
+  warm.price = price_of(options, 0);
+  warm.doubt = tuned::kIncrementalDoubt;
+  warm.needs_old = true;
+  return warm;
+}
+
+IncrementalOptions robust_options(const PolicyOptions& options) {
+  IncrementalOptions warm = warm_options(options);
+  warm.risk = options.risk;
+  warm.use_samples = true;
+  warm.from_scratch = options.from_scratch;
+  warm.price = price_of(options, tuned::kRobustPrice);
+  if (!options.price) {
+    warm.settled = tuned::kSettledShare;
+    warm.rebuild_share = tuned::kRebuildShare;
+  }
+  warm.floor = warm.price == 0 || !options.price;
+  warm.doubt = tuned::kRobustDoubt;
+  return warm;
+}
 
 std::span<const PolicyEntry> policies() {
   return kPolicies;

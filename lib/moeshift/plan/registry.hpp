@@ -12,6 +12,8 @@
 
 namespace moeshift {
 
+struct IncrementalOptions;
+
 /// A row of the policy table.
 struct PolicyEntry {
   std::string_view name;
@@ -30,5 +32,9 @@ struct PolicyEntry {
 ///         policy refuses.
 [[nodiscard]] std::unique_ptr<Planner> make_planner(std::string_view name,
                                                     const PolicyOptions& options = {});
+
+/// How `incremental` and `robust` search for what is asked of them (warm/incremental.hpp).
+[[nodiscard]] IncrementalOptions incremental_options(const PolicyOptions& options);
+[[nodiscard]] IncrementalOptions robust_options(const PolicyOptions& options);
 
 }  // namespace moeshift

@@ -19,7 +19,7 @@ constexpr Part kParts[] = {
     {"oos", moeshift::quality::oos},       {"drift", moeshift::quality::drift},
     {"budget", moeshift::quality::budget}, {"scale", moeshift::quality::scale},
     {"kinds", moeshift::quality::kinds},   {"shapes", moeshift::quality::shapes},
-    {"noise", moeshift::quality::noise},
+    {"noise", moeshift::quality::noise},   {"tuned", moeshift::quality::tuned},
 };
 
 const Part* part_called(const char* name) {
@@ -33,7 +33,8 @@ int run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (part_called(argv[i]) != nullptr) continue;
     std::fputs(
-        "usage: plan_quality [gaps|times|warm|soft|oos|drift|budget|scale|kinds|shapes|noise]...\n",
+        "usage: plan_quality [gaps|times|warm|soft|oos|drift|budget|scale|kinds|shapes|noise|tuned]"
+        "...\n",
         stderr);
     return 2;
   }

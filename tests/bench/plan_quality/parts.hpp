@@ -14,6 +14,7 @@ void budget();  ///< one budget over all layers against an equal one each
 void kinds();   ///< `robust` against its rivals on eighteen kinds of traffic and all recordings
 void noise();   ///< `incremental` on one noisy window at a time
 void shapes();  ///< every policy of ours on every shape against the better of EPLB and no move
+void tuned();   ///< every number of plan/tuned.hpp again, at half and at twice its value
 void scale();   ///< 94 layers x 512 experts on 1,024 ranks x 4,096 slots
 
 }  // namespace moeshift::quality

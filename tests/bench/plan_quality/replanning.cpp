@@ -28,6 +28,14 @@ PlanProblem forecast_problem(const Forecaster& forecaster, const Shape& shape) {
   return problem;
 }
 
+PlanResult next_plan(const Contender& contender, const PlanProblem& problem) {
+  if (contender.planner == nullptr) {
+    return plan_by(contender.policy, contender.options, problem);
+  }
+  NoProgress progress;
+  return contender.planner->plan(problem, Threads{2}, progress);
+}
+
 }  // namespace
 
 Outcome replan(const Replanning& run, const Contender& contender) {
@@ -42,7 +50,7 @@ Outcome replan(const Replanning& run, const Contender& contender) {
     PlanProblem problem = forecast_problem(*forecaster, run.shape);
     problem.old = &now;
     if (contender.replans) {
-      Placement next = plan_by(contender.policy, contender.options, problem).placement;
+      Placement next = next_plan(contender, problem).placement;
       if (contender.relabels) next = relabelled(problem, next);
       if (t > run.first) {  // the first move depends on the start more than on the policy
         const Moves moves = moves_between(now, next, problem.topology);

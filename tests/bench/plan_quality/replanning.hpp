@@ -2,6 +2,7 @@
 // Re-planning every window, and scoring each plan on the window that it did not see.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Contender {
   std::string forecaster = "ewma:0.5";
   bool replans = true;    ///< false: keeps its first plan
   bool relabels = false;  ///< names the ranks of its plans so that the least moves
+  std::shared_ptr<const Planner> planner = {};  ///< re-plans instead of the policy
 };
 
 struct Outcome {

@@ -8,16 +8,19 @@
 #include <string>
 #include <vector>
 
+#include "moeshift/plan/tuned.hpp"
+
 namespace moeshift {
 
 /// How hard to search.
 struct Effort {
-  double tolerance = 1e-3;             ///< stop at (1 + tolerance) x lower bound
-  std::size_t steps = 200;             ///< per refinement
-  std::size_t kicks = 12;              ///< restarts from a perturbed local optimum
-  std::size_t pair_iterations = 1150;  ///< annealing steps for two slots per rank
-  std::size_t large_kicks = 576;       ///< where small ones leave a gap, on up to 96 ranks
-  std::size_t patience = 576;          ///< kicks without a better plan after which to give up
+  double tolerance = 1e-3;  ///< stop at (1 + tolerance) x lower bound
+  std::size_t steps = 200;  ///< per refinement
+  std::size_t kicks = 12;   ///< restarts from a perturbed local optimum
+  std::size_t pair_iterations = tuned::kPairIterations;  ///< annealing steps for two slots per rank
+  std::size_t large_kicks =
+      tuned::kLargeKicks;                   ///< where small ones leave a gap, on up to 96 ranks
+  std::size_t patience = tuned::kPatience;  ///< kicks without a better plan after which to give up
 };
 
 /// "fast", "normal" or "thorough".
