@@ -77,6 +77,20 @@ class Baselines(CliTest):
         self.held_plan("plan_deepseek_decode", (cli.MOE64_LIKE, *SMALL, "--policy", "deepseek"),
                        ["physical_to_logical=0"])
 
+    def test_balanced_puts_every_expert_of_the_shipped_decode_trace_where_it_did(self):
+        self.held_plan("plan_balanced_decode", (cli.MOE64_LIKE, *SMALL, "--policy", "balanced"), ["physical_to_logical=0"])
+
+    def test_hierarchical_puts_every_expert_of_the_shipped_decode_trace_where_it_did(self):
+        self.held_plan("plan_hierarchical_decode",
+                       (cli.MOE64_LIKE, *SMALL, "--groups", 8, "--policy", "hierarchical"), ["physical_to_logical=0"])
+
+    def test_policies_that_start_from_a_placement_move_what_they_moved(self):
+        self.good("plan", cli.MOE64_LIKE, *SMALL, "--policy", "deepseek", "--windows", "0:10", "-o", "old.json", "-q")
+        for policy in ("incremental", "robust"):
+            self.held_plan(f"plan_{policy}_decode",
+                           (cli.MOE64_LIKE, *SMALL, "--policy", policy, "--windows", "10:20", "--from", "old.json"),
+                           ["physical_to_logical=0", "move.transfers=0"])
+
     def test_the_rearrangement_of_the_shipped_prefill_trace_moves_no_more_at_no_higher_price(self):
         for name, window in (("old", "0:4"), ("new", "4:8")):
             self.good("plan", cli.DEEPSEEK_LIKE, *FULL, "--policy", "deepseek", "--windows", window, "-o", f"{name}.json", "-q")
@@ -140,6 +154,18 @@ class Baselines(CliTest):
                   ["advice.verdict=0", "advice.interval_steps=0", f"advice.saving_share={SERVING}",
                    f"backtest.*.step_seconds.*={SERVING}", f"drift.lags.*.variation={ROUNDING}",
                    f"imbalance.ranks_now={ROUNDING}"])
+
+    def test_one_expert_in_another_slot_fails(self):
+        """What holds placements sees one that is as good."""
+        if self.bless:
+            return
+        other = json.loads((HERE / "baselines/plan_balanced_decode.json").read_text(encoding="utf-8"))
+        layer = other["result"]["placement"]["physical_to_logical"][0]
+        layer[0], layer[1] = layer[1], layer[0]
+        self.write("other.json", json.dumps(other))
+        plan = self.plan("plan.json", *SMALL, "--policy", "balanced", trace=cli.MOE64_LIKE)
+        verdict = self.run_program("check", plan, "other.json", "--fail-on=physical_to_logical=0")
+        self.assertEqual(verdict.code, 1, verdict.out + verdict.err)
 
     def test_a_baseline_that_is_better_than_the_result_fails(self):
         """The checks above can fail."""
