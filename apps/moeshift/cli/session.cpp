@@ -325,11 +325,6 @@ void Session::write_file(const std::string& path, const std::function<void(std::
   detail("wrote " + path);
 }
 
-void Session::write_envelope(const std::string& path, const Report& report) {
-  write_file(path,
-             [&](std::ostream& out) { write_compact_json(out, envelope(report, state_->meta)); });
-}
-
 void Session::say(const std::string& line) {
   if (common_.quiet) return;
   if (state_->host != nullptr) return state_->host->say(line);

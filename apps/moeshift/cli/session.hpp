@@ -91,8 +91,6 @@ class Session {
   void emit(const Report& report, const std::string& format);
   /// Writes a file whole or not at all: beside it, fsync, rename. "-" = standard output.
   void write_file(const std::string& path, const std::function<void(std::ostream&)>& body);
-  /// The report's JSON envelope as a file, whatever --format says (plan files and the like).
-  void write_envelope(const std::string& path, const Report& report);
 
   /// Talk: to stderr, silent under --quiet.
   void say(const std::string& line);
