@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/header_json.hpp"
 #include "moeshift/formats/trace_format.hpp"
 #include "moeshift/trace/statistics.hpp"
 #include "moeshift/trace/window.hpp"
@@ -113,22 +114,6 @@ Table layer_table(const TraceHeader& header, const TraceStatistics& statistics) 
                           Cell::decimal(layer.step_hot_overlap, 2), Cell::text(profile(layer))});
   }
   return table;
-}
-
-Json header_json(const TraceHeader& header) {
-  Json json = {{"model", header.model},
-               {"num_layers", header.num_layers},
-               {"num_experts", header.num_experts}};
-  if (header.top_k) json["top_k"] = *header.top_k;
-  if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
-  if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
-  if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
-  if (header.num_hidden_layers) json["num_hidden_layers"] = *header.num_hidden_layers;
-  if (header.num_slots) json["num_slots"] = *header.num_slots;
-  if (header.num_nodes) json["num_nodes"] = *header.num_nodes;
-  json["source"] = header.source;
-  json["licence"] = header.licence;
-  return json;
 }
 
 Json spread_json(const Spread& spread) {

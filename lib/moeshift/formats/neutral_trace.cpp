@@ -11,6 +11,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/header_json.hpp"
 #include "moeshift/formats/json/json_document.hpp"
 
 namespace moeshift {
@@ -149,28 +150,12 @@ class NeutralReader final : public TraceReader {
   JsonDocument json_;
 };
 
-Json header_json(const TraceHeader& header) {
-  Json json = Json::object();
-  json["model"] = header.model;
-  json["num_layers"] = header.num_layers;
-  json["num_experts"] = header.num_experts;
-  if (header.top_k) json["top_k"] = *header.top_k;
-  if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
-  if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
-  if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
-  if (header.num_hidden_layers) json["num_hidden_layers"] = *header.num_hidden_layers;
-  if (header.num_slots) json["num_slots"] = *header.num_slots;
-  if (header.num_nodes) json["num_nodes"] = *header.num_nodes;
-  json["source"] = header.source;
-  json["licence"] = header.licence;
-  json.update(Json::parse(header.other_json));
-  return json;
-}
-
 class NeutralWriter final : public TraceWriter {
  public:
   NeutralWriter(std::ostream& out, TraceHeader header) : out_(out), header_(std::move(header)) {
-    out_ << header_json(header_).dump() << '\n';
+    Json json = header_json(header_);
+    json.update(Json::parse(header_.other_json));
+    out_ << json.dump() << '\n';
   }
 
   void write(const TraceStep& step) override {
@@ -193,6 +178,23 @@ class NeutralWriter final : public TraceWriter {
 };
 
 }  // namespace
+
+nlohmann::ordered_json header_json(const TraceHeader& header) {
+  Json json = Json::object();
+  json["model"] = header.model;
+  json["num_layers"] = header.num_layers;
+  json["num_experts"] = header.num_experts;
+  if (header.top_k) json["top_k"] = *header.top_k;
+  if (header.num_expert_groups) json["num_expert_groups"] = *header.num_expert_groups;
+  if (!header.layer_ids.empty()) json["layer_ids"] = header.layer_ids;
+  if (header.num_ranks) json["num_ranks"] = *header.num_ranks;
+  if (header.num_hidden_layers) json["num_hidden_layers"] = *header.num_hidden_layers;
+  if (header.num_slots) json["num_slots"] = *header.num_slots;
+  if (header.num_nodes) json["num_nodes"] = *header.num_nodes;
+  json["source"] = header.source;
+  json["licence"] = header.licence;
+  return json;
+}
 
 TraceFormat neutral_trace_format() {
   return {"neutral", "JSON Lines of this project: a header, then one object per step",
