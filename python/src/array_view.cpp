@@ -129,21 +129,24 @@ bool ArrayView::take_buffer(const py::object& object) {
 
 bool ArrayView::take_dlpack(const py::object& object) {
   if (!py::hasattr(object, "__dlpack__") || !py::hasattr(object, "__dlpack_device__")) return false;
-  const auto device = py::cast<std::pair<py::int_, py::int_>>(object.attr("__dlpack_device__")());
+  // What the owner says when it cannot, with the array's name.
+  const auto asked = [&](const char* method) -> py::object {
+    try {
+      return object.attr(method)();
+    } catch (py::error_already_set& reason) {
+      if (!reason.matches(PyExc_Exception)) throw;
+      throw InputError(name_, fmt::format("cannot be read as an array: {}",
+                                          std::string(py::str(reason.value()))));
+    }
+  };
+  const auto device = py::cast<std::pair<py::int_, py::int_>>(asked("__dlpack_device__"));
   const auto type = py::cast<std::int32_t>(device.first);
   if (type != dlpack::kCpu && type != dlpack::kPinned) {
     throw InputError(name_, fmt::format("lies on a device (type {} of DLPack): copy it to the CPU "
                                         "first",
                                         type));
   }
-  py::object capsule;
-  try {
-    capsule = object.attr("__dlpack__")();
-  } catch (py::error_already_set& reason) {
-    if (!reason.matches(PyExc_Exception)) throw;
-    throw InputError(
-        name_, fmt::format("cannot be read as an array: {}", std::string(py::str(reason.value()))));
-  }
+  const py::object capsule = asked("__dlpack__");
   void* pointer = PyCapsule_GetPointer(capsule.ptr(), "dltensor");
   if (pointer == nullptr) {
     PyErr_Clear();

@@ -3,8 +3,10 @@
 #include "moeshift/plan/peers/eplb.hpp"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/core/parallel.hpp"
 #include "moeshift/plan/layer_problem.hpp"
 
@@ -59,8 +61,21 @@ py::tuple maps_of(const std::vector<EplbLayer>& layers, std::size_t experts, std
   return py::make_tuple(phy2log, log2phy, logcnt);
 }
 
+/// The program's own limit: beyond it a number is a mistake, and its memory nobody has.
+void require_count(const char* name, std::size_t count) {
+  constexpr std::size_t kMost = 1U << 20U;
+  if (count > kMost) {
+    throw InputError(
+        name, "expected at most " + std::to_string(kMost) + ", got " + std::to_string(count));
+  }
+}
+
 py::tuple rebalance_experts(const py::object& weight, std::size_t slots, std::size_t groups,
                             std::size_t nodes, std::size_t ranks, std::size_t threads) {
+  require_count("num_replicas", slots);
+  require_count("num_groups", groups);
+  require_count("num_nodes", nodes);
+  require_count("num_gpus", ranks);
   LoadMatrix load = std::move(loads_of(py::make_tuple(weight)).front());
   // Without groups that divide by the nodes the origin plans as if there were one of each.
   const bool by_node = nodes > 0 && groups % nodes == 0;
