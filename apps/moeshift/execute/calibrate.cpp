@@ -24,6 +24,7 @@
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/execute/calibrate_cases.hpp"
 #include "apps/moeshift/execute/calibrate_report.hpp"
+#include "apps/moeshift/execute/calibration_progress.hpp"
 #include "apps/moeshift/execute/commands.hpp"
 #include "apps/moeshift/execute/process_place.hpp"
 #include "apps/moeshift/execute/rank_processes.hpp"
@@ -142,14 +143,6 @@ class Calibrate final : public Command {
     ProbeJob job;
     job.repetitions = repetitions_;
     job.interrupted = [&session] { return session.progress().interrupted(); };
-    session.expect({{"measuring", 1}});
-    job.progressed = [&session](std::size_t done, std::size_t total) {
-      try {
-        session.progress().update("measuring", done, total);
-      } catch (const InterruptedError&) {
-        // The next wait sees it, and ends this rank in order.
-      }
-    };
     std::vector<const std::vector<ExchangeSample>*> sets;
     for (const LinkCalibration& link : design_.links) sets.push_back(&link.samples);
     for (const auto* set : sets) {
@@ -167,6 +160,8 @@ class Calibrate final : public Command {
       job.rehearsals.push_back(rehearsal_of(*ring, shape_, rounds, session.seed()));
       job.rehearsals.back().options.interrupted = job.interrupted;
     }
+    const CalibrationProgress progress(session.progress(), job);
+    session.expect({{"measuring", 1}});
     times_ = run_probes(*world, job);
   }
 

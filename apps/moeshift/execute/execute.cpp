@@ -32,6 +32,7 @@
 #include "apps/moeshift/execute/execute_timeline.hpp"
 #include "apps/moeshift/execute/process_place.hpp"
 #include "apps/moeshift/execute/rank_processes.hpp"
+#include "apps/moeshift/execute/shuffle_progress.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -67,25 +68,6 @@ std::filesystem::path whole_path(const std::string& path) {
   }
   return std::filesystem::weakly_canonical(whole, unknown);
 }
-
-/// Rank 0 tells for all how far they are.
-class ProgressOfLeader final : public ShuffleObserver {
- public:
-  explicit ProgressOfLeader(Progress& progress) : progress_(progress) {}
-
-  void progressed(RankId rank, std::string_view what, std::size_t done,
-                  std::size_t total) override {
-    if (rank != RankId(0)) return;
-    try {
-      progress_.update(what, done, total);
-    } catch (const InterruptedError&) {
-      // The next wait sees it, and ends this rank in order.
-    }
-  }
-
- private:
-  Progress& progress_;
-};
 
 class Execute final : public Command {
  public:
@@ -270,8 +252,8 @@ class Execute final : public Command {
         .calibrated_on = task.cluster.engine ? task.cluster.engine->transport : std::string()};
     ShuffleOptions shuffle = options_.shuffle(session.seed(), execution.predicted.total);
     shuffle.buffers = sets_for(backend, job);
-    session.expect({{"writing weights", 0.2}, {"moving experts", 0.6}, {"comparing", 0.2}});
-    ProgressOfLeader progress(session.progress());
+    session.expect({{"", 1}});
+    ShuffleProgress progress(work_of(job, shuffle), session.progress());
     shuffle.observers.push_back(&progress);
     if (journal != nullptr) shuffle.observers.push_back(journal);
     shuffle.decisions = journal;

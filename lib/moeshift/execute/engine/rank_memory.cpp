@@ -188,23 +188,30 @@ std::vector<RankMemory::Tasks> RankMemory::tasks(std::size_t layer, std::size_t 
   return groups;
 }
 
-std::vector<std::unique_ptr<Pending>> RankMemory::start_poison() const {
-  std::vector<std::unique_ptr<Pending>> work;
-  if (slots_) {
-    std::vector<PointerChange> all;
-    for (std::byte* cell : slots_->live()) all.push_back({all.size(), cell});
-    work.push_back(memory_.point(pointers_, all, nullptr));
-  }
-  const auto poison = [&](std::byte* start, Bytes bytes) {
-    if (start != nullptr) work.push_back(memory_.poison(start, bytes));
+std::unique_ptr<Pending> RankMemory::start_pointers() const {
+  if (!slots_) return nullptr;
+  std::vector<PointerChange> all;
+  for (std::byte* cell : slots_->live()) all.push_back({all.size(), cell});
+  return memory_.point(pointers_, all, nullptr);
+}
+
+std::vector<std::span<std::byte>> RankMemory::poisonable() const {
+  constexpr std::int64_t kPiece = std::int64_t{64} << 20;
+  std::vector<std::span<std::byte>> pieces;
+  const auto cut = [&](std::byte* start, Bytes bytes) {
+    if (start == nullptr) return;
+    for (std::int64_t at = 0; at < bytes.count(); at += kPiece) {
+      pieces.emplace_back(start + at,
+                          static_cast<std::size_t>(std::min(kPiece, bytes.count() - at)));
+    }
   };
-  if (weights_ == nullptr) poison(live_, program_.live);
+  if (weights_ == nullptr) cut(live_, program_.live);
   for (std::size_t set = 0; set < staging_.size(); ++set) {
-    poison(staging_[set], program_.staging_set);
-    poison(send_[set], program_.send_set);
-    poison(landing_[set], program_.landing_set);
+    cut(staging_[set], program_.staging_set);
+    cut(send_[set], program_.send_set);
+    cut(landing_[set], program_.landing_set);
   }
-  return work;
+  return pieces;
 }
 
 std::vector<std::unique_ptr<Pending>> RankMemory::start_fill(std::size_t layer) const {

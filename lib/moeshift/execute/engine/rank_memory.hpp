@@ -66,9 +66,12 @@ class RankMemory {
   };
   [[nodiscard]] std::vector<Tasks> tasks(std::size_t layer, std::size_t waves) const;
 
-  /// Poisons all that is the engine's (and writes the table of pointers, if any). Then start_fill()
-  /// writes the experts that a layer holds before it begins.
-  [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_poison() const;
+  /// Writes the table of pointers; null where there is none.
+  [[nodiscard]] std::unique_ptr<Pending> start_pointers() const;
+  /// All that is the engine's, to be poisoned before start_fill() writes the experts that a layer
+  /// holds before it begins. In pieces: the first touch of much memory takes long, and somebody
+  /// may watch.
+  [[nodiscard]] std::vector<std::span<std::byte>> poisonable() const;
   [[nodiscard]] std::vector<std::unique_ptr<Pending>> start_fill(std::size_t layer) const;
 
  private:

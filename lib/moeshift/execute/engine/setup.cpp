@@ -75,8 +75,15 @@ void Setup::agree_on_memory() const {
 
 void Setup::fill(const RankMemory& memory, Fingerprints* fingerprints) const {
   const Deadline deadline = Deadline::in(fill_allowance(context_));
-  for (const std::unique_ptr<Pending>& work : memory.start_poison()) {
-    context_.waiter.until(*work, {.wanted = "poisoned memory"}, deadline);
+  if (const std::unique_ptr<Pending> pointers = memory.start_pointers()) {
+    context_.waiter.until(*pointers, {.wanted = "a table of pointers"}, deadline);
+  }
+  const std::vector<std::span<std::byte>> pieces = memory.poisonable();
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const auto bytes = Bytes(static_cast<std::int64_t>(pieces[i].size()));
+    context_.waiter.until(*context_.member.memory->poison(pieces[i].data(), bytes),
+                          {.wanted = "poisoned memory"}, deadline);
+    context_.observer.progressed(context_.self(), "preparing memory", i + 1, pieces.size());
   }
   if (fingerprints != nullptr) {  // the weights are there already
     if (context_.options.verify) fingerprints->take(context_, *jobs_[0], memory);
