@@ -119,8 +119,8 @@ Detail hottest_experts(const PlanAnswer& answer) {
 Tiles tiles_of(const PlanAnswer& answer, const Balance& balance,
                const std::optional<BeforeAfter>& before) {
   const bool known = before && before->before;
-  const auto was = [&](double value, int digits) {
-    return known ? fmt::format("{}: {:.{}f}", before->name, value, digits) : std::string();
+  const auto was = [&](const FigureValue& one) {
+    return known ? fmt::format("{}: {}", before->name, one.cell().shown) : std::string();
   };
   const Balance old = known ? balance_of(*before->before, serving_ranks(answer)) : Balance();
   const auto kept = std::count_if(answer.plan.layers.begin(), answer.plan.layers.end(),
@@ -128,10 +128,11 @@ Tiles tiles_of(const PlanAnswer& answer, const Balance& balance,
   const auto tile = [](const FigureValue& one, std::string remark) {
     return Tile{std::string(one.figure->label), one.cell(), std::move(remark)};
   };
-  return {{tile(figure("balancedness")(balance.balancedness), was(old.balancedness, 4)),
-           tile(figure("imbalance")(balance.imbalance), was(old.imbalance, 4)),
+  return {{tile(figure("balancedness")(balance.balancedness),
+                was(figure("balancedness")(old.balancedness))),
+           tile(figure("imbalance")(balance.imbalance), was(figure("imbalance")(old.imbalance))),
            tile(figure("gap_max")(balance.gap_max), "no plan is better than the bound"),
-           tile(figure("peak_load")(balance.peak_load), was(old.peak_load, 0)),
+           tile(figure("peak_load")(balance.peak_load), was(figure("peak_load")(old.peak_load))),
            {"layers kept", Cell::count(std::int64_t{kept}),
             fmt::format("of {}", answer.plan.layers.size())},
            tile(figure("plan_seconds")(answer.times.plan), answer.policy)}};

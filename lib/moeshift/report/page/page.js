@@ -322,10 +322,13 @@
   // Light, dark, or as the system says.
   const modes = ["auto", "light", "dark"];
   const button = make("button", { type: "button", className: "mode" }, document.querySelector("header"));
+  const paper = () => getComputedStyle(document.body).backgroundColor;
   const setMode = (mode) => {
+    const was = colours && paper();
     root.dataset.mode = mode;
     button.textContent = { auto: "Colours: system", light: "Colours: light", dark: "Colours: dark" }[mode];
-    showAgain();
+    // A large map is painted over several frames, which a printer would not wait for.
+    if (paper() !== was) showAgain();
   };
   button.addEventListener("click", () => setMode(modes[(modes.indexOf(root.dataset.mode) + 1) % 3]));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAgain);
