@@ -85,7 +85,7 @@ py::tuple rebalance_experts(const py::object& weight, std::size_t slots, std::si
                             .expert_groups = by_node ? groups : 1};
   std::vector<EplbLayer> layers;
   StoppableProgress progress;
-  run_released(progress, [&] { layers = plan_layers(problem, Threads{threads}, progress); });
+  run_here(progress, [&] { layers = plan_layers(problem, Threads{threads}, progress); });
   return maps_of(layers, problem.experts(), slots);
 }
 

@@ -41,7 +41,7 @@ class Plan {
     cli::declare_forecaster(options.set(), request.forecaster);
     request.declare_goal(options.set());
     options.store(words);
-    run_released(host_.progress(), [&] { make(std::move(request), window, std::move(old)); });
+    run_here(host_.progress(), [&] { make(std::move(request), window, std::move(old)); });
     host_.talk();
   }
 

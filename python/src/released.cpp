@@ -61,6 +61,39 @@ class Worker {
 
 }  // namespace
 
+bool StoppableProgress::interrupted() const {
+  if (stopped_.load()) return true;
+  if (std::this_thread::get_id() != watcher_) return false;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ < kWatch) return false;
+  looked_ = now;
+  const py::gil_scoped_acquire acquired;
+  if (PyErr_CheckSignals() == 0) return false;
+  raised_ = true;
+  stopped_.store(true);
+  return true;
+}
+
+void run_here(StoppableProgress& progress, const std::function<void()>& work) {
+  if (!on_main_thread()) {
+    const py::gil_scoped_release released;
+    work();
+    return;
+  }
+  std::exception_ptr failed;
+  {
+    progress.watch_here();
+    const py::gil_scoped_release released;
+    try {
+      work();
+    } catch (...) {
+      failed = std::current_exception();
+    }
+  }
+  if (progress.raised()) throw py::error_already_set();
+  if (failed) std::rethrow_exception(failed);
+}
+
 void run_released(StoppableProgress& progress, const std::function<void()>& work) {
   if (!on_main_thread()) {
     const py::gil_scoped_release released;
