@@ -23,6 +23,7 @@
 #include "apps/moeshift/cli/interrupt.hpp"
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/execute/calibrate_cases.hpp"
+#include "apps/moeshift/execute/calibrate_rearrangements.hpp"
 #include "apps/moeshift/execute/calibrate_report.hpp"
 #include "apps/moeshift/execute/calibration_progress.hpp"
 #include "apps/moeshift/execute/commands.hpp"
@@ -37,18 +38,6 @@ namespace {
 constexpr Bytes kHostRoom{std::int64_t{24} << 20};
 constexpr Bytes kDeviceRoom{std::int64_t{3} << 30};
 constexpr Seconds kStep{5e-3};  ///< of the load beside which some are done
-
-double share_of_agreeing_pairs(const std::vector<Seconds>& a, const std::vector<Seconds>& b) {
-  double sum = 0;
-  double pairs = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    for (std::size_t k = i + 1; k < a.size(); ++k) {
-      sum += (a[i] < a[k]) == (b[i] < b[k]) ? 1 : -1;
-      pairs += 1;
-    }
-  }
-  return pairs > 0 ? sum / pairs : 1;
-}
 
 class Calibrate final : public Command {
  public:
@@ -237,8 +226,14 @@ class Calibrate final : public Command {
     report.table(residuals_table(design_.links));
     report.add(fit_chart(design_.links));
     report.add(errors_chart(design_.links));
-    add_engine(report, engine, samples);
-    if (validate_) add_validation(report, cluster, samples_of(unseen_));
+    add_engine(report, engine, judged(training_, samples, cluster));
+    if (validate_) {
+      const Validation held_out =
+          add_validation(report, judged(unseen_, samples_of(unseen_), cluster));
+      cluster.engine->rearrangements = held_out.relative_errors.size();
+      cluster.engine->median_error = held_out.median_error;
+      cluster.engine->p95_error = held_out.p95_error;
+    }
     for (const std::string& misfit : misfits) {
       report.add(Conclusion{"misfit: " + misfit, Tone::kBad, {}});
     }
@@ -270,98 +265,15 @@ class Calibrate final : public Command {
         link.fit.median_error * 100, link.fit.p95_error * 100);
   }
 
-  [[nodiscard]] static nlohmann::ordered_json rearrangements_json(
-      const std::deque<CalibrationCase>& cases, const std::vector<Seconds>& predicted,
-      const std::vector<Seconds>& measured) {
-    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-    for (const CalibrationCase& ring : cases) {
-      for (const std::string& kind : ring.kinds) {
-        const std::size_t i = rows.size();
-        rows.push_back({{"mode", name_of(ring.mode)},
-                        {"expert_bytes", ring.expert.count()},
-                        {"layers", ring.layers()},
-                        {"plan", kind},
-                        {"predicted_seconds", predicted[i].count()},
-                        {"measured_seconds", measured[i].count()},
-                        {"error", ratio(predicted[i], measured[i]) - 1}});
-      }
-    }
-    return rows;
-  }
-
-  /// In the unit that the term's name ends with; a pure number has none.
-  static Cell term_cell(std::string_view name, double value) {
-    if (name.ends_with("per_second") || name.ends_with("rates")) {
-      return Cell::rate(BytesPerSecond(value));
-    }
-    return name.ends_with("seconds") ? Cell::seconds(Seconds(value)) : Cell::decimal(value, 2);
-  }
-
-  void add_engine(Report& report, const EngineFit& engine,
-                  const std::vector<EngineSample>& samples) const {
-    std::vector<Seconds> predicted;
-    std::vector<Seconds> measured;
+  [[nodiscard]] JudgedCases judged(const std::deque<CalibrationCase>& cases,
+                                   const std::vector<EngineSample>& samples,
+                                   const Cluster& cluster) const {
+    JudgedCases judged{.cases = cases, .predicted = {}, .measured = {}};
     for (const EngineSample& sample : samples) {
-      predicted.push_back(predicted_total(sample, design_.topology, engine.cluster));
-      measured.push_back(sample.total);
+      judged.predicted.push_back(predicted_total(sample, design_.topology, cluster));
+      judged.measured.push_back(sample.total);
     }
-    Table table{
-        "told by whole rearrangements", {"figure", "probes", "rearrangements", "worth"}, {}};
-    nlohmann::ordered_json terms = nlohmann::ordered_json::object();
-    for (const EngineTerm& term : engine.terms) {
-      table.rows.push_back({Cell::text(term.name), term_cell(term.name, term.before),
-                            term_cell(term.name, term.after), Cell::percent(term.worth)});
-      terms[term.name] = {{"probes", term.before}, {"value", term.after}, {"worth", term.worth}};
-    }
-    std::vector<double> sizes;
-    for (const double error : engine.relative_errors) sizes.push_back(std::abs(error));
-    std::ranges::sort(sizes);
-    report.result()["engine"] = {{"rearrangements", samples.size()},
-                                 {"median_relative_error", sizes[sizes.size() / 2]},
-                                 {"terms", terms},
-                                 {"fitted", rearrangements_json(training_, predicted, measured)}};
-    report.note(fmt::format("{} rearrangements fitted, median error {:.1f} %", samples.size(),
-                            100 * sizes[sizes.size() / 2]));
-    report.table(std::move(table));
-  }
-
-  /// Prices what the fit has not seen, as a user would have it priced.
-  void add_validation(Report& report, Cluster& cluster, const std::vector<EngineSample>& samples) {
-    std::vector<Seconds> predicted;
-    std::vector<Seconds> measured;
-    for (const EngineSample& sample : samples) {
-      predicted.push_back(predicted_total(sample, design_.topology, cluster));
-      measured.push_back(sample.total);
-    }
-    const Validation validation = validation_of(predicted, measured);
-    const double tau = share_of_agreeing_pairs(predicted, measured);
-    cluster.engine->rearrangements = samples.size();
-    cluster.engine->median_error = validation.median_error;
-    cluster.engine->p95_error = validation.p95_error;
-    Table table{
-        "held out", {"mode", "expert", "layers", "plan", "predicted", "measured", "error"}, {}};
-    std::size_t i = 0;
-    for (const CalibrationCase& ring : unseen_) {
-      for (const std::string& kind : ring.kinds) {
-        table.rows.push_back({Cell::text(std::string(name_of(ring.mode))), Cell::bytes(ring.expert),
-                              Cell::count(ring.layers()), Cell::text(kind),
-                              Cell::seconds(predicted[i]), Cell::seconds(measured[i]),
-                              Cell::percent(validation.relative_errors[i])});
-        ++i;
-      }
-    }
-    report.result()["validation"] = validation_json(validation);
-    report.result()["validation"]["kendall_tau"] = tau;
-    report.result()["validation"]["rearrangements"] =
-        rearrangements_json(unseen_, predicted, measured);
-    report.table(std::move(table));
-    report.note(fmt::format(
-        "held out: {} rearrangements, median error {:.1f} %, 95th percentile "
-        "{:.1f} %, Kendall tau {:.3f}",
-        samples.size(), validation.median_error * 100, validation.p95_error * 100, tau));
-    const std::vector<std::string> names(measured.size(), "rearrangement");
-    report.add(agreement_chart("What the fit has not seen: predicted against measured", names,
-                               predicted, measured));
+    return judged;
   }
 
   [[nodiscard]] Cluster calibrated(Session& session, const CopyCalibration& copies,
