@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/plan/fresh/eplb_steps.hpp"
 #include "moeshift/plan/registry.hpp"
 
 #include "tests/support/catch.hpp"
@@ -35,6 +36,13 @@ TEST_CASE("deepseek equals every recorded answer of deepseek-ai/EPLB") {
     CHECK(result.placement == expected);
   }
   CHECK(count == 37);
+}
+
+TEST_CASE("of experts that share alike the lowest gets the next replica") {
+  const std::vector<float> alike(4, 1.0F);
+  CHECK(replicate_greedily(alike, 6) == std::vector<std::uint32_t>{0, 1, 2, 3, 0, 1});
+  const std::vector<float> hot = {1.0F, 4.0F, 4.0F};
+  CHECK(replicate_greedily(hot, 6) == std::vector<std::uint32_t>{0, 1, 2, 1, 2, 1});
 }
 
 TEST_CASE("deepseek puts the replicas of the readme example where its readme says") {
