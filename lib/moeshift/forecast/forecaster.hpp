@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@ namespace moeshift {
 struct Forecast {
   LoadMatrix load;                  ///< [layers, experts] tokens of one step
   std::vector<LoadMatrix> samples;  ///< scenarios around it, oldest first; none: a point forecast
+  /// Tokens counted for each of `load`: H for a mean of H steps. Absent: not known, or just one
+  /// step.
+  std::optional<double> evidence = {};
 };
 
 /// Sees every served step once, in order, and never a later one.

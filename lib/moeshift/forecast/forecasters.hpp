@@ -10,6 +10,19 @@
 
 namespace moeshift {
 
+/// Whether all that was seen are whole numbers, and so counts of tokens.
+class WholeNumbers {
+ public:
+  void see(const LoadMatrix& load);
+  /// `tokens` counted for each of a forecast, where that is so.
+  [[nodiscard]] std::optional<double> evidence(double tokens) const {
+    return whole_ ? std::optional(tokens) : std::nullopt;
+  }
+
+ private:
+  bool whole_ = true;
+};
+
 /// The next step is like the last one.
 class LastStep final : public Forecaster {
  public:
@@ -25,12 +38,18 @@ class LastStep final : public Forecaster {
 class WindowMean final : public Forecaster {
  public:
   explicit WindowMean(std::size_t steps) : ring_(steps) {}
-  void observe(const LoadMatrix& load) override { ring_.push(load); }
+  void observe(const LoadMatrix& load) override {
+    whole_.see(load);
+    ring_.push(load);
+  }
   [[nodiscard]] bool ready() const override { return !ring_.empty(); }
-  [[nodiscard]] Forecast forecast() const override { return {ring_.mean(), {}}; }
+  [[nodiscard]] Forecast forecast() const override {
+    return {ring_.mean(), {}, whole_.evidence(static_cast<double>(ring_.size()))};
+  }
 
  private:
   LoadRing ring_;
+  WholeNumbers whole_;
 };
 
 /// Exponentially weighted moving average: old steps fade by (1 - alpha) each.
@@ -39,11 +58,15 @@ class Ewma final : public Forecaster {
   explicit Ewma(double alpha) : alpha_(alpha) {}
   void observe(const LoadMatrix& load) override;
   [[nodiscard]] bool ready() const override { return level_.rows() > 0; }
-  [[nodiscard]] Forecast forecast() const override { return {level_, {}}; }
+  [[nodiscard]] Forecast forecast() const override {
+    return {level_, {}, whole_.evidence(1 / squares_)};
+  }
 
  private:
   double alpha_;
   LoadMatrix level_;
+  double squares_ = 1;  ///< sum over steps of their weights' squares
+  WholeNumbers whole_;
 };
 
 /// Several windows at once, for planners that hedge.
@@ -69,6 +92,7 @@ class WindowSamples final : public Forecaster {
   Ewma level_;             // of finished samples
   LoadMatrix partial_;     // sum of the steps of the sample being filled
   std::size_t steps_ = 0;  // in it
+  WholeNumbers whole_;
 };
 
 }  // namespace moeshift

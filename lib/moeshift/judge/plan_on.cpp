@@ -66,6 +66,7 @@ void PlannedLoads::give_to(PlanProblem& problem) const {
     return;
   }
   Forecast forecast = forecaster_->forecast();
+  problem.evidence = forecast.evidence;
   problem.load = std::move(forecast.load);
   problem.samples = std::move(forecast.samples);
 }

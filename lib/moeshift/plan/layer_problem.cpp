@@ -2,6 +2,7 @@
 #include "moeshift/plan/layer_problem.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -62,6 +63,11 @@ std::span<const ExpertId> without_empty_end(std::span<const ExpertId> held, std:
   const auto rest = held.subspan(most);
   const bool empty = std::all_of(rest.begin(), rest.end(), [](ExpertId e) { return e.is_none(); });
   return empty ? held.first(most) : held;
+}
+
+bool whole_numbers(std::span<const double> load) {
+  return std::all_of(load.begin(), load.end(),
+                     [](double tokens) { return tokens == std::floor(tokens); });
 }
 
 }  // namespace
@@ -145,6 +151,7 @@ std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
     layer.nodes = nodes + 1;
     layer.slots_per_rank = problem.slots_per_rank();
     layer.expert_groups = problem.expert_groups;
+    layer.evidence = problem.evidence.value_or(whole_numbers(layer.load) ? 1 : 0);
     layer.layer = id;
     layer.seed = problem.seed;
     layer.survive = problem.survive;

@@ -26,6 +26,7 @@ struct LayerProblem {
   /// The experts that each rank holds now, [ranks]; empty without an old placement. A rank that
   /// joined holds none.
   std::vector<std::span<const ExpertId>> held;
+  double evidence = 0;  ///< tokens counted for each of `load`; 0: loads are no counts
   LayerId layer;
   std::uint64_t seed = 0;
   Survive survive = {};

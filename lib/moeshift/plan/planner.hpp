@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "moeshift/core/parallel.hpp"
@@ -26,6 +27,10 @@ struct PlanProblem {
   /// `samples` are what may come, as a forecaster made them: planned on as they are. Otherwise they
   /// are what was, and `robust` reads them for what comes (forecast/persistence.hpp).
   bool scenarios = false;
+  /// Tokens counted for each of `load`: 1 for a count, H for a mean of H steps, 0 where loads are
+  /// no counts. Absent: 1 where all of a layer's loads are whole numbers, else 0. `incremental`
+  /// doubts what so few tokens say.
+  std::optional<double> evidence = {};
   Topology topology;               ///< ranks and nodes to place on
   std::size_t slots = 0;           ///< physical slots per layer; divides by ranks, >= experts
   std::size_t expert_groups = 1;   ///< groups of consecutive experts routed together

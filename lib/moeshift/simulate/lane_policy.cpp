@@ -88,6 +88,7 @@ PlanProblem LanePolicy::problem_of(const Forecast& forecast) const {
   return {.load = forecast.load,
           .samples = forecast.samples,
           .scenarios = true,
+          .evidence = forecast.evidence,
           .topology = deployment_.topology(),
           .slots = served_.placement().slots(),
           .expert_groups = deployment_.expert_groups,

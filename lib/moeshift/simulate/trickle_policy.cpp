@@ -55,6 +55,7 @@ std::optional<TrickleMove> TricklePolicy::find_move(const Forecast& forecast, La
   PlanProblem problem{.load = one_layer(forecast.load, layer),
                       .samples = {},
                       .scenarios = true,
+                      .evidence = forecast.evidence,
                       .topology = deployment_.topology(),
                       .slots = placement.slots(),
                       .expert_groups = deployment_.expert_groups,

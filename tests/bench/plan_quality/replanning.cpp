@@ -25,6 +25,7 @@ PlanProblem forecast_problem(const Forecaster& forecaster, const Shape& shape) {
   PlanProblem problem = problem_of(forecast.load, shape);
   problem.samples = std::move(forecast.samples);
   problem.scenarios = true;
+  problem.evidence = forecast.evidence;
   return problem;
 }
 

@@ -99,3 +99,16 @@ TEST_CASE("what is forecast depends on the window only however long the trace wa
   REQUIRE(old->forecast().load == fresh->forecast().load);
   REQUIRE(old->forecast().samples == fresh->forecast().samples);
 }
+
+TEST_CASE("a forecast says how many tokens were counted for each that it expects") {
+  const auto evidence = [](const char* spec, double tokens) {
+    const auto forecaster = make_forecaster(spec);
+    for (int t = 0; t < 50; ++t) forecaster->observe(one_layer({tokens}));
+    return forecaster->forecast().evidence;
+  };
+  CHECK(evidence("mean:8", 7) == 8);
+  CHECK(evidence("samples:3x2", 7) == 6);
+  CHECK(evidence("ewma:0.5", 7).value_or(0) == Approx(3));
+  CHECK_FALSE(evidence("mean:8", 0.7).has_value());  // no counts
+  CHECK_FALSE(evidence("last", 7).has_value());      // one step: as it is
+}

@@ -27,6 +27,7 @@ std::string hash_of(const Placement& placement) {
   return text;
 }
 
+/// Where loads are a few tokens, `incremental` and `robust` take part of what they see for noise.
 struct Pinned {
   const char* policy;
   const char* skewed;    ///< log-normal loads, from no placement or from EPLB's for other loads
@@ -61,8 +62,8 @@ std::string planned(const Pinned& pinned, PlanProblem problem, const LoadMatrix&
 TEST_CASE("plans of our policies are the ones pinned here") {
   const Pinned all[] = {
       {"balanced", "18f0e365def80dab", "10d74554d2a781d8", "59416a8848c34abc"},
-      {"incremental", "6a23b12f7e3557b6", "b4be61d36ce928e5", "f546261d5ed54b58"},
-      {"robust", "eac659d51fceb45f", "3556e299e4745239", "11e12230fd7b18a0"},
+      {"incremental", "6a23b12f7e3557b6", "ff222fc71742bb6a", "f546261d5ed54b58"},
+      {"robust", "eac659d51fceb45f", "d97b9c9af6783fab", "11e12230fd7b18a0"},
       {"hierarchical", "82b525518ffb03ba", "14b82abbf521af1f", "3c18e9389438336e"},
   };
   for (const Pinned& pinned : all) {

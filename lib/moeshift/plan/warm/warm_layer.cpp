@@ -11,6 +11,7 @@
 #include "moeshift/plan/search/coverage.hpp"
 #include "moeshift/plan/search/rank_speed.hpp"
 #include "moeshift/plan/warm/adapt.hpp"
+#include "moeshift/plan/warm/believed_load.hpp"
 #include "moeshift/plan/warm/pair_chains.hpp"
 #include "moeshift/plan/warm/scratch_plan.hpp"
 #include "moeshift/plan/warm/single_slots.hpp"
@@ -44,12 +45,24 @@ std::vector<ExpertId> ids_of(const std::vector<std::uint32_t>& experts) {
   return {experts.begin(), experts.end()};
 }
 
+/// What is planned on: windows, or of one window what is more than chance.
+/// @param worth_moving is set to what the peak must be above its aim.
+WindowLoads planned_loads(const LayerProblem& problem, bool use_samples, double& worth_moving) {
+  const bool one_window = !use_samples || problem.samples.size() < 2;
+  if (!one_window || !problem.can_keep()) return windows_of(problem, use_samples);
+  const BelievedLoad believed = believed_load(problem, experts_of(problem.kept_slots()));
+  worth_moving = believed.worth_moving;
+  LayerProblem seen = problem;
+  seen.load = believed.load;
+  return windows_of(seen, false);
+}
+
 }  // namespace
 
 WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& options)
     : problem_(problem),
       options_(options),
-      loads_(windows_of(problem, options.use_samples)),
+      loads_(planned_loads(problem, options.use_samples, worth_moving_)),
       mean_(loads_.mean()),
       of_load_(bound_of_load()),
       bound_(bound()),
@@ -62,7 +75,9 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
     if (rebuilt_beats(0)) return;
     rebuilt_.clear();
   }
-  const bool by_counts = may_rebuild && problem.survive.losses == 0 && problem.speed.empty();
+  const bool good_already = worth_moving_ > 0 && search_.start_risk() <= target();
+  const bool by_counts =
+      may_rebuild && !good_already && problem.survive.losses == 0 && problem.speed.empty();
   if (by_counts && problem.slots_per_rank == 1) rebuild_singles();
   if (by_counts && problem.slots_per_rank == 2 && !options.use_samples) rebuild_pairs();
   if (!rebuilt_beats(0)) search_.run();
@@ -90,8 +105,13 @@ WindowSearchOptions WarmLayer::search_options() const {
     search.doubt = 0;
     search.cuts = {0.2, 0.6};
   }
-  if (!options_.use_samples) search.target = bound_ * (1 + options_.target_gap);
+  if (!options_.use_samples) search.target = target();
   return search;
+}
+
+/// The risk on one window from which on nothing more is worth a move.
+double WarmLayer::target() const {
+  return bound_ + std::max(bound_ * options_.target_gap, worth_moving_);
 }
 
 /// Of the mean load, in units of the mean rank load.
@@ -171,13 +191,13 @@ void WarmLayer::rebuild_singles() {
 /// The risk on one window below which there is nothing to catch up with: EPLB's, or the target
 /// where that is better.
 double WarmLayer::wanted() const {
-  const double target = bound_ * (1 + options_.target_gap);
-  if (!problem_.speed.empty()) return target;
+  if (!problem_.speed.empty()) return target();
   const auto ranks = static_cast<double>(problem_.ranks());
   const double mean = std::accumulate(mean_.begin(), mean_.end(), 0.0) / ranks;
   const double eplb =
       plan_by_eplb_steps(mean_, problem_.ranks(), problem_.slots()).peak / mean * (1 + kAsGood);
-  return std::max(std::min(eplb, target), bound_ * (1 + options_.effort.tolerance));
+  return std::max(
+      {std::min(eplb, target()), bound_ * (1 + options_.effort.tolerance), bound_ + worth_moving_});
 }
 
 double WarmLayer::risk_of_best() const {

@@ -53,6 +53,7 @@ class WarmLayer {
   void rebuild(std::vector<std::uint32_t> placed, const MovePrice& price);
   void rebuild_singles();
   void rebuild_pairs();
+  [[nodiscard]] double target() const;
   [[nodiscard]] double wanted() const;
   [[nodiscard]] double risk_of_best() const;
   void catch_up();
@@ -73,6 +74,7 @@ class WarmLayer {
 
   const LayerProblem& problem_;
   IncrementalOptions options_;
+  double worth_moving_ = 0;  ///< what the peak must be above its aim (believed_load.hpp)
   WindowLoads loads_;
   std::vector<double> mean_;
   double of_load_;  ///< bound of the load, tokens; 0 = not known
