@@ -325,16 +325,19 @@ TransferCost price(const TransferPlan& plan, const Topology& topology, const Clu
     engine.overlap = cluster.engine->overlap;
     engine.launch_ahead = cluster.engine->launch_ahead;
   }
-  if (options.steps && options.steps->beside) {
+  // Beside nothing that takes steps, async goes as fast as it can.
+  const bool beside = options.steps && options.steps->beside;
+  const bool stepped = options.steps && (!beside || options.steps->step > Seconds());
+  if (stepped && beside) {
     price_beside(cost, plan, *options.steps);
-  } else if (options.steps) {
+  } else if (stepped) {
     price_shares(cost, plan, *options.steps, engine);
   } else {
     cost.total = pipeline(batches_of(plan, cost.layers), engine);
   }
   cost.total += cost.plan + cost.connection;
   if (cluster.engine && cost.stage + cost.commit > Seconds()) cost.total += cluster.engine->once;
-  if (!options.steps) cost.exposed = options.synchronous ? cost.total : cost.commit;
+  if (!stepped) cost.exposed = options.synchronous ? cost.total : cost.commit;
   return cost;
 }
 

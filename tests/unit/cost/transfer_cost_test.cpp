@@ -240,6 +240,15 @@ TEST_CASE("copies of one batch go out together, and many cost less each where a 
           Approx(40e-6 + 4 * 2e-6 + 16 * 1e-6));
 }
 
+TEST_CASE("beside a model that takes no steps a rearrangement goes as fast as it can") {
+  const auto plan = plan_of({{transfer(0, 0, 2, kInter)}, {transfer(0, 0, 2, kInter)}});
+  CostOptions beside{.synchronous = false};
+  const TransferCost expected = price_of(plan, beside);
+  beside.steps = SteppedMode{.step = Seconds(), .beside = true};
+  REQUIRE(price_of(plan, beside).total == expected.total);
+  REQUIRE(price_of(plan, beside).exposed == expected.exposed);
+}
+
 TEST_CASE("a flip copies nothing and costs its beginning") {
   auto plan = plan_of({{transfer(0, 0, 1, kIntra)}, {transfer(0, 0, 1, kIntra)}});
   for (LayerMoves& layer : plan.layers) {
