@@ -94,6 +94,25 @@ class BadFiles(CliTest):
         self.write("mine.json", json.dumps(plan))
         return self.refused("export", "mine.json", "--to", "vllm", "-o", "map.jsonl", says="mine.json")
 
+    def test_an_input_is_not_written_over(self):
+        trace, plan = self.trace(), self.plan("plan.json")
+        os.symlink("plan.json", self.folder / "link.json")
+        before = {name: (self.folder / name).read_bytes() for name in (trace, plan)}
+        for words in (("plan", trace, "--ranks", 4, "--slots", 12, "-o", trace), ("trace", "convert", trace, trace),
+                      ("trace", "join", trace, "-o", f"./{trace}"), ("export", plan, "--to", "npy", "-o", "link.json"),
+                      ("check", plan, plan, "-o", plan), ("report", plan, "-o", plan)):
+            with self.subTest(words=words):
+                self.refused(*words, says="is read by this command")
+        self.assertEqual({name: (self.folder / name).read_bytes() for name in before}, before)
+
+    def test_what_files_say_reaches_the_terminal_without_control_characters(self):
+        self.trace("trace.jsonl", {"model": "\x1b[31mred\x07\u202e"})
+        for words in (("trace", "info", "trace.jsonl"), ("plan", "trace.jsonl", "--ranks", 4, "--slots", 12, "-v")):
+            for form in ("table", "markdown", "csv", "json"):
+                said = self.good(*words, "--format", form)
+                for mark in ("\x1b", "\x07", "\u202e" if form != "json" else "\x07"):
+                    self.assertNotIn(mark, said.out + said.err, f"{words} {form}")
+
     def test_a_plan_with_an_expert_that_does_not_exist_is_refused(self):
         self.plan_with(lambda p: p["physical_to_logical"][1].__setitem__(4, 8))
 

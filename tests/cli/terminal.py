@@ -60,6 +60,26 @@ class Terminal(CliTest):
         self.endless_trace()
         self.interrupted("trace", "info", "pipe", "--windows", "0:2")
 
+    def test_one_signal_ends_every_wait_for_somebody_elses_pipe_within_a_second(self):
+        os.mkfifo(self.folder / "silent")
+        trace, shape = self.trace(), ("--ranks", 4, "--slots", 12)
+        self.plan("plan.json")
+        for words in (("plan", "silent", *shape), ("plan", "-", *shape), ("plan", trace, *shape, "--from", "silent"),
+                      ("models", "./silent"), ("export", "silent", "--to", "npy"), ("report", "silent"),
+                      ("plan", trace, *shape, "-o", "silent"), ("export", "plan.json", "--to", "npy", "-o", "silent")):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with self.subTest(words=words, signal=number.name):
+                    program = subprocess.Popen([cli.PROGRAM, *map(str, words)], cwd=self.folder, stdin=subprocess.PIPE,
+                                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    time.sleep(0.4)
+                    start = time.monotonic()
+                    program.send_signal(number)
+                    err = program.stderr.read()  # until it has ended: communicate() would close its input
+                    self.assertEqual(program.wait(timeout=60), 130, err)
+                    self.assertLess(time.monotonic() - start, 1)
+                    for stream in (program.stdin, program.stdout, program.stderr):
+                        stream.close()
+
     def test_a_bar_appears_on_a_terminal_after_a_second_and_goes_away(self):
         ours, theirs = self.pseudo_terminal()
         program = self.start("trace", "generate", "--steps", 10 ** 9, "-o", "out.jsonl", stderr=theirs)

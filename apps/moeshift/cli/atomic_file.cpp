@@ -12,10 +12,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
+
+#include "apps/moeshift/cli/waiting_file.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -43,7 +46,8 @@ class DescriptorBuffer final : public std::streambuf {
     const char* from = pbase();
     while (from < pptr()) {
       const ssize_t written = ::write(file_, from, static_cast<std::size_t>(pptr() - from));
-      if (written < 0 && errno == EINTR) continue;
+      if (written < 0 && errno == EAGAIN) wait_until_ready(file_, POLLOUT);
+      if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (written < 0) return -1;
       from += written;
     }
@@ -127,11 +131,17 @@ bool is_written_straight(const std::string& path) {
   return ::stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode);
 }
 
+bool is_fifo(const std::string& path) {
+  struct stat found{};
+  return ::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode) && !names_a_descriptor(path);
+}
+
 }  // namespace
 
 void write_atomically(const std::string& path, const std::function<void(std::ostream&)>& body) {
   if (is_written_straight(path)) {
-    const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    const int file = is_fifo(path) ? open_fifo_for_writing(path)
+                                   : ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if (file < 0) refuse(path);
     const std::unique_ptr<const int, void (*)(const int*)> closed(
         &file, [](const int* f) { ::close(*f); });

@@ -2,11 +2,8 @@
 #include "apps/moeshift/cli/hashed_input.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <exception>
 #include <filesystem>
-#include <iostream>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -14,6 +11,9 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/interrupted.hpp"
+
+#include "apps/moeshift/cli/waiting_file.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -49,15 +49,12 @@ HashedInput::HashedInput(const std::string& path, OnRead on_read, OnDone on_done
     : std::istream(nullptr),
       on_done_(std::move(on_done)),
       errors_before_(std::uncaught_exceptions()) {
-  std::streambuf* source = std::cin.rdbuf();
-  if (path != "-") {
-    if (std::filesystem::is_directory(path)) throw InputError(path, "is a folder, expected a file");
-    file_.open(path, std::ios::binary);
-    if (!file_) throw InputError(path, std::string("cannot be read: ") + std::strerror(errno));
-    source = file_.rdbuf();
+  if (path != "-" && std::filesystem::is_directory(path)) {
+    throw InputError(path, "is a folder, expected a file");
   }
+  file_ = std::make_unique<WaitingFile>(path);
   buffer_ = std::make_unique<HashingBuffer>(
-      *source, [on_read = std::move(on_read), path, most,
+      *file_, [on_read = std::move(on_read), path, most,
                 before = std::uint64_t{0}](std::uint64_t bytes) mutable {
         if (most > 0 && bytes > most) {
           throw InputError(path, fmt::format("is longer than --max-input allows ({} bytes)", most));
@@ -70,15 +67,19 @@ HashedInput::HashedInput(const std::string& path, OnRead on_read, OnDone on_done
 
 HashedInput::~HashedInput() {
   std::string hash;
+  End how = End::kUnread;
   // After an error nobody asks for the hash, and the rest of a pipe may never end.
   if (std::uncaught_exceptions() == errors_before_) {
     try {
       hash = buffer_->finish();
-    } catch (const std::exception&) {  // interrupted, or the device failed at what nobody needed
-      hash.clear();
+      how = End::kRead;
+    } catch (const InterruptedError&) {
+      how = End::kInterrupted;
+    } catch (const std::exception&) {  // the device failed at what nobody needed
+      how = End::kUnread;
     }
   }
-  on_done_(hash);
+  on_done_(how, hash);
   exceptions(std::ios::goodbit);
   rdbuf(nullptr);
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <functional>
 #include <istream>
 #include <memory>
@@ -14,6 +13,8 @@
 #include "moeshift/core/sha256.hpp"
 
 namespace moeshift::cli {
+
+class WaitingFile;
 
 /// Reads from another buffer in large blocks and hashes them.
 class HashingBuffer final : public std::streambuf {
@@ -37,11 +38,12 @@ class HashingBuffer final : public std::streambuf {
 };
 
 /// A file or standard input; on destruction reads what is left and reports the hash of all of it to
-/// `on_done`. Ctrl-C ends reading (InterruptedError) and that rest (an empty hash), as an error
-/// does.
+/// `on_done`. Ctrl-C ends reading (InterruptedError) and that rest: the end is kInterrupted then. A
+/// reader that was left by an exception, or a device that fails in that rest, leaves no hash.
 class HashedInput final : public std::istream {
  public:
-  using OnDone = std::function<void(const std::string& hash)>;
+  enum class End { kRead, kUnread, kInterrupted };
+  using OnDone = std::function<void(End end, const std::string& hash)>;
   using OnRead = std::function<void(std::uint64_t bytes)>;
 
   /// @param path "-" = standard input.
@@ -54,7 +56,7 @@ class HashedInput final : public std::istream {
   HashedInput& operator=(const HashedInput&) = delete;
 
  private:
-  std::ifstream file_;
+  std::unique_ptr<WaitingFile> file_;
   std::unique_ptr<HashingBuffer> buffer_;
   OnDone on_done_;
   int errors_before_;

@@ -19,6 +19,7 @@
 #include "moeshift/core/shown_text.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/model/layer_text.hpp"
 #include "moeshift/report/table.hpp"
 
 #include "apps/moeshift/cli/command.hpp"
@@ -138,6 +139,17 @@ void tell_settings(const Settings& settings, Session& session) {
   session.detail("settings: " + text);
 }
 
+/// Errors that speak of layers get the model's numbers, once the command has learned them.
+ExitCode run_naming_layers(Command& command, const OptionSet& options, Session& session) {
+  try {
+    return run_with_flags(command, options, session);
+  } catch (const LayerInputError& error) {
+    throw InputError("", error.text().with(session.layer_ids()));
+  } catch (const LayerInfeasibleError& error) {
+    throw InfeasibleError(error.text().with(session.layer_ids()));
+  }
+}
+
 /// A command with its options.
 class Call {
  public:
@@ -163,7 +175,8 @@ class Call {
     common_.format_given = settings.contains("--format");
     Session session(argv, common_, host);
     tell_settings(settings, session);
-    const ExitCode code = run_with_flags(*command_, options_, session);
+    const ExitCode code = run_naming_layers(*command_, options_, session);
+    session.tell_mentions();
     session.detail(resources_used());
     return code;
   }

@@ -121,6 +121,7 @@ struct Session::State {
   std::map<std::string, std::size_t> announced;  ///< paths, and how often each will be read
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_to_read = 0;    ///< of files whose size is known
+  std::vector<std::string> opened;    ///< paths of inputs
   std::vector<std::string> mentions;  ///< to be said with the answer
   bool standard_input_taken = false;
   bool cut_short = false;  ///< Ctrl-C while an input was read to its end: its hash is not known
@@ -186,6 +187,7 @@ std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
     remember_input(path, hash.hex());
     return std::make_unique<std::istringstream>(std::string(*text));
   }
+  if (path != "-") state_->opened.push_back(path);
   std::size_t& announced = state_->announced[path];
   if (announced > 0) {
     --announced;
@@ -201,9 +203,9 @@ std::unique_ptr<std::istream> Session::open_input(const std::string& path) {
         state_->progress().update(what, state_->bytes_read / kMegabyte,
                                   state_->bytes_to_read / kMegabyte);
       },
-      [this, path](const std::string& hash) {
-        if (hash.empty()) state_->cut_short = true;
-        remember_input(path, hash);
+      [this, path](HashedInput::End end, const std::string& hash) {
+        if (end == HashedInput::End::kInterrupted) state_->cut_short = true;
+        if (end == HashedInput::End::kRead) remember_input(path, hash);
       },
       static_cast<std::uint64_t>(common_.max_input.value_or(Bytes(0)).count()));
 }
@@ -285,6 +287,10 @@ Cluster Session::load_cluster(const std::string& name_or_path) {
   return cluster;
 }
 
+void Session::tell_mentions() {
+  for (const std::string& line : std::exchange(state_->mentions, {})) say(line);
+}
+
 void Session::emit(const Report& report) {
   emit(report, common_.format);
 }
@@ -292,7 +298,7 @@ void Session::emit(const Report& report) {
 void Session::emit(const Report& report, const std::string& format) {
   state_->bar.clear();
   if (state_->cut_short) throw InterruptedError();
-  for (const std::string& line : std::exchange(state_->mentions, {})) say(line);
+  tell_mentions();
   if (state_->host != nullptr) state_->host->answer(report, state_->meta);
   const bool to_file = common_.output != "-";
   if (to_file) {
@@ -309,6 +315,14 @@ void Session::emit(const Report& report, const std::string& format) {
   std::cout.flush();
 }
 
+void Session::refuse_input(const std::string& path) const {
+  for (const std::string& input : state_->opened) {
+    std::error_code unknown;
+    if (input != path && !fs::equivalent(input, path, unknown)) continue;
+    throw InputError(path, "is read by this command: expected another file to write");
+  }
+}
+
 void Session::write_file(const std::string& path, const std::function<void(std::ostream&)>& body) {
   if (path == "-" && state_->host != nullptr) {
     std::ostringstream text;
@@ -321,6 +335,7 @@ void Session::write_file(const std::string& path, const std::function<void(std::
     std::cout.flush();
     return;
   }
+  refuse_input(path);
   write_atomically(path, body);
   detail("wrote " + path);
 }
@@ -329,7 +344,7 @@ void Session::say(const std::string& line) {
   if (common_.quiet) return;
   if (state_->host != nullptr) return state_->host->say(line);
   state_->bar.clear();
-  std::fprintf(stderr, "%s\n", spelled(line).c_str());
+  std::fprintf(stderr, "%s\n", shown_lines(spelled(line)).c_str());
 }
 
 void Session::mention(const std::string& line) {

@@ -97,17 +97,26 @@ class Session {
   void warn(const std::string& line);
   /// The same, said with the answer: an error is a line of its own.
   void mention(const std::string& line);
+  /// Says them, where a command answers without emit().
+  void tell_mentions();
   /// Under --verbose only.
   void detail(const std::string& line);
 
   [[nodiscard]] ResultMeta meta() const;
 
+  /// What the layers of this call are called in the model, for errors of those who only count them.
+  void name_layers(std::vector<std::int64_t> ids) { layer_ids_ = std::move(ids); }
+  [[nodiscard]] const std::vector<std::int64_t>& layer_ids() const { return layer_ids_; }
+
  private:
+  /// @throws InputError when `path` is one of the inputs.
+  void refuse_input(const std::string& path) const;
   /// Makes `path` one of the result's inputs.
   void remember_input(const std::string& path, const std::string& hash);
 
   struct State;
   CommonOptions common_;
+  std::vector<std::int64_t> layer_ids_;
   std::unique_ptr<State> state_;
 };
 

@@ -151,7 +151,13 @@ class Calibrate final : public Command {
     }
     const CalibrationProgress progress(session.progress(), job);
     session.expect({{"measuring", 1}});
-    times_ = run_probes(*world, job);
+    try {
+      times_ = run_probes(*world, job);
+    } catch (const DeviceError&) {
+      // A rank that ends because the user asked to is no failure of a device.
+      if (session.progress().interrupted()) throw InterruptedError();
+      throw;
+    }
   }
 
   /// Those to fit and those to judge by in turn: a machine that gets warm, or busy, is so for both.

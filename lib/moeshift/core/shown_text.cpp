@@ -69,4 +69,15 @@ std::string shown(std::string_view text, std::size_t most) {
   return line;
 }
 
+std::string shown_lines(std::string_view text) {
+  std::string lines;
+  while (true) {
+    const std::size_t end = text.find('\n');
+    lines += shown(text.substr(0, end), text.size());
+    if (end == std::string_view::npos) return lines;
+    lines += '\n';
+    text.remove_prefix(end + 1);
+  }
+}
+
 }  // namespace moeshift

@@ -14,4 +14,7 @@ namespace moeshift {
 /// Complexity: O(text), O(most) memory.
 [[nodiscard]] std::string shown(std::string_view text, std::size_t most = 2000);
 
+/// The same of a text of several lines, none of which is cut.
+[[nodiscard]] std::string shown_lines(std::string_view text);
+
 }  // namespace moeshift

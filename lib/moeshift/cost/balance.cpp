@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/model/layer_text.hpp"
 
 namespace moeshift {
 namespace {
@@ -24,8 +25,9 @@ void add_layer(const LoadMatrix& load, const Placement& placement, LayerId layer
   const std::vector<std::uint32_t> counts = placement.replica_counts(layer);
   for (const ExpertId expert : load.column_ids()) {
     if (counts[expert.index()] > 0 || load(layer, expert) <= 0) continue;
-    throw InputError("", fmt::format("layer {}: expert {} has load but no holder", layer.value(),
-                                     expert.value()));
+    throw LayerInputError(LayerText()
+                          << "layer " << layer
+                          << fmt::format(": expert {} has load but no holder", expert.value()));
   }
   const std::span<const ExpertId> slots = placement.layer(layer);
   for (std::size_t slot = 0; slot < slots.size(); ++slot) {

@@ -11,6 +11,7 @@
 #include "moeshift/core/rng.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/cost/best_split.hpp"
+#include "moeshift/model/layer_text.hpp"
 
 namespace moeshift {
 namespace {
@@ -151,9 +152,9 @@ void check_holders(const Sharing& sharing, std::size_t experts, LayerId layer,
                    std::span<const double> load) {
   for (std::size_t e = 0; e < experts; ++e) {
     if (!sharing.slots_of(e).empty() || (!load.empty() && load[e] <= 0)) continue;
-    throw InputError(
-        "", fmt::format("layer {}: no slot holds expert {}, so its tokens cannot be served",
-                        layer.value(), e));
+    throw LayerInputError(
+        LayerText() << "layer " << layer
+                    << fmt::format(": no slot holds expert {}, so its tokens cannot be served", e));
   }
 }
 

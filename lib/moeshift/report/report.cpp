@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/shown_text.hpp"
 #include "moeshift/report/report_text.hpp"
 #include "moeshift/report/view.hpp"
 
@@ -15,8 +16,13 @@ using Json = nlohmann::ordered_json;
 
 Report::Report(std::string command, std::string title)
     : command_(std::move(command)), result_(std::make_unique<Json>(Json::object())) {
-  view_.title = std::move(title);
+  view_.title = shown_lines(title);
 }
+
+void Report::note(const std::string& text) {
+  view_.blocks.emplace_back(Note{shown_lines(text)});
+}
+
 Report::Report(Report&&) noexcept = default;
 Report& Report::operator=(Report&&) noexcept = default;
 Report::~Report() = default;

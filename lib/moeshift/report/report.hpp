@@ -54,7 +54,8 @@ class Report {
   [[nodiscard]] const View& view() const { return view_; }
   [[nodiscard]] const std::vector<Block>& blocks() const { return view_.blocks; }
 
-  void note(std::string text) { view_.blocks.emplace_back(Note{std::move(text)}); }
+  /// What files said in it is shown without control characters, as in cells.
+  void note(const std::string& text);
   void table(Table table) { view_.blocks.emplace_back(std::move(table)); }
   /// Left out when there is nothing to say.
   void about(std::string what, std::string text);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/core/shown_text.hpp"
 #include "moeshift/report/figure.hpp"
 
 namespace moeshift {
@@ -61,6 +62,7 @@ Cell Cell::styled(double value, NumberStyle style) {
   return empty();
 }
 Cell Cell::text(std::string text) {
+  text = shown_lines(text);
   return {text, text, false, {}};
 }
 Cell Cell::empty() {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/model/layer_text.hpp"
 
 namespace moeshift {
 
@@ -20,8 +21,9 @@ std::vector<std::size_t> sources_of(std::size_t ranks, std::span<const RankId> s
 
 void check_holder(const Holders& holders, std::size_t expert, LayerId layer) {
   if (expert < holders.experts() && !holders.of(expert).empty()) return;
-  throw InputError("", fmt::format("layer {}: no slot holds expert {}, which tokens chose",
-                                   layer.value(), expert));
+  throw LayerInputError(LayerText()
+                        << "layer " << layer
+                        << fmt::format(": no slot holds expert {}, which tokens chose", expert));
 }
 
 }  // namespace moeshift

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/model/layer_text.hpp"
 
 namespace moeshift {
 namespace {
@@ -89,7 +90,7 @@ void Problem::check_shapes() const {
 
 /// "layer 3: experts 5, 7; layer 4: expert 9 and 12 more"
 void Problem::check_reachable() const {
-  std::string missing;
+  LayerText missing;
   std::size_t named = 0;
   std::size_t unnamed = 0;
   for (const LayerId layer : needs_.ids()) {
@@ -99,20 +100,23 @@ void Problem::check_reachable() const {
       unnamed += experts.size();
       continue;
     }
-    missing += fmt::format("{}layer {}: expert{}", missing.empty() ? "" : "; ", layer.value(),
-                           experts.size() == 1 ? "" : "s");
+    missing << (missing.empty() ? "layer " : "; layer ") << layer
+            << (experts.size() == 1 ? ": expert" : ": experts");
     const std::size_t shown = std::min(experts.size(), kMostNamed - named);
     for (std::size_t i = 0; i < shown; ++i) {
-      missing += fmt::format("{} {}", i == 0 ? "" : ",", experts[i].value());
+      missing << fmt::format("{} {}", i == 0 ? "" : ",", experts[i].value());
     }
     named += shown;
     unnamed += experts.size() - shown;
   }
   if (missing.empty()) return;
-  if (unnamed > 0) missing += fmt::format(" and {} more", unnamed);
+  if (unnamed > 0) missing << fmt::format(" and {} more", unnamed);
   const bool anybody_dead = std::find(dead_.begin(), dead_.end(), true) != dead_.end();
-  if (anybody_dead) throw InfeasibleError("no live rank of the old placement holds " + missing);
-  throw InputError("", "no rank of the old placement holds " + missing);
+  if (anybody_dead) {
+    throw LayerInfeasibleError(LayerText()
+                               << "no live rank of the old placement holds " << missing);
+  }
+  throw LayerInputError(LayerText() << "no rank of the old placement holds " << missing);
 }
 
 }  // namespace moeshift

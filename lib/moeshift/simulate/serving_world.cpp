@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/model/layer_text.hpp"
 
 namespace moeshift {
 namespace {
@@ -81,9 +82,11 @@ ServingWorld::Survivors ServingWorld::fail(const WorldEvent& event, const Placem
   const Placement left = without_ranks(placement, serving_);
   const std::vector<Reload> reloads = plan_reloads(left, serving_);
   if (!reloads.empty() && !settings_.reload) {
-    throw InputError("", fmt::format("step {}: rank {} alone held {}; say how fast a rank reads "
-                                     "experts from storage, or place them more than once",
-                                     event.step, event.rank.value(), describe(reloads)));
+    throw LayerInputError(
+        LayerText() << fmt::format("step {}: rank {} alone held ", event.step, event.rank.value())
+                    << describe(reloads)
+                    << "; say how fast a rank reads experts from storage, or place them more than "
+                       "once");
   }
   IdMatrix<LayerId, SlotId, ExpertId> slots = left.physical_to_logical();
   std::vector<Bytes> reads(left.ranks());

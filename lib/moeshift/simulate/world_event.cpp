@@ -84,10 +84,10 @@ std::vector<Reload> plan_reloads(const Placement& placement, const std::vector<b
     for (const ExpertId expert : lost) {
       const auto slot = spare_slot(placement, active, replicas, slots, reads);
       if (!slot) {
-        throw InfeasibleError(
-            fmt::format("layer {}: the ranks that are left have no slot for "
-                        "expert {}",
-                        layer.value(), expert.value()));
+        throw LayerInfeasibleError(
+            LayerText() << "layer " << layer
+                        << fmt::format(": the ranks that are left have no slot for expert {}",
+                                       expert.value()));
       }
       ExpertId& holds = slots[slot->index()];
       if (!holds.is_none()) --replicas[holds.index()];
@@ -100,22 +100,22 @@ std::vector<Reload> plan_reloads(const Placement& placement, const std::vector<b
   return reloads;
 }
 
-std::string describe(const std::vector<Reload>& reloads) {
-  std::string text;
+LayerText describe(const std::vector<Reload>& reloads) {
+  LayerText text;
   std::size_t layers = 0;
   for (std::size_t i = 0; i < reloads.size();) {
     std::size_t end = i;
     while (end < reloads.size() && reloads[end].layer == reloads[i].layer) ++end;
     if (layers++ < kLayersNamed) {
-      text += fmt::format("{}layer {}: expert{}", text.empty() ? "" : "; ",
-                          reloads[i].layer.value(), end - i == 1 ? "" : "s");
+      text << (text.empty() ? "layer " : "; layer ") << reloads[i].layer
+           << (end - i == 1 ? ": expert" : ": experts");
       for (std::size_t j = i; j < end; ++j) {
-        text += fmt::format("{}{}", j == i ? " " : ", ", reloads[j].expert.value());
+        text << fmt::format("{}{}", j == i ? " " : ", ", reloads[j].expert.value());
       }
     }
     i = end;
   }
-  if (layers > kLayersNamed) text += fmt::format(" and {} layers more", layers - kLayersNamed);
+  if (layers > kLayersNamed) text << fmt::format(" and {} layers more", layers - kLayersNamed);
   return text;
 }
 

@@ -10,6 +10,7 @@
 
 #include "moeshift/core/ids.hpp"
 #include "moeshift/core/units.hpp"
+#include "moeshift/model/layer_text.hpp"
 #include "moeshift/model/placement.hpp"
 
 namespace moeshift {
@@ -58,6 +59,6 @@ struct Reload {
                                                const std::vector<bool>& active);
 
 /// "layer 3: experts 5, 7; layer 4: expert 9 and 12 layers more"
-[[nodiscard]] std::string describe(const std::vector<Reload>& reloads);
+[[nodiscard]] LayerText describe(const std::vector<Reload>& reloads);
 
 }  // namespace moeshift

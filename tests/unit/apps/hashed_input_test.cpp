@@ -17,7 +17,7 @@ TEST_CASE("The hash is of the whole file however much of it was read") {
   for (const bool read_it : {false, true}) {
     std::string hash;
     {
-      HashedInput in(path, {}, [&](const std::string& hex) { hash = hex; });
+      HashedInput in(path, {}, [&](HashedInput::End, const std::string& hex) { hash = hex; });
       std::string word;
       if (read_it) CHECK((in >> word && word == "abc"));
     }
@@ -27,7 +27,7 @@ TEST_CASE("The hash is of the whole file however much of it was read") {
 }
 
 TEST_CASE("A missing file and a folder are bad input") {
-  const auto ignore = [](const std::string&) {};
+  const auto ignore = [](HashedInput::End, const std::string&) {};
   CHECK_THROWS_AS(HashedInput("/nonexistent/trace.jsonl", {}, ignore), moeshift::InputError);
   CHECK_THROWS_AS(HashedInput("/tmp", {}, ignore), moeshift::InputError);
 }
@@ -37,12 +37,23 @@ TEST_CASE("An input that is endless ends when the user asks to stop, and has no 
   const auto impatient = [&](std::uint64_t) {  // presses Ctrl-C after the first block
     if (++blocks > 1) throw moeshift::InterruptedError();
   };
-  std::string hash = "none yet";
+  auto end = HashedInput::End::kRead;
   {
-    HashedInput in("/dev/zero", impatient, [&](const std::string& hex) { hash = hex; });
+    HashedInput in("/dev/zero", impatient,
+                   [&](HashedInput::End how, const std::string&) { end = how; });
     std::string bytes(std::size_t{3} << 20U, ' ');
     CHECK_THROWS_AS(in.read(bytes.data(), static_cast<std::streamsize>(bytes.size())),
                     moeshift::InterruptedError);
   }
-  CHECK(hash.empty());
+  CHECK(end == HashedInput::End::kInterrupted);
+}
+
+TEST_CASE("A reader that gave up is not taken for a user who asked to stop") {
+  auto end = HashedInput::End::kRead;
+  try {
+    HashedInput in("/dev/zero", {}, [&](HashedInput::End how, const std::string&) { end = how; });
+    throw moeshift::InputError("zero", "no such thing");
+  } catch (const moeshift::InputError&) {
+  }
+  CHECK(end == HashedInput::End::kUnread);
 }
