@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import zipfile
 
 from cli import SOURCE, CliTest
 
@@ -79,11 +80,31 @@ class Interop(CliTest):
                 with self.subTest(form=name, command=command):
                     self.refused(*command, *of(name), says=says)
 
-    def npy(self, name, shape, numbers, descr="<i8", letter="q"):
+    @staticmethod
+    def npy_bytes(shape, data, descr):
         head = str({"descr": descr, "fortran_order": False, "shape": tuple(shape)})
         head += " " * (63 - (10 + len(head)) % 64) + "\n"
-        (self.folder / name).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode()
-                                         + struct.pack(f"<{len(numbers)}{letter}", *numbers))
+        return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + data
+
+    def npy(self, name, shape, numbers, descr="<i8", letter="q"):
+        data = struct.pack(f"<{len(numbers)}{letter}", *numbers)
+        (self.folder / name).write_bytes(self.npy_bytes(shape, data, descr))
+        return name
+
+    def megatron(self, name, rank, steps, layers=(2, 3, 4, 6), group=(0, 1), counts=None, without=()):
+        """Megatron's dump of one rank: loads are [layers, passes, experts]."""
+        experts = len(steps[0][0])
+        turned = [x for layer in range(len(layers)) for step in steps for x in step[layer]]
+        arrays = {"loads": ((len(layers), len(steps), experts), turned), "layer_numbers": ((len(layers),), layers),
+                  "forward_counts": ((len(layers),), counts or [len(steps)] * len(layers)),
+                  "ep_group_ranks": ((len(group),), group), "ep_size": ((), [len(group)]),
+                  "global_rank": ((), [rank]), "num_global_physical_experts": ((), [experts])}
+        with zipfile.ZipFile(self.folder / name, "w") as archive:
+            version = "mcore_ep_load_dump_v1"
+            archive.writestr("dump_version.npy", self.npy_bytes((), version.encode("utf-32-le"), f"<U{len(version)}"))
+            for key, (shape, numbers) in arrays.items():
+                if key not in without:
+                    archive.writestr(key + ".npy", self.npy_bytes(shape, struct.pack(f"<{len(numbers)}q", *numbers), "<i8"))
         return name
 
     def test_arrays_that_are_turned_are_asked_about_and_half_floats_are_read(self):
@@ -169,3 +190,141 @@ class Interop(CliTest):
         whole = self.loads("all.jsonl")
         self.assertEqual([json.loads(line)["load"] for line in lines[1:]], [step[1:3] for step in whole[1:3]])
         self.refused("trace", "select", "all.jsonl", "--layers", "0:3", says="--layers 0:3")
+
+    def test_files_of_ranks_that_do_not_belong_together_are_refused(self):
+        plain = self.loads(*of("plain.json"))
+        first = self.megatron("a.npz", 0, plain)
+        second = self.megatron("b.npz", 1, plain)
+        self.assertEqual(self.loads(first, second), [[[2 * x for x in row] for row in step] for step in plain])
+        table = {
+            "another group": (self.megatron("c.npz", 5, plain, group=(4, 5)), "expert-parallel group"),
+            "other layers": (self.megatron("d.npz", 1, plain, layers=(2, 3, 4, 7)), "2, 3, 4, 7"),
+            "passes that were not counted": (self.megatron("e.npz", 1, plain, counts=[len(plain) + 1] * 4), "forward_counts"),
+            "a layer without passes": (self.megatron("f.npz", 1, plain, counts=[1, 1, 0, 1]), "layer 4 has counted no pass"),
+            "a rank outside of its group": (self.megatron("g.npz", 2, plain), "rank 2"),
+            "no layers": (self.megatron("h.npz", 1, plain, without=("layer_numbers",)), 'expected the array "layer_numbers"'),
+        }
+        for name, (path, says) in table.items():
+            with self.subTest(case=name):
+                self.refused("trace", "info", first, path, says=(path, says))
+        stage = self.megatron("stage.npz", 5, plain, layers=(7, 8, 9, 10), group=(4, 5))
+        lines = self.good("trace", "join", first, second, stage, "-q").out.splitlines()
+        self.assertEqual(json.loads(lines[0])["layer_ids"], [2, 3, 4, 6, 7, 8, 9, 10])
+
+    def test_a_rank_without_a_file_is_said(self):
+        for rank in (0, 1, 3):
+            self.write(f"expert_distribution_rank{rank}.csv", "layer_id,expert_id,count\n3,1,7\n3,2,5\n")
+        names = [f"expert_distribution_rank{rank}.csv" for rank in (0, 1, 3)]
+        self.assertIn("rank 2 has no file", self.good("trace", "info", *names, "--experts", 4).err)
+        self.assertNotIn("no file", self.good("trace", "info", *names[:2], "--experts", 4).err)
+
+    def test_devices_of_mindie_are_all_there_and_in_the_order_of_nodes(self):
+        for node, devices in (("node2", (0, 1)), ("node10", (0, 1))):
+            (self.folder / "m" / node).mkdir(parents=True)
+            for device in devices:
+                self.write(f"m/{node}/decode_{device}.csv", f"{10 * int(node[4:]) + device},7\n{device + 1},9\n")
+        paths = [f"m/{node}/decode_{device}.csv" for node in ("node10", "node2") for device in (0, 1)]
+        self.assertEqual(self.loads(*paths), [[[20, 7, 21, 7, 100, 7, 101, 7], [1, 9, 2, 9, 1, 9, 2, 9]]])
+        self.refused("trace", "info", *paths[:3], "m/node2/decode_1.csv".replace("1.", "3."), says="decode_3.csv")
+        shutil.copy(self.folder / paths[1], self.folder / "decode_2.csv")
+        shutil.copy(self.folder / paths[0], self.folder / "decode_0.csv")
+        self.refused("trace", "info", "decode_0.csv", "decode_2.csv", says="the file of device 1 is missing")
+
+    def test_tokens_that_choose_one_expert_are_routes(self):
+        ids = [(token * 7 + layer) % 16 for token in range(40) for layer in range(4)]
+        name = self.npy("top1.npy", (40, 4, 1), ids)
+        self.refused("plan", name, *SHAPE, says="--experts")
+        (step,) = self.loads(name, "--experts", 16)
+        self.assertEqual([sum(row) for row in step], [40] * 4)
+        self.assertEqual(step[1][8], sum(1 for token in range(40) if (token * 7 + 1) % 16 == 8))
+
+    def test_padding_among_routes_is_called_that(self):
+        ids = [(token + layer + k * 5) % 16 for token in range(40) for layer in range(4) for k in range(2)]
+        ids[20:22] = [-1, -1]
+        name = self.npy("padded.npy", (40, 4, 2), ids)
+        self.refused("plan", name, *SHAPE, "--experts", 16, says=("placement", "cut off padding"))
+        self.refused("plan", name, *SHAPE, "--experts", 16, "--as", "routing", says="cut off padding")
+        self.write("routes.jsonl", '{"type":"meta","layers_logged":[3,4],"top_k":2}\n{"layer":9,"topk_ids":[1,2]}\n')
+        self.refused("plan", "routes.jsonl", *SHAPE, "--experts", 16, says=("routes.jsonl:2#/layer", "layers_logged"))
+
+    def dump(self, name, *changes):
+        """vLLM's dump as lines: a header, two snapshots and whatever headers `changes` make."""
+        document = json.loads((RECORDINGS / "vllm_load_dump.json").read_text())
+        head = {key: value for key, value in document.items() if key != "snapshots"}
+        lines = [head, document["snapshots"][0]]
+        for change in changes:
+            lines += [{**head, **change}, document["snapshots"][1]]
+        return self.write(name, "\n".join(map(json.dumps, lines)))
+
+    def test_headers_that_contradict_the_map_or_each_other_are_refused(self):
+        self.good("trace", "info", self.dump("same.jsonl", {}))
+        self.refused("trace", "info", self.dump("ranks.jsonl", {"world_size": 2}), says=("#/world_size", "expected 4"))
+        document = json.loads((RECORDINGS / "vllm_load_dump.json").read_text())
+        document["num_logical_experts"] += 1
+        self.write("experts.json", json.dumps(document))
+        self.refused("trace", "info", "experts.json", says=("17 experts", "got 16"))
+
+    def test_steps_of_ranks_that_do_not_ascend_are_put_in_order_when_told(self):
+        plain = self.loads(*of("plain.json"))
+        for rank in (0, 1):
+            order = list(range(len(plain)))[::-1 if rank else 1]
+            lines = [json.dumps({"num_layers": 4, "num_experts": 16})]
+            lines += [json.dumps({"step": step, "load": plain[step]}) for step in order]
+            self.write(f"r{rank}.jsonl", "\n".join(lines))
+        self.refused("trace", "join", "r0.jsonl", "r1.jsonl", "--sum-ranks", says="--sort")
+        self.assertEqual(self.loads("r0.jsonl", "r1.jsonl", "--sum-ranks", "--sort"),
+                         [[[2 * x for x in row] for row in step] for step in plain])
+
+    def test_a_list_for_all_layers_and_one_without_ranks_are_as_the_other_file_says(self):
+        row = [slot % 16 for slot in range(20)]
+        self.write("one.json", json.dumps(row))
+        self.good("plan", *of("plain.json"), *SHAPE, "--from", "one.json", "-o", "plan.json", "-q")
+        self.refused("export", "one.json", "--ranks", 4, "--to", "vllm", says="--model")
+        self.tiny_model()
+        model = self.load("model.json")
+        model.update(num_layers=4, num_experts=16, layer_ids=[0, 1, 2, 3])
+        self.write("model.json", json.dumps(model))
+        for first, second in (("one.json", "plan.json"), ("plan.json", "one.json")):
+            said = self.good("moves", first, second, "--cluster", "host", "--model", "model.json").err
+            self.assertIn("4 ranks as", said)
+
+    def test_a_plan_made_from_a_numbered_one_keeps_the_numbers(self):
+        loads = self.loads(*of("plain.json"))
+        head = {"num_layers": 4, "num_experts": 16, "top_k": None}
+        self.trace("numbered.jsonl", {**head, "layer_ids": [3, 5, 7, 11], "num_hidden_layers": 12}, loads)
+        self.trace("silent.jsonl", head, loads)
+        self.good("plan", "numbered.jsonl", *SHAPE, "-o", "old.json", "-q")
+        said = self.good("plan", "silent.jsonl", *SHAPE, "--from", "old.json", "-o", "new.json").err
+        self.assertIn("layers 3 to 11 as the plan in force numbers them", said)
+        placement = self.load("new.json")["result"]["placement"]
+        self.assertEqual((placement["layer_ids"], placement["num_hidden_layers"]), ([3, 5, 7, 11], 12))
+
+    def test_a_balancer_as_json_or_in_another_file_is_told(self):
+        row = [slot % 16 for slot in range(20)]
+        balancer = {"num_slots": 20, "layer_updates_per_iter": 0, "initial_global_assignments": {"11": row, "3": row[::-1]}}
+        self.write("balancer.json", json.dumps(balancer))
+        self.write("options.json", json.dumps({"moe_expert_parallel_size": 4, "moe_config": {"load_balancer": balancer}}))
+        for name, words in (("balancer.json", ("--ranks", 4)), ("options.json", ())):
+            self.good("export", name, *words, "--to", "moeshift", "-o", "back.json", "-q")
+            placement = self.load("back.json")["result"]["placement"]
+            self.assertEqual((placement["num_ranks"], placement["layer_ids"]), (4, [3, 11]))
+            self.assertEqual(placement["physical_to_logical"], [row[::-1], row])
+        self.write("path.yaml", "moe_config:\n  load_balancer: balancer.yaml\n")
+        self.refused("export", "path.yaml", "--ranks", 4, "--to", "npy", says=("path.yaml:2", "'balancer.yaml'"))
+
+    def test_errors_about_layers_have_the_models_numbers(self):
+        self.tiny_model()
+        model = {**self.load("model.json"), "layer_ids": [3, 7], "num_hidden_layers": 8}
+        self.write("model.json", json.dumps(model))
+        self.trace("numbered.jsonl", {"layer_ids": [3, 7]})
+        words = ("--ranks", 4, "--slots", 8, "--cluster", "host", "--model", "model.json")
+        self.good("plan", "numbered.jsonl", *words, "--policy", "static", "-o", "old.json", "-q")
+        self.good("plan", "numbered.jsonl", *words, "--policy", "balanced", "-o", "new.json", "-q")
+        for command in (("moves",), ("execute", "--backend", "host")):
+            self.refused(command[0], "old.json", "new.json", *command[1:], "--dead", 1, code=1, says=("layer 3: expert", "layer 7: expert"))
+        self.refused("simulate", "numbered.jsonl", *words, "--fail-rank", "1@1", says=("layer 3: expert", "layer 7: expert"))
+        broken = self.load("old.json")
+        broken["result"]["placement"]["physical_to_logical"][1][5] = 0
+        self.write("broken.json", json.dumps(broken))
+        for command in ("simulate", "diagnose"):
+            self.refused(command, "numbered.jsonl", *words, "--initial", "broken.json", says="layer 7")

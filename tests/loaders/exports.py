@@ -35,7 +35,7 @@ class Exports(CliTest):
     def model_of(self, plan, num_hidden_layers=None, extra=()):
         placement = self.load(plan)["result"]["placement"]
         rows = placement["physical_to_logical"]
-        ids = placement.get("layer_ids", list(range(len(rows)))) + list(extra)
+        ids = sorted(placement.get("layer_ids", list(range(len(rows)))) + list(extra))
         hidden = num_hidden_layers or max(ids) + 1
         return engines.Model(placement["num_experts"], len(rows[0]), placement["num_ranks"], ids, hidden)
 
@@ -63,6 +63,21 @@ class Exports(CliTest):
 
     def test_every_second_layer_keeps_its_number(self):
         self.serves_the_plan(self.plan_of(ids=[1, 3, 5, 7], num_hidden_layers=8))
+
+    def test_layers_that_a_trace_names_in_any_order_come_to_the_engine_in_the_models_order(self):
+        self.serves_the_plan(self.plan_of(ids=[7, 5, 3, 1], num_hidden_layers=8))
+        plan = self.plan_of("--slots-budget", 40, ids=[7, 5, 3, 1], num_hidden_layers=8)
+        for form in FORMATS:
+            served = self.served(form, plan, self.model_of(plan), "--fill")
+            for layer, row in self.rows_of(plan).items():
+                self.assertTrue(all(a in (-1, b) for a, b in zip(row, served[layer])), f"{form}, layer {layer}")
+
+    def test_numbers_that_contradict_the_plans_are_refused(self):
+        plan = self.plan_of(ids=[3, 5, 7, 11], num_hidden_layers=12)
+        self.refused("export", plan, "--to", "trtllm", "--first-layer", 3, "-o", "x", says=("--first-layer", "3, 5, 7, 11"))
+        self.refused("export", plan, "--to", "sglang", "--num-hidden-layers", 11, "-o", "x", says=("--num-hidden-layers", "12"))
+        self.refused("export", plan, "--to", "trtllm", "--model", "deepseek_v3_fp8", "-o", "x", says=("256 experts", "8"))
+        self.assertNotIn("x", self.files())
 
     def test_rows_that_never_carry_load_are_taken_out_and_put_back(self):
         loads = loads_of(7, dense=(0, 1, 2))
@@ -158,6 +173,13 @@ class Exports(CliTest):
             for rank in range(RANKS):
                 self.assertEqual(sorted(served[layer][3 * rank:3 * rank + 3]), sorted(row[3 * rank:3 * rank + 3]))
         self.refused("export", "plan.json", "--to", "lightllm", "-o", "x", says="--rank")
+        for name in ("moeshift", "npy"):  # and back: originals first, then the replicas
+            self.good("export", "r{rank}.json", "--experts", EXPERTS, "--to", name, "-o", f"back.{name}", "-q")
+        back = self.load("back.moeshift")["result"]["placement"]
+        self.assertEqual((back["num_ranks"], back["layer_ids"]), (RANKS, [1, 3]))
+        self.assertEqual(back["physical_to_logical"], [served[1], served[3]])
+        self.refused("export", "r0.json", "--experts", EXPERTS, "--ranks", RANKS, "--to", "npy", says="rank{rank}.json")
+        self.refused("export", "r{rank}.json", "--to", "npy", says="--experts")
         rows[0][0], rows[0][6] = rows[0][6], rows[0][0]
         self.write("moved.json", json.dumps({"schema": "moeshift.plan/1", "result": {"placement": {
             "num_experts": EXPERTS, "num_ranks": RANKS, "layer_ids": [1, 3], "physical_to_logical": rows}}}))

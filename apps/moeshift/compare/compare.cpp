@@ -29,6 +29,7 @@ class Compare final : public Command {
   ExitCode run(Session& session) override {
     question_.check();
     for (const std::string& line : question_.unused()) session.say(line);
+    check_policy_options(session, question_.policies, question_.policy_options);
     session.expect({{"reading", 0.1}, {"policies", 0.9}});
     question_.shape = with_plan(session, question_.shape, question_.from);
     const ComparisonWindows windows = read_windows(session);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift export: a plan in the format of the engine that is to load it.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,15 +10,15 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/engines/engine_export.hpp"
 #include "moeshift/formats/placement_format.hpp"
+#include "moeshift/model/moe_model.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/files/commands.hpp"
+#include "apps/moeshift/inputs/model_layers.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
 
 namespace moeshift::cli {
 namespace {
-
-constexpr std::string_view kRankInName = "{rank}";
 
 std::vector<std::string> engine_names() {
   std::vector<std::string> names;
@@ -43,8 +44,19 @@ void parse_layers(const std::string& text, ExportOptions& options) {
 }
 
 /// The model's numbers for a plan that has none: its layers are the model's, in order.
-void number_by(const MoeModel& model, PlacementFile& file) {
+void number_by(const MoeModel& model, PlacementFile& file, const std::string& name) {
+  if (model.num_experts != file.placement.experts()) {
+    throw InputError("--model", fmt::format("{} has {} experts, {} {}", model.name,
+                                            model.num_experts, name, file.placement.experts()));
+  }
   if (model.num_hidden_layers) file.num_hidden_layers = model.num_hidden_layers;
+  for (const std::int64_t id : file.layer_ids) {
+    if (has_layer(model, id) ||
+        std::ranges::find(model.mtp_layer_ids, id) != model.mtp_layer_ids.end())
+      continue;
+    throw InputError("--model",
+                     fmt::format("{} has no MoE layer {}, {} has", model.name, id, name));
+  }
   if (!file.layer_ids.empty()) return;
   if (model.num_layers != file.placement.layers()) {
     throw InputError("--model", fmt::format("{} has {} layers, PLAN has {}", model.name,
@@ -97,14 +109,15 @@ class Export final : public Command {
                                    "rank{{rank}}.json",
                                    format.name));
     }
+    say_unused(session, format);
     const ExportReady ready = ready_for(format, read(session), options(), name);
     const std::size_t ranks = ready.file.placement.ranks();
-    if (rank_ && *rank_ >= ranks) {
+    if (rank_ && format.per_rank && *rank_ >= ranks) {
       throw InputError("--rank", fmt::format("expected 0 .. {}", ranks - 1));
     }
     for (std::size_t rank = 0; rank < (each ? ranks : 1); ++rank) {
       const std::optional<std::size_t> whose = each ? std::optional(rank) : rank_;
-      session.write_file(each ? named(path, rank) : path,
+      session.write_file(each ? name_of_rank(path, rank) : path,
                          [&](std::ostream& out) { format.write(out, ready.file, whose); });
     }
     for (const std::string& note : ready.notes) session.say(note);
@@ -116,12 +129,28 @@ class Export final : public Command {
   }
 
  private:
+  void say_unused(Session& session, const EngineFormat& format) const {
+    if (rank_ && !format.per_rank) {
+      session.mention(fmt::format("--rank is not used: {} is one file for all ranks", format.name));
+    }
+    const bool numbers = format.rules.own_numbers || format.name == "moeshift" || layers_ ||
+                         !extra_layers_.empty() || asked_.num_hidden_layers;
+    if (first_layer_ && !numbers) {
+      session.mention(
+          fmt::format("--first-layer is not used: {} counts MoE layers in order", format.name));
+    }
+  }
+
   [[nodiscard]] PlacementFile read(Session& session) const {
-    PlacementFile file = read_placement_file(session, plan_, {experts_, ranks_});
-    if (!model_) return file;
-    const MoeModel model = session.load_model(*model_);
+    PlacementHints hints{.num_experts = experts_, .num_ranks = ranks_};
+    std::optional<MoeModel> of_model;
+    if (model_) of_model = session.load_model(*model_);
+    if (of_model) hints.num_layers = of_model->num_layers;
+    PlacementFile file = read_placement_file(session, plan_, hints);
+    if (!of_model) return file;
+    const MoeModel& model = *of_model;
     file = of_moe_layers(std::move(file), model.layer_ids, model.num_hidden_layers);
-    number_by(model, file);
+    number_by(model, file, Session::name_of_input(plan_));
     return file;
   }
 
@@ -133,10 +162,6 @@ class Export final : public Command {
       options.extra_layers.push_back(parse_extra_layer(text));
     }
     return options;
-  }
-
-  static std::string named(std::string path, std::size_t rank) {
-    return path.replace(path.find(kRankInName), kRankInName.size(), std::to_string(rank));
   }
 
   std::string plan_;

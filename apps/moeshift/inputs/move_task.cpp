@@ -43,6 +43,36 @@ Ids agreed_ids(const PlacementFile& old, const PlacementFile& next) {
                                    next.layer_ids.front(), next.layer_ids.back()));
 }
 
+/// How OLD or NEW is called, and where it lies.
+struct Side {
+  std::string name;
+  std::string path;
+};
+
+/// The placement of one side. What its file does not say (ranks, how many layers a list is for) is
+/// as the other side says, in a line.
+PlacementFile read_side(Session& session, const Side& side, const Side& other,
+                        const PlacementHints& hints) {
+  try {
+    return read_placement_file(session, side.path, hints, "--ranks", side.name);
+  } catch (const InputError&) {
+    PlacementHints more = hints;
+    std::optional<PlacementFile> known;
+    try {
+      known = read_placement_file(session, other.path, hints, "--ranks", other.name);
+    } catch (const InputError&) {
+      // What is wrong with this side comes first.
+    }
+    if (!known) return read_placement_file(session, side.path, hints, "--ranks", side.name);
+    more.likely_ranks = known->placement.ranks();
+    if (!more.num_layers) more.num_layers = known->placement.layers();
+    PlacementFile file = read_placement_file(session, side.path, more, "--ranks", side.name);
+    session.mention(fmt::format("moeshift: {}: {} ranks as {} says", side.name,
+                                file.placement.ranks(), other.name));
+    return file;
+  }
+}
+
 /// The model, cut to the layers that the plans have.
 MoeModel fitted(const MoeModel& given, const Ids& ids) {
   const MoeModel model = with_drafts(given, ids);
@@ -93,11 +123,14 @@ void MoveTaskOptions::declare(Options& options) {
 MoveTask MoveTaskOptions::load(Session& session) const {
   std::optional<MoeModel> given;
   if (model) given = session.load_model(*model);
-  const PlacementHints hints{
-      .num_experts = given ? std::optional(given->num_experts) : std::nullopt, .num_ranks = ranks};
-  PlacementFile old = read_placement_file(session, old_path, hints, "--ranks", "OLD");
-  return between(session, std::move(old),
-                 read_placement_file(session, new_path, hints, "--ranks", "NEW"), std::move(given));
+  PlacementHints hints{.num_experts = given ? std::optional(given->num_experts) : std::nullopt,
+                       .num_ranks = ranks};
+  if (given) hints.num_layers = given->num_layers;
+  const Side old{"OLD", old_path};
+  const Side next{"NEW", new_path};
+  PlacementFile before = read_side(session, old, next, hints);
+  return between(session, std::move(before), read_side(session, next, old, hints),
+                 std::move(given));
 }
 
 MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, PlacementFile next,
@@ -115,6 +148,7 @@ MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, Placement
   check(old_path, old.placement, fit);
   check(new_path, next.placement, fit);
   if (ids.empty()) ids = fit.layer_ids;
+  session.name_layers(ids);
   std::optional<std::size_t> on = nodes;
   if (!on) on = nodes_of(old, next, machine == next.world.cluster.value_or(machine));
   Topology topology = loaded.topology(std::max(old.placement.ranks(), next.placement.ranks()), on);

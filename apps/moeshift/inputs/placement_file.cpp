@@ -1,19 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/inputs/placement_file.hpp"
 
+#include <filesystem>
 #include <istream>
+#include <iterator>
 #include <memory>
+#include <system_error>
+#include <vector>
+
+#include "moeshift/formats/engines/lightllm.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 
 namespace moeshift::cli {
+namespace {
+
+/// The files of ranks 0, 1, ... as far as there are any.
+std::vector<RankText> rank_files(Session& session, const std::string& pattern,
+                                 const std::string& purpose) {
+  std::vector<RankText> files;
+  while (true) {
+    const std::string path = name_of_rank(pattern, files.size());
+    std::error_code error;
+    if (!files.empty() && !std::filesystem::exists(path, error)) return files;
+    const std::unique_ptr<std::istream> in = session.open_again(path, purpose);
+    files.push_back(
+        {path, {std::istreambuf_iterator<char>(*in), std::istreambuf_iterator<char>()}});
+  }
+}
+
+}  // namespace
+
+std::string name_of_rank(std::string pattern, std::size_t rank) {
+  const std::size_t at = pattern.find(kRankInName);
+  return at == std::string::npos ? pattern
+                                 : pattern.replace(at, kRankInName.size(), std::to_string(rank));
+}
 
 PlacementFile read_placement_file(Session& session, const std::string& path,
                                   const PlacementHints& hints, const std::string& ranks_option,
                                   const std::string& purpose) {
-  const std::unique_ptr<std::istream> in = session.open_again(path, purpose);
   PlacementHints asked = hints;
   asked.ranks_option = ranks_option;
+  if (path.find(kRankInName) != std::string::npos) {
+    return read_lightllm(rank_files(session, path, purpose), asked);
+  }
+  const std::unique_ptr<std::istream> in = session.open_again(path, purpose);
   return read_placement(*in, Session::name_of_input(path), asked);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "moeshift/formats/placement_format.hpp"
 
@@ -10,6 +11,12 @@ namespace moeshift::cli {
 
 class Session;
 
+/// Stands in a name for 0, 1, ...: the files of all ranks.
+constexpr std::string_view kRankInName = "{rank}";
+/// `pattern` with the number of a rank in it.
+[[nodiscard]] std::string name_of_rank(std::string pattern, std::size_t rank);
+
+/// A name with "{rank}" in it is that of LightLLM's files, one per rank.
 /// @param ranks_option what says how many ranks there are where the file does not.
 /// @param purpose tells files apart that may not both be standard input.
 /// @throws InputError

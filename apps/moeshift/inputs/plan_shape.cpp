@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/inputs/plan_shape.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/plan/heeded_options.hpp"
 #include "moeshift/report/figures.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
@@ -94,6 +96,16 @@ void declare_policy_options(Options& options, PolicyOptions& policy,
                  "incremental: stop at this share above the lower bound");
   options.option("--min-gain", policy.min_gain,
                  "leave a layer alone unless its peak falls by more than this share");
+}
+
+void check_policy_options(Session& session, std::span<const std::string> policies,
+                          const PolicyOptions& options) {
+  check_policy_options(options);
+  for (std::string option : unheeded_options(policies, options)) {
+    std::ranges::replace(option, '_', '-');
+    session.mention(fmt::format("--{} is not used: {} {} not look at it", option,
+                                fmt::join(policies, ", "), policies.size() == 1 ? "does" : "do"));
+  }
 }
 
 nlohmann::ordered_json to_json(const Placement& placement, const TraceHeader& trace) {

@@ -21,6 +21,8 @@
 
 namespace moeshift::cli {
 
+class Session;
+
 /// The options that say what is planned for: machine, model, ranks, slots.
 struct PlanShape {
   std::optional<std::string> cluster;
@@ -31,6 +33,9 @@ struct PlanShape {
   std::optional<std::size_t> groups;
   std::optional<std::string> rank_speed;
   bool allow_different = false;  ///< from what the recording says of its world
+  /// Of the plan in force, where it numbers its layers: taken where trace and model do not.
+  std::vector<std::int64_t> layer_ids = {};
+  std::optional<std::size_t> num_hidden_layers = {};
 
   void declare(Options& options);
 };
@@ -42,6 +47,9 @@ void declare_forecaster(Options& options, std::optional<std::string>& forecaster
 /// @param price_steps H of --price seconds:H, which PlanGoal turns into a price.
 void declare_policy_options(Options& options, PolicyOptions& policy,
                             std::optional<double>& price_steps);
+/// Says in a line what none of `policies` looks at.
+void check_policy_options(Session& session, std::span<const std::string> policies,
+                          const PolicyOptions& options);
 
 /// {"num_experts", "num_ranks", "layer_ids", "num_hidden_layers", "physical_to_logical"}; -1 = a
 /// slot that holds nothing. What `trace` does not say of its layers is left out.

@@ -62,9 +62,15 @@ std::size_t groups_of(const PlanShape& shape, const std::optional<MoeModel>& mod
 }
 
 /// The header with the numbers that the layers have in the model: the model's, unless the trace has
-/// its own among them.
-TraceHeader numbered(TraceHeader trace, const std::optional<MoeModel>& model) {
-  if (!model) return trace;
+/// its own among them; without a model those of the plan in force.
+TraceHeader numbered(TraceHeader trace, const std::optional<MoeModel>& model,
+                     const PlanShape& shape) {
+  if (!model) {
+    const bool silent = trace.layer_ids.empty() && shape.layer_ids.size() == trace.num_layers;
+    if (silent) trace.layer_ids = shape.layer_ids;
+    if (silent && !trace.num_hidden_layers) trace.num_hidden_layers = shape.num_hidden_layers;
+    return trace;
+  }
   trace.layer_ids = model->layer_ids;
   if (model->num_hidden_layers) trace.num_hidden_layers = model->num_hidden_layers;
   return trace;
@@ -114,6 +120,7 @@ PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::
   constexpr std::size_t kUnknown = 1;  // no plan is needed for one rank
   PlacementHints hints;
   hints.likely_ranks = ranks.value_or(shape.ranks > 0 ? shape.ranks : kUnknown);
+  hints.num_layers = 1;  // of a list for all layers, nothing is asked here that depends on them
   std::optional<PlacementFile> file;
   try {
     file = read_placement_file(session, *path, hints);
@@ -129,6 +136,8 @@ PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::
   if (shape.slots == 0 && same_ranks) taken.fill(shape.slots, "slots", file->placement.slots());
   taken.fill(shape.cluster, "cluster", file->world.cluster);
   taken.fill(shape.model, "model", file->world.model);
+  shape.layer_ids = file->layer_ids;
+  shape.num_hidden_layers = file->num_hidden_layers;
   taken.say(session, Session::name_of_input(*path) + " says");
   return shape;
 }
@@ -147,7 +156,13 @@ PlannedFor read_planned_for(Session& session, const PlanShape& shape, const Trac
   std::vector<double> speed;
   if (cluster && !shape.rank_speed) speed = cluster->rank_speeds(topology.ranks());
   if (shape.rank_speed) speed = read_speeds(session, *shape.rank_speed, cluster, topology);
-  return {.trace = numbered(trace, model),
+  TraceHeader named = numbered(trace, model, shape);
+  session.name_layers(named.layer_ids);
+  if (!model && trace.layer_ids != named.layer_ids) {
+    session.mention(fmt::format("moeshift: layers {} to {} as the plan in force numbers them",
+                                named.layer_ids.front(), named.layer_ids.back()));
+  }
+  return {.trace = std::move(named),
           .cluster = std::move(cluster),
           .model = std::move(model),
           .topology = std::move(topology),

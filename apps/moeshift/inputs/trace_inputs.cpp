@@ -157,6 +157,21 @@ std::optional<std::uint64_t> TraceInputs::count_steps(
   return count;
 }
 
+void TraceInputs::say_unused(Session& session, const HeededOptions& heeded, bool alone,
+                             bool has_routes) const {
+  const auto unused = [&](bool given, bool used, std::string_view line) {
+    if (given && !used) session.mention(std::string(line));
+  };
+  if (std::exchange(unused_said_, true)) return;
+  unused(as_ != "told", heeded.as, "--as is not used: the trace is no bare array");
+  unused(map_path_.has_value(), heeded.map, "--map is not used: these are no loads of slots");
+  unused(trace_model_.has_value(), heeded.model,
+         "--trace-model is not used: the trace is of one model");
+  unused(route_tokens_ != kRouteTokens, has_routes,
+         "--route-tokens is not used: the trace has steps of its own");
+  unused(sum_ranks_, !alone, "--sum-ranks is not used: there is one file");
+}
+
 std::unique_ptr<TraceReader> TraceInputs::open(Session& session,
                                                const std::optional<std::string>& model,
                                                Reading reading, std::string_view format) const {
@@ -178,8 +193,12 @@ std::unique_ptr<TraceReader> TraceInputs::open(Session& session,
     for (const std::string& file : files_of(path, session)) add(file);
   }
   session.will_read(announced);
-  auto reader = open_trace(std::move(inputs), read_options(session, model),
+  const bool alone = inputs.size() == 1;
+  TraceReadOptions options = read_options(session, model);
+  options.heeded = std::make_shared<HeededOptions>();
+  auto reader = open_trace(std::move(inputs), options,
                            {.sum_ranks = sum_ranks_, .sort = sort_, .format = std::string(format)});
+  say_unused(session, *options.heeded, alone, reader->has_routes());
   std::optional<MoeModel> loaded;
   if (model) loaded = session.load_model(*model);
   reader = without_dense_layers(std::move(reader), name(), loaded ? &*loaded : nullptr);

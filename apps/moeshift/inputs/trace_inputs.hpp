@@ -54,15 +54,20 @@ class TraceInputs {
   [[nodiscard]] TraceReadOptions read_options(Session& session,
                                               const std::optional<std::string>& model) const;
 
+  /// Lines for options that the files made no use of.
+  void say_unused(Session& session, const HeededOptions& heeded, bool alone, bool has_routes) const;
+
+  static constexpr std::size_t kRouteTokens = 1024;
   std::vector<std::string> paths_;
   std::string as_ = "told";
   std::optional<std::string> map_path_;
   std::optional<std::size_t> experts_;
   std::optional<double> scale_;
   std::optional<std::string> trace_model_;
-  std::size_t route_tokens_ = 1024;
+  std::size_t route_tokens_ = kRouteTokens;
   bool sum_ranks_ = false;
   bool sort_ = false;
+  mutable bool unused_said_ = false;
   mutable std::optional<PlacementFile> map_;  ///< read when it is first needed
   std::shared_ptr<bool> said_ = std::make_shared<bool>(false);
 };

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/json_reader.hpp"
 #include "moeshift/cost/move_price.hpp"
 #include "moeshift/plan/deadline.hpp"
 #include "moeshift/plan/together/network_goal.hpp"
@@ -53,6 +55,15 @@ PlannedSteps steps_of(const LoadMatrix& load, std::size_t count) {
   return {
       .count = count,
       .pairs = pairs / static_cast<double>(std::max<std::size_t>(loaded_layers(load), 1) * count)};
+}
+
+void PlanGoal::say_unused(Session& session, const PlannedFor& planned) const {
+  static_cast<void>(limit());
+  if (!serving || (planned.cluster && planned.model)) return;
+  const std::string path = session.config_path("serving", *serving);
+  static_cast<void>(
+      read_serving_machine(JsonReader(session.document(path), Session::name_of_input(path))));
+  session.mention("--serving is not used: without --cluster and --model nothing is priced");
 }
 
 std::optional<Seconds> PlanGoal::limit() const {

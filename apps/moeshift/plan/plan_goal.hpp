@@ -56,6 +56,10 @@ struct PlanGoal {
   /// @throws InputError for a file that --serving names and cannot be read.
   [[nodiscard]] std::optional<ServingParameters> serving_if_known(Session& session,
                                                                   const PlannedFor& planned) const;
+  /// Reads what only a machine and a model together would make use of, and says when it is not
+  /// used.
+  /// @throws InputError
+  void say_unused(Session& session, const PlannedFor& planned) const;
   /// @throws InputError for a bad number of seconds.
   [[nodiscard]] std::optional<Seconds> limit() const;
   /// `planner`, under the time limit if there is one.

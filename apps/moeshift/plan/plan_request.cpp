@@ -86,6 +86,10 @@ MadePlan::MadePlan(Session& session, PlanRequest request, const PlannedLoads& lo
   if (request_.policy.empty()) {
     request_.policy = best_policy(request_, problem_);
   }
+  if (request_.policy_options.from_scratch && !old_ && request_.policy == "robust") {
+    session.mention("--from-scratch is not used: there is no --from");
+  }
+  request_.goal.say_unused(session, planned_);
   const std::size_t steps = request_.forecaster ? 1 : steps_;
   const PlannedSteps planned_steps = steps_of(problem_.load, steps);
   problem_.routes = request_.routes.get();
@@ -93,6 +97,7 @@ MadePlan::MadePlan(Session& session, PlanRequest request, const PlannedLoads& lo
                                            request_.routes, request_.limit);
   request_.goal.apply_to(request_.policy_options, session, planned_, planned_steps,
                          request_.routes != nullptr);
+  check_policy_options(session, {&request_.policy, 1}, request_.policy_options);
   const auto planner = make_planner(request_.policy, request_.policy_options);
   PlanDeadline deadline(session.progress(), request_.goal.limit());
   const auto start = std::chrono::steady_clock::now();

@@ -223,6 +223,44 @@ nlohmann::ordered_json LaneOptions::network_json(Session& session, const Deploym
   return {{"before", of(before)}, {"after", of(after)}};
 }
 
+std::vector<std::string> LaneOptions::unused(const std::string& policy) const {
+  if (ungated && gain_over_cost) {
+    throw InputError("--ungated",
+                     "moves whatever the policy says, --gain-over-cost weighs it: "
+                     "expected one of them");
+  }
+  std::vector<std::string> lines;
+  if (policy == "static") {
+    const std::initializer_list<std::pair<bool, const char*>> all = {
+        {mode.has_value(), "--mode"},
+        {forecaster.has_value(), "--forecaster"},
+        {interval.has_value(), "--interval"},
+        {first.has_value(), "--first"},
+        {threshold.has_value(), "--threshold"},
+        {hysteresis.has_value(), "--hysteresis"},
+        {gain_over_cost.has_value(), "--gain-over-cost"},
+        {ungated, "--ungated"},
+        {horizon.has_value(), "--horizon"},
+        {plan_seconds.has_value(), "--plan-seconds"}};
+    for (const auto& [given, option] : all) {
+      if (given) lines.push_back(fmt::format("{} is not used: static never moves", option));
+    }
+    return lines;
+  }
+  const LaneSettings settings = this->settings(0, policy);
+  if (horizon && !settings.rule.min_gain_over_cost) {
+    lines.emplace_back("--horizon is not used: nothing is weighed without --gain-over-cost");
+  }
+  const ModeKind kind = settings.mode.kind;
+  const bool beside = kind == ModeKind::kAsync || kind == ModeKind::kTrickle;
+  if (background_share && !beside) {
+    lines.emplace_back(
+        "--background-share is not used: only --mode async and trickle stage "
+        "beside serving");
+  }
+  return lines;
+}
+
 ScheduleOptions LaneOptions::schedule(const Cluster& cluster) const {
   return limits.apply_to(options_for(cluster), cluster);
 }
@@ -268,6 +306,11 @@ PlanShape WorldOptions::largest(const PlanShape& shape) const {
     largest.nodes = (largest.ranks + per_node - 1) / per_node;
   }
   return largest;
+}
+
+std::vector<std::string> WorldOptions::unused() const {
+  if (!reload_rate || !failures.empty() || !resizes.empty()) return {};
+  return {"--reload-rate is not used: no rank fails or leaves"};
 }
 
 void WorldOptions::apply(LaneSettings& settings) const {

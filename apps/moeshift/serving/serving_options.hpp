@@ -100,6 +100,9 @@ struct LaneOptions {
   /// Everything but the planner and the schedule. @throws InputError naming the option.
   [[nodiscard]] LaneSettings settings(std::uint64_t seed, const std::string& policy = "") const;
   [[nodiscard]] ScheduleOptions schedule(const Cluster& cluster) const;
+  /// A line for each option that is given and would change nothing for `policy`.
+  /// @throws InputError for options that contradict each other.
+  [[nodiscard]] std::vector<std::string> unused(const std::string& policy) const;
 };
 
 /// Ranks that fail, join or leave.
@@ -114,6 +117,8 @@ struct WorldOptions {
   /// The shape with as many ranks as there ever are; slots per rank and ranks per node stay.
   [[nodiscard]] PlanShape largest(const PlanShape& shape) const;
   void apply(LaneSettings& settings) const;
+  /// A line for each option that is given and not used.
+  [[nodiscard]] std::vector<std::string> unused() const;
 };
 
 /// The planner of a lane. Trickle mode needs `incremental` or `robust`; it gets the budget of a

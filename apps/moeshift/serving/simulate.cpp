@@ -70,6 +70,7 @@ class Simulate final : public Command {
   }
 
   ExitCode run(Session& session) override {
+    say_unused(session);
     shape_ = with_plan(session, shape_, initial_);
     OpenTrace trace(session, trace_, shape_.model);
     shape_ = whole_shape(session, shape_, trace.header());
@@ -119,6 +120,18 @@ class Simulate final : public Command {
   }
 
  private:
+  void say_unused(Session& session) const {
+    static_cast<void>(parse_step_range(timeline_steps_, "--timeline-steps"));
+    if (!timeline_ && timeline_steps_ != kAllSteps) {
+      session.mention("--timeline-steps is not used: there is no --timeline");
+    }
+    const std::string policy = policy_name();
+    check_policy_options(session, {&policy, 1}, policy_options_);
+    for (const std::string& line : lane_.unused(policy)) session.mention(line);
+    for (const std::string& line : world_.unused()) session.mention(line);
+  }
+
+  static constexpr const char* kAllSteps = ":";
   static constexpr std::uint64_t kStepsShown = 200;
   static constexpr std::size_t kLanes = 4;
 

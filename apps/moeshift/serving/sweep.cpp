@@ -68,6 +68,9 @@ class Sweep final : public Command {
   }
 
   ExitCode run(Session& session) override {
+    check_policy_options(session, policies_, policy_options_);
+    const bool moves = std::ranges::any_of(policies_, [](const auto& p) { return p != "static"; });
+    for (const std::string& line : lane_.unused(moves ? "" : "static")) session.mention(line);
     OpenTrace trace(session, trace_, shape_.model, Reading::kSeveralTimes);
     take_record(session, trace.header());
     lane_.read_routes(session, trace_, shape_.model, trace);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/placement_parts.hpp"
 
 namespace moeshift {
@@ -57,7 +58,7 @@ PlacementFile read_ascend(ByteSource& bytes, const PlacementHints& hints) {
     if (device_count(layer) != num_devices || num_devices > layer.at("device_list").size()) {
       layer.at("device_count").fail(fmt::format("expected {} devices", num_devices));
     }
-    ids.push_back(layer.at("layer_id").whole());
+    ids.push_back(layer.at("layer_id").whole(0, static_cast<std::int64_t>(kMostLayers)));
     rows.push_back(layer_row(layer, num_devices));
   }
   const std::vector<std::int64_t> layer_ids = unless_plain(sort_layers(ids, rows, list.where()));

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/json/json_document.hpp"
 #include "moeshift/formats/placement_parts.hpp"
 
@@ -15,6 +16,8 @@ namespace moeshift {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr auto kLargestLayerId = static_cast<std::int64_t>(kMostLayers);
 
 SlotRows rows_of(const JsonReader& map) {
   SlotRows rows;
@@ -34,7 +37,12 @@ std::vector<std::int64_t> layer_ids_at(const JsonReader& object, std::size_t lay
   if (!value) return {};
   if (value->size() != layers) value->fail(fmt::format("expected {} layer numbers", layers));
   std::vector<std::int64_t> ids;
-  for (const JsonReader& id : value->items()) ids.push_back(id.whole());
+  for (const JsonReader& id : value->items()) {
+    ids.push_back(id.whole(0, kLargestLayerId));
+    if (std::ranges::find(ids.begin(), ids.end() - 1, ids.back()) != ids.end() - 1) {
+      id.fail(fmt::format("layer {} is there twice", ids.back()));
+    }
+  }
   return ids;
 }
 
@@ -107,7 +115,8 @@ void write_plan(std::ostream& out, const PlacementFile& file) {
 std::int64_t layer_number(const std::string& key, const JsonReader& row) {
   std::int64_t layer = -1;
   const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), layer);
-  if (error != std::errc() || stop != key.data() + key.size() || layer < 0) {
+  if (error != std::errc() || stop != key.data() + key.size() || layer < 0 ||
+      layer > kLargestLayerId) {
     row.fail("expected a layer number as key");
   }
   return layer;
@@ -193,8 +202,8 @@ PlacementFile read_list(ByteSource& bytes, const PlacementHints& hints) {
   }
   if (!hints.num_layers) {
     list.fail(
-        "is one list of slots for all layers, and does not say how many there are; expected "
-        "`layers`, or one list per layer");
+        "is one list of slots for all layers, and nothing says how many there are; expected "
+        "`model`, or a file with one list per layer");
   }
   const SlotRows rows(*hints.num_layers, slot_row(list));
   return {placement_of(rows, {}, hints, list.where()), {}};

@@ -37,7 +37,7 @@ std::vector<std::int64_t> layer_ids_of(const JsonReader& header, std::size_t num
   }
   std::vector<std::int64_t> ids;
   for (const JsonReader& item : value->items()) {
-    const std::int64_t id = item.whole();
+    const std::int64_t id = item.whole(0, static_cast<std::int64_t>(kMostLayers));
     if (std::find(ids.begin(), ids.end(), id) != ids.end()) {
       item.fail(fmt::format("layer {} is there twice", id));
     }

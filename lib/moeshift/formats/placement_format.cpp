@@ -56,10 +56,10 @@ bool holds_all(const SlotRows& rows) {
 }  // namespace
 
 std::span<const PlacementFormat> placement_formats() {
-  static const std::array formats{plan_placement_format(),   vllm_placement_format(),
-                                  sglang_placement_format(), npy_placement_format(),
-                                  trtllm_placement_format(), ascend_placement_format(),
-                                  torch_placement_format(),  list_placement_format()};
+  static const std::array formats{
+      plan_placement_format(),  vllm_placement_format(),   sglang_placement_format(),
+      npy_placement_format(),   trtllm_placement_format(), ascend_placement_format(),
+      torch_placement_format(), list_placement_format(),   lightllm_placement_format()};
   return formats;
 }
 

@@ -19,6 +19,7 @@ namespace moeshift {
 [[nodiscard]] PlacementFormat ascend_placement_format();
 [[nodiscard]] PlacementFormat torch_placement_format();
 [[nodiscard]] PlacementFormat list_placement_format();
+[[nodiscard]] PlacementFormat lightllm_placement_format();
 
 /// A placement reader of a stream, as a row of the registry.
 template <PlacementFile (*kRead)(ByteSource& bytes, const PlacementHints& hints)>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,13 @@ enum class ArrayMeaning {
 /// "told", "loads", "physical", "routing", "map". @throws InputError for any other word.
 [[nodiscard]] ArrayMeaning array_meaning(std::string_view name);
 
+/// What the readers of a trace looked at.
+struct HeededOptions {
+  bool as = false;
+  bool map = false;
+  bool model = false;
+};
+
 struct TraceReadOptions {
   ArrayMeaning as = ArrayMeaning::kTold;
   /// Of formats that list only experts that were chosen. A contradiction with the file is an error.
@@ -37,6 +45,8 @@ struct TraceReadOptions {
   std::size_t tokens_per_step = 1024;
   /// The placement under which physical loads were counted; null = the file has its own.
   const PlacementFile* map = nullptr;
+  /// Where readers note what they looked at, if anybody asks.
+  std::shared_ptr<HeededOptions> heeded = {};
 };
 
 }  // namespace moeshift

@@ -69,6 +69,9 @@ void write_route_lines(RoutesReader& reader, std::ostream& out) {
 
 void append_route(std::span<const double> ids, std::size_t num_experts, LayerRoutes& layer,
                   const std::string& place) {
+  if (std::ranges::find(ids, -1.0) != ids.end()) {
+    throw InputError(place, "-1 is no expert: cut off padding, and tokens that were not routed");
+  }
   accept_ids(ids, 0, static_cast<double>(num_experts) - 1, place);
   for (std::size_t i = 1; i < ids.size(); ++i) {
     if (std::find(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(i), ids[i]) ==

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,10 +52,18 @@ class RouteLines {
         header_.model = json_string(field.value, place.at(field.key));
       } else if (field.key == "num_experts") {
         said_experts_ = static_cast<std::size_t>(json_whole(field.value, 1, place.at(field.key)));
+      } else if (field.key == "layers_logged" && field.value.is_array()) {
+        for (const auto id : json_array(field.value, place.at(field.key))) {
+          logged_.insert(json_whole(id, 0, place.at(field.key)));
+        }
       }
     }
     if (!ids) return;  // a header, or a record of another kind
     if (!layer) place.fail("expected the key \"layer\"");
+    if (!logged_.empty() && !logged_.contains(*layer)) {
+      place.at("layer").fail(
+          fmt::format("layer {} is not among layers_logged of the header", *layer));
+    }
     if (!routes_) routes_.emplace(num_experts());
     const JsonPlace ids_place = place.at(ids_key);
     const auto array = json_array(*ids, ids_place);
@@ -74,7 +83,7 @@ class RouteLines {
 
   void add(simdjson::dom::array ids, std::int64_t layer, const JsonPlace& place) {
     row_.clear();
-    for (const auto id : ids) row_.push_back(static_cast<double>(json_whole(id, 0, place)));
+    for (const auto id : ids) row_.push_back(static_cast<double>(json_whole(id, -1, place)));
     if (row_.empty()) place.fail("expected the experts of a token");
     const std::size_t token = tokens_[layer]++;
     LayerRoutes& routes =
@@ -90,6 +99,7 @@ class RouteLines {
   const TraceReadOptions& options_;
   TraceHeader header_;
   std::optional<std::size_t> said_experts_;
+  std::set<std::int64_t> logged_;  ///< layers that the header lists; empty = not said
   std::optional<CollectedRoutes> routes_;
   std::map<std::int64_t, std::size_t> tokens_;  ///< seen so far, by layer
   std::vector<double> row_;

@@ -115,7 +115,11 @@ std::unique_ptr<TraceReader> open_safetensors(std::unique_ptr<ByteSource> bytes,
   if (!counts) throw InputError(where, "expected at least one tensor");
   TraceHeader trace;
   trace.source = "tensorrt-llm expert statistics";
-  return std::move(*counts).reader(std::move(trace), name, rank_in_name(name));
+  if (const std::size_t dropped = counts->drop_incomplete(); dropped > 0) {
+    trace.notes.push_back(
+        fmt::format("{} iterations lack a layer that others have: they are left out", dropped));
+  }
+  return std::move(*counts).reader(std::move(trace), name, rank_in_name(name), {});
 }
 
 }  // namespace

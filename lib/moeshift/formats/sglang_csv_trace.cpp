@@ -67,7 +67,8 @@ std::unique_ptr<TraceReader> open_csv(std::unique_ptr<ByteSource> bytes,
   }
   TraceHeader header;
   header.source = "sglang expert distribution csv";
-  return std::move(counts).reader(std::move(header), bytes->name(), rank_in_name(bytes->name()));
+  return std::move(counts).reader(std::move(header), bytes->name(), rank_in_name(bytes->name()),
+                                  {.group = {}, .omits_zeros = true});
 }
 
 }  // namespace

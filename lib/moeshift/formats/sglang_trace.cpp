@@ -3,14 +3,17 @@
 // [steps][L][E]}.
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/json/json_document.hpp"
+#include "moeshift/formats/json/json_scan.hpp"
 
 namespace moeshift {
 namespace {
@@ -25,22 +28,14 @@ class SglangReader final : public TraceReader {
  public:
   SglangReader(std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options)
       : bytes_(std::move(bytes)), name_(bytes_->name()), scale_(options.scale) {
-    const JsonPlace top{name_, ""};
-    simdjson::dom::element counts;
-    bool has_counts = false;
-    std::string other;
-    for (const auto field : json_object(json_.parse(bytes_->rest(), name_), top)) {
-      if (field.key == "logical_count") {
-        counts = field.value;
-        has_counts = true;
-      } else {
-        append_json_member(other, field);
-      }
-    }
-    if (!has_counts) top.fail("expected the key \"logical_count\"");
     header_.source = "sglang logical_count";
-    header_.other_json = normal_json("{" + other + "}", name_);
-    adopt_shape(counts, top.at("logical_count"));
+    const std::string_view text = bytes_->rest();
+    // A tape of the whole is four times as long as the text and as slow to fill as memory is to
+    // get: steps are parsed one by one.
+    const auto split = split_object(text, "logical_count");
+    if (!split) explain(text);
+    header_.other_json = normal_json(fmt::format("{{{}}}", fmt::join(split->others, ",")), name_);
+    adopt_shape(*split);
   }
 
   bool next(TraceStep& step) override {
@@ -50,38 +45,55 @@ class SglangReader final : public TraceReader {
     step.other_json = "{}";
     const JsonPlace counts{name_, "/logical_count"};
     const JsonPlace place = many_steps_ ? counts.at(done_) : counts;
-    json_load_matrix(steps_[done_], header_, step.load, place, scale_);
+    json_load_matrix(json_.parse(steps_[done_], place_of(place)), header_, step.load, place,
+                     scale_);
     ++done_;
     return true;
   }
 
  private:
-  void adopt_shape(simdjson::dom::element counts, const JsonPlace& place) {
-    const simdjson::dom::element first = first_of(counts, place);
-    many_steps_ = first_of(first, place.at(std::size_t{0})).is_array();
-    if (many_steps_) {
-      for (const simdjson::dom::element step : json_array(counts, place)) steps_.push_back(step);
-    } else {
-      steps_.push_back(counts);
+  static std::string place_of(const JsonPlace& place) {
+    return place.document + "#" + place.pointer;
+  }
+
+  /// What is wrong with a document that could not be split.
+  [[noreturn]] void explain(std::string_view text) {
+    const JsonPlace top{name_, ""};
+    std::optional<simdjson::dom::element> counts;
+    for (const auto field : json_object(json_.parse(text, name_), top)) {
+      if (field.key == "logical_count") counts = field.value;
     }
-    const JsonPlace step_place = many_steps_ ? place.at(std::size_t{0}) : place;
-    const simdjson::dom::element row = first_of(steps_.front(), step_place);
-    for (const auto unused : json_array(steps_.front(), step_place)) {
-      static_cast<void>(unused);
-      ++header_.num_layers;
-    }
-    for (const auto unused : json_array(row, step_place.at(std::size_t{0}))) {
-      static_cast<void>(unused);
-      ++header_.num_experts;
-    }
+    if (!counts) top.fail("expected the key \"logical_count\"");
+    const JsonPlace place = top.at("logical_count");
+    static_cast<void>(first_of(*counts, place));
+    place.fail("expected an array of steps");
+  }
+
+  void adopt_shape(const SplitObject& split) {
+    const JsonPlace place{name_, "/logical_count"};
+    const JsonPlace first_place = place.at(std::size_t{0});
+    const auto first = json_.parse(split.items.front(), place_of(first_place));
+    many_steps_ = first_of(first, first_place).is_array();
+    steps_ = many_steps_ ? split.items : std::vector{split.array};
+    const auto count = [](simdjson::dom::array array) {
+      std::size_t items = 0;
+      for (const auto unused : array) {
+        static_cast<void>(unused);
+        ++items;
+      }
+      return items;
+    };
+    const auto row = many_steps_ ? first_of(first, first_place) : first;
+    header_.num_layers = many_steps_ ? count(json_array(first, first_place)) : split.items.size();
+    header_.num_experts = count(json_array(row, first_place));
     check_shape(header_.num_layers, header_.num_experts, name_ + "#/logical_count");
   }
 
   std::unique_ptr<ByteSource> bytes_;
   std::string name_;
   double scale_;
-  JsonDocument json_;  ///< owns what steps_ points into
-  std::vector<simdjson::dom::element> steps_;
+  JsonDocument json_;
+  std::vector<std::string_view> steps_;  ///< of the text that bytes_ keeps
   bool many_steps_ = false;
   std::size_t done_ = 0;
 };

@@ -15,8 +15,8 @@ using Steps = std::map<std::int64_t, std::map<std::int64_t, std::vector<double>>
 
 class SparseReader final : public TraceReader {
  public:
-  SparseReader(TraceHeader header, Steps steps, std::optional<std::int64_t> rank)
-      : steps_(std::move(steps)), next_(steps_.begin()), rank_(rank) {
+  SparseReader(TraceHeader header, Steps steps, std::optional<std::int64_t> rank, RankFile file)
+      : steps_(std::move(steps)), next_(steps_.begin()), rank_(rank), file_(std::move(file)) {
     header_ = std::move(header);
   }
 
@@ -36,11 +36,13 @@ class SparseReader final : public TraceReader {
   }
 
   [[nodiscard]] std::optional<std::int64_t> rank() const override { return rank_; }
+  [[nodiscard]] RankFile rank_file() const override { return file_; }
 
  private:
   Steps steps_;
   Steps::const_iterator next_;
   std::optional<std::int64_t> rank_;
+  RankFile file_;
 };
 
 }  // namespace
@@ -51,8 +53,18 @@ std::vector<double>& SparseCounts::row(std::int64_t step, std::int64_t layer) {
   return loads;
 }
 
+std::size_t SparseCounts::drop_incomplete() {
+  std::set<std::int64_t> layers;
+  for (const auto& [number, rows] : steps_) {
+    for (const auto& [layer, loads] : rows) layers.insert(layer);
+  }
+  return std::erase_if(steps_,
+                       [&](const auto& step) { return step.second.size() < layers.size(); });
+}
+
 std::unique_ptr<TraceReader> SparseCounts::reader(TraceHeader header, const std::string& where,
-                                                  std::optional<std::int64_t> rank) && {
+                                                  std::optional<std::int64_t> rank,
+                                                  RankFile file) && {
   std::set<std::int64_t> layers;
   for (const auto& [number, rows] : steps_) {
     for (const auto& [layer, loads] : rows) layers.insert(layer);
@@ -62,7 +74,8 @@ std::unique_ptr<TraceReader> SparseCounts::reader(TraceHeader header, const std:
   header.num_experts = num_experts_;
   header.layer_ids.assign(layers.begin(), layers.end());
   check_shape(header.num_layers, header.num_experts, where);
-  return std::make_unique<SparseReader>(std::move(header), std::move(steps_), rank);
+  return std::make_unique<SparseReader>(std::move(header), std::move(steps_), rank,
+                                        std::move(file));
 }
 
 }  // namespace moeshift

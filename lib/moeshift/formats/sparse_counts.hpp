@@ -24,7 +24,10 @@ class SparseCounts {
   /// The steps in ascending order, each with all layers that any step has (their numbers become the
   /// header's layer_ids). @throws InputError when there is none, or too many.
   [[nodiscard]] std::unique_ptr<TraceReader> reader(TraceHeader header, const std::string& where,
-                                                    std::optional<std::int64_t> rank) &&;
+                                                    std::optional<std::int64_t> rank,
+                                                    RankFile file) &&;
+  /// Takes out the steps that lack a layer which others have. @return how many.
+  std::size_t drop_incomplete();
 
  private:
   std::size_t num_experts_;

@@ -22,6 +22,15 @@ namespace moeshift {
 class RoutesReader;
 struct Routes;
 
+/// What the file of one rank says of the others'.
+struct RankFile {
+  /// Ranks that share the experts with this one (an expert-parallel group), ascending; empty = not
+  /// said.
+  std::vector<std::int64_t> group;
+  /// A layer without tokens of this rank is left out.
+  bool omits_zeros = false;
+};
+
 /// Yields the steps of one trace in file order. Bad input, whatever the bytes, leaves by InputError
 /// that names line and JSON pointer (or byte offset) and what was expected there.
 class TraceReader {
@@ -44,6 +53,7 @@ class TraceReader {
   [[nodiscard]] virtual const Routes* step_routes() const { return nullptr; }
   /// The rank whose tokens alone are counted, where the file says so: loads are the sum over ranks.
   [[nodiscard]] virtual std::optional<std::int64_t> rank() const { return std::nullopt; }
+  [[nodiscard]] virtual RankFile rank_file() const { return {}; }
 
  protected:
   TraceReader() = default;

@@ -46,9 +46,23 @@ YAML::Node balancer_of(const YAML::Node& top) {
   return nested.IsDefined() && nested.IsMap() ? nested : top;
 }
 
+/// Server options may name the file of the balancer instead of holding it.
+void refuse_path(const YAML::Node& document, const std::string& name) {
+  if (!document.IsMap()) return;
+  const YAML::Node options = document["moe_config"];
+  const YAML::Node nested =
+      options.IsDefined() && options.IsMap() ? options["load_balancer"] : document["load_balancer"];
+  if (!nested.IsDefined() || !nested.IsScalar()) return;
+  throw InputError(where_of(nested, name),
+                   fmt::format("these options name the file of the balancer, '{}': expected that "
+                               "file",
+                               nested.Scalar()));
+}
+
 PlacementFile placement_from(const YAML::Node& document, const PlacementHints& hints,
                              const std::string& name) {
   const YAML::Node top = balancer_of(document);
+  refuse_path(document, name);
   if (top.IsMap() && !top["initial_global_assignments"].IsDefined()) {
     throw InputError(where_of(top, name),
                      "has no initial_global_assignments: the engine starts from slot s of rank r "
@@ -72,8 +86,9 @@ PlacementFile placement_from(const YAML::Node& document, const PlacementHints& h
     }
   }
   PlacementHints stated;
-  if (const YAML::Node ranks = top["ep_size"]; ranks.IsDefined()) {
-    stated.num_ranks = static_cast<std::size_t>(whole(ranks, 1, name));
+  // The generators' key, and that of the server options around a nested balancer.
+  for (const YAML::Node& ranks : {top["ep_size"], document["moe_expert_parallel_size"]}) {
+    if (ranks.IsDefined()) stated.num_ranks = static_cast<std::size_t>(whole(ranks, 1, name));
   }
   const std::string where = name + "#/initial_global_assignments";
   const std::vector<std::int64_t> layer_ids = sort_layers(ids, rows, where);
@@ -106,10 +121,13 @@ void write_trtllm(std::ostream& out, const PlacementFile& file) {
 PlacementFormat trtllm_placement_format() {
   return {"trtllm", "TensorRT-LLM moe_load_balancer.yaml",
           [](const FormatHead& head) {
-            return head.bytes.substr(0, 1) != "{" &&
-                   (head.bytes.find("initial_global_assignments:") != std::string_view::npos ||
-                    (head.bytes.find("load_balancer:") != std::string_view::npos &&
-                     head.bytes.find("num_slots:") != std::string_view::npos));
+            // JSON is YAML, which the engine reads too.
+            if (head.bytes.substr(0, 1) == "{") {
+              return head.has("moe_config") ||
+                     (head.has("initial_global_assignments") && !head.has("record_type"));
+            }
+            return head.bytes.find("initial_global_assignments:") != std::string_view::npos ||
+                   head.bytes.find("load_balancer:") != std::string_view::npos;
           },
           read_with<read_trtllm>, write_trtllm};
 }

@@ -72,6 +72,7 @@ class DumpReader final : public TraceReader {
  public:
   DumpReader(std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options)
       : bytes_(std::move(bytes)), scale_(options.scale), wanted_(options.model) {
+    if (options.heeded) options.heeded->model = true;
     header_.source = "vllm expert load dump";
     if (head_of(*bytes_).has("snapshots")) {
       items_.emplace(*bytes_, "snapshots", [this](std::string_view key, std::string_view value) {
@@ -129,8 +130,24 @@ class DumpReader final : public TraceReader {
                       "one of them",
                       said_.model, header.model));
     }
+    if (header.model == said_.model) check_same(header, place);
     said_ = header;
     is_ours_ = is_wanted();
+  }
+
+  /// Data-parallel ranks write one header each, of one world.
+  void check_same(const DumpHeader& header, const JsonPlace& place) const {
+    const auto agree = [&](const char* key, const auto& before, const auto& now) {
+      if (!before || !now || *before == *now) return;
+      place.at(key).fail(
+          fmt::format("expected {}, as an earlier header says, got {}: a file is of "
+                      "one world",
+                      *before, *now));
+    };
+    agree("world_size", said_.ranks, header.ranks);
+    agree("num_moe_layers", said_.layers, header.layers);
+    agree("num_physical_experts", said_.slots, header.slots);
+    agree("num_logical_experts", said_.experts, header.experts);
   }
 
   bool read_snapshot(TraceStep& step) {
@@ -177,6 +194,7 @@ class DumpReader final : public TraceReader {
     };
     agree(said_.layers, map.size(), "layers");
     agree(said_.slots, map.front().size(), "slots");
+    agree(said_.experts, experts_of(map), "experts");
     header_.num_layers = map.size();
     header_.num_experts = said_.experts.value_or(experts_of(map));
     header_.model = said_.model;

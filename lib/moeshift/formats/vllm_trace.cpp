@@ -2,6 +2,7 @@
 // vLLM's load statistics (vllm-project/vllm#41141): JSON Lines of eplb_load_stats records, physical
 // loads with the map that was live when they were counted.
 #include <algorithm>
+#include <map>
 #include <ostream>
 #include <utility>
 
@@ -76,6 +77,7 @@ class VllmReader final : public TraceReader {
  public:
   VllmReader(std::unique_ptr<ByteSource> bytes, const TraceReadOptions& options)
       : bytes_(std::move(bytes)), scale_(options.scale), wanted_(options.model) {
+    if (options.heeded) options.heeded->model = true;
     header_.source = "vllm eplb_load_stats";
     has_pending_ = read_record(pending_);
     if (!has_pending_) {
@@ -103,6 +105,10 @@ class VllmReader final : public TraceReader {
       if (!is_ours(*record, map, line)) continue;
       if (header_.num_experts == 0) adopt(*record, map, line);
       fold(*record, map, step.load, line);
+      if (header_.num_ranks &&
+          record->num_ranks.value_or(*header_.num_ranks) != *header_.num_ranks) {
+        other_world_.emplace(*record->num_ranks, record->step);
+      }
       if (repeated_.seen(record->step, step.load)) continue;
       step.step = record->step;
       step.label.reset();
@@ -110,6 +116,12 @@ class VllmReader final : public TraceReader {
       return true;
     }
     repeated_.note_in(header_.notes);
+    for (const auto& [ranks, first] : std::exchange(other_world_, {})) {
+      header_.notes.push_back(
+          fmt::format("records from step {} on are of {} ranks, those before "
+                      "of {}",
+                      first, ranks, *header_.num_ranks));
+    }
     return false;
   }
 
@@ -170,7 +182,8 @@ class VllmReader final : public TraceReader {
   std::unique_ptr<ByteSource> bytes_;
   double scale_;
   std::string wanted_;
-  std::vector<std::string> models_;  ///< seen so far
+  std::vector<std::string> models_;                  ///< seen so far
+  std::map<std::size_t, std::int64_t> other_world_;  ///< ranks that changed, with the first step
   JsonDocument json_;
   LoadMatrix physical_;
   RepeatedSteps repeated_;

@@ -17,12 +17,18 @@ namespace {
 constexpr std::int64_t kMost = 1 << 20;
 
 /// Families whose experts have the width intermediate_size; elsewhere that is the dense layers'.
-constexpr std::array<std::string_view, 12> kOneWidth = {
-    "mixtral",         "gpt_oss",    "llama4", "llama4_text", "minimax",    "minimax_m1",
-    "minimax_text_01", "minimax_m2", "olmoe",  "phimoe",      "granitemoe", "jamba"};
+constexpr std::array<std::string_view, 17> kOneWidth = {
+    "mixtral",          "gpt_oss",    "llama4", "llama4_text", "minimax",    "minimax_m1",
+    "minimax_text_01",  "minimax_m2", "olmoe",  "phimoe",      "granitemoe", "jamba",
+    "granitemoehybrid", "hunyuan",    "arctic", "grok-1",      "grok"};
 
 /// Families read here so far; of others the keys are read as these use them.
-constexpr std::array<std::string_view, 50> kKnown = {"deepseek",
+constexpr std::array<std::string_view, 55> kKnown = {"deepseek",
+                                                     "dbrx",
+                                                     "hunyuan",
+                                                     "arctic",
+                                                     "grok-1",
+                                                     "grok",
                                                      "deepseek_v2",
                                                      "deepseek_v3",
                                                      "deepseek_v32",
@@ -85,6 +91,10 @@ HfConfig open(const JsonReader& config) {
     const auto inner = part->find("text_config");  // thinker_config of omni models
     return {inner && inner->is_object() ? *inner : *part, config};
   }
+  // DBRX says everything of its experts in a part of its own.
+  if (const auto part = config.find("ffn_config"); part && part->is_object()) {
+    return {*part, config};
+  }
   return {config, config};
 }
 
@@ -93,6 +103,7 @@ std::int64_t width_of_experts(const HfConfig& config) {
       config.find_count({"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"});
   if (own) return *own;
   if (among(kOneWidth, config.family())) return config.count({"intermediate_size"});
+  if (config.family() == "dbrx") return config.count({"ffn_hidden_size"});
   return config.count({"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"});
 }
 
@@ -152,7 +163,7 @@ std::int64_t HfConfig::count(std::initializer_list<std::string_view> keys) const
 std::string HfConfig::family() const {
   for (const JsonReader* part : {&text, &top}) {
     const auto type = part->find("model_type");
-    if (type && type->is_string()) return type->string();
+    if (type && type->is_string() && !type->string().empty()) return type->string();
   }
   return "";
 }

@@ -351,6 +351,44 @@ TEST_CASE("gzip is read like zstd, in several members and not when cut off") {
   CHECK(has(fault_of({text("x.gz", whole.substr(0, whole.size() - 9))}), "truncated"));
 }
 
+TEST_CASE("a long compressed recording is unfolded ahead and means the same") {
+  std::string plain = R"({"num_layers": 1, "num_experts": 64})"
+                      "\n";
+  std::uint64_t state = 1;
+  for (int step = 0; step < 4000; ++step) {
+    plain += R"({"step": )" + std::to_string(step) + R"(, "load": [[)";
+    for (int expert = 0; expert < 64; ++expert) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      plain += (expert > 0 ? "," : "") + std::to_string(state >> 48U);
+    }
+    plain += "]]}\n";
+  }
+  z_stream stream{};
+  REQUIRE(deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string packed(plain.size() + 1024, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(plain.data());
+  stream.avail_in = static_cast<uInt>(plain.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  REQUIRE(packed.size() > (std::size_t{1} << 18U));
+
+  const Trace expected = read({text("x.jsonl", plain)});
+  const Trace unfolded = read({text("x.gz", packed)});
+  REQUIRE(unfolded.steps.size() == 4000);
+  for (std::size_t i = 0; i < 4000; ++i) CHECK(unfolded.steps[i].load == expected.steps[i].load);
+  CHECK(has(fault_of({text("x.gz", packed.substr(0, packed.size() - 9))}), "truncated"));
+  std::string damaged = packed;
+  damaged[packed.size() / 2] = static_cast<char>(~damaged[packed.size() / 2]);
+  CHECK(!fault_of({text("x.gz", damaged)}).empty());
+  // Given up after the first step: nobody waits for the rest.
+  std::istringstream in(packed);
+  TraceStep step;
+  CHECK(open_trace(in, "x.gz")->next(step));
+}
+
 TEST_CASE("a stream that unfolds without bound is refused") {
   z_stream stream{};
   REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) == Z_OK);
@@ -487,7 +525,7 @@ TEST_CASE("maps of every form are read") {
   CHECK(shared.placement.layers() == 3);
   two.num_layers.reset();
   CHECK_THROWS_WITH(map_of("vllm_initial_expert_map_shared.json", two),
-                    test::containing("`layers`"));
+                    test::containing("`model`"));
   // vLLM's expert_map: [layers, ranks, experts] of slots.
   std::istringstream array(npy("1, 2, 4", {1, 0, -1, -1, -1, -1, 0, 1}));
   const PlacementFile local = read_placement(array, "e.npy");

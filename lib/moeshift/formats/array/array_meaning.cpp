@@ -211,6 +211,12 @@ std::string reasons(const ArrayEvidence& evidence) {
                                               fmt::join(array.shape(), ", "), is, why));
 }
 
+/// [tokens, layers, 1]: a layer with one expert has no loads worth a file.
+bool is_top_1(std::span<const std::size_t> shape, std::span<const double> rows) {
+  return shape.size() == 3 && shape.back() == 1 && rows.size() >= kFewestRows && all_whole(rows) &&
+         *std::ranges::min_element(rows) >= 0 && *std::ranges::max_element(rows) < kMostIds;
+}
+
 }  // namespace
 
 bool is_transposed(std::span<const std::size_t> shape, std::span<const double> rows) {
@@ -226,10 +232,15 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
   const std::vector<double> rows = array.sample(kSample);
   const ArrayEvidence found = evidence_of(array.shape(), rows);
   if (rows.empty()) return ArrayMeaning::kLoads;
+  if (is_top_1(array.shape(), rows)) return ArrayMeaning::kRouting;
   if (!found.map.empty() && found.routing.empty()) {
+    const bool few = array.shape().size() == 3 && array.shape().back() <= kMostTopK;
     ask(array, "looks like a placement, not like loads",
-        fmt::format("{}: give it where a placement is asked for (`from`), or say `as` loads",
-                    found.map));
+        fmt::format("{}: give it where a placement is asked for (`from`), or say `as` loads{}",
+                    found.map,
+                    few ? "; where it is routes [tokens, layers, k], cut off padding and tokens "
+                          "that were not routed"
+                        : ""));
   }
   if (!found.loads.empty()) return ArrayMeaning::kLoads;
   const bool routing = !found.routing.empty();

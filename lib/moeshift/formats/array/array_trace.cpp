@@ -88,6 +88,7 @@ SlotShape slot_shape(const ArrayRows& array, const Placement& map) {
 }
 
 const PlacementFile& demanded_map(const TraceReadOptions& options, const ArrayRows& array) {
+  if (options.heeded) options.heeded->map = true;
   if (options.map != nullptr) return *options.map;
   throw InputError(array.place(),
                    "loads of slots mean nothing without the placement under which they were "
@@ -199,6 +200,7 @@ class ArrayRoutes final : public RoutesReader {
 
 std::unique_ptr<TraceReader> array_trace(std::unique_ptr<ArrayRows> array,
                                          const TraceReadOptions& options) {
+  if (options.heeded) options.heeded->as = true;
   switch (meaning_of(*array, options.as)) {
     case ArrayMeaning::kPhysical:
       return std::make_unique<PhysicalReader>(std::move(array), options);

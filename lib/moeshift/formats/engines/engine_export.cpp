@@ -18,6 +18,7 @@ namespace {
 
 using Slots = IdMatrix<LayerId, SlotId, ExpertId>;
 using Row = std::vector<ExpertId>;
+using Ids = std::vector<std::int64_t>;
 
 std::int64_t number_in(std::string_view digits, std::string_view text) {
   std::int64_t value = -1;
@@ -73,12 +74,15 @@ class Preparation {
 
   /// Gives the layers their numbers, as PLAN or the options say them.
   PlacementFile numbered(PlacementFile file) {
+    check_hidden_layers(file);
     if (options_.num_hidden_layers) file.num_hidden_layers = options_.num_hidden_layers;
     const std::size_t layers = file.placement.layers();
+    check_first_layer(file);
     if (options_.first_layer) {
       file.layer_ids.resize(layers);
       std::iota(file.layer_ids.begin(), file.layer_ids.end(), *options_.first_layer);
     }
+    file = in_order(std::move(file));
     const bool all = file.num_hidden_layers && *file.num_hidden_layers == layers;
     const bool known = !file.layer_ids.empty() || all;
     if (file.num_hidden_layers && !file.layer_ids.empty() && !format_.rules.drafts &&
@@ -231,6 +235,45 @@ class Preparation {
   }
 
  private:
+  void check_hidden_layers(const PlacementFile& file) const {
+    const auto& asked = options_.num_hidden_layers;
+    if (!asked || file.num_hidden_layers.value_or(*asked) == *asked) return;
+    throw InputError("--num-hidden-layers",
+                     fmt::format("{} says {}: leave it out", name_, *file.num_hidden_layers));
+  }
+
+  void check_first_layer(const PlacementFile& file) const {
+    if (!options_.first_layer || file.layer_ids.empty()) return;
+    Ids counted(file.layer_ids.size());
+    std::iota(counted.begin(), counted.end(), *options_.first_layer);
+    if (counted == file.layer_ids) return;
+    throw InputError("--first-layer", fmt::format("{} numbers its layers itself, {}: leave it out",
+                                                  name_, fmt::join(file.layer_ids, ", ")));
+  }
+
+  /// Rows by ascending layer, as engines count them: a trace may name its layers in any order.
+  static PlacementFile in_order(PlacementFile file) {
+    if (std::is_sorted(file.layer_ids.begin(), file.layer_ids.end())) return file;
+    std::vector<LayerId> from = all_ids_of(file);
+    std::sort(from.begin(), from.end(), [&](LayerId a, LayerId b) {
+      return file.layer_ids[a.index()] < file.layer_ids[b.index()];
+    });
+    const Rows all = rows_of(file);
+    Rows sorted;
+    for (const LayerId layer : from) {
+      sorted.ids.push_back(all.ids[layer.index()]);
+      sorted.rows.push_back(all.rows[layer.index()]);
+    }
+    if (file.load.rows() > 0) file.load = load_rows(file.load, from);
+    return put_together(std::move(file), std::move(sorted));
+  }
+
+  static std::vector<LayerId> all_ids_of(const PlacementFile& file) {
+    std::vector<LayerId> ids;
+    for (const LayerId layer : all_ids<LayerId>(file.placement.layers())) ids.push_back(layer);
+    return ids;
+  }
+
   [[noreturn]] void ask_for_numbers(const PlacementFile& file) const {
     if (format_.rules.every_layer) {
       throw InputError(

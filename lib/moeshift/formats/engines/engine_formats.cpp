@@ -10,6 +10,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
 #include "moeshift/formats/engines/engine_export.hpp"
+#include "moeshift/formats/engines/lightllm.hpp"
 #include "moeshift/formats/placement_parts.hpp"
 
 namespace moeshift {
@@ -32,47 +33,8 @@ void write_list(std::ostream& out, const PlacementFile& file, Rank) {
   out << "\n]\n";
 }
 
-/// What a rank of LightLLM holds beside its share of the experts, in order.
-std::vector<ExpertId> redundant_of(const PlacementFile& file, LayerId layer, RankId rank) {
-  const Placement& placement = file.placement;
-  const std::size_t share = placement.experts() / placement.ranks();
-  const auto held = placement.rank_slots(layer, rank);
-  std::vector<ExpertId> rest(held.begin(), held.end());
-  for (std::size_t e = rank.index() * share; e < (rank.index() + 1) * share; ++e) {
-    const auto own = std::find(rest.begin(), rest.end(), ExpertId(e));
-    if (own == rest.end()) {
-      throw InputError(
-          "",
-          fmt::format("layer {}: rank {} does not hold expert {}; LightLLM leaves the experts "
-                      "{} to {} on it whatever the file says: use a plan that only adds replicas",
-                      layer_id_of(file, layer), rank.value(), e, rank.index() * share,
-                      (rank.index() + 1) * share - 1));
-    }
-    rest.erase(own);
-  }
-  return rest;
-}
-
-/// {"redundancy_expert_num": n, "<layer>": [ids]}, the file of one rank.
-void write_lightllm(std::ostream& out, const PlacementFile& file, Rank rank) {
-  const Placement& placement = file.placement;
-  if (placement.experts() % placement.ranks() != 0) {
-    throw InputError("",
-                     fmt::format("LightLLM shares {} experts evenly, {} ranks do not divide them",
-                                 placement.experts(), placement.ranks()));
-  }
-  for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
-    for (const RankId each : all_ids<RankId>(placement.ranks())) {
-      static_cast<void>(redundant_of(file, layer, each));
-    }
-  }
-  out << fmt::format("{{\"redundancy_expert_num\": {}",
-                     placement.slots_per_rank() - placement.experts() / placement.ranks());
-  for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
-    out << fmt::format(",\n\"{}\": {}", layer_id_of(file, layer),
-                       row_text(redundant_of(file, layer, RankId(*rank))));
-  }
-  out << "}\n";
+void write_rank_of_lightllm(std::ostream& out, const PlacementFile& file, Rank rank) {
+  write_lightllm(out, file, *rank);
 }
 
 }  // namespace
@@ -118,7 +80,7 @@ std::span<const EngineFormat> engine_formats() {
        "LightLLM redundant experts of one rank",
        {.repeats = false, .own_numbers = true},
        "",
-       write_lightllm,
+       write_rank_of_lightllm,
        true},
       {"npy",
        "NumPy int array [layers, slots]",

@@ -147,8 +147,13 @@ class Sorted final : public TraceReader {
 
 class RankSum final : public TraceReader {
  public:
-  explicit RankSum(std::vector<TracePart> parts)
-      : parts_(std::move(parts)), waiting_(parts_.size()) {
+  RankSum(std::vector<TracePart> parts, const std::vector<std::int64_t>& missing)
+      : parts_(std::move(parts)), waiting_(parts_.size()), last_(parts_.size(), -1) {
+    if (!missing.empty()) {
+      missing_ = fmt::format("rank{} {} {} no file: the load is the sum over all ranks",
+                             missing.size() == 1 ? "" : "s", fmt::join(missing, ", "),
+                             missing.size() == 1 ? "has" : "have");
+    }
     header_ = united_header();
     for (std::size_t i = 0; i < parts_.size(); ++i) advance(i);
   }
@@ -184,7 +189,15 @@ class RankSum final : public TraceReader {
   void advance(std::size_t part) {
     TraceStep step;
     waiting_[part].reset();
-    if (parts_[part].reader->next(step)) waiting_[part] = std::move(step);
+    if (!parts_[part].reader->next(step)) return;
+    if (step.step <= last_[part]) {
+      throw InputError(parts_[part].name,
+                       fmt::format("step {} comes after step {}, and steps are added up by their "
+                                   "numbers: expected --sort",
+                                   step.step, last_[part]));
+    }
+    last_[part] = step.step;
+    waiting_[part] = std::move(step);
   }
 
   [[nodiscard]] std::optional<std::int64_t> lowest_waiting() const {
@@ -218,6 +231,7 @@ class RankSum final : public TraceReader {
     if (finished_) return;
     finished_ = true;
     take_notes(parts_, header_);
+    if (!missing_.empty()) header_.notes.push_back(missing_);
     if (header_.num_ranks && *header_.num_ranks > parts_.size()) {
       header_.notes.push_back(
           fmt::format("these are the tokens of {} of {} ranks", parts_.size(), *header_.num_ranks));
@@ -230,6 +244,8 @@ class RankSum final : public TraceReader {
 
   std::vector<TracePart> parts_;
   std::vector<std::optional<TraceStep>> waiting_;
+  std::vector<std::int64_t> last_;  ///< step of each part
+  std::string missing_;
   std::size_t incomplete_ = 0;
   bool finished_ = false;
 };
@@ -245,8 +261,9 @@ std::unique_ptr<TraceReader> sorted_by_step(std::vector<TracePart> parts) {
   return std::make_unique<Sorted>(std::move(parts));
 }
 
-std::unique_ptr<TraceReader> summed_over_ranks(std::vector<TracePart> parts) {
-  return std::make_unique<RankSum>(std::move(parts));
+std::unique_ptr<TraceReader> summed_over_ranks(std::vector<TracePart> parts,
+                                               const std::vector<std::int64_t>& missing) {
+  return std::make_unique<RankSum>(std::move(parts), missing);
 }
 
 }  // namespace moeshift

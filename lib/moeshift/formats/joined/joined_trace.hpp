@@ -3,6 +3,7 @@
 // formats/.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ struct TracePart {
 /// Steps of equal numbers added up: one part for each rank. Steps that not all have are left out,
 /// which a note says. Layers that only some parts have are zero in the others, where layers have
 /// numbers.
-[[nodiscard]] std::unique_ptr<TraceReader> summed_over_ranks(std::vector<TracePart> parts);
+/// @param missing ranks that have no file, for a note.
+/// @throws InputError when the steps of a part do not ascend.
+[[nodiscard]] std::unique_ptr<TraceReader> summed_over_ranks(
+    std::vector<TracePart> parts, const std::vector<std::int64_t>& missing);
 
 }  // namespace moeshift

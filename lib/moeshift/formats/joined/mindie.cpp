@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -246,13 +247,40 @@ std::unique_ptr<TraceReader> without_config(const std::vector<DeviceCounts>& dev
   return std::make_unique<StepsReader>(std::move(header), std::vector<LoadMatrix>{std::move(load)});
 }
 
-/// Sorted by node (sub-folder) and device.
+std::int64_t device_of(const TraceInput& input) {
+  return rank_in_name(input.name).value_or(0);
+}
+
+/// "node10" comes after "node9".
+bool node_before(const std::string& a, const std::string& b) {
+  const auto number = [](const std::string& name) {
+    const std::size_t digits = name.find_last_not_of("0123456789") + 1;
+    return std::pair(name.substr(0, digits), name.size() - digits);
+  };
+  const auto [stem_a, digits_a] = number(a);
+  const auto [stem_b, digits_b] = number(b);
+  return stem_a == stem_b && digits_a != digits_b ? digits_a < digits_b : a < b;
+}
+
+/// By their numbers, which count on from node (sub-folder) to node or begin anew in each.
 std::vector<TraceInput> in_device_order(std::vector<TraceInput> inputs) {
-  std::ranges::sort(inputs, [](const TraceInput& a, const TraceInput& b) {
-    const std::string of_a = folder(a.name);
-    const std::string of_b = folder(b.name);
-    return of_a != of_b ? of_a < of_b : rank_in_name(a.name) < rank_in_name(b.name);
+  std::vector<std::int64_t> numbers;
+  std::ranges::transform(inputs, std::back_inserter(numbers), device_of);
+  std::ranges::sort(numbers);
+  const bool anew = std::ranges::adjacent_find(numbers) != numbers.end();
+  std::ranges::sort(inputs, [&](const TraceInput& a, const TraceInput& b) {
+    const std::string of_a = anew ? folder(a.name) : "";
+    const std::string of_b = anew ? folder(b.name) : "";
+    return of_a != of_b ? node_before(of_a, of_b) : device_of(a) < device_of(b);
   });
+  std::int64_t expected = 0;
+  for (std::size_t i = 0; i < inputs.size(); ++i, ++expected) {
+    if (anew && i > 0 && folder(inputs[i].name) != folder(inputs[i - 1].name)) expected = 0;
+    if (device_of(inputs[i]) == expected) continue;
+    throw InputError(inputs[i].name, fmt::format("the file of device {} is missing: expected those "
+                                                 "of all devices, which hold other experts",
+                                                 expected));
+  }
   return inputs;
 }
 
@@ -305,6 +333,7 @@ std::unique_ptr<TraceReader> mindie_trace(std::vector<TraceInput> inputs,
                 devices.begin() + static_cast<std::ptrdiff_t>(config.shared_devices));
   std::optional<PlacementFile> map;
   const auto map_file = config.map.empty() ? inputs.end() : called(config.map);
+  if (options.heeded) options.heeded->map = true;
   if (options.map != nullptr) {
     map = *options.map;
   } else if (map_file != inputs.end()) {

@@ -90,7 +90,51 @@ class OneRank final : public TraceReader {
   std::int64_t rank_ = 0;
 };
 
-std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts) {
+/// Files of one rank each that count the same layers are of one group of ranks; pipeline stages
+/// have layers of their own.
+void check_belong_together(const std::vector<TracePart>& parts) {
+  for (const TracePart& part : parts) {
+    const auto& ids = part.reader->header().layer_ids;
+    const RankFile file = part.reader->rank_file();
+    for (const TracePart& other : parts) {
+      if (&other == &part) break;
+      const auto& others = other.reader->header().layer_ids;
+      if (file.omits_zeros || ids.empty() || others.empty()) continue;
+      const auto shared = std::ranges::find_first_of(ids, others);
+      if (shared == ids.end()) continue;
+      if (const auto group = other.reader->rank_file().group; group != file.group) {
+        throw InputError(
+            part.name,
+            fmt::format("counts layer {} for ranks {}, {} for ranks {}: give the "
+                        "files of one expert-parallel group",
+                        *shared, fmt::join(file.group, ", "), other.name, fmt::join(group, ", ")));
+      }
+      if (ids != others) {
+        throw InputError(part.name,
+                         fmt::format("counts layers {}, {} layers {}: expected files of "
+                                     "one recording, with equal layers or with none in "
+                                     "common",
+                                     fmt::join(ids, ", "), other.name, fmt::join(others, ", ")));
+      }
+    }
+  }
+}
+
+/// Ranks below the largest that have no file, where no group says who there is.
+std::vector<std::int64_t> missing_ranks(
+    const std::map<std::int64_t, std::vector<TracePart>>& by_rank) {
+  std::vector<std::int64_t> missing;
+  constexpr std::int64_t kMostRanks = 1 << 20;
+  const std::int64_t last = std::min(by_rank.rbegin()->first, kMostRanks);
+  if (!by_rank.begin()->second.front().reader->rank_file().group.empty()) return missing;
+  for (std::int64_t rank = 0; rank < last; ++rank) {
+    if (!by_rank.contains(rank)) missing.push_back(rank);
+  }
+  return missing;
+}
+
+std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts, bool sort) {
+  check_belong_together(parts);
   std::map<std::int64_t, std::vector<TracePart>> by_rank;
   for (TracePart& part : parts) {
     const auto rank = part.reader->rank();
@@ -99,24 +143,38 @@ std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts) {
     }
     by_rank[*rank].push_back(std::move(part));
   }
+  const std::vector<std::int64_t> missing = missing_ranks(by_rank);
   std::vector<TracePart> ranks;
   for (auto& [rank, of_rank] : by_rank) {
     std::string name = of_rank.front().name;
-    auto reader = in_sequence(std::move(of_rank));
+    auto reader = sort ? sorted_by_step(std::move(of_rank)) : in_sequence(std::move(of_rank));
     ranks.push_back({std::move(name), std::move(reader)});
   }
   if (ranks.size() == 1) return std::move(ranks.front().reader);
-  return summed_over_ranks(std::move(ranks));
+  return summed_over_ranks(std::move(ranks), missing);
+}
+
+/// The steps of one file by their numbers.
+std::unique_ptr<TraceReader> sorted(TracePart part) {
+  std::vector<TracePart> one;
+  one.push_back(std::move(part));
+  return sorted_by_step(std::move(one));
 }
 
 std::unique_ptr<TraceReader> combined(std::vector<TracePart> parts, const JoinOptions& join) {
   const bool ranked = std::ranges::any_of(
       parts, [](const TracePart& part) { return part.reader->rank().has_value(); });
-  if (join.sum_ranks && !ranked) return summed_over_ranks(std::move(parts));
+  if (join.sum_ranks && !ranked) {
+    if (join.sort) {
+      for (TracePart& part : parts) part.reader = sorted(std::move(part));
+    }
+    return summed_over_ranks(std::move(parts), {});
+  }
   if (parts.size() == 1 && ranked) {
+    if (join.sort) parts.front().reader = sorted(std::move(parts.front()));
     return std::make_unique<OneRank>(std::move(parts.front().reader));
   }
-  if (ranked) return with_ranks(std::move(parts));
+  if (ranked) return with_ranks(std::move(parts), join.sort);
   return join.sort ? sorted_by_step(std::move(parts)) : in_sequence(std::move(parts));
 }
 

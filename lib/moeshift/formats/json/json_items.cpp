@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/json/json_scan.hpp"
 
 namespace moeshift {
 namespace {
@@ -15,46 +16,6 @@ constexpr std::size_t kFirstLook = std::size_t{1} << 12U;
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
-
-/// Where a JSON value ends; it may be fed piece by piece.
-class ValueEnd {
- public:
-  /// @return the length of the value that `text` begins with, or npos when it goes on.
-  std::size_t find(std::string_view text) {
-    for (; at_ < text.size(); ++at_) {
-      const char c = text[at_];
-      if (in_string_) {
-        step_in_string(c);
-        if (!in_string_ && depth_ == 0) return at_ + 1;
-      } else if (c == '"') {
-        in_string_ = true;
-      } else if (c == '[' || c == '{') {
-        ++depth_;
-      } else if (c == ']' || c == '}' || c == ',' || is_space(c)) {
-        const bool closes = c == ']' || c == '}';
-        if (depth_ == 0) return at_;  // after a number or a word
-        if (closes && --depth_ == 0) return at_ + 1;
-      }
-    }
-    return std::string_view::npos;
-  }
-
- private:
-  void step_in_string(char c) {
-    if (escaped_) {
-      escaped_ = false;
-    } else if (c == '\\') {
-      escaped_ = true;
-    } else if (c == '"') {
-      in_string_ = false;
-    }
-  }
-
-  std::size_t at_ = 0;
-  std::size_t depth_ = 0;
-  bool in_string_ = false;
-  bool escaped_ = false;
-};
 
 }  // namespace
 

@@ -38,6 +38,7 @@ class Npz {
   }
   [[nodiscard]] std::string place(const std::string& array) const { return name_ + "#/" + array; }
   [[nodiscard]] std::string bytes(const std::string& array) const {
+    if (!has(array)) throw InputError(name_, fmt::format("expected the array \"{}\"", array));
     auto content = zip_.read(array + ".npy");
     if (!content) throw InputError(place(array), "expected an undamaged entry");
     return *std::move(content);
@@ -62,6 +63,17 @@ class Npz {
   const ZipArchive& zip_;
   std::string name_;
 };
+
+void check_group(const std::vector<std::int64_t>& group, std::int64_t rank, std::size_t ranks,
+                 const std::string& place) {
+  if (group.size() != ranks) {
+    throw InputError(place, fmt::format("expected {} ranks, as ep_size says", ranks));
+  }
+  if (!std::ranges::binary_search(group, rank)) {
+    throw InputError(place,
+                     fmt::format("expected rank {}, which wrote the file, among them", rank));
+  }
+}
 
 /// [layers, forwards, experts]: layer first. Rows past forward_counts were never written.
 std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& name,
@@ -89,7 +101,17 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
   if (std::ranges::adjacent_find(sorted) != sorted.end()) {
     throw InputError(npz.place("layer_numbers"), "expected every layer once");
   }
-  const double fewest = *std::ranges::min_element(forwards);
+  const auto fewest_at = std::ranges::min_element(forwards);
+  const double fewest = *fewest_at;
+  if (fewest == 0) {
+    throw InputError(npz.place("forward_counts"),
+                     fmt::format("layer {} has counted no pass: expected at least one",
+                                 layers[static_cast<std::size_t>(fewest_at - forwards.begin())]));
+  }
+  if (*std::ranges::max_element(forwards) > static_cast<double>(shape[1])) {
+    throw InputError(npz.place("forward_counts"),
+                     fmt::format("expected at most {}, the passes in loads", shape[1]));
+  }
   SparseCounts counts(shape[2]);
   std::vector<double> row(shape[2]);
   for (std::size_t layer = 0; layer < shape[0]; ++layer) {
@@ -111,7 +133,15 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
         name, fewest));
   }
   const auto rank = static_cast<std::int64_t>(npz.number("global_rank"));
-  return std::move(counts).reader(std::move(header), name, rank);
+  RankFile file;
+  if (npz.has("ep_group_ranks")) {
+    for (const double member : npz.small("ep_group_ranks")) {
+      file.group.push_back(static_cast<std::int64_t>(member));
+    }
+    std::ranges::sort(file.group);
+    check_group(file.group, rank, *header.num_ranks, npz.place("ep_group_ranks"));
+  }
+  return std::move(counts).reader(std::move(header), name, rank, std::move(file));
 }
 
 /// The array to read: the only one, or one by a name that writers use.
