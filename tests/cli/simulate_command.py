@@ -95,7 +95,7 @@ class SimulateCommand(CliTest):
 
     def test_a_failed_rank_is_served_around_once_its_experts_are_read_again(self):
         self.refused("simulate", "trace.jsonl", *MACHINE, *PASSES, "--fail-rank", "3@100",
-                     says=["rank 3 alone held layer 0: experts"])
+                     says=["rank 3 alone held layer 3: experts"])
         result = self.result(*PASSES, "--fail-rank", "3@100", "--reload-rate", "2GB")
         event = result["world_events"][0]
         self.assertEqual((event["kind"], event["step"], event["rank"], event["ranks_serving"]), ("fail", 100, 3, 31))

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/moeshift/cli/hashed_input.hpp"
 
+#include <filesystem>
+#include <fstream>
+
 #include <unistd.h>
 
 #include "moeshift/core/error.hpp"
