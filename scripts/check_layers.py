@@ -69,6 +69,7 @@ ROOMS = {
         "policy_options": ["fresh", "peers", "search", "survive"],
         "asked": ["fresh", "layer_problem", "layered_planner", "planner", "relabel", "warm"],
         "together": ["layer_problem", "layered_planner", "planner", "relabel", "survive"],
+        "heeded_options": ["policy_options", "registry"],
         "registry": ["asked", "fresh", "peers", "planner", "policy_options", "survive", "together",
                      "tuned", "warm"],
     },

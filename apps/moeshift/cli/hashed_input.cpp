@@ -55,7 +55,7 @@ HashedInput::HashedInput(const std::string& path, OnRead on_read, OnDone on_done
   file_ = std::make_unique<WaitingFile>(path);
   buffer_ = std::make_unique<HashingBuffer>(
       *file_, [on_read = std::move(on_read), path, most,
-                before = std::uint64_t{0}](std::uint64_t bytes) mutable {
+               before = std::uint64_t{0}](std::uint64_t bytes) mutable {
         if (most > 0 && bytes > most) {
           throw InputError(path, fmt::format("is longer than --max-input allows ({} bytes)", most));
         }

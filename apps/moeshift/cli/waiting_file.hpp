@@ -13,7 +13,8 @@ namespace moeshift::cli {
 /// @throws InterruptedError within a tenth of a second after SIGINT or SIGTERM.
 void wait_until_ready(int file, short events);
 
-/// A fifo that is open for writing; waits for whoever will read it. @return -1 and errno on failure.
+/// A fifo that is open for writing; waits for whoever will read it. @return -1 and errno on
+/// failure.
 /// @throws InterruptedError
 [[nodiscard]] int open_fifo_for_writing(const std::string& path);
 
