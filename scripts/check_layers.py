@@ -69,9 +69,9 @@ ROOMS = {
         "policy_options": ["fresh", "peers", "search", "survive"],
         "asked": ["fresh", "layer_problem", "layered_planner", "planner", "relabel", "warm"],
         "together": ["layer_problem", "layered_planner", "planner", "relabel", "survive"],
-        "heeded_options": ["policy_options", "registry"],
         "registry": ["asked", "fresh", "peers", "planner", "policy_options", "survive", "together",
                      "tuned", "warm"],
+        "heeded_options": ["policy_options"],
     },
 }
 # The program: which of its folders includes which, in the order of floors.

@@ -238,7 +238,7 @@ class Preparation {
   void check_hidden_layers(const PlacementFile& file) const {
     const auto& asked = options_.num_hidden_layers;
     if (!asked || file.num_hidden_layers.value_or(*asked) == *asked) return;
-    throw InputError("--num-hidden-layers",
+    throw InputError("num-hidden-layers",
                      fmt::format("{} says {}: leave it out", name_, *file.num_hidden_layers));
   }
 
@@ -247,8 +247,8 @@ class Preparation {
     Ids counted(file.layer_ids.size());
     std::iota(counted.begin(), counted.end(), *options_.first_layer);
     if (counted == file.layer_ids) return;
-    throw InputError("--first-layer", fmt::format("{} numbers its layers itself, {}: leave it out",
-                                                  name_, fmt::join(file.layer_ids, ", ")));
+    throw InputError("first-layer", fmt::format("{} numbers its layers itself, {}: leave it out",
+                                                name_, fmt::join(file.layer_ids, ", ")));
   }
 
   /// Rows by ascending layer, as engines count them: a trace may name its layers in any order.

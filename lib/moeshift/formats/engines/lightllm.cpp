@@ -80,7 +80,7 @@ std::vector<std::int64_t> layers_of(const std::vector<Redundant>& ranks,
   if (!layers.empty()) return layers;
   if (!hints.num_layers) {
     throw InputError(ranks.front().name,
-                     "names no layer, and nothing says how many there are; expected --model");
+                     "names no layer, and nothing says how many there are; expected `model`");
   }
   for (std::size_t layer = 0; layer < *hints.num_layers; ++layer) {
     layers.push_back(static_cast<std::int64_t>(layer));
@@ -122,7 +122,7 @@ PlacementFile read_lightllm(const std::vector<RankText>& files, const PlacementH
   if (!hints.num_experts) {
     throw InputError(name,
                      "LightLLM's files name only what a rank holds beside its share, not how many "
-                     "experts there are; expected --experts or --model");
+                     "experts there are; expected `experts` or `model`");
   }
   const std::size_t experts = *hints.num_experts;
   if (experts % ranks != 0) {

@@ -193,7 +193,7 @@ class RankSum final : public TraceReader {
     if (step.step <= last_[part]) {
       throw InputError(parts_[part].name,
                        fmt::format("step {} comes after step {}, and steps are added up by their "
-                                   "numbers: expected --sort",
+                                   "numbers: expected `sort`",
                                    step.step, last_[part]));
     }
     last_[part] = step.step;
