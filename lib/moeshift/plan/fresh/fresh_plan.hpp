@@ -21,6 +21,7 @@ struct Effort {
   std::size_t large_kicks =
       tuned::kLargeKicks;                   ///< where small ones leave a gap, on up to 96 ranks
   std::size_t patience = tuned::kPatience;  ///< kicks without a better plan after which to give up
+  bool operator==(const Effort&) const = default;
 };
 
 /// "fast", "normal" or "thorough".
