@@ -41,9 +41,10 @@ void many_slots(const Shape& shape, double phi, bool judged) {
   }
   for (const char* forecaster : {"ewma:0.5", "samples:8", "recentred:8", "recentred:16:auto"}) {
     const bool samples = forecaster[0] != 'e';
-    const Contender ours{.name = std::string(samples ? "robust, " : "incremental, ") + forecaster,
-                         .policy = samples ? "robust" : "incremental",
-                         .forecaster = forecaster};
+    Contender ours;
+    ours.policy = samples ? "robust" : "incremental";
+    ours.name = ours.policy + ", " + forecaster;
+    ours.forecaster = forecaster;
     const Outcome outcome = replan(run, ours);
     line(ours, outcome);
     const bool reached = outcome.moves.all <= 0.05 * theirs.moves.all &&
