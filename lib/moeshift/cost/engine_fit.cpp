@@ -152,17 +152,10 @@ class Descent {
 
  private:
   bool try_both_ways(std::size_t knob, double step) {
-    for (const double way : {step, -step}) {
-      Cluster tried = best_;
-      knobs_[knob].scale(tried, std::exp(way));
-      const double moved = moved_[knob] + way;
-      const double pull = kPull * (moved * moved - moved_[knob] * moved_[knob]);
-      const double found = loss(tried) + pull;
-      if (found >= least_ * (1 - 1e-6)) continue;
-      best_ = std::move(tried);
-      least_ = found - pull;
-      moved_[knob] = moved;
-      return true;
+    std::vector<double> way(knobs_.size(), 0.0);
+    for (const double by : {step, -step}) {
+      way[knob] = by;
+      if (try_all(way)) return true;
     }
     return false;
   }
@@ -175,6 +168,7 @@ class Descent {
     }
   }
 
+  /// Moves every term by its logarithm in `way`, if that is better.
   bool try_all(const std::vector<double>& way) {
     Cluster tried = best_;
     double pull = 0;

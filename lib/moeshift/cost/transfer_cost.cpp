@@ -130,7 +130,7 @@ class BatchCost {
   void add_wave(std::span<const LayerMoves> layers, std::size_t wave,
                 std::vector<LayerCost>& costs) {
     std::size_t groups = 0;
-    Bytes sent;
+    std::vector<Bytes> sent(layers.size());
     bool voted = false;  // once for the batch
     std::size_t passes = 0;
     CopyPricer stage(plan_, topology_, cluster_);
@@ -141,7 +141,7 @@ class BatchCost {
       if (wave >= layers[i].waves.size()) continue;
       const Wave& moves = layers[i].waves[wave];
       groups = std::max(groups, moves.groups());
-      sent += bytes_of(moves, i);
+      sent[i] = bytes_of(moves, i);
       if (wave == 0) costs[i].stage += per_layer_;
       staged[i] = stage.add(moves.stage_copies, first_ + i);
       if (!voted) costs[i].vote += cluster_.fixed.vote;
@@ -166,13 +166,8 @@ class BatchCost {
       exchange += taken;
       launch += std::min(taken, cluster_.fixed.launch);
     }
-    if (sent.count() == 0) return;
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      if (wave >= layers[i].waves.size()) continue;
-      const double share = ratio(bytes_of(layers[i].waves[wave], i), sent);
-      costs[i].stage += exchange * share;
-      costs[i].launch += launch * share;
-    }
+    share_out(exchange, sent, costs, &LayerCost::stage);
+    share_out(launch, sent, costs, &LayerCost::launch);
   }
 
   const TransferPlan& plan_;

@@ -110,6 +110,20 @@ bool doubted(const Trace& trace, const std::string& kind) {
   return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
 }
 
+std::string gzip(std::string plain, int level) {
+  std::string packed(plain.size() + 1024, '\0');
+  z_stream stream{};
+  REQUIRE(deflateInit2(&stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  stream.next_in = reinterpret_cast<Bytef*>(plain.data());
+  stream.avail_in = static_cast<uInt>(plain.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
 }  // namespace
 
 TEST_CASE("repeated steps of several data-parallel ranks count once") {
@@ -333,20 +347,7 @@ TEST_CASE("loads that are not whole are scaled and rounded when asked") {
 
 TEST_CASE("gzip is read like zstd, in several members and not when cut off") {
   CHECK(same_loads(interop_trace("neutral_like.json.gz"), interop_trace("plain.json")));
-  const auto gzip = [](std::string plain) {
-    std::string packed(plain.size() + 200, '\0');
-    z_stream stream{};
-    REQUIRE(deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-    stream.next_in = reinterpret_cast<Bytef*>(plain.data());
-    stream.avail_in = static_cast<uInt>(plain.size());
-    stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-    stream.avail_out = static_cast<uInt>(packed.size());
-    REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-    packed.resize(stream.total_out);
-    deflateEnd(&stream);
-    return packed;
-  };
-  const std::string whole = gzip(R"({"logical_count":)") + gzip("[[[1,2]]]}");
+  const std::string whole = gzip(R"({"logical_count":)", 6) + gzip("[[[1,2]]]}", 6);
   CHECK(read({text("x.gz", whole)}).steps.size() == 1);
   CHECK(has(fault_of({text("x.gz", whole.substr(0, whole.size() - 9))}), "truncated"));
 }
@@ -363,16 +364,7 @@ TEST_CASE("a long compressed recording is unfolded ahead and means the same") {
     }
     plain += "]]}\n";
   }
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string packed(plain.size() + 1024, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(plain.data());
-  stream.avail_in = static_cast<uInt>(plain.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
+  const std::string packed = gzip(plain, 1);
   REQUIRE(packed.size() > (std::size_t{1} << 18U));
 
   const Trace expected = read({text("x.jsonl", plain)});

@@ -15,6 +15,9 @@
 namespace moeshift {
 namespace {
 
+using test::balancedness;
+using test::moved_between;
+
 constexpr std::size_t kLayers = 4;
 
 /// What experts are asked for, `each` tokens on average.
@@ -39,25 +42,6 @@ LoadMatrix counted(const LoadMatrix& expected, std::uint64_t seed) {
 Placement plan_by(const char* policy, const PlanProblem& problem) {
   NoProgress quiet;
   return make_planner(policy)->plan(problem, Threads{1}, quiet).placement;
-}
-
-std::size_t moved_between(const Placement& before, const Placement& after) {
-  std::size_t moved = 0;
-  for (const LayerId layer : all_ids<LayerId>(before.layers())) {
-    for (const RankId rank : all_ids<RankId>(before.ranks())) {
-      const auto held = before.rank_slots(layer, rank);
-      for (const ExpertId e : after.rank_slots(layer, rank)) {
-        moved += std::find(held.begin(), held.end(), e) == held.end() ? 1U : 0U;
-      }
-    }
-  }
-  return moved;
-}
-
-double balancedness(const LoadMatrix& load, const Placement& placement) {
-  std::vector<double> totals;
-  for (const LayerId layer : load.row_ids()) totals.push_back(layer_total(load, layer));
-  return balance_of(rank_loads(load, placement), placement.ranks(), totals).balancedness;
 }
 
 struct Shape {

@@ -2,12 +2,14 @@
 // Planning problems for tests.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <vector>
 
 #include "moeshift/core/rng.hpp"
+#include "moeshift/cost/balance.hpp"
 #include "moeshift/plan/planner.hpp"
 
 namespace moeshift::test {
@@ -52,6 +54,26 @@ inline LoadMatrix lognormal_load(std::size_t layers, std::size_t experts, double
     tokens = std::round(1000.0 * std::exp(sigma * rng.normal()));
   }
   return load;
+}
+
+inline double balancedness(const LoadMatrix& load, const Placement& placement) {
+  std::vector<double> totals;
+  for (const LayerId layer : load.row_ids()) totals.push_back(layer_total(load, layer));
+  return balance_of(rank_loads(load, placement), placement.ranks(), totals).balancedness;
+}
+
+/// Slots of a rank that hold an expert which the rank did not hold before.
+inline std::size_t moved_between(const Placement& before, const Placement& after) {
+  std::size_t moved = 0;
+  for (const LayerId layer : all_ids<LayerId>(before.layers())) {
+    for (const RankId rank : all_ids<RankId>(before.ranks())) {
+      const auto held = before.rank_slots(layer, rank);
+      for (const ExpertId e : after.rank_slots(layer, rank)) {
+        moved += std::find(held.begin(), held.end(), e) == held.end() ? 1U : 0U;
+      }
+    }
+  }
+  return moved;
 }
 
 }  // namespace moeshift::test

@@ -13,6 +13,9 @@
 namespace moeshift {
 namespace {
 
+using test::balancedness;
+using test::moved_between;
+
 constexpr std::size_t kExperts = 64;
 constexpr std::size_t kRanks = 16;
 constexpr std::size_t kSlotsPerRank = 5;
@@ -41,25 +44,6 @@ Placement planned(const char* policy, const PlanProblem& problem,
                   const PolicyOptions& options = {}) {
   NoProgress quiet;
   return make_planner(policy, options)->plan(problem, Threads{1}, quiet).placement;
-}
-
-double balancedness(const LoadMatrix& load, const Placement& placement) {
-  std::vector<double> totals;
-  for (const LayerId layer : load.row_ids()) totals.push_back(layer_total(load, layer));
-  return balance_of(rank_loads(load, placement), placement.ranks(), totals).balancedness;
-}
-
-std::size_t moved_between(const Placement& before, const Placement& after) {
-  std::size_t moved = 0;
-  for (const LayerId layer : all_ids<LayerId>(before.layers())) {
-    for (const RankId rank : all_ids<RankId>(before.ranks())) {
-      const auto held = before.rank_slots(layer, rank);
-      for (const ExpertId e : after.rank_slots(layer, rank)) {
-        moved += std::find(held.begin(), held.end(), e) == held.end() ? 1U : 0U;
-      }
-    }
-  }
-  return moved;
 }
 
 TEST_CASE("from a map that does not know the load robust balances what comes as a fresh plan") {
