@@ -230,9 +230,10 @@ TEST_CASE("planted: a stale row is sent for a missing source, found with rank an
 
 TEST_CASE("planted: a staging buffer is used again before it is consumed: rank and layer") {
   Plant plant{.rank = kFaulty, .commits_seem_done = true};
-  // Every exchange that comes after such a commit reuses what the commit still reads.
+  // Every exchange from the third on, of two buffers, reuses what such a commit still reads. Which
+  // of them comes too early is the machine's affair.
   plant.exchange = [spot = plant.spot](std::size_t number, std::vector<Message> messages) {
-    if (number == 3) spot->mark({kFaulty});
+    if (number >= 2) spot->mark({kFaulty});
     return Parts{std::move(messages)};
   };
   const Found found = perform({plant}, work_of(), {}, {.seed = 5, .delay = 60});

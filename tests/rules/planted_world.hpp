@@ -24,10 +24,10 @@ class Spot {
   void closed(std::uint64_t range) {
     std::erase_if(open_, [&](const auto& open) { return open.first == range; });
   }
+  /// A bug that acts several times is marked each time: any of them may be the one that is found.
   void mark(std::vector<RankId> ranks) {
     const std::lock_guard lock(mutex_);
     ranks_ = std::move(ranks);
-    within_.clear();
     for (const auto& [range, name] : open_) within_.push_back(name);
   }
   [[nodiscard]] bool concerns(RankId rank) const {
