@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """execute on threads: what it answers, what it refuses, what it finds."""
 import fcntl
+import hashlib
 import json
 import subprocess
 
@@ -120,6 +121,25 @@ class ExecuteCommand(execution.ExecutionTest):
     def test_resume_refuses_the_journal_of_another_rearrangement(self):
         self.good(*self.words("--journal", "journal", "--layers", 3))
         self.failed("--journal", "journal", "--resume", code=2, says=("another rearrangement",))
+
+    def test_a_whole_line_taken_out_of_a_journal_ends_with_the_number_of_the_line_after_it(self):
+        self.good(*self.words("--rank-processes", "--journal", "journal"))
+        lines = (self.folder / "journal").read_text().splitlines(keepends=True)
+        for gone in (1, len(lines) // 2, len(lines) - 2):
+            (self.folder / "journal").write_text("".join(lines[:gone] + lines[gone + 1:]))
+            self.failed("--journal", "journal", "--resume", code=2, says=(f"journal:{gone + 1}: ", "dropped"))
+
+    def test_what_the_journal_of_an_older_version_leaves_open_is_said(self):
+        self.good(*self.words("--journal", "journal"))
+        old = ""
+        for line in (self.folder / "journal").read_text().splitlines():
+            text = line[:line.rindex(',"check":')].replace('{"moeshift_journal":3,', '{"moeshift_journal":2,')
+            check = hashlib.sha256(text.encode()).hexdigest()[:8]
+            old += f'{text},"check":"{check}"}}\n'
+        (self.folder / "journal").write_text(old)
+        for _ in range(2):  # the line stays where it was once newer runs follow
+            result = self.good(*self.words("--journal", "journal", "--resume"))
+            self.assertIn("journal version 2, now 3", result.err)
 
     def test_resume_after_the_end_moves_nothing(self):
         self.good(*self.words("--journal", "journal"))

@@ -116,9 +116,11 @@ std::vector<std::string> journals() {
   const JournalHeader header = small_header();
   Ballot ballot;
   ballot.parts = {{LayerId(0), 0}};
-  std::string text = header_line(header) + "\n" + decision_line(header, ballot, Verdict::kCommit) +
-                     "\n" + end_line(header, RankId(1), "complete") + "\n";
-  return {text, header_line(header) + "\n"};
+  const std::string first = sealed(header_line(header), "");
+  const std::string second =
+      sealed(decision_line(header, ballot, Verdict::kCommit), check_of(first));
+  const std::string third = sealed(end_line(header, RankId(1), "complete"), check_of(second));
+  return {first + "\n" + second + "\n" + third + "\n", first + "\n"};
 }
 
 bool feed_journal(const std::string& bytes) {

@@ -46,6 +46,16 @@ Placement some_layers(const Placement& placement, LayerRange range) {
   return Placement(placement.experts(), placement.ranks(), std::move(slots));
 }
 
+/// What an older version's journal leaves open.
+std::string doubt_about(const Journal& journal) {
+  return fmt::format(
+      "{}: written by an older version (journal version {}, now {}): {} would not be "
+      "noticed; going on as it says",
+      journal.source, journal.version, kJournalVersion,
+      journal.version == 1 ? "a line that was changed, dropped, doubled or moved"
+                           : "a whole line that was dropped, doubled or moved");
+}
+
 /// What is left of a placement when these ranks have lost their memory.
 Placement without(const Placement& placement, const std::vector<RankId>& dead) {
   IdMatrix<LayerId, SlotId, ExpertId> slots = placement.physical_to_logical();
@@ -115,6 +125,7 @@ class Execute final : public Command {
       if (before.runs.empty() && leader) {
         session.say(before.source + ": nothing has happened by this journal; beginning afresh");
       }
+      if (before.version < kJournalVersion && leader) session.say(doubt_about(before));
       old = placement_after(before, old, next, [&](const Placement& from, std::size_t run) {
         return run == 1 ? plan : plan_from(from);
       });

@@ -43,11 +43,7 @@ class JournalReader {
     const JsonReader json(document, where);
     if (json.has("moeshift_journal")) version_ = version_of(json);
     if (version_ == 0) json.fail("a journal's header first");
-    if (version_ == 2 && !is_sound(line)) {
-      throw InputError(where,
-                       "the line is not as it was written (its checksum differs): the "
-                       "journal is damaged, and what came of the run cannot be known");
-    }
+    check_chain(line, where);
     if (json.has("moeshift_journal")) {
       add_header(json);
     } else {
@@ -56,8 +52,24 @@ class JournalReader {
   }
 
  private:
-  static int version_of(const JsonReader& json) {
-    return static_cast<int>(json.at("moeshift_journal").whole(1, 2));
+  /// An older program cannot have gone on where a newer one stopped.
+  [[nodiscard]] int version_of(const JsonReader& json) const {
+    return static_cast<int>(
+        json.at("moeshift_journal").whole(std::max(version_, 1), kJournalVersion));
+  }
+
+  void check_chain(std::string_view line, const std::string& where) {
+    const bool chained = version_ >= 3;
+    if (version_ >= 2 && !is_sound(line, chained ? before_ : std::string_view())) {
+      throw InputError(where,
+                       fmt::format("the line is not {}: the journal is damaged, and what came "
+                                   "of the run cannot be known",
+                                   chained ? "as it was written after the one before it (its "
+                                             "check differs; a line may have been changed, "
+                                             "dropped, doubled or moved)"
+                                           : "as it was written (its check differs)"));
+    }
+    before_ = check_of(line);
   }
 
   JournalRun& run() { return journal_.runs.back(); }
@@ -71,7 +83,8 @@ class JournalReader {
                    .ranks = static_cast<std::size_t>(json.at("ranks").whole(1, kMostRanks)),
                    .run = journal_.runs.size() + 1};
     const auto number = static_cast<std::int64_t>(next.header.run);
-    if (version_ == 2) static_cast<void>(json.at("run").whole(number, number));
+    if (version_ >= 2) static_cast<void>(json.at("run").whole(number, number));
+    journal_.version = std::min(journal_.version, version_);
     if (!journal_.runs.empty()) {
       const JournalHeader& first = journal_.runs.front().header;
       const bool same =
@@ -85,11 +98,11 @@ class JournalReader {
   void add_event(const JsonReader& json) {
     const auto last = static_cast<std::int64_t>(run().header.ranks) - 1;
     const RankId rank(json.at("rank").whole(0, last));
-    if (version_ == 2) check_run(json);
+    if (version_ >= 2) check_run(json);
     if (const auto end = json.find("end")) {
       static_cast<void>(end->string());
       run().ended.push_back(rank);
-    } else if (version_ == 2 && json.has("decision")) {
+    } else if (version_ >= 2 && json.has("decision")) {
       add_decision(json);
     } else {
       add_step(json);
@@ -130,7 +143,7 @@ class JournalReader {
     }
     if (name != "voted" && name != "committed") return;
     const auto [known, fresh] = decided_.try_emplace({layer, wave}, true);
-    if (version_ == 2 && (fresh || !known->second)) phase.fail("a decision to commit before it");
+    if (version_ >= 2 && (fresh || !known->second)) phase.fail("a decision to commit before it");
     if (fresh) run().committed.push_back({layer, wave, number_});
   }
 
@@ -139,13 +152,15 @@ class JournalReader {
   Journal& journal_;
   int version_ = 0;
   std::size_t number_ = 0;
+  std::string_view before_;                                  ///< the check of the line before
   std::map<std::pair<LayerId, std::size_t>, bool> decided_;  ///< of this run: to commit?
 };
 
 }  // namespace
 
 Journal read_journal(std::string_view text, const std::string& source) {
-  Journal journal{.source = source, .runs = {}, .whole_bytes = 0};
+  Journal journal;
+  journal.source = source;
   JournalReader reader(journal);
   for (std::size_t number = 1, start = 0;; ++number) {
     const std::size_t newline = text.find('\n', start);

@@ -34,12 +34,16 @@ struct JournalRun {
 struct Journal {
   std::string source;             ///< what to call it in errors
   std::vector<JournalRun> runs;   ///< empty: nothing has happened
+  int version = kJournalVersion;  ///< of its oldest run
   std::uint64_t whole_bytes = 0;  ///< up to the last newline; what follows a crash cut off
 };
 
 /// Reads all of `text`. A last line without its newline has not happened: who wrote it had not yet
-/// acted on it. Every other line must be sound and about the run it lies in; lines of version 1
-/// (without checksums, a decision being any rank's "voted" or "committed") are read as well.
+/// acted on it. Every other line must be sound, after the line before it, and about the run it lies
+/// in. Whole lines missing at the end look like a crash before they were written: nobody can tell.
+/// Runs of older versions are read as well: of version 2 (each line with a check of itself: lines
+/// dropped, doubled or moved pass) and of version 1 (no checks, a decision being any rank's "voted"
+/// or "committed").
 /// @throws InputError "source:line: ...".
 [[nodiscard]] Journal read_journal(std::string_view text, const std::string& source);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/execute/journal/journal_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -20,6 +21,9 @@ namespace {
 
 /// Journals stay far below: a line has some 100 characters, a rank writes four per layer.
 constexpr std::uint64_t kLargestJournal = std::uint64_t{1} << 30;
+
+/// Bytes of the last line's end that are looked at: more than its check and newline.
+constexpr std::uint64_t kSeen = 64;
 
 /// Among processes: one writes at a time. Dropped by the system when its holder dies.
 class Pen {
@@ -107,7 +111,7 @@ void JournalFile::start(JournalHeader run) {
   const Journal before = read();
   run_.run = before.runs.size() + 1;
   cut_to(before.whole_bytes);
-  write_whole(header_line(run_) + "\n");
+  write_whole(header_line(run_));
   seen_ = whole_size();
   synced_ = 0;
   sync(seen_);
@@ -156,7 +160,7 @@ Verdict JournalFile::decide(const Ballot& ballot, Verdict wanted) {
     cut_to(whole_size());
     read_news(whole_size());
     if (!decided_.contains(subject)) {
-      write_whole(decision_line(run_, ballot, wanted) + "\n");
+      write_whole(decision_line(run_, ballot, wanted));
       read_news(whole_size());
     }
     end = seen_;
@@ -165,18 +169,22 @@ Verdict JournalFile::decide(const Ballot& ballot, Verdict wanted) {
   return decided_.at(subject);
 }
 
-/// @param line made once the number of the run is known.
-void JournalFile::append(const std::function<std::string()>& line) {
+/// @param object made once the number of the run is known.
+void JournalFile::append(const std::function<std::string()>& object) {
   const std::lock_guard lock(mutex_);
   join();
   const Pen pen(file_.get(), patience_, path_);
   cut_to(whole_size());
-  write_whole(line() + "\n");
+  write_whole(object());
 }
 
-/// All of it or, should the disk be full, nothing.
-void JournalFile::write_whole(const std::string& line) {
+/// Sealed after the last line, which any process of the world may have written: whoever calls holds
+/// the pen. All of it or, should the disk be full, nothing.
+void JournalFile::write_whole(std::string object) {
   const std::uint64_t before = whole_size();
+  const std::string end = text(before - std::min(before, kSeen), before);
+  const std::string_view last = std::string_view(end).substr(0, end.size() - (end.empty() ? 0 : 1));
+  const std::string line = sealed(std::move(object), check_of(last)) + "\n";
   const ssize_t written = write(file_.get(), line.data(), line.size());
   if (written == static_cast<ssize_t>(line.size())) return;
   const DeviceError error = broken("write");

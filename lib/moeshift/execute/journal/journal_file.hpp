@@ -60,8 +60,8 @@ class JournalFile final : public ShuffleObserver, public DecisionLog {
   [[nodiscard]] InputError refuse(const std::string& why) const;
   [[nodiscard]] DeviceError broken(const char* doing) const;
   void join();
-  void append(const std::function<std::string()>& line);
-  void write_whole(const std::string& line);
+  void append(const std::function<std::string()>& object);
+  void write_whole(std::string object);
   void cut_to(std::uint64_t bytes);
   [[nodiscard]] std::uint64_t whole_size() const;
   [[nodiscard]] std::string text(std::uint64_t from, std::uint64_t to) const;

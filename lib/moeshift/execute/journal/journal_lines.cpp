@@ -15,18 +15,16 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kCheck = ",\"check\":\"";
 constexpr std::size_t kCheckDigits = 8;
+constexpr std::string_view kClose = "\"}";
+constexpr std::size_t kTail = kCheck.size() + kCheckDigits + kClose.size();
 constexpr std::string_view kHeaderStart = "{\"moeshift_journal\":";
 
-std::string check_of(std::string_view text) {
+/// @param object up to its check.
+std::string digits_of(std::string_view object, std::string_view before) {
   Sha256 hash;
-  hash.update(text);
+  hash.update(before);
+  hash.update(object);
   return hash.hex().substr(0, kCheckDigits);
-}
-
-/// @param object without its closing brace.
-std::string checked(std::string object) {
-  const std::string check = check_of(object);
-  return std::move(object) + std::string(kCheck) + check + "\"}";
 }
 
 /// What every line of a run begins with: twelve digits of the plan's hash tell plans apart.
@@ -38,16 +36,15 @@ std::string begin(const JournalHeader& run, RankId rank) {
 }  // namespace
 
 std::string header_line(const JournalHeader& header) {
-  return checked(fmt::format(
-      R"({}2,"run":{},"old_placement":"{}","new_placement":"{}","plan":"{}","ranks":{})",
-      kHeaderStart, header.run, header.old_placement, header.new_placement, header.plan,
-      header.ranks));
+  return fmt::format(
+      R"({}{},"run":{},"old_placement":"{}","new_placement":"{}","plan":"{}","ranks":{}}})",
+      kHeaderStart, kJournalVersion, header.run, header.old_placement, header.new_placement,
+      header.plan, header.ranks);
 }
 
 std::string step_line(const JournalHeader& run, const LayerStep& step) {
-  return checked(fmt::format(R"({},"layer":{},"wave":{},"phase":"{}","epoch":{})",
-                             begin(run, step.rank), step.layer.value(), step.wave,
-                             name_of(step.phase), step.epoch));
+  return fmt::format(R"({},"layer":{},"wave":{},"phase":"{}","epoch":{}}})", begin(run, step.rank),
+                     step.layer.value(), step.wave, name_of(step.phase), step.epoch);
 }
 
 std::string decision_line(const JournalHeader& run, const Ballot& ballot, Verdict verdict) {
@@ -55,22 +52,32 @@ std::string decision_line(const JournalHeader& run, const Ballot& ballot, Verdic
   for (const auto& [layer, wave] : ballot.parts) {
     parts += fmt::format("{}[{},{}]", parts.empty() ? "" : ",", layer.value(), wave);
   }
-  return checked(fmt::format(R"({},"decision":"{}","parts":[{}])", begin(run, ballot.rank),
-                             verdict == Verdict::kCommit ? "commit" : "withdraw", parts));
+  return fmt::format(R"({},"decision":"{}","parts":[{}]}})", begin(run, ballot.rank),
+                     verdict == Verdict::kCommit ? "commit" : "withdraw", parts);
 }
 
 std::string end_line(const JournalHeader& run, RankId rank, const std::string& outcome) {
   const std::string text =
       Json(outcome).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return checked(fmt::format(R"({},"end":{})", begin(run, rank), text));
+  return fmt::format(R"({},"end":{}}})", begin(run, rank), text);
 }
 
-bool is_sound(std::string_view line) {
-  const std::size_t tail = kCheck.size() + kCheckDigits + 2;
-  if (line.size() < tail || !line.ends_with("\"}")) return false;
-  const std::string_view object = line.substr(0, line.size() - tail);
-  const std::string_view check = line.substr(line.size() - tail);
-  return check.starts_with(kCheck) && check.substr(kCheck.size(), kCheckDigits) == check_of(object);
+std::string sealed(std::string object, std::string_view before) {
+  object.pop_back();  // its closing brace
+  const std::string digits = digits_of(object, before);
+  return std::move(object) + std::string(kCheck) + digits + std::string(kClose);
+}
+
+std::string_view check_of(std::string_view line) {
+  if (line.size() < kTail || !line.ends_with(kClose)) return {};
+  const std::string_view tail = line.substr(line.size() - kTail);
+  if (!tail.starts_with(kCheck)) return {};
+  return tail.substr(kCheck.size(), kCheckDigits);
+}
+
+bool is_sound(std::string_view line, std::string_view before) {
+  const std::string_view check = check_of(line);
+  return !check.empty() && check == digits_of(line.substr(0, line.size() - kTail), before);
 }
 
 bool may_begin_header(std::string_view text) {
