@@ -250,7 +250,7 @@ MUTANTS = [
      '{"rounds", Unit::kCount, Better::kHigher, "rounds",'),
     ("lib/moeshift/execute/engine/exchange_order.cpp",
      'piece.step = group_start + piece.message / at_once;',
-     'piece.step = group_start;'),
+     'piece.step = group_start + 0 * (piece.message / at_once);'),
     ("lib/moeshift/execute/engine/exchange_order.cpp",
      'pair.open + bytes > chunk',
      'pair.open > chunk'),
