@@ -298,7 +298,7 @@ class Execute final : public Command {
                                                     Seconds alone) const {
     if (options_.mode != "async" || alone.count() <= 0) return std::nullopt;
     const std::optional<StepBound> bound = options_.step_bound();
-    const std::optional<double> share = options_.staging_share(backend.name, execution.ranks);
+    const std::optional<double> share = options_.staging_share(backend, execution.ranks);
     if (!bound || (*bound == StepBound::kCompute && !share)) return std::nullopt;
     const Bytes largest = execution.job->layout.sizes().largest();
     const StagingShare staging{.gathered = largest < backend.pack_below,

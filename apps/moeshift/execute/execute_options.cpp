@@ -212,16 +212,14 @@ std::optional<StepBound> ExecuteOptions::step_bound() const {
   return std::nullopt;
 }
 
-std::optional<double> ExecuteOptions::staging_share(std::string_view backend_name,
+std::optional<double> ExecuteOptions::staging_share(const Backend& row,
                                                     std::span<const RankOutcome> ranks) const {
-  if (backend_name == "ce") return 0.0;
-  constexpr std::size_t kStoringBlocks = 8;  // as docs/execute.md says of `peer`
-  const bool stores = backend_name == "peer" || backend_name == "auto";
-  if (!max_ctas && !stores) return std::nullopt;
+  if (row.staging_blocks == std::size_t{0}) return 0.0;
+  const std::optional<std::size_t> blocks = max_ctas ? max_ctas : row.staging_blocks;
+  if (!blocks) return std::nullopt;
   for (const auto& [name, value] : ranks.front().facts) {
     if (name != "multiprocessors") continue;
-    const double blocks = static_cast<double>(max_ctas.value_or(kStoringBlocks));
-    return std::min(blocks / std::stod(value), 1.0);
+    return std::min(static_cast<double>(*blocks) / std::stod(value), 1.0);
   }
   return std::nullopt;
 }

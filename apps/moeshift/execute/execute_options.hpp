@@ -71,7 +71,7 @@ struct ExecuteOptions {
   /// What bounds a step of the load, if one is asked for.
   [[nodiscard]] std::optional<StepBound> step_bound() const;
   /// The share of multiprocessors that moves experts; nothing where nobody has limited it.
-  [[nodiscard]] std::optional<double> staging_share(std::string_view backend,
+  [[nodiscard]] std::optional<double> staging_share(const Backend& row,
                                                     std::span<const RankOutcome> ranks) const;
   /// The places of the chosen layers. @param ids [layers] the model's own numbers, each once.
   [[nodiscard]] LayerRange layer_range(std::span<const std::int64_t> ids) const;

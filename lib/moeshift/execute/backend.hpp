@@ -122,6 +122,9 @@ struct Backend {
   /// Sets of staging buffers that suit batches of at most kSmallBatch: where a message is gathered
   /// before it travels, two leave the wire idle while a batch is voted for and committed.
   std::size_t sets_of_small_batches = 2;
+  /// Thread blocks that move experts unless "max-ctas" says otherwise; 0: never any, absent: the
+  /// vendor's library decides.
+  std::optional<std::size_t> staging_blocks = {};
   /// Can be one of many processes; false: ignores that a launcher started several.
   bool spans_processes = true;
   /// Called once before the ranks of Launch::kSpawn are started; null = they need nothing.

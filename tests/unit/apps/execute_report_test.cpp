@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apps/moeshift/execute/execute_options.hpp"
 #include "apps/moeshift/execute/execution.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/apps/small_rearrangement.hpp"
@@ -117,4 +118,26 @@ TEST_CASE("A machine is calibrated for the transport that it was measured on, au
   CHECK(run->is_calibrated());
   run->transport = "nccl";
   CHECK_FALSE(run->is_calibrated());
+}
+
+TEST_CASE("The share of multiprocessors that moves experts is what the transport takes of them") {
+  std::vector<RankOutcome> ranks(1);
+  ranks[0].facts = {{"multiprocessors", "32"}};
+  ExecuteOptions options;
+  Backend engines{};
+  engines.staging_blocks = 0;
+  Backend stores{};
+  stores.staging_blocks = 8;
+  const Backend collective{};
+  CHECK(options.staging_share(engines, ranks) == 0.0);
+  CHECK(options.staging_share(stores, ranks) == 0.25);
+  CHECK_FALSE(options.staging_share(collective, ranks).has_value());
+  options.max_ctas = 16;
+  CHECK(options.staging_share(engines, ranks) == 0.0);
+  CHECK(options.staging_share(stores, ranks) == 0.5);
+  CHECK(options.staging_share(collective, ranks) == 0.5);
+  options.max_ctas = 64;
+  CHECK(options.staging_share(stores, ranks) == 1.0);
+  ranks[0].facts.clear();
+  CHECK_FALSE(options.staging_share(stores, ranks).has_value());
 }

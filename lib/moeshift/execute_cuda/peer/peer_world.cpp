@@ -15,8 +15,6 @@
 namespace moeshift {
 namespace {
 
-/// Of a storing kernel: eight fill a link of a Hopper GPU to nine tenths.
-constexpr std::size_t kStoringBlocks = 8;
 /// Where copy engines are asked for and ranks share a GPU.
 constexpr std::size_t kNearBlocks = 32;
 

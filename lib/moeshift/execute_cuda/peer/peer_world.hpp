@@ -29,6 +29,9 @@ namespace moeshift {
 /// link.
 inline constexpr Bytes kJoinPeersBelow(std::int64_t{64} << 20U);
 
+/// Of a storing kernel: eight fill a link of a Hopper GPU to nine tenths.
+inline constexpr std::size_t kStoringBlocks = 8;
+
 template <const Platform& (*kPlatform)(), PeerCopy kHow>
 [[nodiscard]] Backend peer_row(std::string_view name, std::string_view summary) {
   return {
@@ -39,6 +42,7 @@ template <const Platform& (*kPlatform)(), PeerCopy kHow>
       .open = [](const WorldRequest& options) { return open_peers(kPlatform(), kHow, options); },
       .found = [] { return found_peers(kPlatform()); },
       .join_below = kJoinPeersBelow,
+      .staging_blocks = kHow == PeerCopy::kStores ? kStoringBlocks : 0,
       .escort = [](const WorldRequest& options) { return escort_peers(kPlatform(), options); }};
 }
 
