@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "moeshift/core/byte_order_mark.hpp"
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
 
@@ -84,6 +85,11 @@ Given parse_options(const OptionSet& options, const std::vector<std::string>& wo
 std::vector<ConfigKey> read_config(const std::string& path) {
   std::ifstream in(path);
   if (!in) throw InputError(path, std::string("cannot be read: ") + std::strerror(errno));
+  std::string start(8, '\0');
+  in.read(start.data(), 8);
+  start.resize(static_cast<std::size_t>(in.gcount()));
+  in.clear();
+  in.seekg(static_cast<std::streamoff>(byte_order_mark(start, path)));
   std::vector<ConfigKey> keys;
   try {
     for (CLI::ConfigItem& item : CLI::ConfigTOML().from_config(in)) {

@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/byte_order_mark.hpp"
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/suggest.hpp"
 
@@ -103,6 +104,7 @@ std::size_t second_occurrence(std::string_view text, const std::string& key) {
 }  // namespace
 
 nlohmann::ordered_json parse_json(std::string_view text, const std::string& source) {
+  text.remove_prefix(byte_order_mark(text.substr(0, 8), source));
   if (const auto byte = too_deep(text)) {
     throw InputError(fmt::format("{}:{}", source, line_of(text, *byte)),
                      fmt::format("nested more than {} deep", kDeepestJson));

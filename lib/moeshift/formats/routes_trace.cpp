@@ -3,6 +3,7 @@
 // vLLM-MoE-Logger): {"type": "meta", "model_id", "top_k", ...}, then {"type": "route", "token_idx",
 // "layer", "topk_ids": [k]}. Also several tokens a line: "topk_experts": [[k], ...].
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -14,6 +15,7 @@
 #include "moeshift/formats/collected_routes.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/json/json_document.hpp"
+#include "moeshift/formats/repeated_steps.hpp"
 
 namespace moeshift {
 namespace {
@@ -31,18 +33,27 @@ class RouteLines {
       const JsonPlace line{bytes_.where(), ""};
       read_line(json_object(json.parse(text, line.document), line), line);
     }
-    if (!routes_) throw InputError(bytes_.name(), "expected at least one route");
+    if (layers_.empty()) throw InputError(bytes_.name(), "expected at least one route");
+    if (const std::string note = repeated_.note(); !note.empty()) header_.notes.push_back(note);
     header_.source =
         fmt::format("routes as JSON Lines, {} tokens a step", options_.tokens_per_step);
-    return std::move(*routes_).reader(std::move(header_), bytes_.name());
+    return steps().reader(std::move(header_), bytes_.name());
   }
 
  private:
+  /// All tokens of a layer in the order of the file.
+  struct LayerTokens {
+    LayerRoutes routes;
+    std::vector<bool> seen;  ///< the same token chose the same experts before
+  };
+
   void read_line(simdjson::dom::object line, const JsonPlace& place) {
     std::optional<std::int64_t> layer;
     std::optional<simdjson::dom::element> ids;
     std::string ids_key;
+    token_.clear();
     for (const auto field : line) {
+      if (names_token(field.key)) append_json_member(token_, field);
       if (field.key == "layer" || field.key == "layer_id") {
         layer = json_whole(field.value, 0, place.at(field.key));
       } else if (field.key == "topk_ids" || field.key == "topk_experts") {
@@ -64,15 +75,18 @@ class RouteLines {
       place.at("layer").fail(
           fmt::format("layer {} is not among layers_logged of the header", *layer));
     }
-    if (!routes_) routes_.emplace(num_experts());
+    if (num_experts_ == 0) num_experts_ = num_experts();
+    const bool named = !token_.empty();
     const JsonPlace ids_place = place.at(ids_key);
     const auto array = json_array(*ids, ids_place);
     const bool many = array.size() > 0 && array.at(0).value_unsafe().is_array();
-    if (!many) return add(array, *layer, ids_place);
+    if (!many) return add(array, *layer, named, ids_place);
     std::size_t row = 0;
     for (const auto item : array) {
-      const JsonPlace row_place = ids_place.at(row++);
-      add(json_array(item, row_place), *layer, row_place);
+      const JsonPlace row_place = ids_place.at(row);
+      if (named) token_ += fmt::format(";{}", row);
+      add(json_array(item, row_place), *layer, named, row_place);
+      ++row;
     }
   }
 
@@ -81,18 +95,42 @@ class RouteLines {
     return demanded_experts(options_, bytes_.name());
   }
 
-  void add(simdjson::dom::array ids, std::int64_t layer, const JsonPlace& place) {
+  /// What tells tokens of a layer apart, in any of the loggers.
+  static bool names_token(std::string_view key) {
+    constexpr std::array kNames{"token_idx", "req_id",   "request_id",  "batch_id",
+                                "position",  "token_id", "origin_rows", "forward_pass_id"};
+    return std::ranges::find(kNames, key) != kNames.end();
+  }
+
+  void add(simdjson::dom::array ids, std::int64_t layer, bool named, const JsonPlace& place) {
     row_.clear();
     for (const auto id : ids) row_.push_back(static_cast<double>(json_whole(id, -1, place)));
     if (row_.empty()) place.fail("expected the experts of a token");
-    const std::size_t token = tokens_[layer]++;
-    LayerRoutes& routes =
-        routes_->layer(static_cast<std::int64_t>(token / options_.tokens_per_step), layer);
+    LayerTokens& tokens = layers_[layer];
+    LayerRoutes& routes = tokens.routes;
     if (routes.top_k == 0) routes.top_k = row_.size();
     if (routes.top_k != row_.size()) {
       place.fail(fmt::format("expected {} experts, as before, got {}", routes.top_k, row_.size()));
     }
-    append_route(row_, routes_->num_experts(), routes, place.document + "#" + place.pointer);
+    append_route(row_, num_experts_, routes, place.document + "#" + place.pointer);
+    tokens.seen.push_back(named && repeated_.seen(layer, token_, row_));
+  }
+
+  [[nodiscard]] CollectedRoutes steps() const {
+    CollectedRoutes steps(num_experts_);
+    const bool copies = repeated_.are_copies();
+    for (const auto& [layer, tokens] : layers_) {
+      std::size_t taken = 0;
+      for (std::size_t i = 0; i < tokens.routes.rows(); ++i) {
+        if (copies && tokens.seen[i]) continue;
+        const auto step = static_cast<std::int64_t>(taken++ / options_.tokens_per_step);
+        LayerRoutes& into = steps.layer(step, layer);
+        into.top_k = tokens.routes.top_k;
+        const auto row = tokens.routes.row(i);
+        into.experts.insert(into.experts.end(), row.begin(), row.end());
+      }
+    }
+    return steps;
   }
 
   ByteSource& bytes_;
@@ -100,8 +138,10 @@ class RouteLines {
   TraceHeader header_;
   std::optional<std::size_t> said_experts_;
   std::set<std::int64_t> logged_;  ///< layers that the header lists; empty = not said
-  std::optional<CollectedRoutes> routes_;
-  std::map<std::int64_t, std::size_t> tokens_;  ///< seen so far, by layer
+  std::size_t num_experts_ = 0;
+  std::map<std::int64_t, LayerTokens> layers_;
+  RepeatedTokens repeated_;
+  std::string token_;  ///< what names the tokens of a line
   std::vector<double> row_;
 };
 

@@ -5,6 +5,7 @@
 // header, then a snapshot a line, appended by several data-parallel ranks.
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -165,7 +166,7 @@ class DumpReader final : public TraceReader {
     repeated_.note_in(header_.notes);
     if (overlapping_ > 0) {
       header_.notes.push_back(
-          fmt::format("{} snapshots count passes that the one before counts too (a window is {} "
+          fmt::format("{} snapshots count passes that another counts too (a window is {} "
                       "passes): they are left out",
                       overlapping_, said_.window));
     }
@@ -174,12 +175,12 @@ class DumpReader final : public TraceReader {
 
   bool overlaps(const Snapshot& snapshot) {
     if (!snapshot.window) return false;
-    const bool again =
-        last_taken_ && snapshot.step > *last_taken_ && snapshot.step - *last_taken_ < said_.window;
+    const auto after = taken_.upper_bound(snapshot.step - said_.window);
+    const bool again = after != taken_.end() && *after < snapshot.step + said_.window;
     if (again) {
       ++overlapping_;
     } else {
-      last_taken_ = snapshot.step;
+      taken_.insert(snapshot.step);
     }
     return again;
   }
@@ -234,7 +235,7 @@ class DumpReader final : public TraceReader {
   JsonDocument json_;
   LoadMatrix physical_;
   RepeatedSteps repeated_;
-  std::optional<std::int64_t> last_taken_;
+  std::set<std::int64_t> taken_;  ///< steps at the ends of windows
   std::size_t overlapping_ = 0;
   TraceStep pending_;
   bool has_pending_ = false;

@@ -16,6 +16,8 @@ namespace {
 /// loads of their own that grow in all experts and layers at once are rare even in one.
 constexpr double kGrowingShare = 0.6;
 constexpr std::size_t kGrowingPairs = 3;
+/// Of a few steps only so many counts, all of which grow, say the same.
+constexpr std::size_t kGrowingCounts = 12;
 /// A recorder that stops in the middle of a pass makes layers differ by far less.
 constexpr double kOtherwise = 0.05;
 constexpr double kAlike = 0.02;
@@ -98,16 +100,17 @@ void TraceDoubts::compare(const TraceStep& step) {
   if (num_steps_ == 0) return;
   const auto now = step.load.items();
   const auto before = last_.items();
-  bool grows = false;
+  std::size_t growing = 0;
   bool falls = false;
   for (std::size_t i = 0; i < now.size() && !falls; ++i) {
-    grows |= now[i] > before[i];
+    growing += now[i] > before[i] ? 1U : 0U;
     falls = now[i] < before[i];
   }
   if (falls) {
     ++falling_pairs_;
-  } else if (grows) {
+  } else if (growing > 0) {
     ++growing_pairs_;
+    growing_counts_ += growing;
   }
 }
 
@@ -192,8 +195,9 @@ void TraceDoubts::warn_of_totals(std::vector<TraceWarning>& found) const {
 
 void TraceDoubts::warn_of_running_totals(std::vector<TraceWarning>& found) const {
   const double pairs = static_cast<double>(growing_pairs_ + falling_pairs_);
-  const bool totals = growing_pairs_ >= kGrowingPairs &&
-                      static_cast<double>(growing_pairs_) >= kGrowingShare * pairs;
+  const bool few = growing_pairs_ < kGrowingPairs;
+  const bool totals = few ? falling_pairs_ == 0 && growing_counts_ >= kGrowingCounts
+                          : static_cast<double>(growing_pairs_) >= kGrowingShare * pairs;
   if (!totals) return;
   const std::string seen =
       falling_pairs_ == 0
@@ -201,8 +205,9 @@ void TraceDoubts::warn_of_running_totals(std::vector<TraceWarning>& found) const
           : fmt::format("no count falls in {} of {} steps: the counter began anew {} times",
                         growing_pairs_, growing_pairs_ + falling_pairs_, falling_pairs_);
   found.push_back({"cumulative", seen,
-                   "the recorder writes running totals: trace convert `differences` makes loads of "
-                   "them",
+                   std::string(few ? "each pass has more tokens, or " : "") +
+                       "the recorder writes running totals: trace convert `differences` makes "
+                       "loads of them",
                    true});
 }
 
@@ -220,9 +225,9 @@ std::vector<TraceWarning> TraceDoubts::warnings() const {
   }
   warn_of_running_totals(found);
   if (!ascending_) {
-    found.push_back(
-        {"step_order", "step numbers do not ascend",
-         "a ring buffer was dumped as it lay, or files were joined: trace join `sort`"});
+    found.push_back({"step_order", "step numbers do not ascend",
+                     "a ring buffer was dumped as it lay, or files were joined: trace join `sort`",
+                     true});
   }
   return found;
 }

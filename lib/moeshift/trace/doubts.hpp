@@ -63,7 +63,8 @@ class TraceDoubts {
   LoadMatrix last_;
   bool ascending_ = true;
   std::int64_t last_step_ = -1;
-  std::size_t growing_pairs_ = 0;  ///< of consecutive steps: something grows, nothing falls
+  std::size_t growing_pairs_ = 0;   ///< of consecutive steps: something grows, nothing falls
+  std::size_t growing_counts_ = 0;  ///< in those
   std::size_t falling_pairs_ = 0;
   std::size_t filled_rows_ = 0;
   std::vector<std::size_t> chosen_by_all_;  ///< [experts] rows in which every token chose it

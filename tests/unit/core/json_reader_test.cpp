@@ -31,6 +31,11 @@ TEST_CASE("A truncated document names file and line") {
              Catch::Matchers::StartsWith("x.json:2: not valid JSON"));
 }
 
+TEST_CASE("A byte order mark is no part of a document") {
+  CHECK(parse_json("\xef\xbb\xbf{}", "x").dump() == "{}");
+  CHECK_THROWS_AS(parse_json(std::string_view("{\0}\0\n\0", 6), "x"), InputError);
+}
+
 TEST_CASE("Equal keys in one object are refused with the line of the second") {
   CHECK(error_of([] { (void)parse_json("{\"a\": 1,\n \"a\": 2}", "x.json"); }) ==
         "x.json:2: key \"a\" appears twice in one object");

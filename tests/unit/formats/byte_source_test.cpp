@@ -55,6 +55,26 @@ TEST_CASE("what was peeked at is still read") {
   CHECK_FALSE(source.line(line));
 }
 
+TEST_CASE("UTF-8's byte order mark is left out, text of two bytes a character is refused") {
+  CHECK(lines_of("\xef\xbb\xbfx\n") == std::vector<std::string>{"x"});
+  CHECK(lines_of(compressed("\xef\xbb\xbfx\n")) == std::vector<std::string>{"x"});
+  CHECK(lines_of("\xef\xbb\xbf").empty());
+  using namespace std::string_literals;
+  for (const std::string& wide : {"\xff\xfe{\0\"\0a\0"s, "\xfe\xff\0{\0\"\0a"s, "{\0\"\0a\0"s,
+                                  "\0{\0\"\0a"s, "\xff\xfe\0\0{\0\0\0"s}) {
+    std::string fault;
+    try {
+      static_cast<void>(lines_of(wide));
+    } catch (const InputError& error) {
+      fault = error.what();
+    }
+    CHECK(fault.find("iconv -f UTF-") != std::string::npos);
+  }
+  // Lengths that binary formats begin with.
+  CHECK(lines_of("\xef\xbb\xbf\0\0\0\0\0{}"s)[0].size() == 10);
+  CHECK(lines_of("{\0 \0\0\0\0\0{}"s)[0].size() == 10);
+}
+
 TEST_CASE("zstd streams are decompressed on the way") {
   std::string text;
   for (int i = 0; i < 200'000; ++i) text += std::to_string(i) + "\n";

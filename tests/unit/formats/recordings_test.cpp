@@ -160,6 +160,11 @@ TEST_CASE("vLLM's expert load dump is read, whole or line by line") {
   CHECK(row(lines.steps[0], 0) == std::vector<double>{4, 2});
   CHECK(row(lines.steps[1], 0) == std::vector<double>{16, 8});
   CHECK(lines.header.notes.size() == 2);
+  const Trace turned =
+      read({text("d.jsonl", head + snapshot(300, "[1,2,3]") + snapshot(100, "[4,5,6]") +
+                                snapshot(350, "[1,1,1]") + snapshot(210, "[1,1,1]"))});
+  CHECK(turned.steps.size() == 2);  // 350 and 210 count what 300 counted
+  CHECK(doubted(turned, "step_order"));
 }
 
 TEST_CASE("a file of two models asks which one") {
@@ -290,6 +295,49 @@ TEST_CASE("routes as JSON Lines are cut into steps by tokens of each layer") {
   CHECK(row(trace.steps[1], 0) == std::vector<double>{0, 0, 1, 1});
   CHECK(has(fault_of({text("r.jsonl", R"({"layer":0,"topk_ids":[1,1]})")}, options),
             "expert 1 is there twice"));
+}
+
+TEST_CASE("a token that several ranks logged counts once, one of another batch on its own") {
+  const auto line = [](const std::string& names, int token, int layer, const std::string& ids) {
+    return "{" + names + R"("token_idx":)" + std::to_string(token) + R"(,"layer":)" +
+           std::to_string(layer) + R"(,"topk_ids":[)" + ids + "]}\n";
+  };
+  const auto loads = [](const std::string& lines) {
+    const Trace trace = read({text("r.jsonl", lines)}, experts(4));
+    REQUIRE(trace.steps.size() == 1);
+    return std::pair(row(trace.steps[0], 0), trace.header.notes);
+  };
+  std::string once;
+  for (int token = 0; token < 10; ++token) {
+    once += line("", token, 3, std::to_string(token % 3) + ",3");
+    once += line("", token, 5, "1,2");
+  }
+  const std::vector<double> expected{4, 3, 3, 10};
+  CHECK(loads(once) == std::pair(expected, std::vector<std::string>{}));
+
+  const auto [copied, of_copies] = loads(once + once);
+  CHECK(copied == expected);
+  REQUIRE(of_copies.size() == 1);
+  CHECK(has(of_copies[0], "20 routes repeat a token and layer with the same experts"));
+
+  // The first token of a prompt chooses what it chooses in every prompt.
+  std::string other = line("", 0, 3, "0,3");
+  for (int token = 1; token < 10; ++token) {
+    other += line("", token, 3, std::to_string((token + 1) % 3) + ",3");
+  }
+  const auto [batches, of_batches] = loads(once + other);
+  CHECK(batches == std::vector<double>{8, 6, 6, 20});
+  REQUIRE(of_batches.size() == 1);
+  CHECK(has(of_batches[0], "10 routes repeat the number of a token in its layer, 9 of them with"));
+
+  // Requests number their tokens for themselves.
+  const std::string of_two =
+      line(R"("req_id":"a",)", 0, 0, "1,2") + line(R"("req_id":"b",)", 0, 0, "1,2");
+  CHECK(loads(of_two) == std::pair(std::vector<double>{0, 2, 2, 0}, std::vector<std::string>{}));
+  const std::string rows = R"({"batch_id":0,"layer":0,"topk_experts":[[0,1],[0,1]]})"
+                           "\n";
+  CHECK(loads(rows).first == std::vector<double>{2, 2, 0, 0});
+  CHECK(loads(rows + rows).first == std::vector<double>{2, 2, 0, 0});
 }
 
 TEST_CASE("an array says what it is, or the user is asked") {
@@ -458,6 +506,14 @@ TEST_CASE("running totals are told, also where the counter began anew") {
   const Trace totals = interop_trace("cumulative.json");
   const Trace plain = interop_trace("plain.json");
   CHECK(doubted(totals, "cumulative"));
+  for (const std::size_t few : {2U, 3U}) {
+    Trace start = totals;
+    start.steps.resize(few);
+    CHECK(doubted(start, "cumulative"));
+    start = plain;
+    start.steps.resize(few);
+    CHECK_FALSE(doubted(start, "cumulative"));
+  }
   CHECK_FALSE(doubted(plain, "cumulative"));
   Trace reset = totals;
   for (std::size_t i = 3; i < reset.steps.size(); ++i) {

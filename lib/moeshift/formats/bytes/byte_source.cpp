@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/core/byte_order_mark.hpp"
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/bytes/decoder.hpp"
 
@@ -22,6 +23,7 @@ ByteSource::ByteSource(std::istream& in, std::string name)
   static_cast<void>(peek(4));
   decoder_ = decoder_for(in_, peek(available()), name_);
   if (decoder_) begin_ = end_;
+  static_cast<void>(take(byte_order_mark(peek(8), name_)));
 }
 
 ByteSource::ByteSource(std::unique_ptr<std::istream> in, std::string name)
@@ -46,7 +48,7 @@ void ByteSource::make_room() {
     end_ -= begin_;
     begin_ = 0;
   }
-  if (end_ + kPadding == buffer_.size()) buffer_.resize(2 * end_ + kPadding);
+  if (end_ + kPadding == buffer_.size()) buffer_.grow(2 * end_ + kPadding);
 }
 
 bool ByteSource::fill() {

@@ -7,7 +7,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "moeshift/formats/bytes/growing_bytes.hpp"
 
 namespace moeshift {
 
@@ -15,8 +16,9 @@ class Decoder;
 
 /// Reads a std::istream through one buffer that grows only with the longest line.
 ///
-/// zstd and gzip streams are unfolded on the way. Every view handed out is valid until the next
-/// call and is followed by kPadding readable bytes, which is what SIMD parsers ask for.
+/// zstd and gzip streams are unfolded on the way, and UTF-8's byte order mark is left out. Every
+/// view handed out is valid until the next call and is followed by kPadding readable bytes, which
+/// is what SIMD parsers ask for.
 class ByteSource {
  public:
   static constexpr std::size_t kPadding = 128;
@@ -25,6 +27,7 @@ class ByteSource {
   static constexpr std::size_t kLongestRest = (std::size_t{1} << 32U) - 1;
 
   /// @param name what to call the stream in errors: a path, "<stdin>".
+  /// @throws InputError where it is UTF-16 or UTF-32.
   ByteSource(std::istream& in, std::string name);
   /// The same, of a stream that lives as long as this.
   ByteSource(std::unique_ptr<std::istream> in, std::string name);
@@ -62,7 +65,7 @@ class ByteSource {
   std::istream& in_;
   std::unique_ptr<Decoder> decoder_;
   std::string name_;
-  std::vector<char> buffer_;
+  GrowingBytes buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t line_ = 0;

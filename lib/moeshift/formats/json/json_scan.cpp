@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/formats/json/json_scan.hpp"
 
-#include <cstdint>
-#include <cstring>
-
 namespace moeshift {
 namespace {
 
@@ -11,15 +8,24 @@ bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/// Whether the next eight characters are neither quotes nor brackets: of what arrays of numbers are
-/// made of. Brackets (and most letters) have bit 6, digits, commas and blanks have not.
-bool is_plain(const char* text) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101U;
-  std::uint64_t word = 0;
-  std::memcpy(&word, text, sizeof word);
-  if ((word & (kOnes * 0x40U)) != 0) return false;
-  const std::uint64_t quote = word ^ (kOnes * '"');
-  return ((quote - kOnes) & ~quote & (kOnes * 0x80U)) == 0;
+constexpr std::size_t kPlainBlock = 64;
+
+/// Quotes and brackets (and letters, by bit 6), which numbers, commas and blanks are not.
+bool is_special(char c) {
+  return static_cast<bool>(static_cast<unsigned>((c & 0x40) != 0) |
+                           static_cast<unsigned>(c == '"'));
+}
+
+/// Where the first special character from `at` on is, or the end. Compilers make vectors of the
+/// blocks.
+std::size_t skip_plain(std::string_view text, std::size_t at) {
+  for (; at + kPlainBlock <= text.size(); at += kPlainBlock) {
+    bool special = false;
+    for (std::size_t i = 0; i < kPlainBlock; ++i) special |= is_special(text[at + i]);
+    if (special) break;
+  }
+  while (at < text.size() && !is_special(text[at])) ++at;
+  return at;
 }
 
 /// A text that is taken apart from its front.
@@ -65,16 +71,16 @@ class Front {
   std::string_view rest_;
 };
 
-std::optional<std::vector<std::string_view>> items_of(std::string_view array) {
+/// Takes an array. @return its items; none where something else stands there.
+std::vector<std::string_view> take_items(Front& front) {
   std::vector<std::string_view> items;
-  Front front(array);
   if (!front.take('[')) return {};
   while (true) {
     const std::string_view item = front.value();
     if (item.empty()) return {};
     items.push_back(item);
     if (front.take(',')) continue;
-    if (!front.take(']') || !front.ended()) return {};
+    if (!front.take(']')) return {};
     return items;
   }
 }
@@ -84,9 +90,7 @@ std::optional<std::vector<std::string_view>> items_of(std::string_view array) {
 std::size_t ValueEnd::find(std::string_view text) {
   for (; at_ < text.size(); ++at_) {
     if (!in_string_ && depth_ > 0) {
-      while (at_ + sizeof(std::uint64_t) <= text.size() && is_plain(text.data() + at_)) {
-        at_ += sizeof(std::uint64_t);
-      }
+      at_ = skip_plain(text, at_);
       if (at_ == text.size()) break;
     }
     const char c = text[at_];
@@ -124,22 +128,21 @@ std::optional<SplitObject> split_object(std::string_view text, std::string_view 
     const char* begin = front.here();
     const std::string_view name = front.value();
     if (name.size() < 2 || name.front() != '"' || !front.take(':')) return {};
-    const std::string_view value = front.value();
-    if (value.empty()) return {};
-    if (name.substr(1, name.size() - 2) != key) {
-      split.others.push_back(front.since(begin));
-    } else if (!split.array.empty()) {
-      return {};
+    if (name.substr(1, name.size() - 2) == key) {
+      if (!split.items.empty()) return {};
+      const char* array = front.here();
+      split.items = take_items(front);
+      if (split.items.empty()) return {};
+      split.array = front.since(array);
     } else {
-      split.array = value;
+      if (front.value().empty()) return {};
+      split.others.push_back(front.since(begin));
     }
     if (front.take(',')) continue;
     if (!front.take('}') || !front.ended()) return {};
     break;
   }
-  auto items = items_of(split.array);
-  if (!items) return {};
-  split.items = *std::move(items);
+  if (split.items.empty()) return {};
   return split;
 }
 
