@@ -211,6 +211,31 @@ class Interop(CliTest):
         lines = self.good("trace", "join", first, second, stage, "-q").out.splitlines()
         self.assertEqual(json.loads(lines[0])["layer_ids"], [2, 3, 4, 6, 7, 8, 9, 10])
 
+    def test_ranks_of_a_group_without_a_file_are_said(self):
+        plain = self.loads(*of("plain.json"))
+        group = (0, 1, 2, 3)
+        names = [self.megatron(f"{rank}.npz", rank, plain, group=group) for rank in group]
+        self.assertNotIn("no file", self.good("trace", "info", *names).err)
+        self.assertIn("ranks 1, 3 have no file", self.good("trace", "info", names[0], names[2]).err)
+        shutil.copy(self.folder / names[0], self.folder / "again.npz")
+        self.assertIn("rank 0 alone", self.good("trace", "info", names[0], "again.npz").err)
+        self.assertNotIn("alone", self.good("trace", "info", self.megatron("all.npz", 0, plain, group=(0,))).err)
+
+    def test_what_lies_beside_an_array_in_its_archive_is_read_or_named(self):
+        plain = self.loads(*of("plain.json"))
+        flat = [load for step in plain for row in step for load in row]
+        def archive(name, **arrays):
+            with zipfile.ZipFile(self.folder / name, "w") as file:
+                for key, (shape, numbers) in {"loads": ((len(plain), 4, 16), flat), **arrays}.items():
+                    file.writestr(key + ".npy", self.npy_bytes(shape, struct.pack(f"<{len(numbers)}q", *numbers), "<i8"))
+            return name
+        done = self.good("trace", "join", archive("ids.npz", layer_ids=((4,), [3, 5, 7, 9])))
+        self.assertEqual((json.loads(done.out.splitlines()[0])["layer_ids"], done.err), ([3, 5, 7, 9], ""))
+        self.refused("trace", "info", archive("few.npz", layer_ids=((3,), [3, 5, 7])), says="3 layer numbers")
+        self.refused("trace", "info", archive("twice.npz", layer_ids=((4,), [3, 3, 5, 7])), says="every layer once")
+        self.refused("trace", "info", archive("experts.npz", num_experts=((), [8])), says=("num_experts", "expected 16"))
+        self.assertIn("loads is read, not steps", self.good("trace", "info", archive("steps.npz", steps=((6,), range(6)))).err)
+
     def test_a_rank_without_a_file_is_said(self):
         for rank in (0, 1, 3):
             self.write(f"expert_distribution_rank{rank}.csv", "layer_id,expert_id,count\n3,1,7\n3,2,5\n")

@@ -2,6 +2,7 @@
 // The project's own trace format: JSON Lines, a header and then one object per step.
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <ostream>
 #include <utility>
 
@@ -10,6 +11,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/suggest.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/header_json.hpp"
 #include "moeshift/formats/json/json_document.hpp"
@@ -57,6 +59,16 @@ std::optional<std::size_t> optional_count(const JsonReader& header, std::string_
   return count_of(*value, highest);
 }
 
+/// A key that looks like one of ours would lose what it says without a word.
+void note_misspelled(const JsonReader& header, std::string_view key, TraceHeader& notes_of) {
+  std::vector<std::string_view> absent;
+  std::ranges::copy_if(kHeaderKeys, std::back_inserter(absent),
+                       [&](std::string_view known) { return !header.has(known); });
+  const std::string meant = did_you_mean(key, absent);
+  if (meant.empty()) return;
+  notes_of.notes.push_back(fmt::format("the header's \"{}\" is no key that is read{}", key, meant));
+}
+
 TraceHeader parse_header(const Json& document, const std::string& where) {
   const JsonReader reader(document, where);
   if (!reader.is_object()) reader.fail("expected the header object of a trace");
@@ -81,6 +93,7 @@ TraceHeader parse_header(const Json& document, const std::string& where) {
   for (const auto& [key, value] : document.items()) {
     if (std::find(kHeaderKeys.begin(), kHeaderKeys.end(), key) == kHeaderKeys.end()) {
       other[key] = value;
+      note_misspelled(reader, key, header);
     }
   }
   header.other_json = other.dump();

@@ -4,6 +4,7 @@
 // "layer", "topk_ids": [k]}. Also several tokens a line: "topk_experts": [[k], ...].
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,6 +35,7 @@ class RouteLines {
       read_line(json_object(json.parse(text, line.document), line), line);
     }
     if (layers_.empty()) throw InputError(bytes_.name(), "expected at least one route");
+    note_silent_layers();
     if (const std::string note = repeated_.note(); !note.empty()) header_.notes.push_back(note);
     header_.source =
         fmt::format("routes as JSON Lines, {} tokens a step", options_.tokens_per_step);
@@ -63,6 +65,8 @@ class RouteLines {
         header_.model = json_string(field.value, place.at(field.key));
       } else if (field.key == "num_experts") {
         said_experts_ = static_cast<std::size_t>(json_whole(field.value, 1, place.at(field.key)));
+      } else if (field.key == "top_k") {
+        said_top_k_ = static_cast<std::size_t>(json_whole(field.value, 1, place.at(field.key)));
       } else if (field.key == "layers_logged" && field.value.is_array()) {
         for (const auto id : json_array(field.value, place.at(field.key))) {
           logged_.insert(json_whole(id, 0, place.at(field.key)));
@@ -95,6 +99,16 @@ class RouteLines {
     return demanded_experts(options_, bytes_.name());
   }
 
+  void note_silent_layers() {
+    std::vector<std::int64_t> silent;
+    std::ranges::copy_if(logged_, std::back_inserter(silent),
+                         [&](std::int64_t layer) { return !layers_.contains(layer); });
+    if (silent.empty()) return;
+    header_.notes.push_back(
+        fmt::format("the header lists layers {} too, of which nothing is logged: they are left out",
+                    fmt::join(silent, ", ")));
+  }
+
   /// What tells tokens of a layer apart, in any of the loggers.
   static bool names_token(std::string_view key) {
     constexpr std::array kNames{"token_idx", "req_id",   "request_id",  "batch_id",
@@ -108,9 +122,10 @@ class RouteLines {
     if (row_.empty()) place.fail("expected the experts of a token");
     LayerTokens& tokens = layers_[layer];
     LayerRoutes& routes = tokens.routes;
-    if (routes.top_k == 0) routes.top_k = row_.size();
+    if (routes.top_k == 0) routes.top_k = said_top_k_.value_or(row_.size());
     if (routes.top_k != row_.size()) {
-      place.fail(fmt::format("expected {} experts, as before, got {}", routes.top_k, row_.size()));
+      place.fail(fmt::format("expected {} experts, as {}, got {}", routes.top_k,
+                             said_top_k_ ? "top_k says" : "before", row_.size()));
     }
     append_route(row_, num_experts_, routes, place.document + "#" + place.pointer);
     tokens.seen.push_back(named && repeated_.seen(layer, token_, row_));
@@ -137,6 +152,7 @@ class RouteLines {
   const TraceReadOptions& options_;
   TraceHeader header_;
   std::optional<std::size_t> said_experts_;
+  std::optional<std::size_t> said_top_k_;
   std::set<std::int64_t> logged_;  ///< layers that the header lists; empty = not said
   std::size_t num_experts_ = 0;
   std::map<std::int64_t, LayerTokens> layers_;

@@ -17,10 +17,10 @@ namespace {
 constexpr std::int64_t kMost = 1 << 20;
 
 /// Families whose experts have the width intermediate_size; elsewhere that is the dense layers'.
-constexpr std::array<std::string_view, 17> kOneWidth = {
-    "mixtral",          "gpt_oss",    "llama4", "llama4_text", "minimax",    "minimax_m1",
-    "minimax_text_01",  "minimax_m2", "olmoe",  "phimoe",      "granitemoe", "jamba",
-    "granitemoehybrid", "hunyuan",    "arctic", "grok-1",      "grok"};
+constexpr std::array<std::string_view, 18> kOneWidth = {
+    "flex_olmo",  "mixtral",          "gpt_oss",    "llama4", "llama4_text", "minimax",
+    "minimax_m1", "minimax_text_01",  "minimax_m2", "olmoe",  "phimoe",      "granitemoe",
+    "jamba",      "granitemoehybrid", "hunyuan",    "arctic", "grok-1",      "grok"};
 
 /// Families read here so far; of others the keys are read as these use them.
 constexpr std::array<std::string_view, 55> kKnown = {"deepseek",
@@ -125,6 +125,36 @@ std::size_t groups_of(const HfConfig& config) {
       config.find_count({"n_group", "num_expert_group", "num_expert_groups"}).value_or(1));
 }
 
+/// One number under several names: in one config.json they say the same.
+std::size_t one_count(const HfConfig& config, std::initializer_list<std::string_view> keys) {
+  const std::int64_t count = config.count(keys);
+  for (const std::string_view key : keys) {
+    const auto other = config.find_count({key});
+    if (!other || *other == count) continue;
+    config.find({key})->fail(fmt::format("expected {}, as another key for the same says ({})",
+                                         count, fmt::join(keys, ", ")));
+  }
+  return static_cast<std::size_t>(count);
+}
+
+void read_routing(const HfConfig& config, MoeModel& model) {
+  model.num_experts = one_count(config, {"n_routed_experts", "num_experts", "num_local_experts",
+                                         "moe_num_experts", "num_routed_experts"});
+  model.top_k =
+      one_count(config, {"num_experts_per_tok", "num_experts_per_token", "experts_per_token",
+                         "top_k_experts", "moe_k", "moe_topk", "moe_top_k"});
+  if (model.top_k > model.num_experts) {
+    config.text.fail(
+        fmt::format("{} experts per token of {}: expected at most as many as there are",
+                    model.top_k, model.num_experts));
+  }
+  model.num_expert_groups = groups_of(config);
+  if (model.num_experts % model.num_expert_groups != 0) {
+    config.text.fail(fmt::format("{} experts do not divide evenly into {} groups",
+                                 model.num_experts, model.num_expert_groups));
+  }
+}
+
 }  // namespace
 
 std::optional<JsonReader> HfConfig::find(std::initializer_list<std::string_view> keys) const {
@@ -177,13 +207,7 @@ HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options
         "model_type '{}' is not among the families tried: its keys are read as theirs", family));
   }
   MoeModel& model = imported.model;
-  model.num_experts =
-      static_cast<std::size_t>(config.count({"n_routed_experts", "num_experts", "num_local_experts",
-                                             "moe_num_experts", "num_routed_experts"}));
-  model.top_k = static_cast<std::size_t>(
-      config.count({"num_experts_per_tok", "num_experts_per_token", "experts_per_token",
-                    "top_k_experts", "moe_k", "moe_topk", "moe_top_k"}));
-  model.num_expert_groups = groups_of(config);
+  read_routing(config, model);
   model.hidden_size = static_cast<std::size_t>(config.count({"hidden_size", "n_embd", "d_model"}));
   const HfLayers layers = hf_layers(config);
   model.num_hidden_layers = layers.all;

@@ -53,6 +53,16 @@ struct ExpertShape {
                                                           const ExpertShape& shape,
                                                           std::vector<std::string>& assumed);
 
+/// True when experts stay as they were trained, in all MoE layers; of some layers alone a sentence
+/// of `assumed` tells.
+[[nodiscard]] bool leaves_experts_alone(const HfConfig& config, const JsonReader& quantization,
+                                        std::vector<std::string>& assumed);
+/// The "weights" of that group of compressed-tensors' config_groups whose targets are experts, or
+/// else linear layers; nothing where experts are not quantised.
+/// @throws InputError where several groups would do and differ.
+[[nodiscard]] std::optional<JsonReader> scheme_of_experts(const HfConfig& config,
+                                                          const JsonReader& quantization);
+
 /// A tensor whose bytes follow from shape and dtype. @throws InputError for an unknown dtype.
 [[nodiscard]] ExpertTensor make_tensor(std::string name, std::vector<std::int64_t> shape,
                                        std::string dtype);

@@ -130,25 +130,11 @@ Layout of_scheme(const JsonReader& weights) {
   return scaled(dtype, 0, 0, "weight_scale", scale);  // one per tensor
 }
 
-/// True when the experts are left as they were trained.
-bool leaves_experts_alone(const JsonReader& quantization) {
-  for (const char* key : {"ignore", "modules_to_not_convert", "exclude_modules", "exclude"}) {
-    const auto list = quantization.find(key);
-    if (!list || !list->is_array()) continue;
-    for (const JsonReader& item : list->items()) {
-      const std::string name = item.is_string() ? item.string() : "";
-      const std::size_t at = name.find("experts");
-      if (at != std::string::npos && name.find("shared_expert") == std::string::npos) return true;
-    }
-  }
-  return false;
-}
-
-Layout first_scheme(const JsonReader& quantization) {
-  const JsonReader groups = quantization.at("config_groups");
-  const std::vector<std::string> names = groups.keys();
-  if (names.empty()) groups.fail("expected a group");
-  return of_scheme(groups.at(names.front()).at("weights"));
+/// compressed-tensors, and what writes as it does.
+Layout by_groups(const HfConfig& config, const JsonReader& quantization,
+                 std::vector<std::string>& assumed) {
+  const auto weights = scheme_of_experts(config, quantization);
+  return weights ? of_scheme(*weights) : plain(weight_dtype(config, assumed));
 }
 
 Layout fp8(const HfConfig& config, const JsonReader& quantization) {
@@ -160,11 +146,12 @@ Layout fp8(const HfConfig& config, const JsonReader& quantization) {
                 "weight_scale_inv", "fp32");
 }
 
-Layout modelopt(const JsonReader& quantization) {
+Layout modelopt(const HfConfig& config, const JsonReader& quantization,
+                std::vector<std::string>& assumed) {
   const std::string algorithm = text(quantization, "quant_algo");
   if (algorithm.find("NVFP4") != std::string::npos) return nvfp4();
   if (algorithm == "FP8") return scaled("fp8_e4m3", 0, 0, "weight_scale", "fp32");
-  if (quantization.has("config_groups")) return first_scheme(quantization);
+  if (quantization.has("config_groups")) return by_groups(config, quantization, assumed);
   quantization.fail("expected quant_algo NVFP4 or FP8");
 }
 
@@ -180,15 +167,15 @@ Layout quark(const JsonReader& quantization) {
 
 Layout layout_of(const HfConfig& config, std::vector<std::string>& assumed) {
   const auto quantization = config.find({"quantization_config", "compression_config"});
-  if (!quantization || leaves_experts_alone(*quantization)) {
+  if (!quantization || leaves_experts_alone(config, *quantization, assumed)) {
     return plain(weight_dtype(config, assumed));
   }
   const std::string method = text(*quantization, "quant_method");
   const std::int64_t group = number(*quantization, "group_size", 128);
   if (method == "fp8" || method == "fbgemm_fp8") return fp8(config, *quantization);
   if (method == "mxfp4") return mxfp4();
-  if (method == "compressed-tensors") return first_scheme(*quantization);
-  if (method.rfind("modelopt", 0) == 0) return modelopt(*quantization);
+  if (method == "compressed-tensors") return by_groups(config, *quantization, assumed);
+  if (method.rfind("modelopt", 0) == 0) return modelopt(config, *quantization, assumed);
   if (method == "quark") return quark(*quantization);
   if (method == "awq") {
     return grouped_integers(number(*quantization, "bits", 4), group,

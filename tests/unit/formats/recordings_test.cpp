@@ -1,130 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recordings as engines write them, and what tells them apart. The small files in recordings/ hold
-// plain.json in every disguise.
-#include <algorithm>
+// Recordings as engines write them, and what tells them apart.
 #include <cmath>
-#include <fstream>
-#include <sstream>
 
-#include <zlib.h>
-
-#include "moeshift/core/error.hpp"
 #include "moeshift/formats/placement_format.hpp"
-#include "moeshift/formats/routes_reader.hpp"
-#include "moeshift/formats/trace_format.hpp"
-#include "moeshift/trace/doubts.hpp"
 #include "moeshift/trace/views.hpp"
 
-#include "tests/support/catch.hpp"
+#include "tests/unit/formats/recorded.hpp"
 
 using namespace moeshift;
-
-namespace {
-
-struct Trace {
-  TraceHeader header;
-  std::vector<TraceStep> steps;
-};
-
-Trace read_all(TraceReader& reader) {
-  Trace trace;
-  TraceStep step;
-  while (reader.next(step)) trace.steps.push_back(step);
-  trace.header = reader.header();
-  return trace;
-}
-
-TraceInput file(const std::string& path) {
-  return {path, [path] { return std::make_unique<std::ifstream>(path, std::ios::binary); }};
-}
-
-TraceInput text(const std::string& name, const std::string& content) {
-  return {name, [content] { return std::make_unique<std::istringstream>(content); }};
-}
-
-Trace read(std::vector<TraceInput> inputs, const TraceReadOptions& options = {},
-           const JoinOptions& join = {}) {
-  return read_all(*open_trace(std::move(inputs), options, join));
-}
-
-std::string interop(const std::string& name) {
-  return test::source_path("tests/unit/formats/recordings/" + name).string();
-}
-
-Trace interop_trace(const std::string& name, const TraceReadOptions& options = {}) {
-  return read({file(interop(name))}, options);
-}
-
-std::string fault_of(std::vector<TraceInput> inputs, const TraceReadOptions& options = {},
-                     const JoinOptions& join = {}) {
-  try {
-    static_cast<void>(read(std::move(inputs), options, join));
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool same_loads(const Trace& a, const Trace& b) {
-  if (a.steps.size() != b.steps.size()) return false;
-  for (std::size_t i = 0; i < a.steps.size(); ++i) {
-    if (!(a.steps[i].load == b.steps[i].load)) return false;
-  }
-  return true;
-}
-
-TraceReadOptions experts(std::size_t count) {
-  TraceReadOptions options;
-  options.num_experts = count;
-  return options;
-}
-
-/// A .npy file of int32.
-std::string npy(const std::string& shape, const std::vector<std::int32_t>& numbers) {
-  std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (" + shape + "), }\n";
-  std::string bytes =
-      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
-  bytes.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * 4);
-  return bytes;
-}
-
-std::vector<double> row(const TraceStep& step, std::size_t layer) {
-  const auto items = step.load.row(LayerId(layer));
-  return {items.begin(), items.end()};
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-std::vector<std::string> kinds_of(const Trace& trace) {
-  TraceDoubts doubts(trace.header);
-  for (const TraceStep& step : trace.steps) doubts.add(step);
-  std::vector<std::string> kinds;
-  for (const TraceWarning& warning : doubts.warnings()) kinds.emplace_back(warning.kind);
-  return kinds;
-}
-
-bool doubted(const Trace& trace, const std::string& kind) {
-  const auto kinds = kinds_of(trace);
-  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
-}
-
-std::string gzip(std::string plain, int level) {
-  std::string packed(plain.size() + 1024, '\0');
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-  stream.next_in = reinterpret_cast<Bytef*>(plain.data());
-  stream.avail_in = static_cast<uInt>(plain.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
-}
-
-}  // namespace
+using namespace moeshift::recorded;
 
 TEST_CASE("repeated steps of several data-parallel ranks count once") {
   const Trace trace = interop_trace("vllm_stats_repeated.jsonl");
@@ -248,133 +132,18 @@ TEST_CASE("steps that not all ranks have are left out and said") {
   CHECK(has(trace.header.notes.back(), "1 steps are not in the files of all 2 ranks"));
 }
 
-TEST_CASE("routes are kept, and summed to loads") {
-  CHECK(has(fault_of({file(interop("routed_experts.npy"))}), "`experts`"));
-  const Trace trace = interop_trace("routed_experts.npy", experts(8));
-  REQUIRE(trace.steps.size() == 1);
-  CHECK(trace.header.top_k == 2U);
-  CHECK(trace.header.num_layers == 4);
-  CHECK(row(trace.steps[0], 0) == std::vector<double>{0, 0, 64, 64, 0, 0, 0, 0});
-  TraceReadOptions chunks = experts(8);
-  chunks.tokens_per_step = 10;
-  const auto reader = open_trace({file(interop("routed_experts.npy"))}, chunks);
-  REQUIRE(reader->routes() != nullptr);
-  Routes routes;
-  std::size_t tokens = 0;
-  while (reader->routes()->next(routes)) tokens += routes.layers[0].rows();
-  CHECK(tokens == 64);
-  CHECK(has(fault_of({file(interop("routed_experts.npz"))}, experts(8)),
-            "routed_experts/2/1: expert 1 is there twice"));
-  CHECK(has(
-      fault_of({text("r.npy", npy("8, 1, 2", {0, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7, 9}))},
-               [] {
-                 TraceReadOptions options = experts(8);
-                 options.as = ArrayMeaning::kRouting;
-                 return options;
-               }()),
-      "r.npy#/7/0/1: expected a whole number in [0, 7]"));
-}
-
-TEST_CASE("routes as JSON Lines are cut into steps by tokens of each layer") {
-  std::string lines = R"({"type":"meta","model_id":"m","layers_logged":[3,5],"top_k":2})"
-                      "\n";
-  for (int layer : {3, 5}) {
-    for (int token = 0; token < 3; ++token) {
-      lines += R"({"type":"route","req_id":"a","token_idx":)" + std::to_string(token) +
-               R"(,"layer":)" + std::to_string(layer) + R"(,"topk_ids":[)" + std::to_string(token) +
-               ",3]}\n";
-    }
-  }
-  TraceReadOptions options = experts(4);
-  options.tokens_per_step = 2;
-  const Trace trace = read({text("r.jsonl", lines)}, options);
-  CHECK(trace.header.layer_ids == std::vector<std::int64_t>{3, 5});
-  CHECK(trace.header.model == "m");
-  REQUIRE(trace.steps.size() == 2);
-  CHECK(row(trace.steps[0], 1) == std::vector<double>{1, 1, 0, 2});
-  CHECK(row(trace.steps[1], 0) == std::vector<double>{0, 0, 1, 1});
-  CHECK(has(fault_of({text("r.jsonl", R"({"layer":0,"topk_ids":[1,1]})")}, options),
-            "expert 1 is there twice"));
-}
-
-TEST_CASE("a token that several ranks logged counts once, one of another batch on its own") {
-  const auto line = [](const std::string& names, int token, int layer, const std::string& ids) {
-    return "{" + names + R"("token_idx":)" + std::to_string(token) + R"(,"layer":)" +
-           std::to_string(layer) + R"(,"topk_ids":[)" + ids + "]}\n";
+TEST_CASE("a key of a header that is nearly one of ours is named") {
+  const std::string step =
+      "\n"
+      R"({"step":0,"load":[[1,2]]})";
+  const auto notes = [&](const std::string& key) {
+    return read({text("n", R"({"num_layers":1,"num_experts":2,")" + key + "\":[3]}" + step)})
+        .header.notes;
   };
-  const auto loads = [](const std::string& lines) {
-    const Trace trace = read({text("r.jsonl", lines)}, experts(4));
-    REQUIRE(trace.steps.size() == 1);
-    return std::pair(row(trace.steps[0], 0), trace.header.notes);
-  };
-  std::string once;
-  for (int token = 0; token < 10; ++token) {
-    once += line("", token, 3, std::to_string(token % 3) + ",3");
-    once += line("", token, 5, "1,2");
-  }
-  const std::vector<double> expected{4, 3, 3, 10};
-  CHECK(loads(once) == std::pair(expected, std::vector<std::string>{}));
-
-  const auto [copied, of_copies] = loads(once + once);
-  CHECK(copied == expected);
-  REQUIRE(of_copies.size() == 1);
-  CHECK(has(of_copies[0], "20 routes repeat a token and layer with the same experts"));
-
-  // The first token of a prompt chooses what it chooses in every prompt.
-  std::string other = line("", 0, 3, "0,3");
-  for (int token = 1; token < 10; ++token) {
-    other += line("", token, 3, std::to_string((token + 1) % 3) + ",3");
-  }
-  const auto [batches, of_batches] = loads(once + other);
-  CHECK(batches == std::vector<double>{8, 6, 6, 20});
-  REQUIRE(of_batches.size() == 1);
-  CHECK(has(of_batches[0], "10 routes repeat the number of a token in its layer, 9 of them with"));
-
-  // Requests number their tokens for themselves.
-  const std::string of_two =
-      line(R"("req_id":"a",)", 0, 0, "1,2") + line(R"("req_id":"b",)", 0, 0, "1,2");
-  CHECK(loads(of_two) == std::pair(std::vector<double>{0, 2, 2, 0}, std::vector<std::string>{}));
-  const std::string rows = R"({"batch_id":0,"layer":0,"topk_experts":[[0,1],[0,1]]})"
-                           "\n";
-  CHECK(loads(rows).first == std::vector<double>{2, 2, 0, 0});
-  CHECK(loads(rows + rows).first == std::vector<double>{2, 2, 0, 0});
-}
-
-TEST_CASE("an array says what it is, or the user is asked") {
-  SECTION("loads of slots need their map") {
-    const std::string path = interop("ascend_moe_load_layers_ranks_slots.npy");
-    const std::string fault = fault_of({file(path)});
-    CHECK(has(fault, "physical: only the totals over the 4 rows of a layer are the same"));
-    CHECK(has(fault, "`as` loads"));
-    std::ifstream in(interop("p2l_4ranks.json"));
-    PlacementHints hints;
-    hints.likely_ranks = 1;
-    const PlacementFile map = read_placement(in, "map", hints);
-    TraceReadOptions options;
-    options.as = ArrayMeaning::kPhysical;
-    options.map = &map;
-    const Trace trace = read({file(path)}, options);
-    REQUIRE(trace.steps.size() == 1);
-    CHECK(trace.steps[0].load == interop_trace("plain.json").steps[0].load);
-  }
-  SECTION("a map is no load") {
-    CHECK(has(fault_of({text("m.npy", npy("2, 4", {0, 1, 2, 0, 2, 1, 0, 1}))}), "placement"));
-    CHECK(has(fault_of({text("m.npy", npy("1, 2, 3", {0, -1, 1, -1, 0, 1}))}), "it has -1"));
-  }
-  SECTION("layers of equal totals are loads, however small") {
-    const Trace trace =
-        read({text("l.npy", npy("4, 2, 2", {1, 5, 2, 4, 3, 5, 6, 2, 0, 4, 1, 3, 9, 1, 8, 2}))});
-    CHECK(trace.steps.size() == 4);
-  }
-  SECTION("what can be both is asked about") {
-    std::vector<std::int32_t> numbers;
-    for (std::int32_t i = 0; i < 20; ++i) numbers.insert(numbers.end(), {i, 60 + 2 * i});
-    const std::string fault = fault_of({text("r.npy", npy("10, 2, 2", numbers))});
-    CHECK(has(fault, "routing: no row of 2 has a number twice"));
-    TraceReadOptions loads;
-    loads.as = ArrayMeaning::kLoads;
-    CHECK(read({text("r.npy", npy("10, 2, 2", numbers))}, loads).steps.size() == 10);
-  }
+  REQUIRE(notes("layer_id").size() == 1);
+  CHECK(has(notes("layer_id")[0], "did you mean 'layer_ids'"));
+  CHECK(notes("comment").empty());
+  CHECK(notes("layer_ids").empty());
 }
 
 TEST_CASE("loads that are not whole are scaled and rounded when asked") {
@@ -391,61 +160,6 @@ TEST_CASE("loads that are not whole are scaled and rounded when asked") {
   TraceReadOptions options;
   options.scale = 1000;
   CHECK(row(interop_trace("sglang_fractional.json", options).steps[0], 0)[0] == 556667);
-}
-
-TEST_CASE("gzip is read like zstd, in several members and not when cut off") {
-  CHECK(same_loads(interop_trace("neutral_like.json.gz"), interop_trace("plain.json")));
-  const std::string whole = gzip(R"({"logical_count":)", 6) + gzip("[[[1,2]]]}", 6);
-  CHECK(read({text("x.gz", whole)}).steps.size() == 1);
-  CHECK(has(fault_of({text("x.gz", whole.substr(0, whole.size() - 9))}), "truncated"));
-}
-
-TEST_CASE("a long compressed recording is unfolded ahead and means the same") {
-  std::string plain = R"({"num_layers": 1, "num_experts": 64})"
-                      "\n";
-  std::uint64_t state = 1;
-  for (int step = 0; step < 4000; ++step) {
-    plain += R"({"step": )" + std::to_string(step) + R"(, "load": [[)";
-    for (int expert = 0; expert < 64; ++expert) {
-      state = state * 6364136223846793005U + 1442695040888963407U;
-      plain += (expert > 0 ? "," : "") + std::to_string(state >> 48U);
-    }
-    plain += "]]}\n";
-  }
-  const std::string packed = gzip(plain, 1);
-  REQUIRE(packed.size() > (std::size_t{1} << 18U));
-
-  const Trace expected = read({text("x.jsonl", plain)});
-  const Trace unfolded = read({text("x.gz", packed)});
-  REQUIRE(unfolded.steps.size() == 4000);
-  for (std::size_t i = 0; i < 4000; ++i) CHECK(unfolded.steps[i].load == expected.steps[i].load);
-  CHECK(has(fault_of({text("x.gz", packed.substr(0, packed.size() - 9))}), "truncated"));
-  std::string damaged = packed;
-  damaged[packed.size() / 2] = static_cast<char>(~damaged[packed.size() / 2]);
-  CHECK(!fault_of({text("x.gz", damaged)}).empty());
-  // Given up after the first step: nobody waits for the rest.
-  std::istringstream in(packed);
-  TraceStep step;
-  CHECK(open_trace(in, "x.gz")->next(step));
-}
-
-TEST_CASE("a stream that unfolds without bound is refused") {
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string zeros(std::size_t{1} << 20U, ' ');
-  zeros.replace(0, 17, R"({"logical_count":)");
-  std::string packed(std::size_t{1} << 20U, '\0');
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  for (int i = 0; i < 300; ++i) {
-    if (i == 1) zeros.assign(zeros.size(), ' ');
-    stream.next_in = reinterpret_cast<Bytef*>(zeros.data());
-    stream.avail_in = static_cast<uInt>(zeros.size());
-    REQUIRE(deflate(&stream, i == 299 ? Z_FINISH : Z_NO_FLUSH) >= Z_OK);
-  }
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  CHECK(has(fault_of({text("bomb.gz", packed)}), "unfolds to more than 256 times its length"));
 }
 
 TEST_CASE("MindIE's running totals become loads of experts") {

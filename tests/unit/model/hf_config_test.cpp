@@ -135,6 +135,67 @@ TEST_CASE("Experts that the quantisation leaves alone keep their dtype") {
   CHECK(import(config).model.expert_bytes().count() == 3LL * 4096 * 1408 * 2);
 }
 
+TEST_CASE(
+    "Experts of single layers that are left alone are told, in draft layers they do not count") {
+  Json config = config_of("GLM-4.5-Air-FP8");
+  const auto bytes = import(config).model.expert_bytes();
+  const std::int64_t last = import(config).model.layer_ids.back();
+  auto& ignored = config["quantization_config"]["ignore"];
+  ignored.push_back("model.layers." + std::to_string(last + 1) + ".mlp.experts.0.up_proj");
+  CHECK(import(config).model.expert_bytes() == bytes);
+  CHECK(import(config).assumed.empty());
+  ignored.push_back("re:model\\.layers\\.7\\.mlp\\.experts.*");
+  HfImport imported = import(config);
+  CHECK(imported.model.expert_bytes() == bytes);
+  REQUIRE(imported.assumed.size() == 1);
+  CHECK(imported.assumed[0].find("experts of layers 7 are not quantised") != std::string::npos);
+  for (const std::int64_t layer : imported.model.layer_ids) {
+    ignored.push_back("model.layers." + std::to_string(layer) + ".mlp.experts.0.up_proj");
+  }
+  CHECK(import(config).model.expert_bytes().count() == 3LL * 4096 * 1408 * 2);
+  config = config_of("DeepSeek-V3");
+  config["quantization_config"]["ignored_layers"] = {"model.layers.3.mlp.experts"};
+  CHECK(import(config).assumed.size() == 1);
+}
+
+TEST_CASE("Of several groups of a quantisation that one counts whose targets are experts") {
+  const Json channel = {{"num_bits", 8}, {"type", "float"}, {"strategy", "channel"}};
+  const Json fours = {{"num_bits", 4}, {"type", "int"}, {"strategy", "group"}, {"group_size", 32}};
+  Json config = config_of("DeepSeek-V3");
+  const auto with = [&](const Json& groups) {
+    config["quantization_config"] = {{"quant_method", "compressed-tensors"},
+                                     {"config_groups", groups}};
+    return import(config).model.expert_tensors.front().dtype;
+  };
+  const Json attention = {{"targets", {"re:.*self_attn.*"}}, {"weights", channel}};
+  const Json linear = {{"targets", {"Linear"}}, {"weights", channel}};
+  const Json experts = {{"targets", {"re:.*mlp\\.experts\\..*"}}, {"weights", fours}};
+  const Json gates = {{"targets", {"re:.*(gate|up|down)_proj.*"}}, {"weights", fours}};
+  CHECK(with({{"a", attention}, {"b", experts}}) == "int4");
+  CHECK(with({{"a", attention}, {"b", gates}}) == "int4");
+  CHECK(with({{"a", linear}, {"b", experts}}) == "int4");
+  CHECK(with({{"a", experts}, {"b", linear}}) == "int4");
+  CHECK(with({{"a", attention}, {"b", linear}}) == "fp8_e4m3");
+  CHECK(with({{"a", attention}}) == "bf16");
+  const Json others = {{"targets", {"re:.*mlp.*"}}, {"weights", channel}};
+  config["quantization_config"]["config_groups"] = {{"a", others}, {"b", experts}};
+  CHECK(fault_of(config).find("several groups cover the experts") != std::string::npos);
+}
+
+TEST_CASE("Counts that contradict each other are refused") {
+  Json config = config_of("DeepSeek-V3");
+  config["num_experts"] = 64;
+  CHECK(fault_of(config).find("#/num_experts: expected 256") != std::string::npos);
+  config["num_experts"] = 256;
+  CHECK(fault_of(config) == "no error");
+  config["n_group"] = 7;
+  CHECK(fault_of(config).find("256 experts do not divide evenly into 7 groups") !=
+        std::string::npos);
+  config["n_group"] = 8;
+  config["num_experts_per_tok"] = 300;
+  CHECK(fault_of(config).find("300 experts per token of 256") != std::string::npos);
+}
+
 TEST_CASE("Experts of unequal widths are refused") {
   Json config = config_of("Hunyuan-A13B");
   config["moe_intermediate_size"][3] = 1024;

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -98,6 +100,73 @@ double column_agreement(const Sample& sample, std::size_t group) {
     sum += agreement(std::move(totals));
   }
   return groups == 0 ? 0 : sum / static_cast<double>(groups);
+}
+
+/// Pearson's correlation of two rows; nothing where one of them is level.
+std::optional<double> correlation(std::span<const double> a, std::span<const double> b) {
+  const auto n = static_cast<double>(a.size());
+  const double mean_a = total(a) / n;
+  const double mean_b = total(b) / n;
+  double ab = 0;
+  double aa = 0;
+  double bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ab += (a[i] - mean_a) * (b[i] - mean_b);
+    aa += (a[i] - mean_a) * (a[i] - mean_a);
+    bb += (b[i] - mean_b) * (b[i] - mean_b);
+  }
+  if (!(aa > 0 && bb > 0)) return {};
+  return ab / std::sqrt(aa * bb);
+}
+
+/// Mean correlation of rows that lie `distance` apart, of those pairs that `take` takes.
+std::optional<double> likeness(const Sample& sample, std::size_t distance,
+                               const std::function<bool(std::size_t)>& take) {
+  double sum = 0;
+  std::size_t pairs = 0;
+  for (std::size_t i = 0; i + distance < sample.rows(); ++i) {
+    if (!take(i)) continue;
+    const auto found = correlation(sample.row(i), sample.row(i + distance));
+    if (!found) continue;
+    sum += *found;
+    ++pairs;
+  }
+  return pairs < 2 ? std::nullopt : std::optional(sum / static_cast<double>(pairs));
+}
+
+/// Whether neighbours in the second dimension are alike, as steps of a layer are, and neighbours in
+/// the first are not, as layers.
+bool is_layers_first(std::span<const std::size_t> shape, const Sample& sample) {
+  constexpr double kAlike = 0.7;
+  constexpr double kUnlike = 0.3;
+  if (shape.size() != 3 || shape[0] < 2 || shape[1] < 2 || sample.length < 4) return false;
+  const std::size_t group = shape[1];
+  const auto inner = likeness(sample, 1, [&](std::size_t i) { return (i + 1) % group != 0; });
+  const auto outer = likeness(sample, group, [](std::size_t) { return true; });
+  return inner && outer && *inner >= kAlike && *outer <= kUnlike;
+}
+
+/// Whether sums over the first dimension are equal and those over the last are not, so that experts
+/// come first. The sample is the whole array.
+bool is_experts_first(std::span<const std::size_t> shape, const Sample& sample) {
+  if (shape.size() != 3 || shape[0] < 4 || shape[1] * shape[2] < 2) return false;
+  const std::size_t part = shape[1] * shape[2];
+  if (sample.numbers.size() != shape[0] * part) return false;
+  std::vector<double> sums(part, 0);
+  for (std::size_t i = 0; i < sample.numbers.size(); ++i) sums[i % part] += sample.numbers[i];
+  std::vector<double> turned(part);
+  for (std::size_t i = 0; i < part; ++i) {
+    turned[(i % shape[2]) * shape[1] + i / shape[2]] = sums[i];
+  }
+  const auto equal_within = [](std::span<const double> totals, std::size_t group) {
+    double sum = 0;
+    for (std::size_t first = 0; first < totals.size(); first += group) {
+      const auto some = totals.subspan(first, group);
+      sum += agreement({some.begin(), some.end()});
+    }
+    return sum * static_cast<double>(group) / static_cast<double>(totals.size());
+  };
+  return equal_within(sums, shape[2]) >= 0.75 || equal_within(turned, shape[1]) >= 0.75;
 }
 
 bool distinct(std::span<const double> row) {
@@ -242,9 +311,22 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
                           "that were not routed"
                         : ""));
   }
+  const Sample sample = sample_of(array.shape(), rows);
+  if (found.loads.empty() && found.routing.empty() && is_experts_first(array.shape(), sample)) {
+    ask(array, "seems to have its experts first",
+        "sums over the first dimension are equal, and those over the last are not; expected "
+        "[steps, layers, experts]: numpy.moveaxis(x, 0, -1), steps before layers, or say `as` "
+        "loads");
+  }
+  if (found.routing.empty() && is_layers_first(array.shape(), sample)) {
+    ask(array, "seems to have its layers first",
+        "neighbours in the second dimension are alike, as steps of a layer are, and those in the "
+        "first are not; expected [steps, layers, experts]: numpy.swapaxes(x, 0, 1), or say `as` "
+        "loads");
+  }
   if (!found.loads.empty()) return ArrayMeaning::kLoads;
   const bool routing = !found.routing.empty();
-  if (routing && surely_routing(sample_of(array.shape(), rows)) && found.map.empty()) {
+  if (routing && surely_routing(sample) && found.map.empty()) {
     return ArrayMeaning::kRouting;
   }
   if (is_transposed(array.shape(), rows)) {

@@ -21,10 +21,20 @@ void begin_step(TraceStep& step, std::size_t number) {
   step.other_json = "{}";
 }
 
+void adopt(TraceHeader& header, const ArrayCompany& company, const std::string& place) {
+  header.notes = company.notes;
+  if (company.layer_ids.empty()) return;
+  if (company.layer_ids.size() != header.num_layers) {
+    throw InputError(place, fmt::format("has {} layers, and {} layer numbers lie beside it",
+                                        header.num_layers, company.layer_ids.size()));
+  }
+  header.layer_ids = company.layer_ids;
+}
+
 /// [steps, layers, experts] or [layers, experts].
 class LoadsReader final : public TraceReader {
  public:
-  LoadsReader(std::unique_ptr<ArrayRows> array, double scale)
+  LoadsReader(std::unique_ptr<ArrayRows> array, double scale, const ArrayCompany& company)
       : array_(std::move(array)), scale_(scale) {
     const auto& shape = array_->shape();
     const std::size_t dimensions = shape.size();
@@ -36,6 +46,7 @@ class LoadsReader final : public TraceReader {
     header_.num_layers = shape[dimensions - 2];
     header_.num_experts = shape[dimensions - 1];
     check_shape(header_.num_layers, header_.num_experts, array_->place() + "/header");
+    adopt(header_, company, array_->place());
   }
 
   bool next(TraceStep& step) override {
@@ -98,7 +109,8 @@ const PlacementFile& demanded_map(const TraceReadOptions& options, const ArrayRo
 /// Loads of slots, summed over the replicas of each expert.
 class PhysicalReader final : public TraceReader {
  public:
-  PhysicalReader(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options)
+  PhysicalReader(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options,
+                 const ArrayCompany& company)
       : array_(std::move(array)), scale_(options.scale), map_(demanded_map(options, *array_)) {
     shape_ = slot_shape(*array_, map_.placement);
     header_.num_layers = map_.placement.layers();
@@ -106,6 +118,7 @@ class PhysicalReader final : public TraceReader {
     header_.layer_ids = map_.layer_ids;
     row_.resize(map_.placement.slots());
     check_shape(header_.num_layers, header_.num_experts, array_->place());
+    adopt(header_, company, array_->place());
   }
 
   bool next(TraceStep& step) override {
@@ -149,7 +162,8 @@ class PhysicalReader final : public TraceReader {
 /// [tokens, layers, k] experts.
 class ArrayRoutes final : public RoutesReader {
  public:
-  ArrayRoutes(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options)
+  ArrayRoutes(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options,
+              const ArrayCompany& company)
       : array_(std::move(array)), tokens_per_step_(options.tokens_per_step) {
     const auto& shape = array_->shape();
     if (shape.size() != 3 || shape[1] == 0 || shape[2] == 0) {
@@ -160,6 +174,7 @@ class ArrayRoutes final : public RoutesReader {
     header_.top_k = shape[2];
     header_.source = fmt::format("routes of {} tokens, {} a step", shape[0], tokens_per_step_);
     check_shape(header_.num_layers, header_.num_experts, array_->place());
+    adopt(header_, company, array_->place());
     if (shape[2] > header_.num_experts) {
       throw InputError(array_->place(), fmt::format("{} experts per token of {}: expected at most "
                                                     "as many as there are",
@@ -199,18 +214,19 @@ class ArrayRoutes final : public RoutesReader {
 }  // namespace
 
 std::unique_ptr<TraceReader> array_trace(std::unique_ptr<ArrayRows> array,
-                                         const TraceReadOptions& options) {
+                                         const TraceReadOptions& options,
+                                         const ArrayCompany& company) {
   if (options.heeded) options.heeded->as = true;
   switch (meaning_of(*array, options.as)) {
     case ArrayMeaning::kPhysical:
-      return std::make_unique<PhysicalReader>(std::move(array), options);
+      return std::make_unique<PhysicalReader>(std::move(array), options, company);
     case ArrayMeaning::kRouting:
-      return trace_of(std::make_unique<ArrayRoutes>(std::move(array), options));
+      return trace_of(std::make_unique<ArrayRoutes>(std::move(array), options, company));
     case ArrayMeaning::kMap:
       throw InputError(array->place(),
                        "a map has no loads; give it where a placement is asked for");
     default:
-      return std::make_unique<LoadsReader>(std::move(array), options.scale);
+      return std::make_unique<LoadsReader>(std::move(array), options.scale, company);
   }
 }
 

@@ -2,6 +2,7 @@
 // Several files as one trace: which belong together, and how.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -68,20 +69,20 @@ class Described final : public TraceReader {
   std::unique_ptr<TraceReader> reader_;
 };
 
-/// One file of one rank: the note that the others are missing.
+/// One rank alone: the note that the others are missing.
 class OneRank final : public TraceReader {
  public:
-  explicit OneRank(std::unique_ptr<TraceReader> reader) : reader_(std::move(reader)) {
+  OneRank(std::unique_ptr<TraceReader> reader, std::int64_t rank)
+      : reader_(std::move(reader)), rank_(rank) {
     header_ = reader_->header();
-    rank_ = *reader_->rank();
   }
   bool next(TraceStep& step) override {
     if (reader_->next(step)) return true;
     header_.notes = reader_->header().notes;
-    header_.notes.push_back(fmt::format(
-        "this file counts the tokens of rank {} alone; the load is the sum over the files of all "
-        "ranks",
-        rank_));
+    header_.notes.push_back(
+        fmt::format("the tokens of rank {} alone are counted; the load is the sum over the files "
+                    "of all ranks",
+                    rank_));
     return false;
   }
 
@@ -89,6 +90,12 @@ class OneRank final : public TraceReader {
   std::unique_ptr<TraceReader> reader_;
   std::int64_t rank_ = 0;
 };
+
+std::unique_ptr<TraceReader> one_rank(std::unique_ptr<TraceReader> reader, std::int64_t rank,
+                                      const RankFile& file) {
+  if (file.group.size() == 1) return reader;  // nobody else has experts
+  return std::make_unique<OneRank>(std::move(reader), rank);
+}
 
 /// Files of one rank each that count the same layers are of one group of ranks; pipeline stages
 /// have layers of their own.
@@ -120,17 +127,21 @@ void check_belong_together(const std::vector<TracePart>& parts) {
   }
 }
 
-/// Ranks below the largest that have no file, where no group says who there is.
+/// Ranks that have no file: of the groups that the files name, else those below the largest.
 std::vector<std::int64_t> missing_ranks(
     const std::map<std::int64_t, std::vector<TracePart>>& by_rank) {
-  std::vector<std::int64_t> missing;
   constexpr std::int64_t kMostRanks = 1 << 20;
-  const std::int64_t last = std::min(by_rank.rbegin()->first, kMostRanks);
-  if (!by_rank.begin()->second.front().reader->rank_file().group.empty()) return missing;
-  for (std::int64_t rank = 0; rank < last; ++rank) {
-    if (!by_rank.contains(rank)) missing.push_back(rank);
+  std::set<std::int64_t> wanted;
+  for (const auto& [rank, parts] : by_rank) {
+    const auto group = parts.front().reader->rank_file().group;
+    wanted.insert(group.begin(), group.end());
   }
-  return missing;
+  if (wanted.empty()) {
+    const std::int64_t last = std::min(by_rank.rbegin()->first, kMostRanks);
+    for (std::int64_t rank = 0; rank < last; ++rank) wanted.insert(rank);
+  }
+  std::erase_if(wanted, [&](std::int64_t rank) { return by_rank.contains(rank); });
+  return {wanted.begin(), wanted.end()};
 }
 
 std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts, bool sort) {
@@ -144,13 +155,15 @@ std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts, bool sort)
     by_rank[*rank].push_back(std::move(part));
   }
   const std::vector<std::int64_t> missing = missing_ranks(by_rank);
+  const std::int64_t first = by_rank.begin()->first;
+  const RankFile first_file = by_rank.begin()->second.front().reader->rank_file();
   std::vector<TracePart> ranks;
   for (auto& [rank, of_rank] : by_rank) {
     std::string name = of_rank.front().name;
     auto reader = sort ? sorted_by_step(std::move(of_rank)) : in_sequence(std::move(of_rank));
     ranks.push_back({std::move(name), std::move(reader)});
   }
-  if (ranks.size() == 1) return std::move(ranks.front().reader);
+  if (ranks.size() == 1) return one_rank(std::move(ranks.front().reader), first, first_file);
   return summed_over_ranks(std::move(ranks), missing);
 }
 
@@ -171,8 +184,10 @@ std::unique_ptr<TraceReader> combined(std::vector<TracePart> parts, const JoinOp
     return summed_over_ranks(std::move(parts), {});
   }
   if (parts.size() == 1 && ranked) {
+    const std::int64_t rank = *parts.front().reader->rank();
+    const RankFile file = parts.front().reader->rank_file();
     if (join.sort) parts.front().reader = sorted(std::move(parts.front()));
-    return std::make_unique<OneRank>(std::move(parts.front().reader));
+    return one_rank(std::move(parts.front().reader), rank, file);
   }
   if (ranked) return with_ranks(std::move(parts), join.sort);
   return join.sort ? sorted_by_step(std::move(parts)) : in_sequence(std::move(parts));

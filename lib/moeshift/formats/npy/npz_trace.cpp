@@ -146,7 +146,10 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
 
 /// The array to read: the only one, or one by a name that writers use.
 std::string loads_in(const Npz& npz, const std::string& name) {
-  const std::vector<std::string> names = npz.names();
+  std::vector<std::string> names = npz.names();
+  std::erase_if(names, [](const std::string& array) {
+    return array == "layer_ids" || array == "layer_numbers" || array == "num_experts";
+  });
   if (names.size() == 1) return names.front();
   for (const char* known : {"loads", "load", "expert_load", "expert_loads", "logical_count"}) {
     if (npz.has(known)) return known;
@@ -154,6 +157,58 @@ std::string loads_in(const Npz& npz, const std::string& name) {
   throw InputError(name, fmt::format("holds the arrays {}; expected one called \"loads\" or "
                                      "\"routed_experts\" (or one array alone)",
                                      fmt::join(names, ", ")));
+}
+
+/// What the archive says of the array that is read, and what nobody reads.
+struct Beside {
+  ArrayCompany company;
+  std::optional<std::size_t> num_experts;
+};
+
+Beside beside(const Npz& npz, const std::string& array) {
+  Beside found;
+  std::vector<std::string> unread;
+  for (const std::string& name : npz.names()) {
+    if (name == array) continue;
+    if (name == "layer_ids" || name == "layer_numbers") {
+      for (const double id : npz.small(name)) {
+        auto& ids = found.company.layer_ids;
+        const auto number = static_cast<std::int64_t>(id);
+        if (id > kMostLayers || std::ranges::find(ids, number) != ids.end()) {
+          throw InputError(npz.place(name), "expected every layer once, by its number");
+        }
+        ids.push_back(number);
+      }
+    } else if (name == "num_experts") {
+      found.num_experts = npz.number(name);
+    } else {
+      unread.push_back(name);
+    }
+  }
+  if (!unread.empty()) {
+    found.company.notes.push_back(
+        fmt::format("of the archive {} is read, not {}", array, fmt::join(unread, ", ")));
+  }
+  return found;
+}
+
+std::unique_ptr<TraceReader> array_of(const Npz& npz, const std::string& array,
+                                      TraceReadOptions options) {
+  const Beside found = beside(npz, array);
+  if (found.num_experts) {
+    if (options.num_experts.value_or(*found.num_experts) != *found.num_experts) {
+      throw InputError(npz.place("num_experts"),
+                       fmt::format("expected {} experts, but the file says {}",
+                                   *options.num_experts, *found.num_experts));
+    }
+    options.num_experts = found.num_experts;
+  }
+  auto reader = array_trace(npz.rows(array), options, found.company);
+  if (found.num_experts && reader->header().num_experts != *found.num_experts) {
+    throw InputError(npz.place("num_experts"),
+                     fmt::format("expected {}, as in {}", reader->header().num_experts, array));
+  }
+  return reader;
 }
 
 std::unique_ptr<TraceReader> open_zip(std::unique_ptr<ByteSource> bytes,
@@ -166,12 +221,12 @@ std::unique_ptr<TraceReader> open_zip(std::unique_ptr<ByteSource> bytes,
   TraceReadOptions of_array = options;
   if (npz.has("routed_experts")) {
     if (options.as == ArrayMeaning::kTold) of_array.as = ArrayMeaning::kRouting;
-    return array_trace(npz.rows("routed_experts"), of_array);
+    return array_of(npz, "routed_experts", of_array);
   }
   if (npz.names().empty()) {
     throw InputError(name, "expected a file of torch.save() or numpy.savez()");
   }
-  return array_trace(npz.rows(loads_in(npz, name)), of_array);
+  return array_of(npz, loads_in(npz, name), of_array);
 }
 
 }  // namespace

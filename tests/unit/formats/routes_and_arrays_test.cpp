@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens and the experts they chose, and bare arrays that may hold them.
+#include "moeshift/formats/placement_format.hpp"
+#include "moeshift/formats/routes_reader.hpp"
+
+#include "tests/unit/formats/recorded.hpp"
+
+using namespace moeshift;
+using namespace moeshift::recorded;
+
+TEST_CASE("routes are kept, and summed to loads") {
+  CHECK(has(fault_of({file(interop("routed_experts.npy"))}), "`experts`"));
+  const Trace trace = interop_trace("routed_experts.npy", experts(8));
+  REQUIRE(trace.steps.size() == 1);
+  CHECK(trace.header.top_k == 2U);
+  CHECK(trace.header.num_layers == 4);
+  CHECK(row(trace.steps[0], 0) == std::vector<double>{0, 0, 64, 64, 0, 0, 0, 0});
+  TraceReadOptions chunks = experts(8);
+  chunks.tokens_per_step = 10;
+  const auto reader = open_trace({file(interop("routed_experts.npy"))}, chunks);
+  REQUIRE(reader->routes() != nullptr);
+  Routes routes;
+  std::size_t tokens = 0;
+  while (reader->routes()->next(routes)) tokens += routes.layers[0].rows();
+  CHECK(tokens == 64);
+  CHECK(has(fault_of({file(interop("routed_experts.npz"))}, experts(8)),
+            "routed_experts/2/1: expert 1 is there twice"));
+  CHECK(has(
+      fault_of({text("r.npy", npy("8, 1, 2", {0, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7, 9}))},
+               [] {
+                 TraceReadOptions options = experts(8);
+                 options.as = ArrayMeaning::kRouting;
+                 return options;
+               }()),
+      "r.npy#/7/0/1: expected a whole number in [0, 7]"));
+}
+
+TEST_CASE("routes as JSON Lines are cut into steps by tokens of each layer") {
+  std::string lines = R"({"type":"meta","model_id":"m","layers_logged":[3,5],"top_k":2})"
+                      "\n";
+  for (int layer : {3, 5}) {
+    for (int token = 0; token < 3; ++token) {
+      lines += R"({"type":"route","req_id":"a","token_idx":)" + std::to_string(token) +
+               R"(,"layer":)" + std::to_string(layer) + R"(,"topk_ids":[)" + std::to_string(token) +
+               ",3]}\n";
+    }
+  }
+  TraceReadOptions options = experts(4);
+  options.tokens_per_step = 2;
+  const Trace trace = read({text("r.jsonl", lines)}, options);
+  CHECK(trace.header.layer_ids == std::vector<std::int64_t>{3, 5});
+  CHECK(trace.header.model == "m");
+  REQUIRE(trace.steps.size() == 2);
+  CHECK(row(trace.steps[0], 1) == std::vector<double>{1, 1, 0, 2});
+  CHECK(row(trace.steps[1], 0) == std::vector<double>{0, 0, 1, 1});
+  CHECK(has(fault_of({text("r.jsonl", R"({"layer":0,"topk_ids":[1,1]})")}, options),
+            "expert 1 is there twice"));
+}
+
+TEST_CASE("a token that several ranks logged counts once, one of another batch on its own") {
+  const auto line = [](const std::string& names, int token, int layer, const std::string& ids) {
+    return "{" + names + R"("token_idx":)" + std::to_string(token) + R"(,"layer":)" +
+           std::to_string(layer) + R"(,"topk_ids":[)" + ids + "]}\n";
+  };
+  const auto loads = [](const std::string& lines) {
+    const Trace trace = read({text("r.jsonl", lines)}, experts(4));
+    REQUIRE(trace.steps.size() == 1);
+    return std::pair(row(trace.steps[0], 0), trace.header.notes);
+  };
+  std::string once;
+  for (int token = 0; token < 10; ++token) {
+    once += line("", token, 3, std::to_string(token % 3) + ",3");
+    once += line("", token, 5, "1,2");
+  }
+  const std::vector<double> expected{4, 3, 3, 10};
+  CHECK(loads(once) == std::pair(expected, std::vector<std::string>{}));
+
+  const auto [copied, of_copies] = loads(once + once);
+  CHECK(copied == expected);
+  REQUIRE(of_copies.size() == 1);
+  CHECK(has(of_copies[0], "20 routes repeat a token and layer with the same experts"));
+
+  // The first token of a prompt chooses what it chooses in every prompt.
+  std::string other = line("", 0, 3, "0,3");
+  for (int token = 1; token < 10; ++token) {
+    other += line("", token, 3, std::to_string((token + 1) % 3) + ",3");
+  }
+  const auto [batches, of_batches] = loads(once + other);
+  CHECK(batches == std::vector<double>{8, 6, 6, 20});
+  REQUIRE(of_batches.size() == 1);
+  CHECK(has(of_batches[0], "10 routes repeat the number of a token in its layer, 9 of them with"));
+
+  // Requests number their tokens for themselves.
+  const std::string of_two =
+      line(R"("req_id":"a",)", 0, 0, "1,2") + line(R"("req_id":"b",)", 0, 0, "1,2");
+  CHECK(loads(of_two) == std::pair(std::vector<double>{0, 2, 2, 0}, std::vector<std::string>{}));
+  const std::string rows = R"({"batch_id":0,"layer":0,"topk_experts":[[0,1],[0,1]]})"
+                           "\n";
+  CHECK(loads(rows).first == std::vector<double>{2, 2, 0, 0});
+  CHECK(loads(rows + rows).first == std::vector<double>{2, 2, 0, 0});
+}
+
+TEST_CASE("routes are held to what their header says") {
+  const std::string meta = R"({"type":"meta","layers_logged":[3,5],"top_k":2})"
+                           "\n";
+  const std::string three = R"({"layer":3,"topk_ids":[0,1,2]})";
+  CHECK(has(fault_of({text("r.jsonl", meta + three)}, experts(4)),
+            "expected 2 experts, as top_k says, got 3"));
+  const Trace trace = read({text("r.jsonl", meta + R"({"layer":3,"topk_ids":[0,1]})")}, experts(4));
+  REQUIRE(trace.header.notes.size() == 1);
+  CHECK(has(trace.header.notes[0], "lists layers 5 too"));
+}
+
+TEST_CASE("arrays with layers or experts first are asked about") {
+  const Trace plain = interop_trace("plain.json");
+  const std::size_t steps = plain.steps.size();
+  std::vector<std::int32_t> layers_first, experts_first, experts_then_layers;
+  const auto number = [&](std::size_t t, std::size_t l, std::size_t e) {
+    return static_cast<std::int32_t>(plain.steps[t].load(LayerId(l), ExpertId(e)));
+  };
+  for (std::size_t l = 0; l < 4; ++l) {
+    for (std::size_t t = 0; t < steps; ++t) {
+      for (std::size_t e = 0; e < 16; ++e) layers_first.push_back(number(t, l, e));
+    }
+  }
+  for (std::size_t e = 0; e < 16; ++e) {
+    for (std::size_t t = 0; t < steps; ++t) {
+      for (std::size_t l = 0; l < 4; ++l) experts_first.push_back(number(t, l, e));
+    }
+    for (std::size_t l = 0; l < 4; ++l) {
+      for (std::size_t t = 0; t < steps; ++t) experts_then_layers.push_back(number(t, l, e));
+    }
+  }
+  const std::string lengths = std::to_string(steps);
+  CHECK(has(fault_of({text("l.npy", npy("4, " + lengths + ", 16", layers_first))}),
+            "numpy.swapaxes(x, 0, 1)"));
+  CHECK(has(fault_of({text("e.npy", npy("16, " + lengths + ", 4", experts_first))}),
+            "experts first"));
+  CHECK(has(fault_of({text("e.npy", npy("16, 4, " + lengths, experts_then_layers))}),
+            "experts first"));
+  TraceReadOptions loads;
+  loads.as = ArrayMeaning::kLoads;
+  CHECK(read({text("l.npy", npy("4, " + lengths + ", 16", layers_first))}, loads).steps.size() ==
+        4);
+}
+
+TEST_CASE("an array says what it is, or the user is asked") {
+  SECTION("loads of slots need their map") {
+    const std::string path = interop("ascend_moe_load_layers_ranks_slots.npy");
+    const std::string fault = fault_of({file(path)});
+    CHECK(has(fault, "physical: only the totals over the 4 rows of a layer are the same"));
+    CHECK(has(fault, "`as` loads"));
+    std::ifstream in(interop("p2l_4ranks.json"));
+    PlacementHints hints;
+    hints.likely_ranks = 1;
+    const PlacementFile map = read_placement(in, "map", hints);
+    TraceReadOptions options;
+    options.as = ArrayMeaning::kPhysical;
+    options.map = &map;
+    const Trace trace = read({file(path)}, options);
+    REQUIRE(trace.steps.size() == 1);
+    CHECK(trace.steps[0].load == interop_trace("plain.json").steps[0].load);
+  }
+  SECTION("a map is no load") {
+    CHECK(has(fault_of({text("m.npy", npy("2, 4", {0, 1, 2, 0, 2, 1, 0, 1}))}), "placement"));
+    CHECK(has(fault_of({text("m.npy", npy("1, 2, 3", {0, -1, 1, -1, 0, 1}))}), "it has -1"));
+  }
+  SECTION("layers of equal totals are loads, however small") {
+    const Trace trace =
+        read({text("l.npy", npy("4, 2, 2", {1, 5, 2, 4, 3, 5, 6, 2, 0, 4, 1, 3, 9, 1, 8, 2}))});
+    CHECK(trace.steps.size() == 4);
+  }
+  SECTION("what can be both is asked about") {
+    std::vector<std::int32_t> numbers;
+    for (std::int32_t i = 0; i < 20; ++i) numbers.insert(numbers.end(), {i, 60 + 2 * i});
+    const std::string fault = fault_of({text("r.npy", npy("10, 2, 2", numbers))});
+    CHECK(has(fault, "routing: no row of 2 has a number twice"));
+    TraceReadOptions loads;
+    loads.as = ArrayMeaning::kLoads;
+    CHECK(read({text("r.npy", npy("10, 2, 2", numbers))}, loads).steps.size() == 10);
+  }
+}
