@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Somebody sits before it: progress that lasts, Ctrl-C, and what is left behind."""
 import os
+import random
 import signal
 import subprocess
 import time
@@ -79,6 +80,27 @@ class Terminal(CliTest):
                     self.assertLess(time.monotonic() - start, 1)
                     for stream in (program.stdin, program.stdout, program.stderr):
                         stream.close()
+
+    def test_one_signal_ends_the_plan_of_a_very_large_layer_within_a_second(self):
+        """With the best plan so far where there is time to write it, else without an answer; never with half of one."""
+        ranks, rng = 8192, random.Random(1)
+        loads = [[[int(10 * rng.paretovariate(1.1)) for _ in range(1024)]] for _ in range(4)]
+        trace = self.trace(header={"num_layers": 1, "num_experts": 1024, "top_k": 1}, loads=loads)
+        for wait in (0.2, 1):
+            with self.subTest(wait=wait):
+                program = self.start("plan", trace, "--ranks", ranks, "--slots", 4 * ranks, "--policy", "hierarchical",
+                                     "-o", "plan.json")
+                time.sleep(wait)
+                start = time.monotonic()
+                program.send_signal(signal.SIGTERM)
+                out, err = program.communicate(timeout=60)
+                self.assertLess(time.monotonic() - start, 1)
+                self.assertEqual(program.returncode, 130, err)
+                if b"stopped: interrupted" in err:
+                    self.assertEqual((out, self.files()), (b"", ["trace.jsonl"]))
+                else:
+                    self.assertEqual(self.load("plan.json")["result"]["hasty_layers"], 1)
+                    (self.folder / "plan.json").unlink()
 
     def test_a_bar_appears_on_a_terminal_after_a_second_and_goes_away(self):
         ours, theirs = self.pseudo_terminal()

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <streambuf>
 #include <system_error>
 
@@ -18,6 +19,7 @@
 
 #include "moeshift/core/error.hpp"
 
+#include "apps/moeshift/cli/interrupt.hpp"
 #include "apps/moeshift/cli/waiting_file.hpp"
 
 namespace moeshift::cli {
@@ -69,6 +71,7 @@ class NewFile {
       : folder_(fs::path(path).parent_path()), name_((folder_ / ".moeshift-XXXXXX").string()) {
     file_ = ::mkostemp(name_.data(), O_CLOEXEC);
     if (file_ < 0) refuse(path);
+    unfinished_.emplace(name_);
   }
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
@@ -96,6 +99,7 @@ class NewFile {
     if (::fsync(file_) != 0 && errno != EINVAL && errno != EROFS) refuse(path);
     if (std::rename(name_.c_str(), path.c_str()) != 0) refuse(path);
     placed_ = true;
+    unfinished_.reset();
     const int folder =
         ::open(folder_.empty() ? "." : folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return;  // a folder that may be written to and not read
@@ -108,6 +112,7 @@ class NewFile {
   std::string name_;
   int file_ = -1;
   bool placed_ = false;
+  std::optional<UnfinishedFile> unfinished_;
 };
 
 void write_body(int file, const std::string& path, const std::function<void(std::ostream&)>& body) {

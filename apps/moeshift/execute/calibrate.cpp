@@ -63,6 +63,7 @@ class Calibrate final : public Command {
 
   ExitCode run(Session& session) override {
     outlive_closed_pipes();
+    take_time_to_end();
     if (ranks_ < 2) throw InputError("--ranks", "expected at least 2");
     if (repetitions_ < 3) throw InputError("--repeat", "expected at least 3");
     const Bytes largest = largest_expert(session);

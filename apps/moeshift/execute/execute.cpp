@@ -85,6 +85,7 @@ class Execute final : public Command {
 
   ExitCode run(Session& session) override {
     outlive_closed_pipes();
+    take_time_to_end();
     const Backend& backend = usable_backend();
     const std::optional<ProcessPlace> place = place_of(backend);
     static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything

@@ -127,7 +127,7 @@ std::vector<ExpertId> LayerProblem::kept_slots() const {
   return kept;
 }
 
-std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
+std::vector<LayerProblem> layers_of(const PlanProblem& problem, const Progress* progress) {
   check_shape(problem);
   check_groups(problem);
   check_old(problem);
@@ -155,6 +155,7 @@ std::vector<LayerProblem> layers_of(const PlanProblem& problem) {
     layer.layer = id;
     layer.seed = problem.seed;
     layer.survive = problem.survive;
+    layer.progress = progress;
     if (problem.old != nullptr) {
       for (const RankId rank : active) {
         const bool known = rank.index() < problem.old->ranks();

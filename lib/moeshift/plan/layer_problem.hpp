@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "moeshift/core/progress.hpp"
 #include "moeshift/cost/balance.hpp"
 #include "moeshift/plan/planner.hpp"
 #include "moeshift/plan/survive.hpp"
@@ -30,7 +31,10 @@ struct LayerProblem {
   LayerId layer;
   std::uint64_t seed = 0;
   Survive survive = {};
+  const Progress* progress = nullptr;  ///< asked whether to stop; null = nobody to ask
 
+  /// Time is up, or the user asked to stop: whoever searches ends with the best that it has.
+  [[nodiscard]] bool stopped() const { return progress != nullptr && progress->interrupted(); }
   [[nodiscard]] std::size_t experts() const { return load.size(); }
   [[nodiscard]] std::size_t ranks() const { return node_of.size(); }
   [[nodiscard]] std::size_t slots() const { return slots_per_rank * ranks(); }
@@ -46,8 +50,10 @@ struct LayerProblem {
 
 /// The layers of `problem`, as views into it. Of an old placement with more slots per rank, empty
 /// ones at the end of every rank are left out.
+/// @param progress outlives them; may be null.
 /// @throws InputError for shapes that no policy can serve.
-[[nodiscard]] std::vector<LayerProblem> layers_of(const PlanProblem& problem);
+[[nodiscard]] std::vector<LayerProblem> layers_of(const PlanProblem& problem,
+                                                  const Progress* progress = nullptr);
 
 /// The ranks of `problem` that hold something, ascending.
 [[nodiscard]] std::vector<RankId> active_ranks(const PlanProblem& problem);

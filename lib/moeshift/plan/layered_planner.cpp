@@ -154,11 +154,12 @@ void tighten_bounds(const PlanProblem& problem, Threads threads, PlanResult& res
 
 PlanResult LayeredPlanner::plan(const PlanProblem& problem, Threads threads,
                                 Progress& progress) const {
-  const std::vector<LayerProblem> layers = layers_of(problem);
+  const std::vector<LayerProblem> layers = layers_of(problem, &progress);
   std::vector<LayerPlan> plans(layers.size());
   std::atomic<std::uint64_t> done = 0;
   parallel_for(layers.size(), threads, [&](std::size_t i) {
     plans[i] = progress.interrupted() ? plan_layer_hastily(layers[i]) : plan_layer(layers[i]);
+    plans[i].hasty |= layers[i].stopped();
     progress.update("plan layers", ++done, layers.size());
   });
   return assemble(problem, std::move(plans), threads);

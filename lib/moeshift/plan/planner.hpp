@@ -60,7 +60,7 @@ struct LayerVerdict {
   double lower_bound = 0;      ///< no placement of this shape has a smaller peak
   double gap = 0;              ///< peak / lower_bound - 1; 0 for a layer without load
   bool keep = false;           ///< the old placement of this layer was left alone
-  bool hasty = false;          ///< time ran out: kept, or planned with the least effort
+  bool hasty = false;          ///< time ran out: kept, cut off, or planned with the least effort
   std::size_t duplicates = 0;  ///< slots whose expert sits on the same rank already
   /// A lower peak that EPLB reaches by doubling experts on a rank, as weights; 0 = none known. Ours
   /// never do.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include "moeshift/cost/balance.hpp"
@@ -44,6 +45,35 @@ Placement planned(const char* policy, const PlanProblem& problem,
                   const PolicyOptions& options = {}) {
   NoProgress quiet;
   return make_planner(policy, options)->plan(problem, Threads{1}, quiet).placement;
+}
+
+/// The user, who asks to stop once the planner has asked often enough.
+class StopsWhenAsked final : public Progress {
+ public:
+  explicit StopsWhenAsked(int patience) : patience_(patience) {}
+  void update(std::string_view, std::uint64_t, std::uint64_t) override {}
+  [[nodiscard]] bool interrupted() const override { return ++asked_ > patience_; }
+
+ private:
+  int patience_;
+  mutable int asked_ = 0;
+};
+
+TEST_CASE("told to stop within a layer, a planner ends with what it has and the layer says so") {
+  const std::vector<LoadMatrix> windows = noisy_windows(5);
+  PlanProblem problem = noisy_problem(windows);
+  const Placement initial = planned("static", problem);
+  problem.old = &initial;
+  // In the middle of the first layer: asked once before it, then before every rank of a step.
+  StopsWhenAsked user(10);
+  const PlanResult cut = make_planner("robust", {})->plan(problem, Threads{1}, user);
+  CHECK(cut.layers[0].hasty);
+  for (const LayerId layer : cut.placement.physical_to_logical().row_ids()) {
+    CHECK(cut.placement.uncovered(layer).empty());
+  }
+  NoProgress quiet;
+  const PlanResult whole = make_planner("robust", {})->plan(problem, Threads{1}, quiet);
+  CHECK_FALSE(whole.layers[0].hasty);
 }
 
 TEST_CASE("from a map that does not know the load robust balances what comes as a fresh plan") {
@@ -188,6 +218,32 @@ TEST_CASE("a search that doubts its loads spreads hot experts thinner") {
     return squares(loads, search.placement_after(search.steps().size()));
   };
   CHECK(found(0.4) < 0.97 * found(0));
+}
+
+TEST_CASE("a search looks between two ranks whether it is to end") {
+  const LoadMatrix load = test::lognormal_load(1, kExperts, 0.9, 7);
+  LayerProblem problem;
+  problem.load = load.row(LayerId(0));
+  problem.node_of.assign(kRanks, 0);
+  problem.slots_per_rank = kSlotsPerRank;
+  const WindowLoads loads = windows_of(problem, false);
+  std::vector<std::uint32_t> start(kRanks * kSlotsPerRank);
+  for (std::uint32_t s = 0; s < start.size(); ++s) start[s] = s % kExperts;
+  const auto steps = [&](const Progress* progress) {
+    WindowSearchOptions options;
+    options.progress = progress;
+    WindowSearch search(loads, kRanks, start, {}, options);
+    search.run();
+    return search.steps().size();
+  };
+  const std::size_t all = steps(nullptr);
+  REQUIRE(all > 12);
+  const StopsWhenAsked in_the_first_step(3);
+  CHECK(steps(&in_the_first_step) == 0);
+  const StopsWhenAsked later(10 * static_cast<int>(kRanks));
+  CHECK(steps(&later) > 0);
+  const StopsWhenAsked again(10 * static_cast<int>(kRanks));
+  CHECK(steps(&again) < all);
 }
 
 TEST_CASE("a search over a thousand ranks waits until all that are near the peak are relieved") {

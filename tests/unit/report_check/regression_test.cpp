@@ -77,6 +77,12 @@ TEST_CASE("A metric that is better when lower fails when it rises by more than i
   CHECK_FALSE(check(plan(0.8, 50), baseline, {"peak_load=0"})[0].fails());
 }
 
+TEST_CASE("A tolerance in per cent is a share of the baseline, not of one") {
+  const Json baseline = plan(0.8, 100);
+  CHECK(check(plan(0.8, 102), baseline, {"peak_load=2%"})[0].outcome == Outcome::kSame);
+  CHECK(check(plan(0.8, 103), baseline, {"peak_load=2%"})[0].outcome == Outcome::kWorse);
+}
+
 TEST_CASE("A result held against itself is the same in every default metric of its command") {
   const Json same = plan(0.8, 100);
   Json result = same;

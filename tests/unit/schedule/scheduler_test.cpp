@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/schedule/peer_schedules.hpp"
 #include "moeshift/schedule/spread.hpp"
 
 #include "tests/support/catch.hpp"
@@ -112,6 +113,21 @@ TEST_CASE("of several who hold an expert in a tree the one that has sent least s
   REQUIRE(tree.rounds == 2);
   CHECK(tree.steps[0].source.rank == RankId(0));
   CHECK(tree.steps[1].source.rank == RankId(1));
+}
+
+TEST_CASE(
+    "as vllm-ascend does it, the lowest rank that gives an expert up sends it, else the lowest") {
+  LayerSlots old(4, 1, ExpertId(0));
+  old(RankId(3), SlotId(0)) = ExpertId(1);
+  LayerSlots next = old;
+  next(RankId(3), SlotId(0)) = ExpertId(0);
+  const auto sender = [&] {
+    const LayerNeeds needs = find_needs(old, next, 2);
+    return peer_exchange(PeerSchedule::kAscend, needs, Topology(4, 1)).transfers.at(0).source;
+  };
+  CHECK(sender() == RankId(0));
+  next(RankId(1), SlotId(0)) = next(RankId(2), SlotId(0)) = ExpertId::none();
+  CHECK(sender() == RankId(1));
 }
 
 TEST_CASE("experts without a live holder are listed in the error") {

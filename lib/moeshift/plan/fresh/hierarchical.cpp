@@ -159,6 +159,7 @@ WindowSearchOptions search_options(const LayerProblem& problem, std::span<const 
   options.cuts = {0.0, 0.3, 0.9};
   options.holders = holder_rule(problem);
   options.speed = problem.speed;
+  options.progress = problem.progress;
   options.cost_by_load = rule.kind == HomeRule::Kind::kPrice;
   if (rule.kind == HomeRule::Kind::kPrice) {
     options.price.per_unit = rule.value;

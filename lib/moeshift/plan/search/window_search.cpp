@@ -68,7 +68,7 @@ void WindowSearch::measure_cost() {
 void WindowSearch::run() {
   for (const double cut : options_.cuts) {
     pass(cut);
-    if (risk_ <= options_.target || steps_.size() >= options_.max_steps) return;
+    if (risk_ <= options_.target || steps_.size() >= options_.max_steps || stopped()) return;
   }
 }
 
@@ -90,7 +90,7 @@ void WindowSearch::pass(double cut) {
   double best = risk_ + options_.price.of(cost_);
   std::size_t since_best = 0;
   for (std::size_t i = 0; steps_.size() < options_.max_steps; ++i) {
-    if (risk_ <= options_.target || since_best >= patience) return;
+    if (risk_ <= options_.target || since_best >= patience || stopped()) return;
     if (i % kAimEvery == 0) aim(cut);
     if (!step()) {
       if (i % kAimEvery == 0) return;
@@ -140,6 +140,7 @@ bool WindowSearch::step() {
       const bool passed_over = looked_at >= kMostRanks && !on_same_node(hot, rank);
       if (!passed_over) ++looked_at;
       if (passed_over || on_same_node(hot, rank) != near) continue;
+      if (stopped()) return false;
       look_from(hot, rank);
       if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
       try_spreading(hot, rank, best);
@@ -161,6 +162,7 @@ void WindowSearch::look_everywhere(std::size_t hot, Candidate& best) {
       ++looked_at;
       continue;
     }
+    if (stopped()) return;
     look_from(hot, rank);
     if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
     try_spreading(hot, rank, best);

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "moeshift/core/progress.hpp"
 #include "moeshift/plan/search/risk.hpp"
 #include "moeshift/plan/search/window_loads.hpp"
 #include "moeshift/plan/search/window_state.hpp"
@@ -54,6 +55,8 @@ struct WindowSearchOptions {
   /// Costs count per unit of load (a replica costs price x its share) instead of per replica.
   bool cost_by_load = false;
   HolderRule holders;
+  /// Asked before every step, and more often where steps are long, whether to end; may be null.
+  const Progress* progress = nullptr;
 };
 
 /// One accepted exchange: a swap of two slots, or a replica of `expert` in the place of another.
@@ -85,7 +88,7 @@ class WindowSearch {
   WindowSearch(const WindowLoads& loads, std::size_t ranks, std::vector<std::uint32_t> start,
                std::span<const float> prices, const WindowSearchOptions& options);
 
-  /// Runs to the target, the budget, or until nothing helps.
+  /// Runs to the target, the budget, until nothing helps or until told to end.
   void run();
   /// Goes on to another target with other cuts and no doubt: nearer to what these windows alone ask
   /// for.
@@ -112,6 +115,9 @@ class WindowSearch {
     std::uint32_t expert = 0;
   };
 
+  [[nodiscard]] bool stopped() const {
+    return options_.progress != nullptr && options_.progress->interrupted();
+  }
   void pass(double cut);
   void aim(double cut);
   bool step();

@@ -39,7 +39,7 @@ std::vector<LayerPlan> plan_warm(const std::vector<LayerProblem>& layers,
     const bool late = progress.interrupted();
     const WarmLayer search(layers[i], late ? hasty(options) : options);
     plans[i] = search.take(search.best_prefix());
-    plans[i].hasty = late;
+    plans[i].hasty = layers[i].stopped();
     progress.update("plan layers", ++done, layers.size());
   });
   return plans;
@@ -53,8 +53,9 @@ std::vector<LayerPlan> plan_under_budget(const std::vector<LayerProblem>& layers
   std::vector<std::uint8_t> late(layers.size(), 0);
   std::atomic<std::uint64_t> done = 0;
   parallel_for(layers.size(), threads, [&](std::size_t i) {
-    late[i] = progress.interrupted() ? 1 : 0;
-    searches[i] = std::make_unique<WarmLayer>(layers[i], late[i] ? hasty(options) : options);
+    const bool out_of_time = progress.interrupted();
+    searches[i] = std::make_unique<WarmLayer>(layers[i], out_of_time ? hasty(options) : options);
+    late[i] = layers[i].stopped() ? 1 : 0;
     progress.update("plan layers", ++done, layers.size());
   });
   std::vector<std::vector<TrajectoryPoint>> trajectories;
@@ -72,7 +73,7 @@ std::vector<LayerPlan> plan_under_budget(const std::vector<LayerProblem>& layers
 
 PlanResult IncrementalPlanner::plan(const PlanProblem& problem, Threads threads,
                                     Progress& progress) const {
-  std::vector<LayerProblem> layers = layers_of(problem);
+  std::vector<LayerProblem> layers = layers_of(problem, &progress);
   std::vector<LoadMatrix> scenarios;
   if (options_.use_samples && !problem.scenarios && problem.samples.size() > 1) {
     scenarios = read_windows(problem.samples, threads).scenarios;
@@ -91,7 +92,7 @@ PlanResult IncrementalPlanner::plan(const PlanProblem& problem, Threads threads,
   parallel_for(layers.size(), threads, [&](std::size_t i) {
     const bool late = progress.interrupted();
     plans[i] = plan_from_scratch(layers[i], late ? hasty(options_) : options_);
-    plans[i].hasty = late;
+    plans[i].hasty = layers[i].stopped();
     progress.update("plan layers", ++done, layers.size());
   });
   return assemble(problem, std::move(plans), threads);

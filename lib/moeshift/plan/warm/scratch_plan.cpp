@@ -25,6 +25,7 @@ LayerPlan plan_from_scratch(const LayerProblem& problem, const IncrementalOption
     WindowSearchOptions search_options;
     search_options.holders = holder_rule(problem);
     search_options.speed = problem.speed;
+    search_options.progress = problem.progress;
     search_options.risk = options.risk;
     search_options.doubt = std::max(options.doubt, std::min(spread_of(loads), 1.0));
     search_options.max_steps = options.max_steps;
@@ -37,7 +38,7 @@ LayerPlan plan_from_scratch(const LayerProblem& problem, const IncrementalOption
     const double risk = prefix == 0 ? search.start_risk() : search.steps()[prefix - 1].risk_after;
     if (risk < least) best = search.placement_after(prefix);
     least = std::min(least, risk);
-    if (loads.windows == 1) break;
+    if (loads.windows == 1 || problem.stopped()) break;
   }
   for (const std::uint32_t e : best) plan.slots.emplace_back(e);
   relabel(problem, options.links, exchangeable_ranks(problem), plan.slots);

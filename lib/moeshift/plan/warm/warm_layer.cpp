@@ -81,8 +81,8 @@ WarmLayer::WarmLayer(const LayerProblem& problem, const IncrementalOptions& opti
   if (by_counts && problem.slots_per_rank == 1) rebuild_singles();
   if (by_counts && problem.slots_per_rank == 2 && !options.use_samples) rebuild_pairs();
   if (!rebuilt_beats(0)) search_.run();
-  if (may_rebuild) catch_up();
-  if (may_rebuild && options.floor && options.use_samples) hold_floor();
+  if (may_rebuild && !problem.stopped()) catch_up();
+  if (may_rebuild && options.floor && options.use_samples && !problem.stopped()) hold_floor();
 }
 
 MovePrice WarmLayer::move_price() const {
@@ -98,6 +98,7 @@ WindowSearchOptions WarmLayer::search_options() const {
   search.holders = holder_rule(problem_);
   search.node_of = problem_.node_of;
   search.speed = problem_.speed;
+  search.progress = problem_.progress;
   // What one expert did in some windows any may do in the next.
   search.doubt = std::max(options_.doubt, std::min(spread_of(loads_), 1.0));
   if (options_.budget_transfers) {
