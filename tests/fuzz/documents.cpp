@@ -18,6 +18,7 @@
 #include "moeshift/execute/world/frame.hpp"
 #include "moeshift/formats/placement_format.hpp"
 #include "moeshift/model/cluster.hpp"
+#include "moeshift/model/hf_config.hpp"
 #include "moeshift/model/moe_model.hpp"
 #include "moeshift/report/regression.hpp"
 #include "moeshift/report/sections.hpp"
@@ -68,6 +69,25 @@ bool feed_model(const std::string& bytes) {
   MOESHIFT_CHECK(model.expert_sizes().largest().count() > 0);
   static_cast<void>(model.expert_sizes().mean());
   return true;
+}
+
+/// config.json of checkpoints: what is imported can be written and read back as the same.
+bool feed_checkpoint(const std::string& bytes) {
+  const auto json = parse_json(bytes, "fuzz");
+  const MoeModel model = import_hf_config(JsonReader(json, "fuzz"), {"m", "s", true}).model;
+  MOESHIFT_CHECK(model.layer_ids.size() == model.num_layers && model.top_k <= model.num_experts);
+  const std::string text = moe_model_text(model);
+  const auto again = parse_json(text, "again");
+  MOESHIFT_CHECK(moe_model_text(read_moe_model(JsonReader(again, "again"))) == text);
+  return true;
+}
+
+std::vector<std::string> checkpoints() {
+  const std::filesystem::path folder(source_directory());
+  const auto rows = parse_json(text_of(folder / "tests/unit/model/hf_configs.json"), "seeds");
+  std::vector<std::string> texts;
+  for (const auto& row : rows) texts.push_back(row.at("config").dump());
+  return texts;
 }
 
 bool feed_cluster(const std::string& bytes) {
@@ -218,6 +238,7 @@ bool guarded(const std::string& bytes) {
 std::span<const DocumentKind> document_kinds() {
   static const std::array kKinds = {
       DocumentKind{"model", guarded<feed_model>, [] { return files_of("configs/models"); }},
+      DocumentKind{"checkpoint", guarded<feed_checkpoint>, checkpoints},
       DocumentKind{"cluster", guarded<feed_cluster>, [] { return files_of("configs/clusters"); }},
       DocumentKind{"serving", guarded<feed_serving>, [] { return files_of("configs/serving"); }},
       DocumentKind{"result", guarded<feed_result>,

@@ -129,7 +129,8 @@ std::string title_of(const PageSection& section) {
   return section.view.title.empty() ? section.command : section.view.title;
 }
 
-std::string section_html(const PageSection& section, std::size_t number) {
+/// @param alone the page's heading says the title already
+std::string section_html(const PageSection& section, std::size_t number, bool alone) {
   std::string about;
   const auto add = [&](std::string_view what, std::string_view text) {
     if (text.empty()) return;
@@ -138,10 +139,13 @@ std::string section_html(const PageSection& section, std::size_t number) {
   for (const auto& [what, text] : section.view.about) add(what, text);
   add("file", section.source);
   add("date", section.date);
+  std::string command = section.command;
+  std::ranges::replace(command, '_', ' ');
   std::string html = fmt::format(
-      "<section id=\"s{}\">\n<p class=\"kicker\">{}</p>\n<h2>{}</h2>\n<dl class=\"about\">{}</dl>\n"
+      "<section id=\"s{}\">\n<p class=\"kicker\">{}</p>\n{}<dl class=\"about\">{}</dl>\n"
       "<p class=\"origin\">{}</p>\n",
-      number, escape_html(section.command), escape_html(title_of(section)), about,
+      number, escape_html(command),
+      alone ? "" : fmt::format("<h2>{}</h2>\n", escape_html(title_of(section))), about,
       escape_html(section.origin));
   std::vector<const Block*> blocks;
   for (const Block& block : section.view.blocks) blocks.push_back(&block);
@@ -202,7 +206,9 @@ void write_html(std::ostream& out, std::span<const PageSection> sections) {
   out << fmt::format("<header><p class=\"brand\">moeshift</p><h1>{}</h1></header>\n",
                      escape_html(title));
   if (sections.size() > 1) out << contents_html(sections);
-  for (std::size_t i = 0; i < sections.size(); ++i) out << section_html(sections[i], i + 1);
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    out << section_html(sections[i], i + 1, sections.size() == 1);
+  }
   out << "</main>\n";
   if (has_charts(sections)) {
     write_parts(out, "<script>", page_assets::charting_library(), "</script>\n");

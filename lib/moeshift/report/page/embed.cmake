@@ -10,7 +10,7 @@ function(asset name file)
     string(APPEND parts "    R\"asset(${part})asset\",\n")
     math(EXPR at "${at} + 16000")
   endwhile()
-  set(body "${body}std::span<const std::string_view> ${name}() {\n  static constexpr std::string_view kParts[] = {\n${parts}  };\n  return kParts;\n}\n\n" PARENT_SCOPE)
+  set(body "${body}std::span<const std::string_view> ${name}() {\n  static const std::string_view kParts[] = {\n${parts}  };\n  return kParts;\n}\n\n" PARENT_SCOPE)
 endfunction()
 
 set(body "")

@@ -9,82 +9,81 @@
     if (parent) parent.append(element);
     return element;
   };
-  const escaped = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
-  // Numbers, as the tables write them.
-  const scaled = (value, unit) => {
-    let size = Math.abs(value), prefix = 0;
-    while (size >= 999.5 && prefix < 5) { size /= 1000; ++prefix; }
-    const digits = prefix === 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-    return `${Math.sign(value) < 0 ? "-" : ""}${size.toFixed(digits)} ${["", "k", "M", "G", "T", "P"][prefix]}${unit}`;
+  // Numbers, as the tables write them; ticks of axes without the digits that they do not need.
+  const compact = (value, digits) => new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: digits })
+    .format(value).replace(/[KMBT]?$/, (prefix) => ` ${{ K: "k", B: "G" }[prefix] ?? prefix}`);
+  const inTime = (value, digits) => {
+    const thousands = value ? Math.min(0, Math.max(-3, Math.floor(Math.log10(Math.abs(value)) / 3))) : 0;
+    return `${Number((value / 1000 ** thousands).toPrecision(digits))} ${["s", "ms", "us", "ns"][-thousands]}`;
   };
-  const three = (value) => String(Number(value.toPrecision(3)));
-  const inTime = (value) => {
-    const size = Math.abs(value);
-    if (size === 0) return "0 s";
-    const [factor, unit] = size < 1e-6 ? [1e9, "ns"] : size < 1e-3 ? [1e6, "us"] : size < 1 ? [1e3, "ms"] : [1, "s"];
-    return `${three(value * factor)} ${unit}`;
+  const measured = (value, unit, digits) => (unit === "s" ? inTime(value, digits) : compact(value, digits) + unit);
+  const shown = (value, { unit, digits = 0 }) => {
+    if (typeof value !== "number" || Number.isNaN(value)) return String(value || "-");
+    if (["s", "B", "B/s"].includes(unit)) return measured(value, unit, 3);
+    if (unit === "%") return `${(value * 100).toFixed(digits)} %`;
+    const places = unit === "count" || Math.abs(value) >= 1e4 ? 0 : digits;
+    return value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
   };
-  const shown = (value, { unit, digits }) => {
-    if (value === null || value === undefined || Number.isNaN(value)) return "-";
-    if (typeof value !== "number") return String(value);
-    if (unit === "s") return inTime(value);
-    if (unit === "B" || unit === "B/s") return scaled(value, unit);
-    if (unit === "%") return `${(value * 100).toFixed(digits ?? 1)} %`;
-    if (unit === "count") return Math.round(value).toLocaleString("en-US");
-    return Math.abs(value) >= 1e4 ? Math.round(value).toLocaleString("en-US") : value.toFixed(digits ?? 0);
-  };
-  const tick = (value, column) => {
-    if (column.unit === "%") return `${three(value * 100)} %`;
-    if (column.unit === "B" || column.unit === "B/s" || column.unit === "s") {
-      return shown(value, column).replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )/, "");
-    }
-    return Math.abs(value) >= 1e4 ? scaled(value, "").trim() : three(value).replace(/e\+?/, "e");
+  const tick = (value, { unit }) => {
+    if (["s", "B", "B/s"].includes(unit)) return measured(value, unit, 4);
+    if (unit === "%") return `${Number((value * 100).toPrecision(4))} %`;
+    return Math.abs(value) >= 1e4 ? compact(value, 4).trim() : String(Number(value.toPrecision(5)));
   };
   // What a cell of the view stands for: null, a text, a number, or [shown, raw, is a number].
   const raw = (cell) => (Array.isArray(cell) ? (cell[2] && cell[1] !== "" ? Number(cell[1]) : cell[1]) : cell);
-  const name = (cell) => (Array.isArray(cell) ? cell[0] : cell === null ? "-" : String(cell));
+  const name = (cell) => (Array.isArray(cell) ? cell[0] : String(cell ?? "-"));
+  const parsed = (row) => Object.assign(row.map(raw), { name: name(row[0]) });
 
   let colours;
   const readColours = () => {
-    const style = getComputedStyle(root);
-    const of = (key) => style.getPropertyValue(`--${key}`).trim();
-    colours = { ink: of("ink"), soft: of("soft"), grid: of("grid"), card: of("card"), line: of("line"),
-                series: [0, 1, 2, 3, 4, 5].map((i) => of(`c${i}`)), bad: of("bad"), heat: [of("card"), of("c0")] };
+    const probe = make("i", {}, document.body);
+    const of = (key) => { probe.style.color = `var(--${key})`; return getComputedStyle(probe).color; };
+    colours = Object.fromEntries(["ink", "soft", "grid", "card", "line", "bad"].map((key) => [key, of(key)]));
+    colours.series = [0, 1, 2, 3, 4, 5].map((i) => of(`c${i}`));
+    probe.remove();
   };
 
-  const valueAxis = (title, column, extra) => ({
-    type: "value", name: title, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: colours.soft, fontWeight: 600 },
-    minInterval: column.unit === "count" ? 1 : undefined,
-    axisLabel: { color: colours.soft, hideOverlap: true, formatter: (v) => tick(v, column) },
-    axisLine: { show: false }, splitLine: { lineStyle: { color: colours.grid } }, ...extra,
-  });
-  const categoryAxis = (title, names, extra) => ({
-    type: "category", name: title, nameLocation: "middle", nameGap: 28, data: names,
-    nameTextStyle: { color: colours.soft, fontWeight: 600 }, axisTick: { show: false },
-    axisLine: { lineStyle: { color: colours.soft } }, axisLabel: { color: colours.ink, hideOverlap: true }, ...extra,
-  });
-  const lineOf = (label, text, marker = "") => `<div>${marker}${escaped(label)}: <b>${escaped(text)}</b></div>`;
-  const zoom = (axis, wanted) => (wanted
-    ? [{ type: "inside", [axis]: 0, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" },
-       { type: "slider", [axis]: 0, filterMode: "none", brushSelect: false, textStyle: { color: colours.soft },
-         ...(axis === "xAxisIndex" ? { height: 18, bottom: 4 } : { width: 14, right: 2 }) }]
-    : []);
-  const base = (many, room) => ({
-    color: colours.series, animation: false, aria: { enabled: true },
-    textStyle: { fontFamily: "system-ui, sans-serif" },
-    legend: { show: many, type: "scroll", top: 0, textStyle: { color: colours.ink }, pageIconColor: colours.ink,
-              pageTextStyle: { color: colours.soft } },
-    grid: { left: 4, right: 14, top: many ? 34 : 12, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all", ...room },
-    tooltip: { confine: true, backgroundColor: colours.card, borderColor: colours.line,
-               textStyle: { color: colours.ink, fontSize: 13 } },
-  });
-  const axisTip = (columns, title) => ({
+  // The parts that charts are put together from.
+  const onPhone = () => innerWidth < 600;
+  const axis = (type, title, more) => ({
+    type, name: onPhone() && title.length > 28 ? title.replace(/(.{14,24}) /, "$1\n") : title, nameLocation: "middle",
+    nameGap: 28, nameTextStyle: { color: colours.soft, fontWeight: 600 }, axisTick: { show: false }, ...more });
+  const values = (title, column, more) => axis("value", title, {
+    minInterval: column.unit === "count" ? 1 : undefined, axisLine: { show: false }, splitLine: { lineStyle: { color: colours.grid } },
+    axisLabel: { color: colours.soft, hideOverlap: true, formatter: (v) => tick(v, column) }, ...more });
+  const names = (title, list, more) => axis("category", title, {
+    data: list, axisLine: { lineStyle: { color: colours.soft } },
+    axisLabel: { color: colours.ink, hideOverlap: true, alignMaxLabel: list.some((n) => n.length > 5) ? "right" : undefined, ...more } });
+  // Names of rows, from the top; on a phone long ones leave the bars some room.
+  const downwards = (list, title = "", more = {}) => ({
+    ...names(title, list, { alignMaxLabel: undefined, ...more,
+                            ...(onPhone() && list.some((n) => n.length > 14) ? { width: 105, overflow: "break", lineHeight: 13 } : {}) }),
+    inverse: true, nameGap: 40 });
+  const bars = (columns, rows, more) => columns.slice(1).map((column, i) => (
+    { type: "bar", name: column.name, data: rows.map((r) => r[i + 1]), barMaxWidth: 26, ...more }));
+  // Text of a tooltip: pairs of what and how much, the first is its heading.
+  const tip = (head, ...pairs) => make("div", { textContent: head, style: "font-weight:600" }).outerHTML + pairs.map(([what, text, marker = ""]) =>
+    `<div>${marker}${make("span", { textContent: `${what}: ` }).outerHTML}${make("b", { textContent: text }).outerHTML}</div>`).join("");
+  const tipOfAxis = (columns, title) => ({
     trigger: "axis", axisPointer: { type: "shadow" },
-    formatter: (items) => lineOf(title, items[0].name || items[0].axisValueLabel)
-      + items.filter((i) => i.seriesName).map((i) => lineOf(i.seriesName, shown(Array.isArray(i.value) ? i.value[1] : i.value,
-                                             columns[i.seriesIndex + 1]), i.marker)).join(""),
+    formatter: (items) => tip(`${title} ${items[0].name || items[0].axisValueLabel}`, ...items.map((i) => (
+      [i.seriesName, shown([i.value].flat().at(-1), columns[i.seriesIndex + 1]), i.marker]))) });
+  const zooms = (which, rows) => which.flatMap((along) => {
+    const zoom = { [`${along}AxisIndex`]: 0, filterMode: "none" };
+    const slider = along === "x" ? { height: 18, bottom: 4 } : { width: 14, right: 2 };
+    return [{ ...zoom, type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false },
+            ...(rows ? [{ ...zoom, type: "slider", brushSelect: false, textStyle: { color: colours.soft }, ...slider }] : [])];
   });
+  const option = ({ x, y, series, tooltip, legend = series.length > 1, zoom = [], sliders = true, room, ...more }) => ({
+    color: colours.series, animation: false, aria: { enabled: true }, textStyle: { fontFamily: "system-ui, sans-serif" },
+    legend: { show: legend, type: "scroll", top: 0, textStyle: { color: colours.ink }, pageIconColor: colours.ink,
+              pageTextStyle: { color: colours.soft } },
+    grid: { left: 4, right: zoom.includes("y") && sliders ? 26 : 14, top: legend ? 34 : 12, bottom: zoom.includes("x") && sliders ? 34 : 6,
+            outerBoundsMode: "same", outerBoundsContain: "all", ...room },
+    tooltip: { confine: true, backgroundColor: colours.card, borderColor: colours.line,
+               textStyle: { color: colours.ink, fontSize: 13 }, ...tooltip },
+    xAxis: x, yAxis: y, series, dataZoom: zooms(zoom, sliders), ...more });
 
   // Points so close that their names would lie on each other share one label.
   const nameTogether = (points) => {
@@ -92,185 +91,143 @@
     const [wide, high] = [(span(0) * 90) / Math.min(innerWidth, 1000), span(1) * 0.06];
     const heads = [];
     for (const point of points) {
-      const near = (head) => Math.abs(head.value[0] - point.value[0]) < wide && Math.abs(head.value[1] - point.value[1]) < high;
-      const head = heads.find(near);
+      const head = heads.find(({ value: [x, y] }) => Math.abs(x - point.value[0]) < wide && Math.abs(y - point.value[1]) < high);
       if (head) head.names.push(point.name);
       else heads.push(Object.assign(point, { names: [point.name] }));
     }
-    for (const head of heads) {
-      const more = head.names.length - 3;
-      head.said = head.names.slice(0, 3).join(", ") + (more > 0 ? ` and ${more} more` : "");
-    }
+    for (const head of heads) head.said = head.names.slice(0, 3).join(", ") + (head.names.length > 3 ? ` and ${head.names.length - 3} more` : "");
   };
 
-  // How high a chart with so many rows is: known before it is drawn, so that the page never jumps.
-  const heights = {
-    bars: () => 300,
-    stacked: (rows) => 90 + Math.min(rows.length, 40) * 26,
-    lines: () => 320,
-    scatter: () => 360,
-    intervals: (rows) => 70 + rows.length * 28,
-    spans: (rows) => 110 + Math.min(new Set(rows.map((r) => name(r[0]))).size * 24, 620),
-    waterfall: (rows) => 70 + rows.length * 30,
-    heatmap: (rows) => 150 + Math.max(140, Math.min(rows.length * 14, 620)),
-  };
-
-  // One function per way to draw: (chart, its columns, its rows) -> ECharts option.
-  const draw = {
-    bars({ x, y, base: from, most }, columns, rows) {
-      const option = base(columns.length > 2, { bottom: rows.length > 40 ? 34 : 6 });
-      option.xAxis = categoryAxis(x, rows.map((r) => name(r[0])));
-      // Bars that would begin and end on the base, as those of a lower bound of 1, show nothing.
-      const flat = columns.slice(1).some((_, i) => rows.length && rows.every((r) => raw(r[i + 1]) < from * 1.02));
-      option.yAxis = valueAxis(y, columns[1], { min: flat ? 0 : from, max: most, nameGap: 52 });
-      option.series = columns.slice(1).map((column, i) => ({
-        type: "bar", name: column.name, data: rows.map((r) => raw(r[i + 1])), barMaxWidth: 28, barGap: "8%" }));
-      option.dataZoom = zoom("xAxisIndex", rows.length > 40);
-      Object.assign(option.tooltip, axisTip(columns, x));
-      return option;
+  // One way to draw each: how high it is with so many rows, known before it is drawn so that the page never jumps, and the
+  // parts of its option.
+  const ways = {
+    bars: {
+      height: () => 300,
+      parts({ x, y, base = 0, most }, columns, rows) {
+        // Bars that would begin and end on the base, as those of a lower bound of 1, show nothing.
+        const flat = columns.slice(1).some((_, i) => rows.length && rows.every((r) => r[i + 1] < base * 1.02));
+        return { x: names(x, rows.map((r) => r.name)), y: values(y, columns[1], { min: flat || !base ? undefined : base, max: most, nameGap: 52 }),
+                 series: bars(columns, rows, { barGap: "8%" }), zoom: rows.length > 40 ? ["x"] : [], tooltip: tipOfAxis(columns, x) };
+      },
     },
-    stacked({ x }, columns, rows) {
-      const option = base(true, { right: rows.length > 40 ? 26 : 14 });
-      option.yAxis = categoryAxis("", rows.map((r) => name(r[0])), { inverse: true });
-      option.xAxis = valueAxis(x, columns[1]);
-      option.series = columns.slice(1).map((column, i) => ({
-        type: "bar", stack: "all", name: column.name, data: rows.map((r) => raw(r[i + 1])), barMaxWidth: 24 }));
-      option.dataZoom = zoom("yAxisIndex", rows.length > 40);
-      Object.assign(option.tooltip, axisTip(columns, ""));
-      return option;
+    stacked: {
+      height: (rows) => 90 + Math.min(rows.length, 40) * 26,
+      parts: ({ x }, columns, rows) => ({
+        x: values(x, columns[1]), y: downwards(rows.map((r) => r.name)), series: bars(columns, rows, { stack: "all" }), legend: true,
+        zoom: rows.length > 40 ? ["y"] : [], tooltip: tipOfAxis(columns, "") }),
     },
-    lines({ x, y, most, marks = [] }, columns, rows) {
-      const option = base(columns.length > 2, { bottom: rows.length > 60 ? 34 : 6, top: columns.length > 2 ? 40 : 24 });
-      option.xAxis = valueAxis(x, columns[0], { min: "dataMin", max: "dataMax", minInterval: 1, splitLine: { show: false } });
-      option.yAxis = valueAxis(y, columns[1], { max: most, scale: true, nameGap: 58 });
-      option.series = columns.slice(1).map((column, i) => ({
-        type: "line", name: column.name, data: rows.map((r) => [raw(r[0]), raw(r[i + 1])]),
-        showSymbol: rows.length <= 60, symbolSize: 6, sampling: "minmax",
-        lineStyle: { width: 2, type: i < colours.series.length ? "solid" : "dashed" } }));
-      if (marks.length) {
-        option.series[0].markLine = {
-          symbol: "none", lineStyle: { color: colours.soft, type: "dashed" },
-          label: { show: marks.length <= 12, color: colours.soft, formatter: (m) => m.name },
-          data: marks.map((m) => ({ xAxis: m.x, name: m.label })) };
-      }
-      option.dataZoom = zoom("xAxisIndex", rows.length > 60);
-      Object.assign(option.tooltip, axisTip(columns, x), { axisPointer: { type: "line" } });
-      return option;
+    lines: {
+      height: () => 320,
+      parts({ x, y, most, marks = [] }, columns, rows) {
+        const series = columns.slice(1).map((column, i) => ({
+          type: "line", name: column.name, data: rows.map((r) => [r[0], r[i + 1]]), showSymbol: rows.length <= 60, symbolSize: 6,
+          sampling: "minmax", lineStyle: { width: 2, type: i < colours.series.length ? "solid" : "dashed" } }));
+        if (marks.length) {
+          series[0].markLine = {
+            symbol: "none", lineStyle: { color: colours.soft, type: "dashed" }, data: marks.map((m) => ({ xAxis: m.x, name: m.label })),
+            label: { show: marks.length <= 12, color: colours.soft, formatter: (m) => m.name } };
+        }
+        return { x: values(x, columns[0], { min: "dataMin", max: "dataMax", minInterval: 1, splitLine: { show: false } }),
+                 y: values(y, columns[1], { max: most, scale: true, nameGap: 58 }), series, room: { top: series.length > 1 ? 40 : 24 },
+                 zoom: rows.length > 60 ? ["x"] : [], tooltip: { ...tipOfAxis(columns, x), axisPointer: { type: "line" } } };
+      },
     },
-    scatter({ x, y, most }, columns, rows) {
-      const option = base(false);
-      const point = (r) => ({ name: name(r[0]), value: [raw(r[1]), raw(r[2])], front: name(r[3] ?? "") === "*" });
-      const points = rows.map(point);
-      const leftmost = Math.min(...points.map((p) => p.value[0]));
-      const front = points.filter((p) => p.front).sort((a, b) => a.value[0] - b.value[0]);
-      nameTogether(rows.length <= 12 ? points : front);
-      option.xAxis = valueAxis(x, columns[1], { scale: true });
-      option.yAxis = valueAxis(y, columns[2], { scale: true, max: most, nameGap: 58 });
-      option.series = [
-        { type: "line", name: "", data: front.map((p) => p.value), symbol: "none", silent: true, tooltip: { show: false },
-          lineStyle: { type: "dashed", color: colours.series[0] } },
-        { type: "scatter", name: y, symbolSize: 11, data: points.map((p) => ({ ...p, label: { position: p.value[0] === leftmost ? "right" : "top" }, itemStyle: p.front
-            ? { color: colours.series[0] } : { color: colours.card, borderColor: colours.series[0], borderWidth: 2 } })),
-          label: { show: true, position: "top", color: colours.ink, minMargin: 4,
-                   formatter: (p) => p.data.said ?? "" },
-          labelLayout: { hideOverlap: true } }];
-      option.tooltip.formatter = (p) => `<b>${escaped(p.name)}</b>${lineOf(x, shown(p.value[0], columns[1]))}`
-        + lineOf(y, shown(p.value[1], columns[2])) + (p.data.front ? "nobody is better for less" : "");
-      option.dataZoom = rows.length <= 12 ? [] : ["xAxisIndex", "yAxisIndex"].map((axis) => (
-        { type: "inside", [axis]: 0, zoomOnMouseWheel: "ctrl", filterMode: "none" }));
-      return option;
+    scatter: {
+      height: () => 360,
+      parts({ x, y, most }, columns, rows) {
+        const points = rows.map((r) => ({ name: r.name, value: [r[1], r[2]], front: r[3] === "*" }));
+        const front = points.filter((p) => p.front).sort((a, b) => a.value[0] - b.value[0]);
+        const leftmost = Math.min(...points.map((p) => p.value[0]));
+        const first = colours.series[0];
+        nameTogether(rows.length <= 12 ? points : front);
+        points.forEach((p) => Object.assign(p, {
+          label: { show: "said" in p, position: p.value[0] === leftmost ? "right" : "top" },
+          itemStyle: p.front ? { color: first } : { color: colours.card, borderColor: first, borderWidth: 2 } }));
+        return { x: values(x, columns[1], { scale: true }), y: values(y, columns[2], { scale: true, max: most, nameGap: 58 }), legend: false,
+                 series: [{ type: "line", name: "", data: front.map((p) => p.value), symbol: "none", silent: true, tooltip: { show: false },
+                            lineStyle: { type: "dashed", color: first } },
+                          { type: "scatter", name: y, symbolSize: 11, data: points.sort((a, b) => a.front - b.front), labelLayout: { hideOverlap: true },
+                            label: { color: colours.ink, backgroundColor: colours.card, padding: 2, formatter: (p) => p.data.said } }],
+                 zoom: rows.length <= 12 ? [] : ["x", "y"], sliders: false,
+                 tooltip: { formatter: ({ data }) => tip(data.name, [x, shown(data.value[0], columns[1])], [y, shown(data.value[1], columns[2])],
+                                                         ...(data.front ? [["front", "nobody is better for less"]] : [])) } };
+      },
     },
-    intervals({ x }, columns, rows) {
-      const option = base(false);
-      const at = (r, i) => raw(r[i] ?? null);
-      option.yAxis = categoryAxis("", rows.map((r) => name(r[0])), { inverse: true });
-      option.xAxis = valueAxis(x, columns[1], { scale: true, min: (v) => (v.min > 0 ? 0 : undefined), max: (v) => (v.max < 0 ? 0 : undefined) });
-      const whiskers = rows.map((r, i) => [at(r, 2), at(r, 3), i]).filter((w) => typeof w[0] === "number");
-      option.series = [
-        { type: "custom", name: "95 % interval", encode: { x: [0, 1], y: 2 }, data: whiskers, silent: true,
-          renderItem: (_, api) => {
-            const [low, high] = [0, 1].map((k) => api.coord([api.value(k), api.value(2)]));
-            return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] },
-                     style: { stroke: colours.series[0], lineWidth: 4, opacity: 0.45, lineCap: "round" } };
-          } },
-        { type: "scatter", name: x, symbolSize: 11, itemStyle: { color: colours.series[0] },
-          data: rows.map((r, i) => [at(r, 1), i]),
-          markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: colours.ink },
-                      data: [{ xAxis: 0 }] } }];
-      option.tooltip.formatter = (p) => {
-        const row = rows[p.dataIndex];
-        const range = typeof at(row, 2) === "number" ? lineOf("95 % interval", `${shown(at(row, 2), columns[1])} to ${shown(at(row, 3), columns[1])}`) : "";
-        return `<b>${escaped(name(row[0]))}</b>${lineOf(x, shown(at(row, 1), columns[1]))}${range}`;
-      };
-      return option;
+    intervals: {
+      height: (rows) => 70 + rows.length * 28,
+      parts({ x }, columns, rows) {
+        const whiskers = rows.map((r, i) => [r[2], r[3], i]).filter(([low]) => typeof low === "number");
+        return { x: values(x, columns[1], { scale: true, min: (v) => (v.min > 0 ? 0 : undefined), max: (v) => (v.max < 0 ? 0 : undefined) }),
+                 y: downwards(rows.map((r) => r.name)), legend: false,
+                 series: [{ type: "custom", name: "95 % interval", encode: { x: [0, 1], y: 2 }, data: whiskers, silent: true, renderItem: whisker },
+                          { type: "scatter", name: x, symbolSize: 11, data: rows.map((r, i) => [r[1], i]), itemStyle: { color: colours.series[0] },
+                            markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: colours.ink }, data: [{ xAxis: 0 }] } }],
+                 tooltip: { formatter: ({ dataIndex }) => {
+                   const [, value, low, high] = rows[dataIndex].map((v) => shown(v, columns[1]));
+                   return tip(rows[dataIndex].name, [x, value], ...(typeof rows[dataIndex][2] === "number" ? [["95 % interval", `${low} to ${high}`]] : []));
+                 } } };
+      },
     },
-    spans({ x }, columns, rows) {
-      const tracks = [...new Set(rows.map((r) => name(r[0])))];
-      const kinds = [...new Set(rows.map((r) => name(r[1])))];
-      const option = base(true, { bottom: 34 });
-      option.yAxis = categoryAxis("", tracks, { inverse: true });
-      option.xAxis = valueAxis(x, columns[2]);
-      option.series = kinds.map((kind) => ({
-        type: "custom", name: kind, encode: { x: [0, 1], y: 2 },
-        data: rows.filter((r) => name(r[1]) === kind).map((r) => [raw(r[2]), raw(r[2]) + raw(r[3]), tracks.indexOf(name(r[0]))]),
-        renderItem: (_, api) => {
-          const [from, to] = [0, 1].map((k) => api.coord([api.value(k), api.value(2)]));
-          const height = Math.max(4, Math.min(22, api.size([0, 1])[1] * 0.66));
-          return { type: "rect", shape: { x: from[0], y: from[1] - height / 2, width: Math.max(1, to[0] - from[0]), height },
-                   style: { fill: api.visual("color") } };
-        } }));
-      option.dataZoom = zoom("xAxisIndex", true);
-      option.tooltip.formatter = (p) => `<b>${escaped(tracks[p.value[2]])}</b>${lineOf(p.seriesName, shown(p.value[1] - p.value[0], columns[3]), p.marker)}`
-        + lineOf("from", shown(p.value[0], columns[2]));
-      return option;
+    spans: {
+      height: (rows) => 110 + Math.min(new Set(rows.map((r) => r[0])).size * 24, 620),
+      parts({ x }, columns, rows) {
+        const tracks = [...new Set(rows.map((r) => r.name))];
+        const series = [...new Set(rows.map((r) => r[1]))].map((kind) => ({
+          type: "custom", name: kind, encode: { x: [0, 1], y: 2 }, renderItem: span,
+          data: rows.filter((r) => r[1] === kind).map((r) => [r[2], r[2] + r[3], tracks.indexOf(r.name)]) }));
+        return { x: values(x, columns[2]), y: downwards(tracks), series, legend: true, zoom: ["x"],
+                 tooltip: { formatter: ({ value: [from, to, track], seriesName, marker }) => tip(
+                   tracks[track], [seriesName, shown(to - from, columns[3]), marker], ["from", shown(from, columns[2])]) } };
+      },
     },
-    waterfall({ x }, columns, rows) {
-      const option = base(false);
-      let level = 0;
-      const bars = rows.map((r, i) => {
-        const value = raw(r[1]);
-        const stands = i === 0 || i === rows.length - 1;
-        const from = stands ? 0 : Math.min(level, level + value);
-        level = stands ? value : level + value;
-        return { from, size: Math.abs(value), value, stands };
-      });
-      option.yAxis = categoryAxis("", rows.map((r) => name(r[0])), { inverse: true });
-      option.xAxis = valueAxis(x, columns[1]);
-      option.series = [
-        { type: "bar", name: "", stack: "all", silent: true, itemStyle: { color: "transparent" }, data: bars.map((b) => b.from) },
-        { type: "bar", stack: "all", name: x, barMaxWidth: 24, data: bars.map((b) => ({ value: b.size, itemStyle: {
-            color: b.stands ? colours.series[0] : b.value > 0 ? colours.bad : colours.series[2] } })) }];
-      option.tooltip.formatter = (p) => lineOf(p.name, shown(bars[p.dataIndex].value, columns[1]));
-      return option;
+    waterfall: {
+      height: (rows) => 70 + rows.length * 30,
+      parts({ x }, columns, rows) {
+        let level = 0;
+        const steps = rows.map((r, i) => {
+          const stands = i === 0 || i === rows.length - 1;
+          const from = stands ? 0 : Math.min(level, level + r[1]);
+          level = stands ? r[1] : level + r[1];
+          return { from, value: Math.abs(r[1]), itemStyle: { color: stands ? colours.series[0] : r[1] > 0 ? colours.bad : colours.series[2] } };
+        });
+        return { x: values(x, columns[1]), y: downwards(rows.map((r) => r.name)), legend: false,
+                 series: [{ type: "bar", name: "", stack: "all", silent: true, itemStyle: { color: "transparent" }, data: steps.map((s) => s.from) },
+                          { type: "bar", name: x, stack: "all", barMaxWidth: 24, data: steps }],
+                 tooltip: { formatter: ({ dataIndex }) => tip(rows[dataIndex].name, [x, shown(rows[dataIndex][1], columns[1])]) } };
+      },
     },
     // Its rows are indices into the map's.
-    heatmap(map, _, rows) {
-      const cells = [];
-      let most = -Infinity, least = Infinity;
-      rows.forEach((r, y) => map.values[r].forEach((v, c) => {
-        cells.push([c, y, v]);
-        most = Math.max(most, v); least = Math.min(least, v);
-      }));
-      const option = base(false, { bottom: 82, right: 26 });
-      option.xAxis = categoryAxis(map.columns, map.column_names);
-      option.yAxis = categoryAxis(map.rows, rows.map((r) => map.row_names[r]), { inverse: true, nameGap: 40 });
-      option.yAxis.axisLabel.fontSize = 10;
-      option.visualMap = { min: Number.isFinite(least) ? least : 0, max: most > least ? most : least + 1, calculable: true,
-                           orient: "horizontal", left: "center", bottom: 30, itemHeight: 180, itemWidth: 14,
-                           inRange: { color: colours.heat }, textStyle: { color: colours.soft },
-                           formatter: (v) => tick(v, map) };
-      option.series = [{ type: "heatmap", name: map.value, data: cells, progressive: 0 }];
-      option.dataZoom = [...zoom("xAxisIndex", true), ...(rows.length > 24 ? zoom("yAxisIndex", true) : [])];
-      option.tooltip.formatter = (p) => lineOf(map.rows, map.row_names[rows[p.value[1]]])
-        + lineOf(map.columns, map.column_names[p.value[0]]) + lineOf(map.value, shown(p.value[2], map));
-      return option;
+    heatmap: {
+      height: (rows) => 150 + Math.max(140, Math.min(rows.length * 14, 620)),
+      parts(map, _, rows) {
+        const cells = rows.flatMap((r, y) => map.values[r].map((v, c) => [c, y, v]));
+        const [least, most] = cells.reduce(([low, high], [, , v]) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
+        return { x: names(map.columns, map.column_names),
+                 y: downwards(rows.map((r) => map.row_names[r]), map.rows, { fontSize: 10 }),
+                 series: [{ type: "heatmap", name: map.value, data: cells, progressive: 0 }], room: { bottom: 82, right: 26 },
+                 visualMap: { min: Number.isFinite(least) ? least : 0, max: most > least ? most : least + 1, calculable: true, orient: "horizontal",
+                              left: "center", bottom: 30, itemHeight: 180, itemWidth: 14, inRange: { color: [colours.card, colours.series[0]] },
+                              textStyle: { color: colours.soft }, formatter: (v) => shown(v, { digits: 2, ...map }) },
+                 zoom: rows.length > 24 ? ["x", "y"] : ["x"],
+                 tooltip: { formatter: ({ value: [c, y, v] }) => tip(map.value, [map.rows, map.row_names[rows[y]]], [map.columns, map.column_names[c]],
+                                                                     [map.value, shown(v, map)]) } };
+      },
     },
+  };
+  const whisker = (_, api) => {
+    const [[x1, y1], [x2, y2]] = [0, 1].map((k) => api.coord([api.value(k), api.value(2)]));
+    return { type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: colours.series[0], lineWidth: 4, opacity: 0.45, lineCap: "round" } };
+  };
+  const span = (_, api) => {
+    const [from, to] = [0, 1].map((k) => api.coord([api.value(k), api.value(2)]));
+    const height = Math.max(4, Math.min(22, api.size([0, 1])[1] * 0.66));
+    return { type: "rect", style: { fill: api.visual("color") },
+             shape: { x: from[0], y: from[1] - height / 2, width: Math.max(1, to[0] - from[0]), height } };
   };
 
   // "0-7, 12" -> is this layer wanted?
   const chooser = (text) => {
-    const ranges = text.split(",").map((part) => part.trim().match(/^(\d+)\s*(?:-\s*(\d+))?$/)).filter(Boolean)
-      .map((m) => [Number(m[1]), Number(m[2] ?? m[1])]);
+    const ranges = [...text.matchAll(/(\d+)\s*(?:-\s*(\d+))?/g)].map(([, low, high]) => [Number(low), Number(high ?? low)]);
     return (label) => !ranges.length || ranges.some(([low, high]) => Number(label) >= low && Number(label) <= high);
   };
   const byLayer = (label) => /^layer/.test(label);
@@ -278,18 +235,15 @@
   const charts = $("figure.chart").map((figure) => {
     const block = JSON.parse(figure.querySelector("script").textContent);
     const way = block.kind === "heatmap" ? "heatmap" : block.draw;
-    const what = way === "heatmap" ? block.rows : block.data.columns[0].name;
-    return { figure, plot: figure.querySelector(".plot"), block, way, layered: byLayer(what), chosen: () => true };
+    const rows = way === "heatmap" ? Object.keys(block.row_names) : block.data.rows.map(parsed);
+    const label = (r) => (way === "heatmap" ? block.row_names[r] : r.name.replace(/^layer /, ""));
+    const layered = byLayer(way === "heatmap" ? block.rows : block.data.columns[0].name);
+    return { figure, plot: figure.querySelector(".plot"), block, way, layered, chosen: () => true,
+             rows() { return layered ? rows.filter((r) => this.chosen(label(r))) : rows; } };
   });
-  // The rows that are wanted; of a heat map, their indices.
-  const rowsOf = ({ block, way, layered, chosen }) => {
-    if (way === "heatmap") return block.row_names.map((_, i) => i).filter((i) => !layered || chosen(block.row_names[i]));
-    return block.data.rows.filter((r) => !layered || chosen(name(r[0]).replace(/^layer /, "")));
-  };
-  const reserve = (chart) => { chart.plot.style.height = `${heights[chart.way](rowsOf(chart))}px`; };
+  const reserve = (chart) => { chart.plot.style.height = `${ways[chart.way].height(chart.rows())}px`; };
   const show = (chart) => {
     const { block, plot, way } = chart;
-    const option = draw[way](block, block.data?.columns, rowsOf(chart));
     reserve(chart);
     if (!chart.drawing) {
       chart.drawing = echarts.init(plot, null, { renderer: way === "heatmap" ? "canvas" : "svg" });
@@ -301,8 +255,9 @@
     } else if (plot.clientHeight !== chart.drawing.getHeight()) {
       chart.drawing.resize();
     }
-    chart.drawing.setOption(option, true);
-    plot.dataset.points = option.series.reduce((sum, s) => sum + (s.name === "" ? 0 : s.data.length), 0);
+    const drawn = option(ways[way].parts(block, block.data?.columns, chart.rows()));
+    chart.drawing.setOption(drawn, true);
+    plot.dataset.points = drawn.series.reduce((sum, s) => sum + (s.name === "" ? 0 : s.data.length), 0);
   };
   // Arrow keys walk through the points of a chart that has the focus.
   const step = (chart, event) => {
@@ -321,7 +276,8 @@
 
   // Light, dark, or as the system says.
   const modes = ["auto", "light", "dark"];
-  const button = make("button", { type: "button", className: "mode" }, document.querySelector("header"));
+  const button = make("button", { type: "button", className: "mode" });
+  document.querySelector("header").prepend(button);
   const paper = () => getComputedStyle(document.body).backgroundColor;
   const setMode = (mode) => {
     const was = colours && paper();
