@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kMostRanks = 32;
 /// One step of patience per so many ranks, where that is more than was asked for.
 constexpr std::size_t kRanksPerStepOfPatience = 64;
+/// Gains below are rounding.
+constexpr float kLeastGain = 1e-10F;
 
 }  // namespace
 
@@ -29,19 +31,26 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
       start_(std::move(start)),
       mean_load_(options.cost_by_load ? loads.mean() : std::vector<double>()),
       peak_(loads.windows),
-      pull_(loads.experts),
-      relief_(loads.experts),
+      relief_(loads.experts, 0),
       variance_(loads.experts, 0),
       kept_pull_(loads.experts, 0),
       shared_out_(loads.experts, 0),
-      cooling_(loads.experts, 0),
-      hot_share_(k_, 0),
-      hot_pull_(k_, 0),
-      gain_(k_, 0),
-      at_rank_(k_),
-      cost_at_rank_(k_),
-      price_at_hot_(k_),
+      padded_((k_ + 3) / 4 * 4),
+      gain_(padded_, 0),
+      at_hot_(padded_, 0),
+      cost_here_(k_),
+      spare_(ranks),
       coldest_first_(ranks) {
+  for (auto* values : {&hot_.share, &hot_.pull, &hot_.price, &hot_.kept, &hot_.spread,
+                       &hot_.spread_first_order, &at_rank_.pull, &at_rank_.cost, &at_rank_.price}) {
+    values->assign(padded_, 0);
+  }
+  // Nothing is behind the padding, at a price that nothing is worth.
+  std::fill(at_rank_.cost.begin() + static_cast<std::ptrdiff_t>(k_), at_rank_.cost.end(), 1e30F);
+  std::fill(at_rank_.price.begin() + static_cast<std::ptrdiff_t>(k_), at_rank_.price.end(), 1e30F);
+  for (auto* values : {&cooling_.elsewhere, &cooling_.kept, &cooling_.price, &cooling_.gain}) {
+    values->assign(loads.experts, 0);
+  }
   std::iota(coldest_first_.begin(), coldest_first_.end(), 0U);
   MOESHIFT_CHECK(prices_.empty() || prices_.size() == ranks * loads.experts);
   measure_risk();
@@ -141,9 +150,7 @@ bool WindowSearch::step() {
       if (!passed_over) ++looked_at;
       if (passed_over || on_same_node(hot, rank) != near) continue;
       if (stopped()) return false;
-      look_from(hot, rank);
-      if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
-      try_spreading(hot, rank, best);
+      try_rank(hot, rank, best);
     }
   }
   try_cooling(hot, best);
@@ -163,10 +170,16 @@ void WindowSearch::look_everywhere(std::size_t hot, Candidate& best) {
       continue;
     }
     if (stopped()) return;
-    look_from(hot, rank);
-    if (state_.part(rank) < state_.part(hot)) try_swaps(hot, rank, best);
-    try_spreading(hot, rank, best);
+    try_rank(hot, rank, best);
   }
+}
+
+void WindowSearch::consider(float gain, float cost, std::size_t slot, std::uint32_t other,
+                            std::uint32_t expert, Candidate& best) {
+  if (gain <= kLeastGain) return;
+  const float score = gain / std::max(cost, kLeastCost);
+  if (score <= best.score) return;
+  best = {.score = score, .cost = cost, .slot = slot, .other = other, .expert = expert};
 }
 
 void WindowSearch::apply(const Candidate& chosen) {

@@ -72,8 +72,9 @@ struct SearchStep {
 ///
 /// Descends on Phi = sum over windows of weight x sum over ranks of max(0, load - tau)^2, where tau
 /// lies between the mean and the window's peak. Each step takes, for the rank with the largest part
-/// of Phi, the swap or replacement with the best gain per cost. The gain of a removal is bounded by
-/// its first-order value (Phi is convex), which prunes most candidates unseen.
+/// of Phi, the swap or replacement with the best gain per cost. What a swap with a rank gains is
+/// bounded by evening both out in every window, which passes over most ranks; the gain of a removal
+/// by its first-order value (Phi is convex), which prunes most other candidates unseen.
 ///
 /// With `doubt` c it descends on the expectation of Phi when every expert's load is off by an
 /// independent relative error of deviation c: to Phi comes c^2 x the sum of squares of all replica
@@ -118,19 +119,36 @@ class WindowSearch {
   [[nodiscard]] bool stopped() const {
     return options_.progress != nullptr && options_.progress->interrupted();
   }
+
+  /// A free move counts as half a unit, so that free moves come first without beating all others.
+  static constexpr float kLeastCost = 0.5F;
+  /// Room for rounding in a bound.
+  static constexpr float kRounding = 1.0001F;
+  [[nodiscard]] static float above_zero(float x) { return x > 0 ? x : 0.0F; }
+
   void pass(double cut);
   void aim(double cut);
   bool step();
   void look_everywhere(std::size_t hot, Candidate& best);
   void measure_doubt();
   void prepare(std::size_t hot);
+  void prepare_partners(std::size_t hot);
+  void try_rank(std::size_t hot, std::size_t rank, Candidate& best);
   void look_from(std::size_t hot, std::size_t rank);
+  [[nodiscard]] bool swaps_may_pay(std::size_t hot, std::size_t rank, const Candidate& best);
   void try_swaps(std::size_t hot, std::size_t rank, Candidate& best);
   void try_partners(std::size_t hot, std::size_t other, float cost_here, Candidate& best);
-  void try_swap(std::size_t slot, std::size_t other, float cost, Candidate& best);
+  void try_bounded(std::size_t hot, std::size_t other, float cost_here, Candidate& best);
+  [[nodiscard]] bool bound_swaps(std::size_t hot, std::size_t rank, float in, float spared,
+                                 float cost_here, const Candidate& best);
+  void try_swap(std::size_t slot, std::size_t other, float cost, float most, Candidate& best);
   void try_spreading(std::size_t hot, std::size_t rank, Candidate& best);
+  [[nodiscard]] bool bound_spreading(std::size_t hot, std::size_t slot, float value,
+                                     const Candidate& best);
   void try_cooling(std::size_t hot, Candidate& best);
-  float prepare_cooling();
+  void prepare_cooling(std::size_t hot);
+  [[nodiscard]] bool bound_cooling(std::size_t hot, std::size_t slot, float value,
+                                   const Candidate& best);
   void weigh_dropping(std::uint32_t expert, std::uint32_t count);
   /// What the expectation of Phi loses to one replica more than `count`.
   [[nodiscard]] float steadied(std::uint32_t expert, std::uint32_t count) const {
@@ -138,11 +156,15 @@ class WindowSearch {
   }
   [[nodiscard]] float value_of_dropping(std::size_t slot) const;
   void try_replacement(std::size_t slot, std::uint32_t expert, float ceiling, Candidate& best);
-  [[nodiscard]] static bool worth(float ceiling, float cost, const Candidate& best);
+  [[nodiscard]] static bool worth(float ceiling, float cost, const Candidate& best) {
+    return ceiling > best.score * (cost > kLeastCost ? cost : kLeastCost);
+  }
   [[nodiscard]] bool on_same_node(std::size_t rank, std::size_t other) const {
     return !options_.node_of.empty() && options_.node_of[rank] == options_.node_of[other];
   }
-  [[nodiscard]] bool affordable(float cost) const;
+  [[nodiscard]] bool affordable(float cost) const {
+    return cost_ + static_cast<double>(cost) <= options_.budget + 1e-9;
+  }
   static void consider(float gain, float cost, std::size_t slot, std::uint32_t other,
                        std::uint32_t expert, Candidate& best);
   void apply(const Candidate& candidate);
@@ -150,8 +172,15 @@ class WindowSearch {
   [[nodiscard]] bool may_leave(std::size_t slot, std::optional<std::size_t> to = {}) const;
   void measure_risk();
   void measure_cost();
-  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert) const;
-  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const;
+  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert) const {
+    return price_of(rank, expert, state_.count(expert));
+  }
+  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const {
+    if (prices_.empty()) return 0;
+    const float price = prices_[rank * state_.experts() + expert];
+    if (!options_.cost_by_load) return price;
+    return price * static_cast<float>(mean_load_[expert] / count);
+  }
 
   WindowState state_;
   std::size_t k_;
@@ -162,21 +191,40 @@ class WindowSearch {
   std::vector<double> mean_load_;  ///< [experts], for costs by load
   std::vector<double> peak_;       ///< [windows]
   std::vector<double> weights_;    ///< [windows]
-  std::vector<float> pull_;        ///< [experts] first-order value of its load at the hot rank
-  std::vector<float> relief_;      ///< [experts] most that one more replica takes off all holders
+  std::vector<float> relief_;      ///< [experts] most that one more replica takes off all holders;
+                                   ///< of the hot rank's and of spare replicas only
   std::vector<float> variance_;    ///< [experts] of its load, undivided, by the doubt
   std::vector<float> kept_pull_;   ///< [experts] see value_of_dropping(); of spare replicas only
   std::vector<float> shared_out_;  ///< [experts] likewise
-  std::vector<float> cooling_;     ///< [experts] see prepare_cooling()
-  std::vector<float> hot_share_;   ///< [k] loads of the hot rank's replicas, with one window
-  std::vector<float> hot_pull_;    ///< [k] pulls of the hot rank's replicas
-  std::vector<float> gain_;        ///< [k] scratch: gains, or bounds on them
-  std::vector<float> at_rank_;     ///< [k] first-order burden of the hot rank's replicas elsewhere
-  std::vector<float> cost_at_rank_;  ///< [k] price there less price at the hot rank
-  std::vector<float> price_at_hot_;  ///< [k]
-  float most_pull_ = 0;              ///< of the hot rank's replicas
-  float most_spread_ = 0;            ///< most that one more replica of one of its experts is worth
-  float least_cost_at_rank_ = 0;     ///< of cost_at_rank_
+  /// The hot rank's replicas, [k] padded.
+  struct {
+    std::vector<float> share;  ///< mean over windows
+    std::vector<float> pull;
+    std::vector<float> price;
+    std::vector<float> kept;    ///< share of it that stays with one replica more
+    std::vector<float> spread;  ///< most that one replica more is worth, without its rank's burden
+    std::vector<float> spread_first_order;  ///< the same, each rank to first order
+  } hot_;
+  /// The same replicas on another rank, [k] padded.
+  struct {
+    std::vector<float> pull;   ///< first-order burden
+    std::vector<float> cost;   ///< price there less price at the hot rank
+    std::vector<float> price;  ///< of one more
+  } at_rank_;
+  /// A replica more of each expert on the hot rank, [experts].
+  struct {
+    std::vector<float> elsewhere;  ///< most that it is worth on other ranks
+    std::vector<float> kept;       ///< what it carries, mean over windows
+    std::vector<float> price;
+    std::vector<float> gain;  ///< bound with a slot's replica dropped
+  } cooling_;
+  std::size_t padded_;                ///< k, up to a whole number of vectors
+  std::vector<float> gain_;           ///< [k] padded; scratch: gains, or bounds on them
+  std::vector<float> at_hot_;         ///< [k] padded; likewise, of the hot rank alone
+  std::vector<float> cost_here_;      ///< [k] price of the other rank's at the hot one less there
+  std::vector<std::uint32_t> spare_;  ///< [ranks] replicas of experts that have more
+  float most_spread_ = 0;             ///< most that one more replica of one of its experts is worth
+  bool looked_from_rank_ = false;     ///< whether at_rank_ is of the rank looked at
   std::vector<std::uint32_t> coldest_first_;  ///< [ranks]
 
   double risk_ = 0;

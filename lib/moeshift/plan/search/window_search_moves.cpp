@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The moves that WindowSearch considers, and what each gains for its price.
+// The swaps that WindowSearch considers, and what each gains for its price.
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -8,60 +8,42 @@
 #include "moeshift/plan/search/window_search.hpp"
 
 namespace moeshift {
-namespace {
-
-/// A free move counts as half a unit, so that free moves come first without beating all others.
-constexpr float kLeastCost = 0.5F;
-/// Gains below are rounding.
-constexpr float kLeastGain = 1e-10F;
-
-}  // namespace
-
-float WindowSearch::price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const {
-  if (prices_.empty()) return 0;
-  const float price = prices_[rank * state_.experts() + expert];
-  if (!options_.cost_by_load) return price;
-  return price * static_cast<float>(mean_load_[expert] / count);
-}
-
-float WindowSearch::price_of(std::size_t rank, std::uint32_t expert) const {
-  return price_of(rank, expert, state_.count(expert));
-}
-
 /// First-order values at the hot rank. Phi is convex, so that they bound every gain from above.
 void WindowSearch::prepare(std::size_t hot) {
+  std::fill(spare_.begin(), spare_.end(), 0U);
   for (std::uint32_t e = 0; e < state_.experts(); ++e) {
     const std::uint32_t count = state_.count(e);
-    pull_[e] = state_.pull_at(hot, e);
+    if (count < 2) continue;
     relief_[e] = state_.pull_of_all(e) / static_cast<float>(count + 1);
-    if (count > 1) weigh_dropping(e, count);
+    weigh_dropping(e, count);
+    for (std::uint32_t s = state_.first_slot(e); s != WindowState::kNoSlot;
+         s = state_.next_slot(s)) {
+      ++spare_[state_.rank_of(s)];
+    }
   }
-  most_pull_ = 0;
+  prepare_partners(hot);
+}
+
+/// The hot rank's replicas side by side, so that all are tried at once.
+void WindowSearch::prepare_partners(std::size_t hot) {
   most_spread_ = 0;
   for (std::size_t i = 0; i < k_; ++i) {
-    const std::uint32_t e = state_.expert(hot * k_ + i);
-    price_at_hot_[i] = price_of(hot, e);
-    hot_share_[i] = state_.share(e)[0];
-    hot_pull_[i] = state_.pull(hot * k_ + i);
-    most_pull_ = std::max(most_pull_, state_.pull(hot * k_ + i));
-    most_spread_ = std::max(most_spread_, relief_[e] + steadied(e, state_.count(e)));
+    const std::size_t slot = hot * k_ + i;
+    const std::uint32_t e = state_.expert(slot);
+    const auto copies = static_cast<float>(state_.count(e));
+    if (state_.count(e) < 2) relief_[e] = state_.pull_of_all(e) / 2;
+    const float thinner = 1 / (copies + 1);
+    const float* in = state_.share(e);
+    const float less = state_.part_with(hot, [&](std::size_t t) { return -in[t] * thinner; });
+    hot_.price[i] = price_of(hot, e);
+    hot_.share[i] = state_.mean_share(e);
+    hot_.pull[i] = state_.pull(slot);
+    hot_.kept[i] = copies * thinner;
+    hot_.spread_first_order[i] = relief_[e] + steadied(e, state_.count(e));
+    hot_.spread[i] = hot_.spread_first_order[i] - state_.pull(slot) * thinner +
+                     (state_.part(hot) - less) * kRounding;
+    most_spread_ = std::max(most_spread_, hot_.spread_first_order[i]);
   }
-}
-
-bool WindowSearch::worth(float ceiling, float cost, const Candidate& best) {
-  return ceiling > best.score * std::max(cost, kLeastCost);
-}
-
-bool WindowSearch::affordable(float cost) const {
-  return cost_ + static_cast<double>(cost) <= options_.budget + 1e-9;
-}
-
-void WindowSearch::consider(float gain, float cost, std::size_t slot, std::uint32_t other,
-                            std::uint32_t expert, Candidate& best) {
-  if (gain <= kLeastGain) return;
-  const float score = gain / std::max(cost, kLeastCost);
-  if (score <= best.score) return;
-  best = {.score = score, .cost = cost, .slot = slot, .other = other, .expert = expert};
 }
 
 bool WindowSearch::may_leave(std::size_t slot, std::optional<std::size_t> to) const {
@@ -79,49 +61,106 @@ bool WindowSearch::may_leave(std::size_t slot, std::optional<std::size_t> to) co
   return nodes >= rule.least;
 }
 
+void WindowSearch::try_rank(std::size_t hot, std::size_t rank, Candidate& best) {
+  looked_from_rank_ = false;
+  if (swaps_may_pay(hot, rank, best)) try_swaps(hot, rank, best);
+  if (spare_[rank] > 0) try_spreading(hot, rank, best);
+}
+
+/// What the hot rank's replicas do at another, to first order, and what one more of them costs
+/// there.
 void WindowSearch::look_from(std::size_t hot, std::size_t rank) {
+  if (std::exchange(looked_from_rank_, true)) return;
   const bool busy = state_.part(rank) > 0;
-  least_cost_at_rank_ = std::numeric_limits<float>::infinity();
   for (std::size_t i = 0; i < k_; ++i) {
     const std::uint32_t e = state_.expert(hot * k_ + i);
-    at_rank_[i] = busy ? state_.pull_at(rank, e) : 0;
-    cost_at_rank_[i] = price_of(rank, e) - price_at_hot_[i];
-    least_cost_at_rank_ = std::min(least_cost_at_rank_, cost_at_rank_[i]);
+    at_rank_.pull[i] = busy ? state_.pull_at(rank, e) : 0;
+    at_rank_.price[i] = price_of(rank, e, state_.count(e) + 1);
   }
 }
 
+/// Whether any swap between the two could be the best: not more than evens both out in every
+/// window, for not less than the cheapest replicas cost. Sets the costs.
+bool WindowSearch::swaps_may_pay(std::size_t hot, std::size_t rank, const Candidate& best) {
+  if (state_.part(rank) >= state_.part(hot)) return false;
+  const float most =
+      (state_.part(hot) + state_.part(rank) - state_.parts_evened_out(hot, rank)) * kRounding;
+  if (most <= best.score * kLeastCost) return false;
+  float least_there = std::numeric_limits<float>::infinity();
+  float least_here = least_there;
+  for (std::size_t i = 0; i < k_; ++i) {
+    at_rank_.cost[i] = price_of(rank, state_.expert(hot * k_ + i)) - hot_.price[i];
+    const std::uint32_t coming = state_.expert(rank * k_ + i);
+    cost_here_[i] = price_of(hot, coming) - price_of(rank, coming);
+    least_there = std::min(least_there, at_rank_.cost[i]);
+    least_here = std::min(least_here, cost_here_[i]);
+  }
+  return worth(most, least_there + least_here, best);
+}
+
 void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best) {
-  const float most = state_.part(hot);
-  for (std::size_t other = rank * k_; other < (rank + 1) * k_; ++other) {
-    const std::uint32_t coming = state_.expert(other);
-    if (state_.holds(hot, coming)) continue;
-    const float refilled = pull_[coming];
-    const float spared = state_.pull(other);
-    const float cost_here = price_of(hot, coming) - price_of(rank, coming);
-    // No partner can be worth it: most ranks of other nodes end here, their moves cost too much.
-    if (!worth(std::min(most_pull_ - refilled, most) + spared, least_cost_at_rank_ + cost_here,
-               best)) {
-      continue;
-    }
+  if (!single_) look_from(hot, rank);
+  for (std::size_t i = 0; i < k_; ++i) {
+    const std::size_t other = rank * k_ + i;
+    if (state_.holds(hot, state_.expert(other))) continue;
     if (single_) {
-      try_partners(hot, other, cost_here, best);
-      continue;
-    }
-    // Bounds for all partners at once, in a form that compilers turn into vector instructions.
-    float above = 0;
-    for (std::size_t i = 0; i < k_; ++i) {
-      const float first_order = hot_pull_[i] - refilled;
-      gain_[i] = (first_order < most ? first_order : most) + spared - at_rank_[i];
-      const float cost = cost_at_rank_[i] + cost_here;
-      const float over = gain_[i] - best.score * (cost > kLeastCost ? cost : kLeastCost);
-      above = over > above ? over : above;
-    }
-    if (above <= 0) continue;
-    for (std::size_t i = 0; i < k_; ++i) {
-      const float cost = cost_at_rank_[i] + cost_here;
-      if (worth(gain_[i], cost, best)) try_swap(hot * k_ + i, other, cost, best);
+      try_partners(hot, other, cost_here_[i], best);
+    } else {
+      try_bounded(hot, other, cost_here_[i], best);
     }
   }
+}
+
+/// Bounds for all partners of a slot at once, in a form that compilers turn into vector
+/// instructions, and a closer look where they leave something to be had.
+void WindowSearch::try_bounded(std::size_t hot, std::size_t other, float cost_here,
+                               Candidate& best) {
+  const std::size_t rank = state_.rank_of(other);
+  const std::uint32_t coming = state_.expert(other);
+  if (!bound_swaps(hot, rank, state_.mean_share(coming), state_.pull(other), cost_here, best))
+    return;
+  const float refilled = state_.pull_at(hot, coming);
+  for (std::size_t i = 0; i < k_; ++i) {
+    at_hot_[i] = std::min(at_hot_[i], hot_.pull[i] - refilled);
+    const float cost = at_rank_.cost[i] + cost_here;
+    if (worth(at_hot_[i] + gain_[i], cost, best)) {
+      try_swap(hot * k_ + i, other, cost, at_hot_[i], best);
+    }
+  }
+}
+
+/// Bounds by means over windows at both ranks, and to first order at the other; into `at_hot_` and
+/// `gain_`.
+/// @return whether any of them could be the best.
+bool WindowSearch::bound_swaps(std::size_t hot, std::size_t rank, float in, float spared,
+                               float cost_here, const Candidate& best) {
+  const float per_square = state_.part_per_square();
+  const float part_hot = state_.part(hot);
+  const float part_rank = state_.part(rank);
+  const float excess_hot = state_.mean_excess(hot);
+  const float excess_rank = state_.mean_excess(rank);
+  const float slow_hot = state_.slowness(hot);
+  const float slow_rank = state_.slowness(rank);
+  const float score = best.score;
+  const float* out = hot_.share.data();
+  const float* pull_there = at_rank_.pull.data();
+  const float* cost_there = at_rank_.cost.data();
+  float* __restrict at_hot = at_hot_.data();
+  float* __restrict at_rank = gain_.data();
+  unsigned any = 0;
+  for (std::size_t i = 0; i < padded_; ++i) {
+    const float by = out[i] - in;
+    const float left = above_zero(excess_hot - slow_hot * by);
+    const float more = above_zero(excess_rank + slow_rank * by);
+    const float first_order = spared - pull_there[i];
+    const float by_mean = part_rank - per_square * more * more;
+    const float cost = cost_there[i] + cost_here;
+    at_hot[i] = part_hot - per_square * left * left;
+    at_rank[i] = first_order < by_mean ? first_order : by_mean;
+    const float enough = score * (cost > kLeastCost ? cost : kLeastCost);
+    any |= at_hot[i] + at_rank[i] > enough ? 1U : 0U;
+  }
+  return any != 0;
 }
 
 /// With one window every gain is a few operations: those of all partners of a slot at once, in a
@@ -129,28 +168,32 @@ void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best)
 void WindowSearch::try_partners(std::size_t hot, std::size_t other, float cost_here,
                                 Candidate& best) {
   const std::size_t rank = state_.rank_of(other);
+  const WindowState::SingleRank at_hot = state_.single(hot);
+  const WindowState::SingleRank at_rank = state_.single(rank);
   const float in = state_.share(state_.expert(other))[0];
-  const float parts_hot = state_.part(hot);
-  const float parts_rank = state_.part(rank);
-  float most = 0;
-  for (std::size_t i = 0; i < k_; ++i) {
-    const float by = in - hot_share_[i];
-    const float at_rank = parts_rank - state_.single_part_with(rank, -by);
-    gain_[i] = parts_hot - state_.single_part_with(hot, by) + at_rank;
-    const float cost = cost_at_rank_[i] + cost_here;
-    const float over = gain_[i] - best.score * (cost > kLeastCost ? cost : kLeastCost);
-    most = over > most ? over : most;
+  const float score = best.score;
+  const float* out = hot_.share.data();
+  const float* cost_there = at_rank_.cost.data();
+  float* __restrict gain = gain_.data();
+  unsigned any = 0;
+  for (std::size_t i = 0; i < padded_; ++i) {
+    const float by = in - out[i];
+    gain[i] = at_hot.part - at_hot.part_with(by) + (at_rank.part - at_rank.part_with(-by));
+    const float cost = cost_there[i] + cost_here;
+    any |= gain[i] > score * (cost > kLeastCost ? cost : kLeastCost) ? 1U : 0U;
   }
   moves_tried_ += k_;
-  if (most <= 0) return;
+  if (any == 0) return;
   for (std::size_t i = 0; i < k_; ++i) {
-    if (state_.holds(rank, state_.expert(hot * k_ + i))) continue;
-    consider(gain_[i], cost_at_rank_[i] + cost_here, hot * k_ + i,
-             static_cast<std::uint32_t>(other), 0, best);
+    const float cost = at_rank_.cost[i] + cost_here;
+    if (!worth(gain_[i], cost, best) || state_.holds(rank, state_.expert(hot * k_ + i))) continue;
+    consider(gain_[i], cost, hot * k_ + i, static_cast<std::uint32_t>(other), 0, best);
   }
 }
 
-void WindowSearch::try_swap(std::size_t slot, std::size_t other, float cost, Candidate& best) {
+/// @param most what the hot rank gains at most
+void WindowSearch::try_swap(std::size_t slot, std::size_t other, float cost, float most,
+                            Candidate& best) {
   const std::size_t hot = state_.rank_of(slot);
   const std::size_t rank = state_.rank_of(other);
   const std::uint32_t leaving = state_.expert(slot);
@@ -161,102 +204,10 @@ void WindowSearch::try_swap(std::size_t slot, std::size_t other, float cost, Can
   const float* in = state_.share(state_.expert(other));
   const float at_rank =
       state_.part(rank) - state_.part_with(rank, [&](std::size_t t) { return out[t] - in[t]; });
-  if (!worth(state_.part(hot) + at_rank, cost, best)) return;
+  if (!worth(most + at_rank, cost, best)) return;
   const float at_hot =
       state_.part(hot) - state_.part_with(hot, [&](std::size_t t) { return in[t] - out[t]; });
   consider(at_hot + at_rank, cost, slot, static_cast<std::uint32_t>(other), 0, best);
-}
-
-/// What Phi loses at most when a replica goes, without its slot's own part: its rank is spared it,
-/// the other holders share what it carried. @pre the expert has another replica.
-void WindowSearch::weigh_dropping(std::uint32_t expert, std::uint32_t count) {
-  const auto copies = static_cast<float>(count);
-  kept_pull_[expert] = copies / (copies - 1);
-  shared_out_[expert] = relief_[expert] * (copies + 1) / (copies - 1) + steadied(expert, count - 1);
-}
-
-float WindowSearch::value_of_dropping(std::size_t slot) const {
-  const std::uint32_t dropped = state_.expert(slot);
-  return state_.pull(slot) * kept_pull_[dropped] - shared_out_[dropped];
-}
-
-/// Another replica of one of the hot rank's experts, in the place of a spare one elsewhere.
-void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& best) {
-  for (std::size_t slot = rank * k_; slot < (rank + 1) * k_; ++slot) {
-    if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
-    const float value = value_of_dropping(slot);
-    if (value + most_spread_ <= best.score * kLeastCost) continue;
-    for (std::size_t i = 0; i < k_; ++i) {
-      const std::uint32_t e = state_.expert(hot * k_ + i);
-      const auto copies = static_cast<float>(state_.count(e));
-      const float ceiling =
-          value + relief_[e] + steadied(e, state_.count(e)) - at_rank_[i] * copies / (copies + 1);
-      if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
-    }
-  }
-}
-
-/// A colder expert in the place of a spare replica on the hot rank.
-void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
-  float most = -std::numeric_limits<float>::infinity();
-  bool prepared = false;
-  for (std::size_t slot = hot * k_; slot < (hot + 1) * k_; ++slot) {
-    if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
-    if (!std::exchange(prepared, true)) most = prepare_cooling();
-    const float value = value_of_dropping(slot);
-    if (value + most <= best.score * kLeastCost) continue;
-    for (std::uint32_t e = 0; e < state_.experts(); ++e) {
-      const float ceiling = value + cooling_[e];
-      if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
-    }
-  }
-}
-
-/// What a replica more of each expert is worth at most on the hot rank; returns the most.
-float WindowSearch::prepare_cooling() {
-  float most = -std::numeric_limits<float>::infinity();
-  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
-    const auto copies = static_cast<float>(state_.count(e));
-    cooling_[e] = relief_[e] + steadied(e, state_.count(e)) - pull_[e] * copies / (copies + 1);
-    most = std::max(most, cooling_[e]);
-  }
-  return most;
-}
-
-void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, float ceiling,
-                                   Candidate& best) {
-  const std::size_t rank = state_.rank_of(slot);
-  const std::uint32_t dropped = state_.expert(slot);
-  const float cost = price_of(rank, expert, state_.count(expert) + 1) - price_of(rank, dropped);
-  if (!worth(ceiling, cost, best) || !affordable(cost) || state_.holds(rank, expert)) return;
-  ++moves_tried_;
-  const float* out = state_.share(dropped);
-  const float* in = state_.share(expert);
-  const float thinner = 1.0F / static_cast<float>(state_.count(expert) + 1);
-  const float thicker = 1.0F / static_cast<float>(state_.count(dropped) - 1);
-  const float kept = 1 - thinner;
-  float gain = state_.part(rank) -
-               state_.part_with(rank, [&](std::size_t t) { return in[t] * kept - out[t]; });
-  if (!worth(gain + ceiling - state_.pull(slot), cost, best)) return;
-  for (std::uint32_t s = state_.first_slot(expert); s != WindowState::kNoSlot;
-       s = state_.next_slot(s)) {
-    const std::size_t g = state_.rank_of(s);
-    if (state_.holds(g, dropped)) {
-      gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) {
-        return out[t] * thicker - in[t] * thinner;
-      });
-    } else if (state_.part(g) > 0) {
-      gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) { return -in[t] * thinner; });
-    }
-  }
-  for (std::uint32_t s = state_.first_slot(dropped); s != WindowState::kNoSlot;
-       s = state_.next_slot(s)) {
-    const std::size_t g = state_.rank_of(s);
-    if (g == rank || state_.holds(g, expert)) continue;
-    gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) { return out[t] * thicker; });
-  }
-  gain += steadied(expert, state_.count(expert)) - steadied(dropped, state_.count(dropped) - 1);
-  consider(gain, cost, slot, WindowState::kNoSlot, expert, best);
 }
 
 }  // namespace moeshift

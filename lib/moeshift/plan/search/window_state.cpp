@@ -33,6 +33,9 @@ WindowState::WindowState(const WindowLoads& loads, std::size_t ranks,
       gradient_(ranks * lanes_, 0),
       part_(ranks, 0),
       pull_(expert_.size(), 0),
+      pull_of_all_(loads.experts, 0),
+      mean_share_(loads.experts, 0),
+      mean_excess_(ranks, 0),
       tau_(lanes_, 1),
       weight_(lanes_, 0) {
   for (std::size_t rank = 0; rank < speed.size(); ++rank) {
@@ -51,17 +54,34 @@ WindowState::WindowState(const WindowLoads& loads, std::size_t ranks,
 void WindowState::aim(double cut, std::span<const double> weights) {
   std::vector<double> peak(windows_);
   peaks(peak);
+  constexpr float kRounding = 0.9999F;
+  float weight = 0;
   for (std::size_t t = 0; t < windows_; ++t) {
     tau_[t] = static_cast<float>(1 + cut * (peak[t] - 1));
     weight_[t] = static_cast<float>(weights[t]);
+    weight += weight_[t];
   }
+  part_per_square_ = kRounding / weight;
   for (std::size_t rank = 0; rank < ranks(); ++rank) score_rank(rank);
+  for (std::uint32_t e = 0; e < experts(); ++e) {
+    sum_pulls(e);
+    average_share(e);
+  }
 }
 
-float WindowState::pull_of_all(std::uint32_t expert) const {
+void WindowState::sum_pulls(std::uint32_t expert) {
   float sum = 0;
   for (std::uint32_t slot = first_[expert]; slot != kNoSlot; slot = next_[slot]) sum += pull_[slot];
-  return sum;
+  pull_of_all_[expert] = sum;
+}
+
+void WindowState::sum_pulls_on(std::size_t rank) {
+  for (std::size_t i = 0; i < k_; ++i) sum_pulls(expert_[rank * k_ + i]);
+}
+
+void WindowState::average_share(std::uint32_t expert) {
+  const float* load = share(expert);
+  mean_share_[expert] = sum_over_lanes(lanes_, [&](std::size_t t) { return weight_[t] * load[t]; });
 }
 
 void WindowState::peaks(std::span<double> peaks) const {
@@ -107,12 +127,14 @@ void WindowState::sum_rank(std::size_t rank) {
 
 void WindowState::score_rank(std::size_t rank) {
   part_[rank] = part_with(rank, [](std::size_t) { return 0.0F; });
+  const float* load = rank_load_.data() + rank * lanes_;
+  mean_excess_[rank] =
+      sum_over_lanes(lanes_, [&](std::size_t t) { return weight_[t] * (load[t] - tau_[t]); });
   float* pull = pull_.data() + rank * k_;
   if (part_[rank] <= 0) {
     std::fill_n(pull, k_, 0.0F);
     return;
   }
-  const float* load = rank_load_.data() + rank * lanes_;
   float* slope = gradient_.data() + rank * lanes_;
   for (std::size_t t = 0; t < lanes_; ++t) {
     slope[t] = 2 * weight_[t] * std::max(0.0F, load[t] - tau_[t]);
@@ -131,6 +153,7 @@ void WindowState::swap(std::size_t slot, std::size_t other) {
     sum_rank(rank);
     score_rank(rank);
   }
+  for (const std::size_t rank : {rank_of_[slot], rank_of_[other]}) sum_pulls_on(rank);
 }
 
 void WindowState::replace(std::size_t slot, std::uint32_t expert) {
@@ -139,11 +162,19 @@ void WindowState::replace(std::size_t slot, std::uint32_t expert) {
   put(slot, expert);
   --count_[dropped];
   ++count_[expert];
-  for (const std::uint32_t e : {dropped, expert}) set_share(e);
+  for (const std::uint32_t e : {dropped, expert}) {
+    set_share(e);
+    average_share(e);
+  }
   for (const std::uint32_t e : {dropped, expert}) {
     for (std::uint32_t held = first_[e]; held != kNoSlot; held = next_[held]) {
       sum_rank(rank_of_[held]);
       score_rank(rank_of_[held]);
+    }
+  }
+  for (const std::uint32_t e : {dropped, expert}) {
+    for (std::uint32_t held = first_[e]; held != kNoSlot; held = next_[held]) {
+      sum_pulls_on(rank_of_[held]);
     }
   }
 }

@@ -72,7 +72,7 @@ class WindowState {
   /// gradient(rank of slot) x share: what the slot's rank gains, to first order, without it.
   [[nodiscard]] float pull(std::size_t slot) const { return pull_[slot]; }
   /// Sum of the pulls of an expert's replicas.
-  [[nodiscard]] float pull_of_all(std::uint32_t expert) const;
+  [[nodiscard]] float pull_of_all(std::uint32_t expert) const { return pull_of_all_[expert]; }
   /// gradient(rank) x the time that share(expert) takes there.
   [[nodiscard]] float pull_at(std::size_t rank, std::uint32_t expert) const {
     const float* slope = gradient(rank);
@@ -92,11 +92,22 @@ class WindowState {
     });
   }
 
-  /// The same with one window only, in the same order of operations.
-  [[nodiscard]] float single_part_with(std::size_t rank, float change) const {
-    const float x = rank_load_[rank] + slowness_[rank] * change - tau_[0];
-    const float above = x > 0 ? x : 0.0F;
-    return weight_[0] * above * above;
+  /// A rank with one window only: the same in the same order of operations, for inner loops.
+  struct SingleRank {
+    float part;
+    float load;
+    float slowness;
+    float tau;
+    float weight;
+
+    [[nodiscard]] float part_with(float change) const {
+      const float x = load + slowness * change - tau;
+      const float above = x > 0 ? x : 0.0F;
+      return weight * above * above;
+    }
+  };
+  [[nodiscard]] SingleRank single(std::size_t rank) const {
+    return {part_[rank], rank_load_[rank], slowness_[rank], tau_[0], weight_[0]};
   }
 
   [[nodiscard]] float mean_load(std::size_t rank) const {
@@ -105,6 +116,29 @@ class WindowState {
   }
   /// The busiest rank's load in every window, [windows].
   void peaks(std::span<double> peaks) const;
+
+  /// Weighted means over windows of an expert's share and of how far a rank is above tau, below
+  /// counting as negative.
+  [[nodiscard]] float mean_share(std::uint32_t expert) const { return mean_share_[expert]; }
+  [[nodiscard]] std::span<const float> mean_shares() const { return mean_share_; }
+  [[nodiscard]] float mean_excess(std::size_t rank) const { return mean_excess_[rank]; }
+  [[nodiscard]] float slowness(std::size_t rank) const { return slowness_[rank]; }
+  /// A rank's part is at least this times the square of its mean excess, where that is positive
+  /// (Jensen); with one window it is the part, but for a little that covers rounding.
+  [[nodiscard]] float part_per_square() const { return part_per_square_; }
+  /// Least that two ranks' parts add up to, however load is moved between them in every window.
+  [[nodiscard]] float parts_evened_out(std::size_t rank, std::size_t other) const {
+    const float* load = rank_load_.data() + rank * lanes_;
+    const float* of_other = rank_load_.data() + other * lanes_;
+    const float slow = slowness_[rank];
+    const float slow_other = slowness_[other];
+    const float squares = sum_over_lanes(lanes_, [&](std::size_t t) {
+      const float x = slow_other * (load[t] - tau_[t]) + slow * (of_other[t] - tau_[t]);
+      const float above = x > 0 ? x : 0.0F;
+      return weight_[t] * above * above;
+    });
+    return squares / (slow * slow + slow_other * slow_other);
+  }
 
   /// Exchanges the replicas of two slots of different ranks. @pre both stay distinct.
   void swap(std::size_t slot, std::size_t other);
@@ -117,6 +151,9 @@ class WindowState {
   void remove(std::size_t slot);
   void sum_rank(std::size_t rank);
   void score_rank(std::size_t rank);
+  void sum_pulls(std::uint32_t expert);
+  void sum_pulls_on(std::size_t rank);
+  void average_share(std::uint32_t expert);
 
   const WindowLoads& loads_;
   std::size_t windows_;
@@ -134,8 +171,12 @@ class WindowState {
   std::vector<float> gradient_;         ///< [ranks, lanes]
   std::vector<float> part_;             ///< [ranks]
   std::vector<float> pull_;             ///< [slots]
-  std::vector<float> tau_;              ///< [lanes]
-  std::vector<float> weight_;           ///< [lanes]
+  std::vector<float> pull_of_all_;      ///< [experts]
+  std::vector<float> mean_share_;       ///< [experts]
+  std::vector<float> mean_excess_;      ///< [ranks]
+  float part_per_square_ = 0;
+  std::vector<float> tau_;     ///< [lanes]
+  std::vector<float> weight_;  ///< [lanes]
 };
 
 }  // namespace moeshift

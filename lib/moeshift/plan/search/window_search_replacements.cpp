@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replacements that WindowSearch considers: a replica of one expert in the place of another's.
+#include <cstddef>
+#include <cstdint>
+
+#include "moeshift/plan/search/window_search.hpp"
+
+namespace moeshift {
+
+/// What Phi loses at most when a replica goes, without its slot's own part: its rank is spared it,
+/// the other holders share what it carried. @pre the expert has another replica.
+void WindowSearch::weigh_dropping(std::uint32_t expert, std::uint32_t count) {
+  const auto copies = static_cast<float>(count);
+  kept_pull_[expert] = copies / (copies - 1);
+  shared_out_[expert] = relief_[expert] * (copies + 1) / (copies - 1) + steadied(expert, count - 1);
+}
+
+float WindowSearch::value_of_dropping(std::size_t slot) const {
+  const std::uint32_t dropped = state_.expert(slot);
+  return state_.pull(slot) * kept_pull_[dropped] - shared_out_[dropped];
+}
+
+/// Another replica of one of the hot rank's experts, in the place of a spare one elsewhere.
+void WindowSearch::try_spreading(std::size_t hot, std::size_t rank, Candidate& best) {
+  for (std::size_t slot = rank * k_; slot < (rank + 1) * k_; ++slot) {
+    if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
+    const float value = value_of_dropping(slot);
+    if (value + most_spread_ <= best.score * kLeastCost) continue;
+    look_from(hot, rank);
+    if (!bound_spreading(hot, slot, value, best)) continue;
+    for (std::size_t i = 0; i < k_; ++i) {
+      const std::uint32_t e = state_.expert(hot * k_ + i);
+      const float cost = at_rank_.price[i] - price_of(rank, state_.expert(slot));
+      if (!worth(gain_[i], cost, best)) continue;
+      const float ceiling = value + hot_.spread_first_order[i] - at_rank_.pull[i] * hot_.kept[i];
+      if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
+    }
+  }
+}
+
+/// Bounds for all of the hot rank's experts in a slot, by means over windows and to first order at
+/// its rank; into `gain_`.
+/// @return whether any of them could be the best.
+bool WindowSearch::bound_spreading(std::size_t hot, std::size_t slot, float value,
+                                   const Candidate& best) {
+  const std::size_t rank = state_.rank_of(slot);
+  const std::uint32_t dropped = state_.expert(slot);
+  const float per_square = state_.part_per_square();
+  const float part = state_.part(rank);
+  const float excess = state_.mean_excess(rank);
+  const float slow = state_.slowness(rank);
+  const float out = state_.mean_share(dropped);
+  const float spared = state_.pull(slot);
+  const float elsewhere = value - spared;
+  const float paid = price_of(rank, dropped);
+  const float score = best.score;
+  // Where the hot rank takes over some of what is dropped only first orders can be added up.
+  const bool shared = state_.holds(hot, dropped);
+  const float* spread = shared ? hot_.spread_first_order.data() : hot_.spread.data();
+  const float* share = hot_.share.data();
+  const float* kept = hot_.kept.data();
+  const float* pull = at_rank_.pull.data();
+  const float* price = at_rank_.price.data();
+  float* __restrict gain = gain_.data();
+  unsigned any = 0;
+  for (std::size_t i = 0; i < padded_; ++i) {
+    const float first_order = spared - pull[i] * kept[i];
+    const float more = above_zero(excess + slow * (share[i] * kept[i] - out));
+    const float by_mean = part - per_square * more * more;
+    const float cost = price[i] - paid;
+    gain[i] = (first_order < by_mean ? first_order : by_mean) + spread[i] + elsewhere;
+    any |= gain[i] > score * (cost > kLeastCost ? cost : kLeastCost) ? 1U : 0U;
+  }
+  return any != 0;
+}
+
+/// A colder expert in the place of a spare replica on the hot rank.
+void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
+  if (spare_[hot] == 0) return;
+  prepare_cooling(hot);
+  for (std::size_t slot = hot * k_; slot < (hot + 1) * k_; ++slot) {
+    if (state_.count(state_.expert(slot)) < 2 || !may_leave(slot)) continue;
+    const float value = value_of_dropping(slot);
+    if (!bound_cooling(hot, slot, value, best)) continue;
+    for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+      if (!worth(cooling_.gain[e], cooling_.price[e] - price_of(hot, state_.expert(slot)), best)) {
+        continue;
+      }
+      const float copies = static_cast<float>(state_.count(e));
+      const float ceiling =
+          value + (cooling_.elsewhere[e] - state_.pull_at(hot, e) * copies / (copies + 1));
+      if (ceiling > best.score * kLeastCost) try_replacement(slot, e, ceiling, best);
+    }
+  }
+}
+
+/// What another replica of each expert on the hot rank is worth elsewhere at most, and its price.
+void WindowSearch::prepare_cooling(std::size_t hot) {
+  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+    const auto copies = static_cast<float>(state_.count(e));
+    cooling_.elsewhere[e] = state_.pull_of_all(e) / (copies + 1) + steadied(e, state_.count(e));
+    cooling_.kept[e] = copies / (copies + 1) * state_.mean_share(e);
+    cooling_.price[e] = price_of(hot, e, state_.count(e) + 1);
+  }
+}
+
+/// Bounds for all experts in a slot of the hot rank, by means over windows there.
+/// @return whether any of them could be the best.
+bool WindowSearch::bound_cooling(std::size_t hot, std::size_t slot, float value,
+                                 const Candidate& best) {
+  const std::uint32_t dropped = state_.expert(slot);
+  const float per_square = state_.part_per_square();
+  const float excess = state_.mean_excess(hot) - state_.slowness(hot) * state_.mean_share(dropped);
+  const float slow = state_.slowness(hot);
+  const float most = state_.part(hot) + (value - state_.pull(slot));
+  const float paid = price_of(hot, dropped);
+  const float score = best.score;
+  const float* elsewhere = cooling_.elsewhere.data();
+  const float* kept = cooling_.kept.data();
+  const float* price = cooling_.price.data();
+  float* __restrict gain = cooling_.gain.data();
+  unsigned any = 0;
+  for (std::size_t e = 0; e < cooling_.gain.size(); ++e) {
+    const float more = above_zero(excess + slow * kept[e]);
+    const float cost = price[e] - paid;
+    gain[e] = most - per_square * more * more + elsewhere[e];
+    any |= gain[e] > score * (cost > kLeastCost ? cost : kLeastCost) ? 1U : 0U;
+  }
+  return any != 0;
+}
+
+void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, float ceiling,
+                                   Candidate& best) {
+  const std::size_t rank = state_.rank_of(slot);
+  const std::uint32_t dropped = state_.expert(slot);
+  const float cost = price_of(rank, expert, state_.count(expert) + 1) - price_of(rank, dropped);
+  if (!worth(ceiling, cost, best) || !affordable(cost) || state_.holds(rank, expert)) return;
+  ++moves_tried_;
+  const float* out = state_.share(dropped);
+  const float* in = state_.share(expert);
+  const float thinner = 1.0F / static_cast<float>(state_.count(expert) + 1);
+  const float thicker = 1.0F / static_cast<float>(state_.count(dropped) - 1);
+  const float kept = 1 - thinner;
+  float gain = state_.part(rank) -
+               state_.part_with(rank, [&](std::size_t t) { return in[t] * kept - out[t]; });
+  if (!worth(gain + ceiling - state_.pull(slot), cost, best)) return;
+  for (std::uint32_t s = state_.first_slot(expert); s != WindowState::kNoSlot;
+       s = state_.next_slot(s)) {
+    const std::size_t g = state_.rank_of(s);
+    if (state_.holds(g, dropped)) {
+      gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) {
+        return out[t] * thicker - in[t] * thinner;
+      });
+    } else if (state_.part(g) > 0) {
+      gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) { return -in[t] * thinner; });
+    }
+  }
+  for (std::uint32_t s = state_.first_slot(dropped); s != WindowState::kNoSlot;
+       s = state_.next_slot(s)) {
+    const std::size_t g = state_.rank_of(s);
+    if (g == rank || state_.holds(g, expert)) continue;
+    gain += state_.part(g) - state_.part_with(g, [&](std::size_t t) { return out[t] * thicker; });
+  }
+  gain += steadied(expert, state_.count(expert)) - steadied(dropped, state_.count(dropped) - 1);
+  consider(gain, cost, slot, WindowState::kNoSlot, expert, best);
+}
+
+}  // namespace moeshift
