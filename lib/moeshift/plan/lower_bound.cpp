@@ -39,9 +39,11 @@ SortedLoad sorted_sums(std::span<const double> load) {
 }
 
 /// The least load that the busiest of m ranks has, when `replicas` replicas of weight `hot` in all
-/// and their companions fill them, `extras` extras being elsewhere; minimised over m.
+/// and their companions fill them, `extras` extras being elsewhere; minimised over m, or any value
+/// up to `low_enough`.
 double lightest_filling(const SortedLoad& sums, double hot, std::size_t replicas,
-                        std::size_t extras, std::size_t ranks, std::size_t slots_per_rank) {
+                        std::size_t extras, std::size_t ranks, std::size_t slots_per_rank,
+                        double low_enough) {
   const auto value = [&](std::size_t m) {
     const std::size_t others = slots_per_rank * m - replicas;
     return (hot + sums.lightest[others > extras ? others - extras : 0]) / static_cast<double>(m);
@@ -49,6 +51,10 @@ double lightest_filling(const SortedLoad& sums, double hot, std::size_t replicas
   // Numerator convex in m over m: quasi-convex, so the minimum is where it stops falling.
   std::size_t low = (replicas + slots_per_rank - 1) / slots_per_rank;
   std::size_t high = std::min(replicas, ranks);
+  // Most prefixes bound nothing, which all ranks or all but one show.
+  for (const std::size_t m : {high, std::max(high - 1, low)}) {
+    if (const double quick = value(m); quick <= low_enough) return quick;
+  }
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
     (value(middle) <= value(middle + 1) ? high : low) =
@@ -76,7 +82,7 @@ double prefix_bound(std::span<const double> load, std::size_t ranks, std::size_t
     for (std::size_t outside = 0; outside <= extras && least > best; ++outside) {
       if (a == load.size() && outside > 0) break;
       least = std::min(least, lightest_filling(sums, sums.heaviest[a], a + extras - outside,
-                                               outside, ranks, slots / ranks));
+                                               outside, ranks, slots / ranks, best));
     }
     best = std::max(best, least);
   }

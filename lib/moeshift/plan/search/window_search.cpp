@@ -24,25 +24,27 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
                            const WindowSearchOptions& options)
     : state_(loads, ranks, start, options.speed),
       k_(state_.slots_per_rank()),
-      prices_(prices),
+      free_(prices.empty() ? loads.experts : 0, 0.0F),
+      prices_(prices.empty() ? std::span<const float>(free_) : prices),
+      prices_per_rank_(prices.empty() ? 0 : loads.experts),
       options_(options),
       single_(loads.windows == 1 && options.holders.node_of.empty() &&
               options.budget == std::numeric_limits<double>::infinity()),
       start_(std::move(start)),
       mean_load_(options.cost_by_load ? loads.mean() : std::vector<double>()),
+      units_(loads.experts, 1),
+      units_of_more_(loads.experts, 1),
+      paid_(start_.size()),
       peak_(loads.windows),
-      relief_(loads.experts, 0),
       variance_(loads.experts, 0),
-      kept_pull_(loads.experts, 0),
-      shared_out_(loads.experts, 0),
       padded_((k_ + 3) / 4 * 4),
       gain_(padded_, 0),
       at_hot_(padded_, 0),
       cost_here_(k_),
-      spare_(ranks),
+      spares_before_(ranks + 1, 0),
       coldest_first_(ranks) {
-  for (auto* values : {&hot_.share, &hot_.pull, &hot_.price, &hot_.kept, &hot_.spread,
-                       &hot_.spread_first_order, &at_rank_.pull, &at_rank_.cost, &at_rank_.price}) {
+  for (auto* values : {&hot_.share, &hot_.pull, &hot_.kept, &hot_.spread, &hot_.spread_first_order,
+                       &at_rank_.pull, &at_rank_.cost, &at_rank_.price}) {
     values->assign(padded_, 0);
   }
   // Nothing is behind the padding, at a price that nothing is worth.
@@ -52,7 +54,8 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
     values->assign(loads.experts, 0);
   }
   std::iota(coldest_first_.begin(), coldest_first_.end(), 0U);
-  MOESHIFT_CHECK(prices_.empty() || prices_.size() == ranks * loads.experts);
+  MOESHIFT_CHECK(prices.empty() || prices.size() == ranks * loads.experts);
+  for (std::uint32_t e = 0; e < loads.experts; ++e) count_prices(e);
   measure_risk();
   measure_cost();
   start_risk_ = risk_;
@@ -67,10 +70,18 @@ void WindowSearch::measure_risk() {
   for (std::size_t t = 0; t < peak_.size(); ++t) risk_ += weights_[t] * peak_[t];
 }
 
+/// In units of load where costs count by it.
+void WindowSearch::count_prices(std::uint32_t expert) {
+  if (!options_.cost_by_load) return;
+  units_[expert] = static_cast<float>(mean_load_[expert] / state_.count(expert));
+  units_of_more_[expert] = static_cast<float>(mean_load_[expert] / (state_.count(expert) + 1));
+}
+
 void WindowSearch::measure_cost() {
   cost_ = 0;
   for (std::size_t slot = 0; slot < state_.slots(); ++slot) {
-    cost_ += static_cast<double>(price_of(state_.rank_of(slot), state_.expert(slot)));
+    paid_[slot] = price_of(state_.rank_of(slot), state_.expert(slot));
+    cost_ += static_cast<double>(paid_[slot]);
   }
 }
 
@@ -184,12 +195,16 @@ void WindowSearch::consider(float gain, float cost, std::size_t slot, std::uint3
 
 void WindowSearch::apply(const Candidate& chosen) {
   SearchStep step{.slot = chosen.slot, .other = {}, .expert = chosen.expert};
+  const std::uint32_t dropped = state_.expert(chosen.slot);
   if (chosen.other != WindowState::kNoSlot) {
     step.other = chosen.other;
     state_.swap(chosen.slot, chosen.other);
+    paid_[chosen.other] = price_of(state_.rank_of(chosen.other), dropped);
   } else {
     state_.replace(chosen.slot, chosen.expert);
+    for (const std::uint32_t e : {dropped, chosen.expert}) count_prices(e);
   }
+  paid_[chosen.slot] = price_of(state_.rank_of(chosen.slot), state_.expert(chosen.slot));
   measure_risk();
   if (options_.cost_by_load) {
     measure_cost();

@@ -120,6 +120,12 @@ class WindowSearch {
     return options_.progress != nullptr && options_.progress->interrupted();
   }
 
+  /// A replica of an expert that has more; what dropping it is worth.
+  struct Spare {
+    std::uint32_t slot;
+    float value;
+  };
+
   /// A free move counts as half a unit, so that free moves come first without beating all others.
   static constexpr float kLeastCost = 0.5F;
   /// Room for rounding in a bound.
@@ -147,14 +153,18 @@ class WindowSearch {
                                      const Candidate& best);
   void try_cooling(std::size_t hot, Candidate& best);
   void prepare_cooling(std::size_t hot);
-  [[nodiscard]] bool bound_cooling(std::size_t hot, std::size_t slot, float value,
-                                   const Candidate& best);
-  void weigh_dropping(std::uint32_t expert, std::uint32_t count);
+  [[nodiscard]] float loss_of_others(std::size_t slot) const;
+  void bound_cooling(std::size_t hot, std::size_t slot, float value);
+  void find_spares();
+  [[nodiscard]] std::span<const Spare> spares_on(std::size_t rank) const {
+    return std::span(spares_).subspan(spares_before_[rank],
+                                      spares_before_[rank + 1] - spares_before_[rank]);
+  }
+  [[nodiscard]] float value_of_dropping(std::size_t slot) const;
   /// What the expectation of Phi loses to one replica more than `count`.
   [[nodiscard]] float steadied(std::uint32_t expert, std::uint32_t count) const {
     return variance_[expert] / static_cast<float>(count * (count + 1));
   }
-  [[nodiscard]] float value_of_dropping(std::size_t slot) const;
   void try_replacement(std::size_t slot, std::uint32_t expert, float ceiling, Candidate& best);
   [[nodiscard]] static bool worth(float ceiling, float cost, const Candidate& best) {
     return ceiling > best.score * (cost > kLeastCost ? cost : kLeastCost);
@@ -172,35 +182,38 @@ class WindowSearch {
   [[nodiscard]] bool may_leave(std::size_t slot, std::optional<std::size_t> to = {}) const;
   void measure_risk();
   void measure_cost();
-  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert) const {
-    return price_of(rank, expert, state_.count(expert));
+  void count_prices(std::uint32_t expert);
+  /// [experts] what a rank pays per unit.
+  [[nodiscard]] const float* prices_at(std::size_t rank) const {
+    return prices_.data() + rank * prices_per_rank_;
   }
-  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert, std::uint32_t count) const {
-    if (prices_.empty()) return 0;
-    const float price = prices_[rank * state_.experts() + expert];
-    if (!options_.cost_by_load) return price;
-    return price * static_cast<float>(mean_load_[expert] / count);
+  [[nodiscard]] float price_of(std::size_t rank, std::uint32_t expert) const {
+    return prices_at(rank)[expert] * units_[expert];
+  }
+  /// With one replica more of the expert.
+  [[nodiscard]] float price_of_more(std::size_t rank, std::uint32_t expert) const {
+    return prices_at(rank)[expert] * units_of_more_[expert];
   }
 
   WindowState state_;
   std::size_t k_;
+  std::vector<float> free_;  ///< [experts] where nothing has a price
   std::span<const float> prices_;
+  std::size_t prices_per_rank_;  ///< 0: all ranks see the same
   WindowSearchOptions options_;
   bool single_;  ///< one window, no budget and no rule of nodes: gains are computed outright
   std::vector<std::uint32_t> start_;
-  std::vector<double> mean_load_;  ///< [experts], for costs by load
-  std::vector<double> peak_;       ///< [windows]
-  std::vector<double> weights_;    ///< [windows]
-  std::vector<float> relief_;      ///< [experts] most that one more replica takes off all holders;
-                                   ///< of the hot rank's and of spare replicas only
-  std::vector<float> variance_;    ///< [experts] of its load, undivided, by the doubt
-  std::vector<float> kept_pull_;   ///< [experts] see value_of_dropping(); of spare replicas only
-  std::vector<float> shared_out_;  ///< [experts] likewise
+  std::vector<double> mean_load_;     ///< [experts], for costs by load
+  std::vector<float> units_;          ///< [experts] that a replica counts in costs
+  std::vector<float> units_of_more_;  ///< [experts] likewise, with one replica more
+  std::vector<float> paid_;           ///< [slots] price of what they hold
+  std::vector<double> peak_;          ///< [windows]
+  std::vector<double> weights_;       ///< [windows]
+  std::vector<float> variance_;       ///< [experts] of its load, undivided, by the doubt
   /// The hot rank's replicas, [k] padded.
   struct {
     std::vector<float> share;  ///< mean over windows
     std::vector<float> pull;
-    std::vector<float> price;
     std::vector<float> kept;    ///< share of it that stays with one replica more
     std::vector<float> spread;  ///< most that one replica more is worth, without its rank's burden
     std::vector<float> spread_first_order;  ///< the same, each rank to first order
@@ -218,13 +231,14 @@ class WindowSearch {
     std::vector<float> price;
     std::vector<float> gain;  ///< bound with a slot's replica dropped
   } cooling_;
-  std::size_t padded_;                ///< k, up to a whole number of vectors
-  std::vector<float> gain_;           ///< [k] padded; scratch: gains, or bounds on them
-  std::vector<float> at_hot_;         ///< [k] padded; likewise, of the hot rank alone
-  std::vector<float> cost_here_;      ///< [k] price of the other rank's at the hot one less there
-  std::vector<std::uint32_t> spare_;  ///< [ranks] replicas of experts that have more
-  float most_spread_ = 0;             ///< most that one more replica of one of its experts is worth
-  bool looked_from_rank_ = false;     ///< whether at_rank_ is of the rank looked at
+  std::size_t padded_;            ///< k, up to a whole number of vectors
+  std::vector<float> gain_;       ///< [k] padded; scratch: gains, or bounds on them
+  std::vector<float> at_hot_;     ///< [k] padded; likewise, of the hot rank alone
+  std::vector<float> cost_here_;  ///< [k] price of the other rank's at the hot one less there
+  std::vector<Spare> spares_;
+  std::vector<std::uint32_t> spares_before_;  ///< [ranks + 1] of a rank's first, in spares_
+  float most_spread_ = 0;          ///< most that one more replica of one of its experts is worth
+  bool looked_from_rank_ = false;  ///< whether at_rank_ is of the rank looked at
   std::vector<std::uint32_t> coldest_first_;  ///< [ranks]
 
   double risk_ = 0;

@@ -8,19 +8,10 @@
 #include "moeshift/plan/search/window_search.hpp"
 
 namespace moeshift {
+
 /// First-order values at the hot rank. Phi is convex, so that they bound every gain from above.
 void WindowSearch::prepare(std::size_t hot) {
-  std::fill(spare_.begin(), spare_.end(), 0U);
-  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
-    const std::uint32_t count = state_.count(e);
-    if (count < 2) continue;
-    relief_[e] = state_.pull_of_all(e) / static_cast<float>(count + 1);
-    weigh_dropping(e, count);
-    for (std::uint32_t s = state_.first_slot(e); s != WindowState::kNoSlot;
-         s = state_.next_slot(s)) {
-      ++spare_[state_.rank_of(s)];
-    }
-  }
+  find_spares();
   prepare_partners(hot);
 }
 
@@ -31,15 +22,14 @@ void WindowSearch::prepare_partners(std::size_t hot) {
     const std::size_t slot = hot * k_ + i;
     const std::uint32_t e = state_.expert(slot);
     const auto copies = static_cast<float>(state_.count(e));
-    if (state_.count(e) < 2) relief_[e] = state_.pull_of_all(e) / 2;
+    const float relief = state_.pull_of_all(e) / (copies + 1);
     const float thinner = 1 / (copies + 1);
     const float* in = state_.share(e);
     const float less = state_.part_with(hot, [&](std::size_t t) { return -in[t] * thinner; });
-    hot_.price[i] = price_of(hot, e);
     hot_.share[i] = state_.mean_share(e);
     hot_.pull[i] = state_.pull(slot);
     hot_.kept[i] = copies * thinner;
-    hot_.spread_first_order[i] = relief_[e] + steadied(e, state_.count(e));
+    hot_.spread_first_order[i] = relief + steadied(e, state_.count(e));
     hot_.spread[i] = hot_.spread_first_order[i] - state_.pull(slot) * thinner +
                      (state_.part(hot) - less) * kRounding;
     most_spread_ = std::max(most_spread_, hot_.spread_first_order[i]);
@@ -64,7 +54,7 @@ bool WindowSearch::may_leave(std::size_t slot, std::optional<std::size_t> to) co
 void WindowSearch::try_rank(std::size_t hot, std::size_t rank, Candidate& best) {
   looked_from_rank_ = false;
   if (swaps_may_pay(hot, rank, best)) try_swaps(hot, rank, best);
-  if (spare_[rank] > 0) try_spreading(hot, rank, best);
+  try_spreading(hot, rank, best);
 }
 
 /// What the hot rank's replicas do at another, to first order, and what one more of them costs
@@ -75,7 +65,7 @@ void WindowSearch::look_from(std::size_t hot, std::size_t rank) {
   for (std::size_t i = 0; i < k_; ++i) {
     const std::uint32_t e = state_.expert(hot * k_ + i);
     at_rank_.pull[i] = busy ? state_.pull_at(rank, e) : 0;
-    at_rank_.price[i] = price_of(rank, e, state_.count(e) + 1);
+    at_rank_.price[i] = price_of_more(rank, e);
   }
 }
 
@@ -89,9 +79,8 @@ bool WindowSearch::swaps_may_pay(std::size_t hot, std::size_t rank, const Candid
   float least_there = std::numeric_limits<float>::infinity();
   float least_here = least_there;
   for (std::size_t i = 0; i < k_; ++i) {
-    at_rank_.cost[i] = price_of(rank, state_.expert(hot * k_ + i)) - hot_.price[i];
-    const std::uint32_t coming = state_.expert(rank * k_ + i);
-    cost_here_[i] = price_of(hot, coming) - price_of(rank, coming);
+    at_rank_.cost[i] = price_of(rank, state_.expert(hot * k_ + i)) - paid_[hot * k_ + i];
+    cost_here_[i] = price_of(hot, state_.expert(rank * k_ + i)) - paid_[rank * k_ + i];
     least_there = std::min(least_there, at_rank_.cost[i]);
     least_here = std::min(least_here, cost_here_[i]);
   }
