@@ -45,6 +45,20 @@ class Finished {
 
 }  // namespace
 
+TEST_CASE("A prediction of half as much again as was measured is off by half, whole and in parts") {
+  const TransferPlan plan = test::small_plan();
+  TransferCost predicted = price(plan, Topology(2, 1), test::small_cluster());
+  predicted.total = Seconds(3.0);
+  predicted.layers.at(0).stage = Seconds(0.3);
+  predicted.layers.at(0).vote = Seconds(0.1);
+  predicted.layers.at(0).commit = Seconds(0.2);
+  const std::vector<LayerPhases> measured = {{Seconds(0.2), Seconds(0.2)}};
+  const PredictionError error = prediction_error(plan, measured, predicted, Seconds(2.0), true);
+  CHECK(error.total == Approx(0.5));
+  CHECK(error.stage.median_error == Approx(0.5));
+  CHECK(error.commit.median_error == Approx(0.5));
+}
+
 TEST_CASE("A run is verified when every layer of every rank was compared and is right") {
   Finished run(Phase::kVerified);
   CHECK(run->verified());

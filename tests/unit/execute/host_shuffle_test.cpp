@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <mutex>
 #include <tuple>
 
 #include "moeshift/execute/engine/rank_program.hpp"
@@ -43,6 +45,58 @@ TEST_CASE("relayed experts and packed messages arrive byte for byte") {
   options.buffers = 3;
   options.pack_below = Bytes(1 << 20);
   require_all_new(perform(work, options), 8);
+}
+
+/// What every rank says that a layer has reached.
+class Epochs final : public ShuffleObserver {
+ public:
+  void reached(const LayerStep& step) override {
+    const std::lock_guard lock(mutex_);
+    highest_ = std::max(highest_, step.epoch);
+    if (step.phase == Phase::kCommitted && !step.last_wave) {
+      between_waves_ = std::max(between_waves_, step.epoch);
+    }
+  }
+  [[nodiscard]] std::uint32_t highest() const { return highest_; }
+  [[nodiscard]] std::uint32_t between_waves() const { return between_waves_; }
+
+ private:
+  std::mutex mutex_;
+  std::uint32_t highest_ = 0;
+  std::uint32_t between_waves_ = 0;
+};
+
+TEST_CASE("a layer of several waves is one epoch further, and only after the last of them") {
+  Rng rng(9);
+  ScheduleOptions schedule;
+  schedule.staging_bytes = Bytes(3 * 4096);
+  const Placement old = test::random_placement({3, 24, 2, 14}, rng);
+  const Rearrangement work = test::rearrangement(old, test::random_placement({3, 24, 2, 14}, rng),
+                                                 1, single_tensor_layout(Bytes(4096)), schedule);
+  REQUIRE(work.plan.layers[0].waves.size() > 1);
+  Epochs epochs;
+  ShuffleOptions options;
+  options.observers = {&epochs};
+  const std::vector<RankOutcome> outcomes = perform(work, options);
+  require_all_new(outcomes, 2);
+  for (const RankOutcome& outcome : outcomes) {
+    CHECK(outcome.layers[0].waves_committed == work.plan.layers[0].waves.size());
+    CHECK(outcome.layers[0].epoch == 1);
+  }
+  CHECK(epochs.between_waves() == 0);
+  CHECK(epochs.highest() == 1);
+}
+
+TEST_CASE("all the time of a synchronous shuffle is exposed, and not all of a layered one") {
+  const Rearrangement work = random_rearrangement(1, 3, 12, 4, 4);
+  for (const ShuffleMode mode : {ShuffleMode::kSync, ShuffleMode::kLayered}) {
+    ShuffleOptions options;
+    options.mode = mode;
+    for (const RankOutcome& outcome : perform(work, options)) {
+      const bool all = outcome.times.exposed == outcome.times.total;
+      CHECK(all == (mode == ShuffleMode::kSync));
+    }
+  }
 }
 
 TEST_CASE("one buffer set is enough") {

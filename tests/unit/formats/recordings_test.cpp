@@ -49,6 +49,10 @@ TEST_CASE("vLLM's expert load dump is read, whole or line by line") {
                                 snapshot(350, "[1,1,1]") + snapshot(210, "[1,1,1]"))});
   CHECK(turned.steps.size() == 2);  // 350 and 210 count what 300 counted
   CHECK(doubted(turned, "step_order"));
+  CHECK_FALSE(doubted(lines, "step_order"));
+  Trace twice = lines;  // the same step from two files is no order either
+  twice.steps[1].step = twice.steps[0].step;
+  CHECK(doubted(twice, "step_order"));
 }
 
 TEST_CASE("a file of two models asks which one") {
