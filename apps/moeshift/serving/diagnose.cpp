@@ -52,7 +52,7 @@ class Diagnose final : public Command {
       throw InputError("--balanced", "expected a share in (0, 1]");
     }
     shape_ = with_plan(session, shape_, initial_);
-    session.expect({{"reading", 0.1}, {"plan layers", 0.1}, {"steps", 0.8}});
+    session.expect({{"reading", 0.02}, {"plan layers", 0.03}, {"steps", 0.95}});
     Findings findings;
     const std::unique_ptr<Deployment> deployment = observe(session, findings);
     choose_passes(session, findings, *deployment);

@@ -35,6 +35,22 @@
 namespace moeshift::cli {
 namespace {
 
+constexpr std::string_view kObjectives = "objectives";
+
+/// Tells of a second replay under a name of its own.
+class UnderName final : public Progress {
+ public:
+  UnderName(Progress& progress, std::string_view name) : progress_(progress), name_(name) {}
+  void update(std::string_view, std::uint64_t done, std::uint64_t total) override {
+    progress_.update(name_, done, total);
+  }
+  [[nodiscard]] bool interrupted() const override { return progress_.interrupted(); }
+
+ private:
+  Progress& progress_;
+  std::string_view name_;
+};
+
 class Sweep final : public Command {
  public:
   void declare(Options& options) override {
@@ -89,10 +105,9 @@ class Sweep final : public Command {
           .observe_with(&recorders.emplace_back(row.blocks));
     }
     for (Lane& lane : lanes) pointers.push_back(&lane);
-    session.expect({{"steps", 1}});
-    ReplayOptions how = serving_.replay_options(session);
-    how.recorded_steps = trace_.count_steps(session, shape_.model);
-    (void)replay(trace.source(), pointers, how, session.progress());
+    expect_replays(session, rows);
+    recorded_ = trace_.count_steps(session, shape_.model);
+    (void)replay(trace.source(), pointers, replay_options(session), session.progress());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].result = lanes[i].result();
     const SweepVerdict verdict = judge_sweep(rows, sweep_goal_named(goal_), session.seed());
     warn_of_intervals(session, rows);
@@ -140,6 +155,21 @@ class Sweep final : public Command {
       }
     }
     return grid;
+  }
+
+  /// Lanes that never move cost little, and the objectives of the best point about four that do.
+  static void expect_replays(Session& session, const std::vector<SweepRow>& rows) {
+    constexpr double kOfObjectives = 4;
+    const auto moving =
+        std::ranges::count_if(rows, [](const SweepRow& row) { return row.point.interval != 0; });
+    session.expect({{"steps", std::max<double>(static_cast<double>(moving), 1)},
+                    {std::string(kObjectives), moving > 0 ? kOfObjectives : 0}});
+  }
+
+  [[nodiscard]] ReplayOptions replay_options(Session& session) const {
+    ReplayOptions options = serving_.replay_options(session);
+    options.recorded_steps = recorded_;
+    return options;
   }
 
   [[nodiscard]] PlanShape shape_of(std::size_t ranks, std::size_t slots) const {
@@ -274,7 +304,8 @@ class Sweep final : public Command {
       pointers.push_back(&lane);
       compared.push_back({objective, &blocks.back()});
     }
-    (void)replay(trace.source(), pointers, serving_.replay_options(session), session.progress());
+    UnderName progress(session.progress(), kObjectives);
+    (void)replay(trace.source(), pointers, replay_options(session), progress);
     return judge_objectives(compared, row.result.step_times.mean(), session.seed());
   }
 
@@ -326,6 +357,7 @@ class Sweep final : public Command {
   PolicyOptions policy_options_;
   PlanGoal plan_goal_;
   LaneOptions lane_;
+  std::optional<std::uint64_t> recorded_;  ///< steps of the trace
   ServingOptions serving_;
   /// A price in seconds depends on the ranks.
   std::map<std::pair<std::string, std::size_t>, std::shared_ptr<const Planner>> planners_;

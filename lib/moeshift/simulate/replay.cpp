@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{16} << 20U;  // two blocks are in memory
 constexpr std::size_t kLargestBlock = 256;                   // steps
+/// Lanes serve a block one after another, dear ones and cheap ones: in few blocks progress would
+/// stand still and jump.
+constexpr std::size_t kFewestBlocks = 32;
 
 double pairs_of(const LoadMatrix& load) {
   return std::accumulate(load.items().begin(), load.items().end(), 0.0);
@@ -77,7 +80,7 @@ class Block {
   void fill() {
     const std::size_t bytes = passes_.front().step.load.items().size() * sizeof(double);
     if (bytes > 0) {
-      passes_.resize(std::clamp<std::size_t>(kBlockBytes / bytes, 1, kLargestBlock));
+      passes_.resize(std::clamp<std::size_t>(kBlockBytes / bytes, 1, largest()));
     }
     filled_ = 0;
     while (filled_ < passes_.size() && !*ended_) {
@@ -97,6 +100,12 @@ class Block {
   [[nodiscard]] std::size_t filled() const { return filled_; }
 
  private:
+  [[nodiscard]] std::size_t largest() const {
+    const std::uint64_t steps = options_->recorded_steps.value_or(0);
+    if (steps == 0) return kLargestBlock;
+    return std::clamp<std::size_t>(steps / kFewestBlocks, 1, kLargestBlock);
+  }
+
   const StepSource* source_;
   const ReplayOptions* options_;
   const ServingModel* model_;
