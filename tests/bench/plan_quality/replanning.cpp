@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/forecast/forecaster.hpp"
 #include "moeshift/plan/relabel.hpp"
 
@@ -40,6 +41,7 @@ PlanResult next_plan(const Contender& contender, const PlanProblem& problem) {
 }  // namespace
 
 Outcome replan(const Replanning& run, const Contender& contender) {
+  MOESHIFT_CHECK(run.first > 0 && run.first < run.windows.size());
   const std::unique_ptr<Forecaster> forecaster = make_forecaster(contender.forecaster);
   for (std::size_t t = 0; t < run.first; ++t) forecaster->observe(run.windows[t]);
   const std::string start = contender.replans ? run.start : contender.policy;

@@ -83,6 +83,7 @@ void shapes() {
         const Placement eplb = plan_by("deepseek", global, problem).placement;
         problem.old = &old;
         problem.samples = {now};
+        problem.evidence = 0;  // at its word: what is judged is the search, not what it believes
         for (std::size_t c = 0; c < here.size(); ++c) {
           const Candidate candidate = candidates()[c];
           add(now, plan_by(candidate.policy, candidate.options, problem), eplb, old, here[c]);

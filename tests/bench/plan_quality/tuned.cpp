@@ -2,6 +2,7 @@
 // The numbers of plan/tuned.hpp, each alone at half and at twice its value: what it is worth.
 #include "moeshift/plan/tuned.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -39,12 +40,13 @@ std::vector<Sequence> sequences() {
   const struct {
     const char* name;
     Shape shape;
-  } recorded[] = {{"gpt_oss_20b_serving_mixed", {32, 8, 5, 1}},
-                  {"deepseek_v2_lite_esft_shift", {64, 16, 5, 2}},
-                  {"olmoe_1b_7b_domains", {64, 16, 5, 2}}};
+    std::size_t steps;  ///< in a window
+  } recorded[] = {{"gpt_oss_20b_serving_mixed", {32, 8, 5, 1}, 4},
+                  {"deepseek_v2_lite_esft_shift", {64, 16, 5, 2}, 1},
+                  {"olmoe_1b_7b_domains", {64, 16, 5, 2}, 1}};
   for (const auto& row : recorded) {
     if (const auto trace = recording(row.name)) {
-      all.push_back({windows_of(trace->loads, 4), row.shape});
+      all.push_back({windows_of(trace->loads, row.steps), row.shape});
     }
   }
   return all;
@@ -57,7 +59,9 @@ void follow(const std::vector<Sequence>& all, const std::string& policy,
   double transfers = 0;
   for (const Sequence& one : all) {
     const Outcome outcome =
-        replan({.windows = one.windows, .shape = one.shape, .first = 4},
+        replan({.windows = one.windows,
+                .shape = one.shape,
+                .first = std::min<std::size_t>(4, one.windows.size() / 3)},
                {.name = policy,
                 .policy = policy,
                 .forecaster = policy == "robust" ? "recentred:16:auto" : "ewma:0.5",
@@ -101,8 +105,8 @@ void fresh(const Shape& shape, const Effort& effort, const char* constant, std::
   double ms = 0;
   int layers = 0;
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
-    const auto loads = traffic_kinds().front().windows(8, shape.experts, 1, seed);
-    const PlanProblem problem = problem_of(loads.front(), shape);
+    const LoadMatrix load = synthetic_layers("zipf.5", 8, shape.experts, seed);
+    const PlanProblem problem = problem_of(load, shape);
     ms += best_ms(1, [&] { (void)planner.plan(problem, Threads{2}, progress); }) / 4;
     for (const LayerVerdict& layer : planner.plan(problem, Threads{2}, progress).layers) {
       gap += layer.gap;
@@ -139,6 +143,7 @@ void tuned() {
       "\n== tuned: the numbers of plan/tuned.hpp at half, once and twice their value, the others "
       "as "
       "they are; eighteen kinds of traffic and the recordings beside the checkout\n");
+  std::fflush(stdout);
   warm_constants();
   fresh_constants();
 }
