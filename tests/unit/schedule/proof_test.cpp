@@ -146,6 +146,45 @@ TEST_CASE("a source that is overwritten beside its sending is found") {
   CHECK(found(proof_of(lists), FindingKind::kHalfWritten) != nullptr);
 }
 
+TEST_CASE("that a receive has begun is not that it has ended, however one heard of it") {
+  // Ranks 0 and 1 exchange; rank 1 has rank 0's part and says so in another message, on another
+  // stream. Rank 0 then reads what the exchange, which may still go on there, receives.
+  OperationLists lists = vllm();
+  for (auto& list : lists.of_rank) list.clear();
+  lists.streams = {"a", "b"};
+  lists.communicators.push_back(lists.communicators.front());
+  const auto staging = [](std::uint32_t index) {
+    return Region{{Place::Kind::kStaging, index}, LayerId(0), Bytes(0), kExpert};
+  };
+  const auto add = [&](std::size_t rank, std::uint32_t stream, std::vector<MessageEnd> sends,
+                       std::vector<MessageEnd> receives) {
+    Operation call;
+    call.kind = kExchange;
+    call.stream = call.communicator = stream;
+    call.layer = LayerId(0);
+    call.sends = std::move(sends);
+    call.receives = std::move(receives);
+    lists.of_rank[RankId(rank)].push_back(std::move(call));
+  };
+  const auto live = [](std::uint32_t slot) {
+    return Region{{Place::Kind::kLive, slot}, LayerId(0), Bytes(0), kExpert};
+  };
+  add(0, 0, {{RankId(1), live(0)}}, {{RankId(1), staging(0)}});
+  add(1, 0, {{RankId(0), live(1)}}, {{RankId(0), staging(0)}});
+  add(1, 0, {{RankId(0), live(1)}}, {});
+  lists.of_rank[RankId(1)].back().communicator = 1;
+  add(0, 1, {}, {{RankId(1), staging(1)}});
+  Operation copy;
+  copy.stream = 1;
+  copy.layer = LayerId(0);
+  copy.from = staging(0);
+  copy.to = staging(2);
+  lists.of_rank[RankId(0)].push_back(copy);
+  ProofRules overlap;
+  overlap.one_call_at_a_time = false;
+  require_found(proof_of(lists, overlap), FindingKind::kHalfWritten, 0, 0);
+}
+
 TEST_CASE("a group split on one rank is found") {
   OperationLists lists = vllm();
   Operation second = nth(lists, 1, kExchange, 1);

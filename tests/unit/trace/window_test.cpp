@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/trace/views.hpp"
 
 #include "tests/support/catch.hpp"
 
@@ -21,6 +22,24 @@ std::string trace_of(int steps) {
 }
 
 }  // namespace
+
+TEST_CASE("a counter that fell began anew: the step's own counts are the difference") {
+  std::istringstream in(R"({"num_layers":2,"num_experts":2})"
+                        "\n"
+                        R"({"step":0,"load":[[4,2],[1,1]]})"
+                        "\n"
+                        R"({"step":1,"load":[[5,1],[3,5]]})"
+                        "\n"
+                        R"({"step":2,"load":[[9,1],[4,5]]})"
+                        "\n");
+  const auto differences = differences_of(open_trace(in, "t"));
+  TraceStep step;
+  std::vector<std::vector<double>> rows;
+  while (differences->next(step)) {
+    rows.emplace_back(step.load.items().begin(), step.load.items().end());
+  }
+  CHECK(rows == std::vector<std::vector<double>>{{4, 2, 1, 1}, {5, 1, 2, 4}, {4, 0, 1, 0}});
+}
 
 TEST_CASE("step ranges read like slices") {
   CHECK(parse_step_range("2:8", "--windows") == StepRange{2, 8});
