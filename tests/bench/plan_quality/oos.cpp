@@ -50,10 +50,10 @@ void leave_one_cluster_out() {
   robust.from_scratch = true;
   for (const auto& [shape, goal] : rows) {
     const double found = left_out(*trace, shape, "robust", robust);
-    std::printf("G%-3zu k%zu  EPLB %.3f  balanced %.3f  robust %.4f  %s\n", shape.ranks,
-                shape.slots_per_rank, left_out(*trace, shape, "deepseek", global),
-                left_out(*trace, shape, "balanced", {}), found,
-                goal > 0 ? verdict(found >= goal) : "");
+    std::printf("G%-3zu k%zu  EPLB %.3f  balanced %.3f  flashlb %.3f  robust %.4f  %s\n",
+                shape.ranks, shape.slots_per_rank, left_out(*trace, shape, "deepseek", global),
+                left_out(*trace, shape, "balanced", {}), left_out(*trace, shape, "flashlb", {}),
+                found, goal > 0 ? verdict(found >= goal) : "");
     std::fflush(stdout);
   }
 }
