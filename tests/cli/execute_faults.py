@@ -143,9 +143,14 @@ class UnderMpi(Faults):
             self.skipTest(mpi["reason"])
 
     def mpi(self, *more):
-        # Not through mpirun: Open MPI 5 drops what is written after a rank has died.
+        # Not through mpirun: Open MPI 5 drops what is written after a rank has died, and soon ends the ranks
+        # that still live. So it sees the first end when all have ended.
+        for old in self.folder.glob("exit.*"):
+            old.unlink()
         script = (f'"{cli.PROGRAM}" "$@" 2>talk.$OMPI_COMM_WORLD_RANK; code=$?; '
-                  'echo $code > exit.$OMPI_COMM_WORLD_RANK; exit $code')
+                  'echo $code > exit.$OMPI_COMM_WORLD_RANK; waited=0; '
+                  f'while [ "$(ls exit.* | wc -l)" -lt {execution.RANKS} ] && [ $waited -lt 300 ]; '
+                  'do sleep 0.1; waited=$((waited + 1)); done; exit $code')
         words = ["mpirun", "--oversubscribe", "--allow-run-as-root", "--enable-recovery", "-np",
                  str(execution.RANKS), "sh", "-c", script, "sh", *self.words("--backend", "mpi", *more)]
         return subprocess.run(list(map(str, words)), cwd=self.folder, capture_output=True, text=True, timeout=100,

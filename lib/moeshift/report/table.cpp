@@ -16,6 +16,11 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kUnitNames = {"text", "", "%", "count", "B", "s", "B/s"};
 
+/// Digits after the point that make three in all; none from 100 on.
+int digits_after_point(double magnitude) {
+  return magnitude >= 99.95 ? 0 : magnitude >= 9.995 ? 1 : 2;
+}
+
 /// Three significant digits with a unit prefix: 44.0 MB, 1.23 GB, 512 B.
 std::string scaled(double value, std::string_view unit) {
   static constexpr std::array<std::string_view, 6> kPrefixes = {"", "k", "M", "G", "T", "P"};
@@ -25,7 +30,7 @@ std::string scaled(double value, std::string_view unit) {
     magnitude /= 1000;
     ++prefix;
   }
-  const int digits = prefix == 0 || magnitude >= 99.95 ? 0 : magnitude >= 9.995 ? 1 : 2;
+  const int digits = prefix == 0 ? 0 : digits_after_point(magnitude);
   return fmt::format("{:.{}f} {}{}", std::copysign(magnitude, value), digits, kPrefixes[prefix],
                      unit);
 }
@@ -105,14 +110,16 @@ std::string human(Bytes bytes) {
 }
 
 std::string human(Seconds seconds) {
-  const double value = seconds.count();
-  const double magnitude = std::abs(value);
-  if (magnitude == 0) return "0 s";
-  if (magnitude < 1e-6) return fmt::format("{:.3g} ns", value * 1e9);
-  if (magnitude < 1e-3) return fmt::format("{:.3g} us", value * 1e6);
-  if (magnitude < 1) return fmt::format("{:.3g} ms", value * 1e3);
-  if (magnitude < 999.5) return fmt::format("{:.3g} s", value);
-  return fmt::format("{:.0f} s", value);
+  static constexpr std::array<std::pair<double, std::string_view>, 4> kUnits = {
+      {{1e9, "ns"}, {1e6, "us"}, {1e3, "ms"}, {1, "s"}}};
+  if (seconds.count() == 0) return "0 s";
+  // The first in which three digits are enough: 999.7 us are 1.00 ms.
+  std::size_t unit = 0;
+  while (unit + 1 < kUnits.size() && std::abs(seconds.count()) * kUnits[unit].first >= 999.5) {
+    ++unit;
+  }
+  const double value = seconds.count() * kUnits[unit].first;
+  return fmt::format("{:.{}f} {}", value, digits_after_point(std::abs(value)), kUnits[unit].second);
 }
 
 std::string human(BytesPerSecond rate) {

@@ -53,11 +53,11 @@ TEST_CASE("A move has paid after the first whole step in which it has saved what
 TEST_CASE(
     "A plan says after how many steps it is worth it, what each saves, and what moving takes") {
   CHECK(verdict_in(report_of(change_to(8))) ==
-        "worth it after 4 steps: each saves 2 ms (20.0 %), moving takes 7 ms");
+        "worth it after 4 steps: each saves 2.00 ms (20.0 %), moving takes 7.00 ms");
   CHECK(verdict_in(report_of(change_to(3))) ==
-        "worth it after 1 step: each saves 7 ms (70.0 %), moving takes 7 ms");
+        "worth it after 1 step: each saves 7.00 ms (70.0 %), moving takes 7.00 ms");
   CHECK(verdict_in(report_of(change_to(12))) ==
-        "not worth it: moving takes 7 ms, and a step gets no faster");
+        "not worth it: moving takes 7.00 ms, and a step gets no faster");
   BeforeAfter still = change_to(8);
   still.moves.transfers = 0;
   CHECK(verdict_in(report_of(still)) == "nothing has to move");

@@ -40,9 +40,9 @@ TEST_CASE("Each term of a fit is a time or a rate, with its interval and its exc
   const Table table = terms_table({link_of()}, copies, {});
   REQUIRE(table.rows.size() == 4);
   CHECK(table.rows[0][0].shown == "launch");
-  CHECK(table.rows[0][1].shown == "10 us");
-  CHECK(table.rows[0][2].shown == "9 us");
-  CHECK(table.rows[0][3].shown == "20 us");
+  CHECK(table.rows[0][1].shown == "10.0 us");
+  CHECK(table.rows[0][2].shown == "9.00 us");
+  CHECK(table.rows[0][3].shown == "20.0 us");
   CHECK(table.rows[0][4].shown == "3");
   CHECK(table.rows[1][1].shown == "400 GB/s");
   // Nothing was limited by it: no interval, and said to be no more than a least.
@@ -50,7 +50,7 @@ TEST_CASE("Each term of a fit is a time or a rate, with its interval and its exc
   CHECK(table.rows[2][2].shown == "-");
   CHECK_THAT(table.rows[2][5].shown, test::containing("at least"));
   CHECK(table.rows[3][0].shown == "local copy latency");
-  CHECK(table.rows[3][1].shown == "2 us");
+  CHECK(table.rows[3][1].shown == "2.00 us");
 }
 
 TEST_CASE("Terms of several links say of which they are") {

@@ -108,9 +108,9 @@ TEST_CASE("The backtest shows what a habit saves of the time without it, and wha
   const Report report = diagnosis_report(findings());
   const Table& table = table_called(report, "backtest");
   REQUIRE(table.rows.size() == 2);
-  CHECK(table.rows[0][1].shown == "10 s");
+  CHECK(table.rows[0][1].shown == "10.0 s");
   CHECK(table.rows[0][3].shown == "-");
-  CHECK(table.rows[1][1].shown == "8 s");
+  CHECK(table.rows[1][1].shown == "8.00 s");
   CHECK(table.rows[1][3].shown == "+20.0 [+15.0, +25.0] %");
   CHECK(table.rows[1][4].shown == "3");
   CHECK(table.rows[1][5].shown == "3.00 kB");  // what stays in a rank is not counted

@@ -110,7 +110,7 @@ TEST_CASE("The table has the plan beside what the policy alone had come to") {
   CHECK(shown(table, "dispatch_bytes") == "4.32 kB");
   CHECK(shown(table, "combine_bytes") == "8.64 kB");
   CHECK(shown(table, "network_share") == "25.0 %");
-  CHECK(shown(table, "layer_seconds_before") == "9 s");
+  CHECK(shown(table, "layer_seconds_before") == "9.00 s");
   CHECK(shown(table, "held_out_ratio") == "0.9000");
   const Table one_node = network_table(figures_of(), {}, 1);
   CHECK(shown(one_node, "node_copies_per_token") == "no row");

@@ -66,7 +66,8 @@ TEST_CASE("a page fetches nothing") {
   CHECK(page.find(" src=") == std::string::npos);
   CHECK(page.find("<link") == std::string::npos);
   CHECK(page.find("@import") == std::string::npos);
-  CHECK(page.find("prefers-color-scheme:dark") != std::string::npos);
+  CHECK(page.find("color-scheme:light dark") != std::string::npos);
+  CHECK(page.find("light-dark(") != std::string::npos);
   CHECK(page.find("@media print") != std::string::npos);
 }
 

@@ -12,6 +12,13 @@ TEST_CASE("Bytes and seconds keep three significant digits and step up a unit in
   CHECK(human(Bytes(999'600'000)) == "1.00 GB");
   CHECK(human(Seconds(0.00123)) == "1.23 ms");
   CHECK(human(Seconds(0)) == "0 s");
+  CHECK(human(Seconds(2e-3)) == "2.00 ms");  // as many digits as its neighbours in a column
+  CHECK(human(Seconds(-25e-6)) == "-25.0 us");
+  CHECK(human(Seconds(999.4e-6)) == "999 us");
+  CHECK(human(Seconds(999.7e-6)) == "1.00 ms");
+  CHECK(human(Seconds(0.9996)) == "1.00 s");
+  CHECK(human(Seconds(12345)) == "12345 s");
+  CHECK(human(Seconds(3e-10)) == "0.30 ns");
   CHECK(human(BytesPerSecond(370e9)) == "370 GB/s");
 }
 

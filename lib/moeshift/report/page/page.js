@@ -10,12 +10,14 @@
     return element;
   };
 
-  // Numbers, as the tables write them; ticks of axes without the digits that they do not need.
+  // Numbers with the tables' units; zeros at the end are for columns and left out here.
   const compact = (value, digits) => new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: digits })
     .format(value).replace(/[KMBT]?$/, (prefix) => ` ${{ K: "k", B: "G" }[prefix] ?? prefix}`);
   const inTime = (value, digits) => {
-    const thousands = value ? Math.min(0, Math.max(-3, Math.floor(Math.log10(Math.abs(value)) / 3))) : 0;
-    return `${Number((value / 1000 ** thousands).toPrecision(digits))} ${["s", "ms", "us", "ns"][-thousands]}`;
+    const rounded = Number(value.toPrecision(digits));  // 999.7 us are 1 ms
+    if (Math.abs(rounded) >= 1000) return `${Math.round(value)} s`;
+    const thousands = rounded ? Math.min(0, Math.max(-3, Math.floor(Math.log10(Math.abs(rounded)) / 3))) : 0;
+    return `${Number((rounded / 1000 ** thousands).toPrecision(digits))} ${["s", "ms", "us", "ns"][-thousands]}`;
   };
   const measured = (value, unit, digits) => (unit === "s" ? inTime(value, digits) : compact(value, digits) + unit);
   const shown = (value, { unit, digits = 0 }) => {
