@@ -32,6 +32,8 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
               options.budget == std::numeric_limits<double>::infinity()),
       start_(std::move(start)),
       mean_load_(options.cost_by_load ? loads.mean() : std::vector<double>()),
+      thinner_(loads.experts),
+      steadier_(loads.experts),
       units_(loads.experts, 1),
       units_of_more_(loads.experts, 1),
       paid_(start_.size()),
@@ -55,7 +57,7 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
   }
   std::iota(coldest_first_.begin(), coldest_first_.end(), 0U);
   MOESHIFT_CHECK(prices.empty() || prices.size() == ranks * loads.experts);
-  for (std::uint32_t e = 0; e < loads.experts; ++e) count_prices(e);
+  for (std::uint32_t e = 0; e < loads.experts; ++e) count_replicas(e);
   measure_risk();
   measure_cost();
   start_risk_ = risk_;
@@ -70,8 +72,12 @@ void WindowSearch::measure_risk() {
   for (std::size_t t = 0; t < peak_.size(); ++t) risk_ += weights_[t] * peak_[t];
 }
 
-/// In units of load where costs count by it.
-void WindowSearch::count_prices(std::uint32_t expert) {
+/// What follows from the number of an expert's replicas; costs are in units of load where they
+/// count by it.
+void WindowSearch::count_replicas(std::uint32_t expert) {
+  const auto copies = static_cast<float>(state_.count(expert));
+  thinner_[expert] = 1 / (copies + 1);
+  steadier_[expert] = thinner_[expert] / copies;
   if (!options_.cost_by_load) return;
   units_[expert] = static_cast<float>(mean_load_[expert] / state_.count(expert));
   units_of_more_[expert] = static_cast<float>(mean_load_[expert] / (state_.count(expert) + 1));
@@ -202,7 +208,7 @@ void WindowSearch::apply(const Candidate& chosen) {
     paid_[chosen.other] = price_of(state_.rank_of(chosen.other), dropped);
   } else {
     state_.replace(chosen.slot, chosen.expert);
-    for (const std::uint32_t e : {dropped, chosen.expert}) count_prices(e);
+    for (const std::uint32_t e : {dropped, chosen.expert}) count_replicas(e);
   }
   paid_[chosen.slot] = price_of(state_.rank_of(chosen.slot), state_.expert(chosen.slot));
   measure_risk();

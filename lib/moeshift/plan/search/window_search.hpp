@@ -182,7 +182,7 @@ class WindowSearch {
   [[nodiscard]] bool may_leave(std::size_t slot, std::optional<std::size_t> to = {}) const;
   void measure_risk();
   void measure_cost();
-  void count_prices(std::uint32_t expert);
+  void count_replicas(std::uint32_t expert);
   /// [experts] what a rank pays per unit.
   [[nodiscard]] const float* prices_at(std::size_t rank) const {
     return prices_.data() + rank * prices_per_rank_;
@@ -204,6 +204,8 @@ class WindowSearch {
   bool single_;  ///< one window, no budget and no rule of nodes: gains are computed outright
   std::vector<std::uint32_t> start_;
   std::vector<double> mean_load_;     ///< [experts], for costs by load
+  std::vector<float> thinner_;        ///< [experts] 1 / (replicas + 1)
+  std::vector<float> steadier_;       ///< [experts] 1 / (replicas (replicas + 1))
   std::vector<float> units_;          ///< [experts] that a replica counts in costs
   std::vector<float> units_of_more_;  ///< [experts] likewise, with one replica more
   std::vector<float> paid_;           ///< [slots] price of what they hold

@@ -92,9 +92,11 @@ void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
   for (const auto& [slot, value] : spares) {
     if (!may_leave(slot)) continue;
     bound_cooling(hot, slot, value);
-    for (std::uint32_t e = 0; e < state_.experts(); ++e) {
-      if (cooling_.gain[e] <= best.score * kLeastCost) continue;
-      if (!worth(cooling_.gain[e], cooling_.price[e] - paid_[slot], best)) continue;
+    const auto experts = static_cast<std::uint32_t>(state_.experts());
+    const float* gain = cooling_.gain.data();
+    for (std::uint32_t e = 0; e < experts; ++e) {
+      if (gain[e] <= best.score * kLeastCost) continue;
+      if (!worth(gain[e], cooling_.price[e] - paid_[slot], best)) continue;
       const auto copies = static_cast<float>(state_.count(e));
       const float ceiling =
           value + (cooling_.elsewhere[e] - state_.pull_at(hot, e) * copies / (copies + 1));
@@ -105,12 +107,23 @@ void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
 
 /// What another replica of each expert on the hot rank is worth elsewhere at most, and its price.
 void WindowSearch::prepare_cooling(std::size_t hot) {
-  for (std::uint32_t e = 0; e < state_.experts(); ++e) {
-    const auto copies = static_cast<float>(state_.count(e));
-    cooling_.elsewhere[e] = state_.pull_of_all(e) / (copies + 1) + steadied(e, state_.count(e));
-    cooling_.kept[e] = copies / (copies + 1) * state_.mean_share(e);
-    cooling_.price[e] = price_of_more(hot, e);
+  const float* pull = state_.pulls_of_all().data();
+  const float* share = state_.mean_shares().data();
+  const float* variance = variance_.data();
+  const float* thinner = thinner_.data();
+  const float* steadier = steadier_.data();
+  const float* price = prices_at(hot);
+  const float* units = units_of_more_.data();
+  float* __restrict elsewhere = cooling_.elsewhere.data();
+  float* __restrict kept = cooling_.kept.data();
+  float* __restrict cost = cooling_.price.data();
+  const std::size_t experts = state_.experts();
+  // One result a loop, so that compilers can tell the arrays apart.
+  for (std::size_t e = 0; e < experts; ++e) {
+    elsewhere[e] = pull[e] * thinner[e] + variance[e] * steadier[e];
   }
+  for (std::size_t e = 0; e < experts; ++e) kept[e] = (1 - thinner[e]) * share[e];
+  for (std::size_t e = 0; e < experts; ++e) cost[e] = price[e] * units[e];
 }
 
 /// What the other holders of a slot's expert lose when it goes.

@@ -73,6 +73,7 @@ class WindowState {
   [[nodiscard]] float pull(std::size_t slot) const { return pull_[slot]; }
   /// Sum of the pulls of an expert's replicas.
   [[nodiscard]] float pull_of_all(std::uint32_t expert) const { return pull_of_all_[expert]; }
+  [[nodiscard]] std::span<const float> pulls_of_all() const { return pull_of_all_; }
   /// gradient(rank) x the time that share(expert) takes there.
   [[nodiscard]] float pull_at(std::size_t rank, std::uint32_t expert) const {
     const float* slope = gradient(rank);
