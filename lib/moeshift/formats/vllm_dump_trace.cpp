@@ -25,7 +25,7 @@ constexpr const char* kMap = "physical_to_logical_map";
 /// What the dump says of itself.
 struct DumpHeader {
   std::string model;
-  std::optional<std::size_t> ranks, layers, slots, experts;
+  std::optional<std::size_t> ranks, layers, slots, experts, redundant;
   std::int64_t window = 1;
 };
 
@@ -37,6 +37,9 @@ void read_member(DumpHeader& header, std::string_view key, simdjson::dom::elemen
   if (key == "num_moe_layers") header.layers = count();
   if (key == "num_physical_experts") header.slots = count();
   if (key == "num_logical_experts") header.experts = count();
+  if (key == "num_redundant_experts") {
+    header.redundant = static_cast<std::size_t>(json_whole(value, 0, top.at(key)));
+  }
   if (key == "window_size") header.window = json_whole(value, 1, top.at(key));
 }
 
@@ -164,6 +167,12 @@ class DumpReader final : public TraceReader {
       return true;
     }
     repeated_.note_in(header_.notes);
+    if (windows_ > 0 && passes_ > 0) {
+      header_.notes.push_back(
+          fmt::format("{} snapshots have the load of their latest pass alone, {} that of a window: "
+                      "they weigh less",
+                      passes_, windows_));
+    }
     if (overlapping_ > 0) {
       header_.notes.push_back(
           fmt::format("{} snapshots count passes that another counts too (a window is {} "
@@ -196,6 +205,8 @@ class DumpReader final : public TraceReader {
     agree(said_.layers, map.size(), "layers");
     agree(said_.slots, map.front().size(), "slots");
     agree(said_.experts, experts_of(map), "experts");
+    const std::size_t slots = map.front().size();
+    agree(said_.redundant, slots - std::min(slots, experts_of(map)), "redundant experts");
     header_.num_layers = map.size();
     header_.num_experts = said_.experts.value_or(experts_of(map));
     header_.model = said_.model;
@@ -218,6 +229,7 @@ class DumpReader final : public TraceReader {
     physical.num_layers = map.size();
     physical.num_experts = map.front().size();
     const bool window = snapshot.window.has_value();
+    ++(window ? windows_ : passes_);
     json_load_matrix(window ? *snapshot.window : *snapshot.latest, physical, physical_,
                      place.at(window ? "window_expert_load" : "latest_expert_load"), scale_);
     if (load.rows() != header_.num_layers || load.columns() != header_.num_experts) {
@@ -237,6 +249,8 @@ class DumpReader final : public TraceReader {
   RepeatedSteps repeated_;
   std::set<std::int64_t> taken_;  ///< steps at the ends of windows
   std::size_t overlapping_ = 0;
+  std::size_t windows_ = 0;  ///< snapshots with the load of a window
+  std::size_t passes_ = 0;   ///< and of one pass
   TraceStep pending_;
   bool has_pending_ = false;
 };

@@ -184,13 +184,18 @@ void TraceDoubts::warn_of_totals(std::vector<TraceWarning>& found) const {
                      true});
   }
   if (unequal_.count == 0 || !off.empty()) return;
+  bool throughout = false;  // not in single steps
+  for (std::size_t layer = 0; layer < ratio_sum_.size(); ++layer) {
+    throughout |= ratio_count_[layer] > 0 && std::abs(mean_ratio(layer) - 1) > kOtherwise;
+  }
   found.push_back({"unequal_totals",
                    fmt::format("layers of one step differ in total by up to {:.3g} % in {} steps "
                                "(first in step {})",
                                100 * unequal_.value, unequal_.count, unequal_.step),
                    unequal_.value < 1e-3
                        ? "a recorder stopped in the middle of a pass; harmless at this size"
-                       : "check that all layers are counted over the same tokens"});
+                       : "check that all layers are counted over the same tokens",
+                   throughout});
 }
 
 void TraceDoubts::warn_of_running_totals(std::vector<TraceWarning>& found) const {

@@ -53,6 +53,15 @@ TEST_CASE("vLLM's expert load dump is read, whole or line by line") {
   Trace twice = lines;  // the same step from two files is no order either
   twice.steps[1].step = twice.steps[0].step;
   CHECK(doubted(twice, "step_order"));
+  const std::string one_pass =
+      R"({"step":500,"latest_expert_load":[[1,1,1]],"physical_to_logical_map":[[0,1,0]]})";
+  const Trace mixed = read({text("d.jsonl", head + snapshot(100, "[1,2,3]") + one_pass)});
+  REQUIRE(mixed.header.notes.size() == 1);
+  CHECK(has(mixed.header.notes[0], "1 snapshots have the load of their latest pass alone"));
+  std::string redundant = head;
+  redundant.replace(redundant.find("\"window_size"), 0, "\"num_redundant_experts\":0,");
+  CHECK(has(fault_of({text("d.jsonl", redundant + snapshot(100, "[1,2,3]"))}),
+            "expected 0 redundant experts, as the header says, got 1"));
 }
 
 TEST_CASE("a file of two models asks which one") {
@@ -259,6 +268,27 @@ TEST_CASE("one layer that counts otherwise is named") {
   CHECK(said);
   CHECK_FALSE(doubted(interop_trace("plain.json"), "layer_counted_otherwise"));
   CHECK(doubted(interop_trace("shared_as_expert.jsonl"), "shared_expert"));
+}
+
+TEST_CASE("layers that count unequally throughout are a grave doubt, a step that was cut is none") {
+  const auto grave = [](const Trace& trace) {
+    TraceDoubts doubts(trace.header);
+    for (const TraceStep& step : trace.steps) doubts.add(step);
+    const auto found = doubts.warnings();
+    return std::ranges::any_of(found, [](const TraceWarning& warning) {
+      return warning.kind == "unequal_totals" && warning.grave;
+    });
+  };
+  Trace cut = interop_trace("plain.json");
+  for (double& tokens : cut.steps[0].load.row(LayerId(3))) tokens = std::floor(tokens * 0.9);
+  CHECK_FALSE(grave(cut));
+  Trace uneven = interop_trace("plain.json");
+  for (TraceStep& step : uneven.steps) {
+    for (const LayerId layer : step.load.row_ids()) {
+      for (double& tokens : step.load.row(layer)) tokens *= static_cast<double>(layer.index() + 1);
+    }
+  }
+  CHECK(grave(uneven));
 }
 
 TEST_CASE("layers and steps can be chosen, by the model's own numbers") {
