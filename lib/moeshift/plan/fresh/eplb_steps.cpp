@@ -2,6 +2,8 @@
 #include "moeshift/plan/fresh/eplb_steps.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <functional>
 #include <numeric>
 #include <queue>
@@ -12,12 +14,19 @@
 namespace moeshift {
 namespace {
 
-/// Indices by weight, heaviest first; equal weights keep their order.
+/// Indices by weight, heaviest first; equal weights keep their order. Sorted as whole numbers, the
+/// weight's bits above the index: floats that are not negative order as their bits do.
 std::vector<std::uint32_t> heaviest_first(std::span<const float> weights) {
+  std::vector<std::uint64_t> keys(weights.size());
+  for (std::uint32_t i = 0; i < weights.size(); ++i) {
+    MOESHIFT_CHECK(weights[i] >= 0);
+    const auto bits = std::bit_cast<std::uint32_t>(weights[i] + 0.0F);  // -0 becomes 0
+    keys[i] = std::uint64_t{~bits} << 32 | i;
+  }
+  std::sort(keys.begin(), keys.end());
   std::vector<std::uint32_t> order(weights.size());
-  std::iota(order.begin(), order.end(), 0U);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return weights[a] > weights[b]; });
+  std::transform(keys.begin(), keys.end(), order.begin(),
+                 [](std::uint64_t key) { return static_cast<std::uint32_t>(key); });
   return order;
 }
 
