@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <poll.h>
@@ -60,26 +61,36 @@ void send_file(int socket, RankId owner, int file, Deadline deadline, const Stop
   }
 }
 
+/// All that came along, owned: the system lets through more than was asked for where the room for
+/// one, rounded up, is enough for two.
+std::vector<FileDescriptor> files_in(msghdr& message) {
+  std::vector<FileDescriptor> files;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(part) + i * sizeof number, sizeof number);
+      files.emplace_back(number);
+    }
+  }
+  return files;
+}
+
 /// @param owner who it must be of.
 FileDescriptor receive_file(int socket, RankId owner, Deadline deadline, const Stop& stop) {
   Parcel parcel;
   while (true) {
     await(socket, POLLIN, deadline, stop);
     const ssize_t count = recvmsg(socket, &parcel.message, MSG_CMSG_CLOEXEC);
-    if (count == sizeof parcel.rank) break;
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    throw DeviceError("a peer ended while it was joining");
+    std::vector<FileDescriptor> files;
+    if (count >= 0) files = files_in(parcel.message);
+    if (count != sizeof parcel.rank) throw DeviceError("a peer ended while it was joining");
+    if (files.size() == 1 && parcel.rank == owner.value()) return std::move(files.front());
+    throw DeviceError("a peer handed over something else than its memory");
   }
-  FileDescriptor file;
-  const cmsghdr* header = CMSG_FIRSTHDR(&parcel.message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS &&
-      header->cmsg_len == CMSG_LEN(sizeof(int))) {
-    int number = -1;
-    std::memcpy(&number, CMSG_DATA(header), sizeof number);
-    file = FileDescriptor(number);
-  }
-  if (file.is_open() && parcel.rank == owner.value()) return file;
-  throw DeviceError("a peer handed over something else than its memory");
 }
 
 }  // namespace
