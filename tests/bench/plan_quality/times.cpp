@@ -112,6 +112,20 @@ void warm_rows() {
   }
 }
 
+/// DeepSeek-V3 prefill, from a plan of the first window: `incremental` to the next, `robust` on
+/// all.
+void recorded_warm_rows() {
+  const auto trace = recording("deepseek_v3_sglang6017_prefill");
+  if (!trace) return;
+  const Shape shape{256, 32, 9, 4};
+  const PlanResult old = plan_by("balanced", {}, problem_of(trace->loads[0], shape));
+  PlanProblem now = problem_of(trace->loads[1], shape);
+  now.old = &old.placement;
+  row("V3", "incremental", {}, now, 7);
+  now.samples = trace->loads;
+  row("V3", "robust", {}, now, 7);
+}
+
 }  // namespace
 
 void times() {
@@ -128,6 +142,7 @@ void warm() {
   std::printf(
       "\n== warm: the same, re-planning after one more window of drift (`drift`) or moving "
       "away from the initial map of an engine (`initial`)\n");
+  recorded_warm_rows();
   warm_rows();
 }
 
