@@ -136,6 +136,24 @@ class Interop(CliTest):
             self.assertEqual(len(json.loads(self.good("export", "plan.json", "--to", "sglang").out)["physical_to_logical_map"]), 61)
             self.good("moves", "plan.json", "plan.json", "--cluster", "hgx_h200")
 
+    def test_text_of_windows_is_read_or_named_wherever_text_is_read(self):
+        plain = (RECORDINGS / "plain.json").read_text()
+        self.good("plan", *of("plain.json"), *SHAPE, "-o", "plan.json", "-q")
+        inputs = {"trace.json": plain, "map.json": (RECORDINGS / "vllm_initial_expert_map.json").read_text(),
+                  "model.json": (self.folder / self.tiny_model()).read_text(), "plan.json": (self.folder / "plan.json").read_text()}
+        readers = {"trace.json": ("plan", *SHAPE, "trace.json"), "map.json": ("export", "map.json", "--ranks", 2, "--to", "moeshift"),
+                   "model.json": ("models", "model.json"), "plan.json": ("export", "plan.json", "--to", "moeshift")}
+        for name, text in inputs.items():
+            with self.subTest(input=name):
+                self.write(name, text)
+                expected = self.good(*readers[name]).out
+                self.write(name, "\ufeff" + text)
+                mended = self.good(*readers[name]).out
+                if readers[name][0] != "plan":  # whose table has the time it took
+                    self.assertEqual(mended, expected)
+                (self.folder / name).write_bytes(text.encode("utf-16"))
+                self.refused(*readers[name], says=(name, "iconv -f UTF-16"))
+
     def test_a_bare_list_of_steps_and_a_model_are_called_what_they_are(self):
         self.write("steps.json", json.dumps(self.loads(*of("plain.json"))))
         self.refused("plan", "steps.json", *SHAPE, says="logical_count")

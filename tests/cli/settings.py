@@ -29,6 +29,12 @@ class Settings(CliTest):
         self.assertEqual(rows["threads"], ("1", "moeshift.toml"))
         self.assertEqual(rows["effort"], ('"normal"', "default"))
 
+    def test_a_file_may_begin_with_a_byte_order_mark(self):
+        self.write("mine.toml", "\ufeffranks = 2\nslots = 8\n")
+        self.assertEqual(self.shown("plan", "t.jsonl", "--config", "mine.toml")["ranks"][0], "2")
+        (self.folder / "wide.toml").write_bytes("ranks = 2\n".encode("utf-16"))
+        self.refused("plan", "t.jsonl", "--config", "wide.toml", says=("wide.toml", "iconv -f UTF-16"))
+
     def test_a_section_goes_before_the_top_and_is_for_its_command_alone(self):
         self.write("mine.toml", "seed = 1\n[trace.generate]\nseed = 7\nsteps = 3\n[plan]\nslots = 12\n")
         self.assertEqual(self.shown("trace", "generate", "--config", "mine.toml")["seed"][0], "7")
