@@ -64,7 +64,8 @@ TEST_CASE("told to stop within a layer, a planner ends with what it has and the 
   PlanProblem problem = noisy_problem(windows);
   const Placement initial = planned("static", problem);
   problem.old = &initial;
-  // In the middle of the first layer: asked once before it, then before every rank of a step.
+  // In the middle of the first layer: asked once before it, then before every fourth rank of a
+  // step.
   StopsWhenAsked user(10);
   const PlanResult cut = make_planner("robust", {})->plan(problem, Threads{1}, user);
   CHECK(cut.layers[0].hasty);
@@ -220,7 +221,7 @@ TEST_CASE("a search that doubts its loads spreads hot experts thinner") {
   CHECK(found(0.4) < 0.97 * found(0));
 }
 
-TEST_CASE("a search looks between two ranks whether it is to end") {
+TEST_CASE("a search looks within a step whether it is to end") {
   const LoadMatrix load = test::lognormal_load(1, kExperts, 0.9, 7);
   LayerProblem problem;
   problem.load = load.row(LayerId(0));
@@ -240,9 +241,9 @@ TEST_CASE("a search looks between two ranks whether it is to end") {
   REQUIRE(all > 12);
   const StopsWhenAsked in_the_first_step(3);
   CHECK(steps(&in_the_first_step) == 0);
-  const StopsWhenAsked later(10 * static_cast<int>(kRanks));
+  const StopsWhenAsked later(3 * static_cast<int>(kRanks));
   CHECK(steps(&later) > 0);
-  const StopsWhenAsked again(10 * static_cast<int>(kRanks));
+  const StopsWhenAsked again(3 * static_cast<int>(kRanks));
   CHECK(steps(&again) < all);
 }
 

@@ -14,6 +14,9 @@ namespace {
 constexpr std::size_t kMostRanks = 32;
 /// One step of patience per so many ranks, where that is more than was asked for.
 constexpr std::size_t kRanksPerStepOfPatience = 64;
+/// Whether to end is asked before one rank in so many: it may read a clock, as long as a rank
+/// takes.
+constexpr std::size_t kRanksPerLook = 4;
 /// Gains below are rounding.
 constexpr float kLeastGain = 1e-10F;
 
@@ -166,7 +169,7 @@ bool WindowSearch::step() {
       const bool passed_over = looked_at >= kMostRanks && !on_same_node(hot, rank);
       if (!passed_over) ++looked_at;
       if (passed_over || on_same_node(hot, rank) != near) continue;
-      if (stopped()) return false;
+      if (looked_at % kRanksPerLook == 0 && stopped()) return false;
       try_rank(hot, rank, best);
     }
   }
