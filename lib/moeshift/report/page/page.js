@@ -49,8 +49,8 @@
   // The parts that charts are put together from.
   const onPhone = () => innerWidth < 600;
   const axis = (type, title, more) => ({
-    type, name: onPhone() && title.length > 28 ? title.replace(/(.{14,24}) /, "$1\n") : title, nameLocation: "middle",
-    nameGap: 28, nameTextStyle: { color: colours.soft, fontWeight: 600 }, axisTick: { show: false }, ...more });
+    type, name: title, nameLocation: "middle", nameGap: 28, axisTick: { show: false },
+    nameTextStyle: { color: colours.soft, fontWeight: 600, fontSize: onPhone() && title.length > 28 ? 10 : 12 }, ...more });
   const values = (title, column, more) => axis("value", title, {
     minInterval: column.unit === "count" ? 1 : undefined, axisLine: { show: false }, splitLine: { lineStyle: { color: colours.grid } },
     axisLabel: { color: colours.soft, hideOverlap: true, formatter: (v) => tick(v, column) }, ...more });
