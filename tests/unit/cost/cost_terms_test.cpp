@@ -171,6 +171,9 @@ TEST_CASE("connection: the most peers of a rank, whichever way the bytes go") {
   CHECK(connection({{send(0, 1, kIntra), send(2, 3, kIntra)}}) == about(7));
   CHECK(connection({{send(0, 1, kIntra), send(2, 0, kInter)}, {send(0, 3, kInter)}}) == about(21));
   CHECK(connection({{send(0, 1, kIntra)}, {send(1, 0, kIntra)}}) == about(7));
+  // The busiest need not be of the last pair.
+  CHECK(connection({{send(0, 1, kIntra), send(0, 2, kInter), send(0, 3, kInter)},
+                    {send(2, 3, kIntra)}}) == about(21));
 }
 
 TEST_CASE(

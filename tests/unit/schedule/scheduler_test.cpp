@@ -100,6 +100,17 @@ TEST_CASE("of equal holders in another node the one in the same place of its nod
   }
 }
 
+TEST_CASE("an expert comes from the same rack where somebody holds it there, whatever the rail") {
+  // Four nodes of two ranks, two racks. Rank 0 wants expert 0: rank 3 is in its rack, rank 4 on its
+  // rail.
+  const Placement old = placement(3, 8, {1, 1, 1, 0, 0, 1, 1, 1});
+  const Placement next = placement(3, 8, {0, 1, 1, 0, 0, 1, 1, 1});
+  const TransferPlan plan = make_transfer_plan(old, next, Topology(8, 4, 2), 1_MiB, {});
+  const auto& transfers = plan.layers.at(0).waves.at(0).transfers;
+  REQUIRE(transfers.size() == 1);
+  CHECK(transfers[0].source == RankId(3));
+}
+
 TEST_CASE("of several who hold an expert in a tree the one that has sent least sends") {
   // Expert 0 can only come from rank 0, in the first round; expert 1 then comes from rank 1.
   LayerSlots old(3, 2, ExpertId::none());
