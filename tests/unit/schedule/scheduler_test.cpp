@@ -5,6 +5,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/schedule/peer_schedules.hpp"
+#include "moeshift/schedule/routes.hpp"
 #include "moeshift/schedule/spread.hpp"
 
 #include "tests/support/catch.hpp"
@@ -102,13 +103,19 @@ TEST_CASE("of equal holders in another node the one in the same place of its nod
 
 TEST_CASE("an expert comes from the same rack where somebody holds it there, whatever the rail") {
   // Four nodes of two ranks, two racks. Rank 0 wants expert 0: rank 3 is in its rack, rank 4 on its
-  // rail.
-  const Placement old = placement(3, 8, {1, 1, 1, 0, 0, 1, 1, 1});
-  const Placement next = placement(3, 8, {0, 1, 1, 0, 0, 1, 1, 1});
-  const TransferPlan plan = make_transfer_plan(old, next, Topology(8, 4, 2), 1_MiB, {});
-  const auto& transfers = plan.layers.at(0).waves.at(0).transfers;
-  REQUIRE(transfers.size() == 1);
-  CHECK(transfers[0].source == RankId(3));
+  // rail. With trees and without.
+  LayerSlots old(8, 1, ExpertId(1));
+  old(RankId(3), SlotId(0)) = old(RankId(4), SlotId(0)) = ExpertId(0);
+  LayerSlots next = old;
+  next(RankId(0), SlotId(0)) = ExpertId(0);
+  const LayerNeeds needs = find_needs(old, next, 2);
+  for (const bool trees : {true, false}) {
+    RouteOptions options;
+    options.trees = trees;
+    const std::vector<Hop> hops = choose_routes(needs, Topology(8, 4, 2), options);
+    REQUIRE(hops.size() == 1);
+    CHECK(hops[0].source == RankId(3));
+  }
 }
 
 TEST_CASE("of several who hold an expert in a tree the one that has sent least sends") {
