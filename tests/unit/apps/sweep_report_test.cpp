@@ -55,6 +55,15 @@ TEST_CASE("A sweep with a clear winner says that the difference is real") {
   CHECK(said.tone == Tone::kGood);
 }
 
+TEST_CASE("Per rank, too, a row is behind by a share of what the best takes") {
+  const std::vector<SweepRow> rows = {row_of("static", 16, 2.0, 0, Bytes(16)),
+                                      row_of("robust", 16, 1.0, 0, Bytes(22))};
+  for (const SweepGoal goal : {SweepGoal::kThroughput, SweepGoal::kPerRank}) {
+    const Table table = sweep_table(rows, judge_sweep(rows, goal, 1), goal);
+    CHECK(table.rows[0][10].shown.rfind("100.00 ", 0) == 0);
+  }
+}
+
 TEST_CASE("What cannot be is told by its reason") {
   MoeModel model;
   model.num_layers = 2;
