@@ -117,6 +117,19 @@ class CheckScheduleCommand(execution.ExecutionTest):
         self.assertEqual({step["rank"] for step in finding["timeline"]}, {0, 1})
         self.assertIn("not proven: deadlock", self.run_program(*words).out)
 
+    def test_groups_that_are_cut_differently_on_two_ranks_are_refused_but_under_the_rules_of_mpi(self):
+        self.write("a.json", json.dumps({"physical_to_logical_map": [[0, 1]]}))
+        call = {"op": "exchange", "layer": 0, "communicator": "x"}
+        sends = [{**call, "send": [{"to": 1, "slot": 0}]}] * 2
+        receives = [{**call, "receive": [{"from": 0, "buffer": 0}, {"from": 0, "buffer": 1}]}]
+        self.write("calls.json", json.dumps({"schema": "moeshift.operations/1", "expert_bytes": 100,
+                                             "ranks": [sends, receives]}))
+        words = ("check-schedule", "a.json", "a.json", "--operations", "calls.json", "--format", "json")
+        result = self.run_program(*words)
+        self.assertEqual(result.code, 1, result.err)
+        self.assertEqual([kind["kind"] for kind in result.json()["result"]["kinds"]], ["calls_differ"])
+        self.assertTrue(self.good(*words, "--rules", "mpi").json()["result"]["proven"])
+
     def test_the_file_of_the_docs_is_proven_and_not_when_it_goes_live_before_the_vote(self):
         text = re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
         self.write("calls.json", text)

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apps/moeshift/moves/moves_page.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/apps/small_rearrangement.hpp"
 
@@ -49,4 +50,53 @@ TEST_CASE("The traffic matrix has a row per source and a column per destination"
   const nlohmann::ordered_json traffic = traffic_json(test::small_plan());
   CHECK(traffic == nlohmann::ordered_json::array({{0, 1'000'000}, {1'000'000, 0}}));
   CHECK(text.str().find("1000000") != std::string::npos);
+}
+
+namespace {
+
+/// A price whose parts cannot be taken for each other.
+TransferCost told_apart() {
+  TransferCost cost = price(test::small_plan(), Topology(2, 1), test::small_cluster());
+  cost.connection = Seconds(1);
+  cost.stage = Seconds(2);
+  cost.commit = Seconds(3);
+  cost.total = Seconds(6);
+  cost.exposed = Seconds(4);
+  return cost;
+}
+
+}  // namespace
+
+TEST_CASE("The table of totals has every part of the price in a row of its own") {
+  const Table table = totals_table(test::small_plan(), told_apart());
+  const auto shown = [&](const std::string& what) -> std::string {
+    for (const std::vector<Cell>& row : table.rows) {
+      if (row[0].shown == what) return row[1].shown;
+    }
+    return "no row";
+  };
+  CHECK(shown("transfers") == "2");
+  CHECK(shown("rounds") == "1");
+  CHECK(shown("connecting, predicted") == "1.00 s");
+  CHECK(shown("staging, predicted") == "2.00 s");
+  CHECK(shown("committing, predicted") == "3.00 s");
+  CHECK(shown("total, predicted") == "6.00 s");
+  CHECK(shown("felt by inference, predicted") == "4.00 s");
+}
+
+TEST_CASE("The page's figures are those of the table") {
+  Report report("moves");
+  add_moves_page(test::small_plan(), told_apart(), report);
+  const auto* tiles = std::get_if<Tiles>(&report.blocks().front());
+  REQUIRE(tiles != nullptr);
+  const auto shown = [&](const std::string& label) -> std::string {
+    for (const Tile& tile : tiles->items) {
+      if (tile.label == label) return tile.value.shown;
+    }
+    return "no tile";
+  };
+  CHECK(shown("transfers") == "2");
+  CHECK(shown("rounds") == "1");
+  CHECK(shown("predicted") == "6.00 s");
+  CHECK(shown("felt by inference") == "4.00 s");
 }

@@ -32,3 +32,8 @@ TEST_CASE("GB is a power of ten and GiB a power of two") {
     CHECK_THROWS_AS(parse_bytes("--b", word), InputError);
   }
 }
+
+TEST_CASE("Of several counts none is 0") {
+  CHECK(parse_counts("--slots", {"1", "288"}) == std::vector<std::size_t>{1, 288});
+  CHECK_THROWS_AS(parse_counts("--slots", {"1", "0"}), InputError);
+}
