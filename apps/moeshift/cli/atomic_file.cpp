@@ -141,6 +141,17 @@ bool is_fifo(const std::string& path) {
   return ::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode) && !names_a_descriptor(path);
 }
 
+/// Where a file is, or will be once it is made.
+fs::path whole_path(const std::string& path) {
+  std::error_code unknown;
+  fs::path whole = fs::absolute(path, unknown);
+  constexpr int kLongestChain = 40;  // of links, as the system's
+  for (int link = 0; link < kLongestChain && fs::is_symlink(whole, unknown); ++link) {
+    whole = whole.parent_path() / fs::read_symlink(whole, unknown);
+  }
+  return fs::weakly_canonical(whole, unknown);
+}
+
 }  // namespace
 
 void write_atomically(const std::string& path, const std::function<void(std::ostream&)>& body) {
@@ -157,6 +168,11 @@ void write_atomically(const std::string& path, const std::function<void(std::ost
   write_body(file.descriptor(), path, body);
   file.take_mode_of(path);
   file.put_at(path);
+}
+
+bool is_same_file(const std::string& one, const std::string& other) {
+  std::error_code unknown;
+  return whole_path(one) == whole_path(other) || fs::equivalent(one, other, unknown);
 }
 
 }  // namespace moeshift::cli

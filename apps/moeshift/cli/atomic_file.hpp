@@ -16,4 +16,8 @@ namespace moeshift::cli {
 /// @throws InputError when the file system refuses (no such folder, disk full).
 void write_atomically(const std::string& path, const std::function<void(std::ostream&)>& body);
 
+/// Whether both are, or will be once they are made, one file: by whatever names, also behind links
+/// that lead to nothing yet.
+[[nodiscard]] bool is_same_file(const std::string& one, const std::string& other);
+
 }  // namespace moeshift::cli

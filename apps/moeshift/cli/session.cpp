@@ -317,8 +317,7 @@ void Session::emit(const Report& report, const std::string& format) {
 
 void Session::refuse_input(const std::string& path) const {
   for (const std::string& input : state_->opened) {
-    std::error_code unknown;
-    if (input != path && !fs::equivalent(input, path, unknown)) continue;
+    if (!is_same_file(input, path)) continue;
     throw InputError(path, "is read by this command: expected another file to write");
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // moeshift execute: performs a rearrangement with real buffers and compares every byte.
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -24,6 +23,7 @@
 #include "moeshift/schedule/peer_schedules.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
+#include "apps/moeshift/cli/atomic_file.hpp"
 #include "apps/moeshift/cli/interrupt.hpp"
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/execute/commands.hpp"
@@ -46,16 +46,6 @@ Placement some_layers(const Placement& placement, LayerRange range) {
   return Placement(placement.experts(), placement.ranks(), std::move(slots));
 }
 
-/// What an older version's journal leaves open.
-std::string doubt_about(const Journal& journal) {
-  return fmt::format(
-      "{}: written by an older version (journal version {}, now {}): {} would not be "
-      "noticed; going on as it says",
-      journal.source, journal.version, kJournalVersion,
-      journal.version == 1 ? "a line that was changed, dropped, doubled or moved"
-                           : "a whole line that was dropped, doubled or moved");
-}
-
 /// What is left of a placement when these ranks have lost their memory.
 Placement without(const Placement& placement, const std::vector<RankId>& dead) {
   IdMatrix<LayerId, SlotId, ExpertId> slots = placement.physical_to_logical();
@@ -66,17 +56,6 @@ Placement without(const Placement& placement, const std::vector<RankId>& dead) {
     }
   }
   return Placement(placement.experts(), placement.ranks(), std::move(slots));
-}
-
-/// Where a file is, or will be once it is made: also behind links that lead to nothing yet.
-std::filesystem::path whole_path(const std::string& path) {
-  std::error_code unknown;
-  std::filesystem::path whole = std::filesystem::absolute(path, unknown);
-  constexpr int kLongestChain = 40;  // of links, as the system's
-  for (int link = 0; link < kLongestChain && std::filesystem::is_symlink(whole, unknown); ++link) {
-    whole = whole.parent_path() / std::filesystem::read_symlink(whole, unknown);
-  }
-  return std::filesystem::weakly_canonical(whole, unknown);
 }
 
 class Execute final : public Command {
@@ -126,7 +105,7 @@ class Execute final : public Command {
       if (before.runs.empty() && leader) {
         session.say(before.source + ": nothing has happened by this journal; beginning afresh");
       }
-      if (before.version < kJournalVersion && leader) session.say(doubt_about(before));
+      if (const std::string doubt = doubt_of(before); leader && !doubt.empty()) session.say(doubt);
       old = placement_after(before, old, next, [&](const Placement& from, std::size_t run) {
         return run == 1 ? plan : plan_from(from);
       });
@@ -175,17 +154,11 @@ class Execute final : public Command {
 
   /// A result renamed over the journal would be the end of it, and the journal that of an input.
   void refuse_shared_journal(const std::string& output) const {
-    const std::filesystem::path journal = whole_path(*options_.journal);
-    const auto is_journal = [&](const std::string& path) {
-      std::error_code unknown;
-      return whole_path(path) == journal ||
-             std::filesystem::equivalent(path, *options_.journal, unknown);
-    };
     for (const std::string& other :
          {output, options_.timeline.value_or("-"), options_.rearrangement.old_path,
           options_.rearrangement.new_path, options_.rearrangement.model.value_or("-"),
           options_.rearrangement.cluster.value_or("-")}) {
-      if (other != "-" && is_journal(other)) {
+      if (other != "-" && is_same_file(other, *options_.journal)) {
         throw InputError("--journal",
                          "expected a file of its own, found that of another option: " + other);
       }

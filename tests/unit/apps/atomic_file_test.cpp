@@ -14,6 +14,7 @@
 
 #include "tests/support/catch.hpp"
 
+using moeshift::cli::is_same_file;
 using moeshift::cli::write_atomically;
 namespace fs = std::filesystem;
 
@@ -95,4 +96,19 @@ TEST_CASE("More than a buffer arrives whole, and the name of a descriptor is wri
   ::close(file);
   CHECK(content(folder.path / "opened") == large);
   CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 2);
+}
+
+TEST_CASE("Two names are one file behind links, also of a file that is not made yet") {
+  const Folder folder;
+  const std::string file = folder.path / "journal";
+  fs::create_symlink(file, folder.path / "link");
+  fs::create_symlink("link", folder.path / "link_of_link");
+  for (const bool made : {false, true}) {
+    if (made) write_atomically(file, [](std::ostream& out) { out << "x"; });
+    CHECK(is_same_file(file, folder.path / "link_of_link"));
+    CHECK(is_same_file(file, folder.path / "sub" / ".." / "journal"));
+    CHECK_FALSE(is_same_file(file, folder.path / "other"));
+  }
+  fs::create_hard_link(file, folder.path / "other");
+  CHECK(is_same_file(file, folder.path / "other"));
 }

@@ -176,4 +176,14 @@ Journal read_journal(std::string_view text, const std::string& source) {
   return journal;
 }
 
+std::string doubt_of(const Journal& journal) {
+  if (journal.version >= kJournalVersion) return "";
+  return fmt::format(
+      "{}: written by an older version (journal version {}, now {}): {} would not be "
+      "noticed; going on as it says",
+      journal.source, journal.version, kJournalVersion,
+      journal.version == 1 ? "a line that was changed, dropped, doubled or moved"
+                           : "a whole line that was dropped, doubled or moved");
+}
+
 }  // namespace moeshift

@@ -47,4 +47,7 @@ struct Journal {
 /// @throws InputError "source:line: ...".
 [[nodiscard]] Journal read_journal(std::string_view text, const std::string& source);
 
+/// What a journal of an older version leaves open, in a sentence; empty for one of today's.
+[[nodiscard]] std::string doubt_of(const Journal& journal);
+
 }  // namespace moeshift
