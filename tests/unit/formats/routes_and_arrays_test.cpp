@@ -35,6 +35,64 @@ TEST_CASE("routes are kept, and summed to loads") {
       "r.npy#/7/0/1: expected a whole number in [0, 7]"));
 }
 
+TEST_CASE("layers that engines left at 0 in every token of routes are dense") {
+  // Rows of 6 hidden layers; 0 and 3 are dense. 40 tokens choose 2 of 16 experts.
+  std::vector<std::int32_t> ids;
+  for (std::int32_t token = 0; token < 40; ++token) {
+    for (std::int32_t layer = 0; layer < 6; ++layer) {
+      const bool dense = layer == 0 || layer == 3;
+      const std::int32_t first = (token * 7 + layer * 5) % 16;
+      ids.insert(ids.end(), {dense ? 0 : first, dense ? 0 : (first + 1 + token % 3) % 16});
+    }
+  }
+  const std::string bytes = npy("40, 6, 2", ids);
+  CHECK(has(fault_of({text("r.npy", bytes)}), "`experts`"));
+  TraceReadOptions told = experts(16);
+  told.as = ArrayMeaning::kRouting;
+  for (const TraceReadOptions& options : {experts(16), told}) {
+    const Trace trace = read({text("r.npy", bytes)}, options);
+    CHECK(trace.header.layer_ids == std::vector<std::int64_t>{1, 2, 4, 5});
+    CHECK(trace.header.num_hidden_layers == 6U);
+    REQUIRE(trace.header.notes.size() == 1);
+    CHECK(has(trace.header.notes[0], "layers 0, 3 of 6 hold 0 alone in every token"));
+    REQUIRE(trace.steps.size() == 1);
+    const auto loads = row(trace.steps[0], 3);
+    double first = 0;
+    for (std::int32_t token = 0; token < 40; ++token) {
+      for (std::size_t i : {10U, 11U}) {
+        if (ids[static_cast<std::size_t>(token) * 12 + i] == 7) ++first;
+      }
+    }
+    CHECK(loads[7] == first);
+  }
+  SECTION("a token that was not routed is refused in the other layers") {
+    std::vector<std::int32_t> padded = ids;
+    padded[12 * 39 + 2] = padded[12 * 39 + 3] = 0;
+    CHECK(has(fault_of({text("r.npy", npy("40, 6, 2", padded))}, told),
+              "r.npy#/39/1: expert 0 is there twice"));
+  }
+  SECTION("one token with a route makes a layer no dense one") {
+    std::vector<std::int32_t> late = ids;
+    late[12 * 39] = 5;
+    CHECK(has(fault_of({text("r.npy", npy("40, 6, 2", late))}, told), "r.npy#/0/0: expert 0"));
+  }
+  SECTION("loads whose layers have equal totals stay loads") {
+    std::vector<std::int32_t> loads;
+    for (std::int32_t step = 0; step < 40; ++step) {
+      loads.insert(loads.end(), {0, 0, step + 1, 99 - step, 60 + step, 40 - step});
+    }
+    CHECK(read({text("l.npy", npy("40, 3, 2", loads))}).header.num_experts == 2);
+  }
+  SECTION("of one expert per token eight tokens have to say so") {
+    std::vector<std::int32_t> top_1;
+    for (std::int32_t token = 0; token < 9; ++token) top_1.insert(top_1.end(), {0, token % 4});
+    CHECK(read({text("r.npy", npy("9, 2, 1", top_1))}, experts(4)).header.layer_ids ==
+          std::vector<std::int64_t>{1});
+    top_1.resize(14);
+    CHECK(read({text("r.npy", npy("7, 2, 1", top_1))}, told).header.num_layers == 2);
+  }
+}
+
 TEST_CASE("routes as JSON Lines are cut into steps by tokens of each layer") {
   std::string lines = R"({"type":"meta","model_id":"m","layers_logged":[3,5],"top_k":2})"
                       "\n";

@@ -214,6 +214,18 @@ std::string routing_evidence(const Sample& sample) {
                      largest);
 }
 
+/// The rows of the other layers than `layers`, which ascend.
+std::vector<double> rows_without(const Sample& sample, std::span<const std::size_t> shape,
+                                 const std::vector<std::size_t>& layers) {
+  std::vector<double> kept;
+  for (std::size_t i = 0; i < sample.rows(); ++i) {
+    if (std::ranges::binary_search(layers, i % shape[1])) continue;
+    const auto row = sample.row(i);
+    kept.insert(kept.end(), row.begin(), row.end());
+  }
+  return kept;
+}
+
 /// Whether it would be strange if loads had no equal pair in any row.
 bool surely_routing(const Sample& sample) {
   const double largest = *std::ranges::max_element(sample.numbers);
@@ -238,6 +250,29 @@ ArrayMeaning array_meaning(std::string_view name) {
                                    fmt::join(known, ", "), did_you_mean(name, known)));
 }
 
+std::vector<std::size_t> unrouted_layers(std::span<const std::size_t> shape,
+                                         std::span<const double> rows) {
+  if (shape.size() != 3 || shape[1] == 0 || shape[2] == 0) return {};
+  const Sample sample = sample_of(shape, rows);
+  const std::size_t layers = std::min(sample.rows(), shape[1]);
+  if (shape[2] == 1 && sample.rows() < kFewestRows * layers) return {};
+  std::vector<bool> routed(layers, false);
+  for (std::size_t i = 0; i < sample.rows(); ++i) {
+    if (std::ranges::any_of(sample.row(i), [](double id) { return id != 0; })) {
+      routed[i % shape[1]] = true;
+    }
+  }
+  std::vector<std::size_t> unrouted;
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    if (!routed[layer]) unrouted.push_back(layer);
+  }
+  return unrouted.size() == layers ? std::vector<std::size_t>{} : unrouted;
+}
+
+std::vector<std::size_t> unrouted_layers(ArrayRows& array) {
+  return unrouted_layers(array.shape(), array.sample(kSample));
+}
+
 ArrayEvidence evidence_of(std::span<const std::size_t> shape, std::span<const double> rows) {
   ArrayEvidence evidence;
   const Sample sample = sample_of(shape, rows);
@@ -252,7 +287,15 @@ ArrayEvidence evidence_of(std::span<const std::size_t> shape, std::span<const do
                                        : "the layers of a step have the same total";
   }
   if (shape.size() < 3) return evidence;
-  if (whole && shape.size() == 3) evidence.routing = routing_evidence(sample);
+  if (whole && shape.size() == 3) {
+    const auto unrouted = unrouted_layers(shape, rows);
+    const auto routed = rows_without(sample, shape, unrouted);
+    evidence.routing = routing_evidence({routed, sample.length});
+    if (!unrouted.empty() && !evidence.routing.empty()) {
+      evidence.routing +=
+          fmt::format(", but for layers {}, which are 0 in every token", fmt::join(unrouted, ", "));
+    }
+  }
   if (shape.size() == 4 || (group > 1 && agreement_across(sample, group) >= 0.75)) {
     evidence.physical =
         shape.size() == 4
@@ -326,8 +369,9 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
   }
   if (!found.loads.empty()) return ArrayMeaning::kLoads;
   const bool routing = !found.routing.empty();
-  if (routing && surely_routing(sample) && found.map.empty()) {
-    return ArrayMeaning::kRouting;
+  if (routing && found.map.empty()) {
+    const auto routed = rows_without(sample, array.shape(), unrouted_layers(array.shape(), rows));
+    if (surely_routing({routed, sample.length})) return ArrayMeaning::kRouting;
   }
   if (is_transposed(array.shape(), rows)) {
     ask(array, "seems to have its layers last",

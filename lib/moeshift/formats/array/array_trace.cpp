@@ -159,7 +159,28 @@ class PhysicalReader final : public TraceReader {
   std::size_t done_ = 0;
 };
 
-/// [tokens, layers, k] experts.
+/// The layers of the model that stay when those at `unrouted` are taken out.
+void take_out(TraceHeader& header, const ArrayCompany& company,
+              const std::vector<std::size_t>& unrouted, const std::string& place) {
+  const std::size_t rows = header.num_layers;
+  header.num_layers -= unrouted.size();
+  const bool named = company.layer_ids.size() == rows;
+  if (!named) adopt(header, company, place);
+  header.notes = company.notes;
+  std::vector<std::int64_t> out;
+  std::vector<std::int64_t> kept;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const std::int64_t id = named ? company.layer_ids[row] : static_cast<std::int64_t>(row);
+    (std::ranges::binary_search(unrouted, row) ? out : kept).push_back(id);
+  }
+  if (header.layer_ids.empty()) header.layer_ids = std::move(kept);
+  if (company.layer_ids.empty()) header.num_hidden_layers = rows;
+  header.notes.push_back(fmt::format(
+      "{}: layer{} {} of {} {} 0 alone in every token: taken out as dense", place,
+      out.size() > 1 ? "s" : "", fmt::join(out, ", "), rows, out.size() > 1 ? "hold" : "holds"));
+}
+
+/// [tokens, layers, k] experts. Layers that hold 0 alone are dense and taken out.
 class ArrayRoutes final : public RoutesReader {
  public:
   ArrayRoutes(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options,
@@ -172,9 +193,14 @@ class ArrayRoutes final : public RoutesReader {
     header_.num_layers = shape[1];
     header_.num_experts = demanded_experts(options, array_->place());
     header_.top_k = shape[2];
+    unrouted_ = unrouted_layers(*array_);
     header_.source = fmt::format("routes of {} tokens, {} a step", shape[0], tokens_per_step_);
     check_shape(header_.num_layers, header_.num_experts, array_->place());
-    adopt(header_, company, array_->place());
+    if (unrouted_.empty()) {
+      adopt(header_, company, array_->place());
+    } else {
+      take_out(header_, company, unrouted_, array_->place());
+    }
     if (shape[2] > header_.num_experts) {
       throw InputError(array_->place(), fmt::format("{} experts per token of {}: expected at most "
                                                     "as many as there are",
@@ -193,19 +219,34 @@ class ArrayRoutes final : public RoutesReader {
     routes.num_experts = header_.num_experts;
     routes.layers.assign(header_.num_layers, LayerRoutes{*header_.top_k, {}, {}, {}});
     const std::size_t last = std::min(tokens, done_ + tokens_per_step_);
-    for (; done_ < last; ++done_) {
-      for (std::size_t layer = 0; layer < header_.num_layers; ++layer) {
-        array_->next(row_);
-        append_route(row_, header_.num_experts, routes.layers[layer],
-                     fmt::format("{}/{}/{}", array_->place(), done_, layer));
-      }
-    }
+    for (; done_ < last; ++done_) read_token(routes);
     return true;
   }
 
  private:
+  void read_token(Routes& routes) {
+    std::size_t layer = 0;
+    for (std::size_t row = 0; row < array_->shape()[1]; ++row) {
+      array_->next(row_);
+      if (std::ranges::binary_search(unrouted_, row)) {
+        check_unrouted(row);
+        continue;
+      }
+      append_route(row_, header_.num_experts, routes.layers[layer++],
+                   fmt::format("{}/{}/{}", array_->place(), done_, row));
+    }
+  }
+
+  void check_unrouted(std::size_t row) const {
+    if (std::ranges::all_of(row_, [](double id) { return id == 0; })) return;
+    throw InputError(fmt::format("{}/{}/{}", array_->place(), done_, row),
+                     "this layer held 0 alone in the tokens before, as a dense one does: cut off "
+                     "padding, and tokens that were not routed");
+  }
+
   std::unique_ptr<ArrayRows> array_;
   std::size_t tokens_per_step_;
+  std::vector<std::size_t> unrouted_;  ///< rows of a token, ascending
   std::vector<double> row_;
   std::size_t done_ = 0;
   std::int64_t step_ = 0;
