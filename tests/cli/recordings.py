@@ -52,6 +52,41 @@ class Recordings(CliTest):
         self.save("passes.pt", self.records(counts, [4, 4, 9]))
         self.assertEqual(self.steps("passes.pt"), [(4, [[8, 8, 4]]), (9, [[0, 0, 7]])])
 
+    def bundle(self, gates, sources=(0, 1, 2), **more):
+        rows = {"source_rank": Tensor(list(sources), "Short"), "topk_experts": Tensor([[0, 1], [2, 3], [4, 7]], "Short"),
+                "count": Tensor([1, 2, 3], "Short")}
+        layers = [{"gate": gate, **rows} for gate in gates]
+        self.save("bundle.pt", {"format": "sglang.moe_bundle_trace.v1", "num_ranks": 4, "top_k": 2, "layers": layers, **more})
+        return "bundle.pt", "--experts", 8
+
+    def bundle_header(self, gates):
+        run = self.good("trace", "join", *self.bundle(gates))
+        header, step = map(json.loads, run.out.splitlines())
+        return header.get("layer_ids"), step["load"], run.err
+
+    def test_a_bundle_numbers_its_layers_as_its_gates_do(self):
+        load = [1, 1, 2, 2, 3, 0, 0, 3]
+        for gates in ([f"model.layers.{i}.mlp.gate" for i in (10, 3, 4)], [f"transformer.h.{i}.moe" for i in (3, 4, 10)],
+                      [f"layers.{i}.experts.0.gate" for i in (3, 4, 10)]):
+            ids, loads, err = self.bundle_header(gates)
+            self.assertEqual((ids, loads), ([3, 4, 10], [load] * 3))
+            self.assertNotIn("gates", err)
+        self.good("plan", *self.bundle([f"model.layers.{i}.mlp.gate" for i in (3, 4)]), "--ranks", 4, "--slots", 8,
+                  "-o", "plan.json")
+        self.assertIn("\n  3: [", self.good("export", "plan.json", "--to", "trtllm").out)
+        draft = ["model.layers.3.mlp.gate", "model.mtp.layers.0.mlp.gate"]
+        for gates in (["gate", "gate"], [0, 1], draft):
+            ids, loads, err = self.bundle_header(gates)
+            self.assertEqual((ids, loads), (None, [load] * 2))
+            self.assertIn("gates do not name the layers", err)
+
+    def test_a_bundle_that_contradicts_itself_is_refused(self):
+        gates = ["model.layers.3.mlp.gate"]
+        self.refused("trace", "info", *self.bundle(gates, (0, 1, 7)),
+                     says=("bundle.pt#/layers/0/source_rank/2", "[0, 3]"))
+        self.refused("trace", "info", *self.bundle(gates * 2), says=("#/layers/1", "layer 3 was there before"))
+        self.refused("trace", "info", *self.bundle(gates, top_k=4), says=("#/layers/0/topk_experts", "expected 4 experts"))
+
     def test_the_map_of_a_recording_is_a_placement(self):
         self.save("passes.pt", self.records([[[1, 2, 3, 4, 5, 0]]], [1]))
         sglang = ("--format", "sglang", "--num-hidden-layers", 1)

@@ -16,8 +16,8 @@ using Steps = std::map<std::int64_t, std::map<std::int64_t, LayerRoutes>>;
 
 class CollectedReader final : public RoutesReader {
  public:
-  CollectedReader(TraceHeader header, Steps steps)
-      : steps_(std::move(steps)), next_(steps_.begin()) {
+  CollectedReader(TraceHeader header, std::vector<std::int64_t> layers, Steps steps)
+      : layers_(std::move(layers)), steps_(std::move(steps)), next_(steps_.begin()) {
     header_ = std::move(header);
   }
 
@@ -27,7 +27,7 @@ class CollectedReader final : public RoutesReader {
     routes.num_experts = header_.num_experts;
     routes.layers.assign(header_.num_layers, LayerRoutes{*header_.top_k, {}, {}, {}});
     for (std::size_t i = 0; i < header_.num_layers; ++i) {
-      const auto found = next_->second.find(header_.layer_ids[i]);
+      const auto found = next_->second.find(layers_[i]);
       if (found != next_->second.end()) routes.layers[i] = std::move(found->second);
     }
     ++next_;
@@ -35,14 +35,15 @@ class CollectedReader final : public RoutesReader {
   }
 
  private:
+  std::vector<std::int64_t> layers_;
   Steps steps_;
   Steps::iterator next_;
 };
 
 }  // namespace
 
-std::unique_ptr<RoutesReader> CollectedRoutes::reader(TraceHeader header,
-                                                      const std::string& where) && {
+std::unique_ptr<RoutesReader> CollectedRoutes::reader(TraceHeader header, const std::string& where,
+                                                      bool numbered) && {
   std::set<std::int64_t> layers;
   std::set<std::size_t> top_k;
   for (const auto& [number, of_step] : steps_) {
@@ -59,9 +60,10 @@ std::unique_ptr<RoutesReader> CollectedRoutes::reader(TraceHeader header,
   header.num_layers = layers.size();
   header.num_experts = num_experts_;
   header.top_k = *top_k.begin();
-  header.layer_ids.assign(layers.begin(), layers.end());
+  std::vector<std::int64_t> keys(layers.begin(), layers.end());
+  if (numbered) header.layer_ids = keys;
   check_shape(header.num_layers, header.num_experts, where);
-  return std::make_unique<CollectedReader>(std::move(header), std::move(steps_));
+  return std::make_unique<CollectedReader>(std::move(header), std::move(keys), std::move(steps_));
 }
 
 }  // namespace moeshift

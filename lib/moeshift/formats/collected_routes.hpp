@@ -22,9 +22,11 @@ class CollectedRoutes {
   }
   [[nodiscard]] std::size_t num_experts() const { return num_experts_; }
   /// Steps in ascending order, each with all layers that any has.
+  /// @param numbered whether layers were given by the model's numbers, which then go into the
+  /// header.
   /// @throws InputError when there is none.
-  [[nodiscard]] std::unique_ptr<RoutesReader> reader(TraceHeader header,
-                                                     const std::string& where) &&;
+  [[nodiscard]] std::unique_ptr<RoutesReader> reader(TraceHeader header, const std::string& where,
+                                                     bool numbered = true) &&;
 
  private:
   std::size_t num_experts_;

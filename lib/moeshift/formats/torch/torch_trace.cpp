@@ -11,8 +11,8 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/array/array_trace.hpp"
-#include "moeshift/formats/collected_routes.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/torch/routes_bundle.hpp"
 #include "moeshift/formats/torch/tensor_rows.hpp"
 #include "moeshift/formats/torch/torch_archive.hpp"
 
@@ -180,78 +180,6 @@ class TorchReader final : public TraceReader {
   std::size_t done_ = 0;
 };
 
-/// The bundles of routes that SGLang forks save (sglang-sc-eplb, eplb/moe_bundle_trace.py):
-/// {"format", "num_ranks", "top_k", "layers": [{"gate", "source_rank" [n], "topk_experts" [n, k],
-/// "count" [n]}]}.
-constexpr std::string_view kBundle = "sglang.moe_bundle_trace.v1";
-
-std::optional<std::int64_t> whole_at(const PickleNode& node, std::string_view key) {
-  const PickleNode* found = node.find(key);
-  const auto* number = found == nullptr ? nullptr : std::get_if<std::int64_t>(&found->value);
-  return number == nullptr ? std::nullopt : std::optional(*number);
-}
-
-/// A tensor [n] of whole numbers in [0, highest].
-std::vector<double> column(TorchArchive& file, const PickleNode& layer, const char* key,
-                           std::size_t rows, double highest, const std::string& place) {
-  const PickleTensor& tensor = file.tensor(layer.find(key), place + "/" + key);
-  if (tensor.shape.size() != 1 || tensor.shape[0] != rows) {
-    throw InputError(file.name() + "#" + place + "/" + key,
-                     fmt::format("expected {} numbers, one per row", rows));
-  }
-  std::vector<double> numbers(rows);
-  file.read_row(tensor, {}, numbers, place + "/" + key);
-  accept_ids(numbers, 0, highest, file.name() + "#" + place + "/" + key);
-  return numbers;
-}
-
-void read_bundle_layer(TorchArchive& file, const PickleNode& layer, CollectedRoutes& routes,
-                       std::size_t index) {
-  const std::string place = fmt::format("/layers/{}", index);
-  const PickleTensor& ids = file.tensor(layer.find("topk_experts"), place + "/topk_experts");
-  if (ids.shape.size() != 2) {
-    throw InputError(file.name() + "#" + place + "/topk_experts", "expected shape (rows, top_k)");
-  }
-  const std::int64_t number =
-      whole_at(layer, "layer_id").value_or(static_cast<std::int64_t>(index));
-  LayerRoutes& into = routes.layer(0, number);
-  into.top_k = ids.shape[1];
-  std::vector<double> row(ids.shape[1]);
-  for (std::size_t i = 0; i < ids.shape[0]; ++i) {
-    const std::string row_place = fmt::format("{}/topk_experts/{}", place, i);
-    file.read_row(ids, std::array{i}, row, row_place);
-    append_route(row, routes.num_experts(), into, file.name() + "#" + row_place);
-  }
-  const auto counts = column(file, layer, "count", ids.shape[0], 0x1p40, place);
-  into.count.assign(counts.begin(), counts.end());
-  if (layer.find("source_rank") == nullptr) return;
-  for (const double rank : column(file, layer, "source_rank", ids.shape[0], 1e6, place)) {
-    into.source_rank.push_back(static_cast<std::uint32_t>(rank));
-  }
-}
-
-std::unique_ptr<TraceReader> open_bundle(TorchArchive file, const TraceReadOptions& options) {
-  const PickleNode& root = file.root();
-  const auto* layers = std::get_if<PickleList>(&root.find("layers")->value);
-  const PickleNode* format = root.find("format");
-  const auto* name = format == nullptr ? nullptr : std::get_if<std::string>(&format->value);
-  if (layers == nullptr || name == nullptr || *name != kBundle) {
-    throw InputError(file.name() + "#/format", fmt::format("expected \"{}\"", kBundle));
-  }
-  const auto said = whole_at(root, "num_experts");
-  CollectedRoutes routes(said && *said > 0 && *said <= std::int64_t{kMostExperts}
-                             ? static_cast<std::size_t>(*said)
-                             : demanded_experts(options, file.name()));
-  for (std::size_t i = 0; i < layers->size(); ++i) {
-    read_bundle_layer(file, *(*layers)[i], routes, i);
-  }
-  TraceHeader header;
-  header.source = "sglang moe bundle";
-  const auto ranks = whole_at(root, "num_ranks");
-  if (ranks && *ranks > 0) header.num_ranks = static_cast<std::size_t>(*ranks);
-  return trace_of(std::move(routes).reader(std::move(header), file.name()));
-}
-
 }  // namespace
 
 std::unique_ptr<TraceReader> torch_trace(std::unique_ptr<ZipArchive> zip, const std::string& name,
@@ -261,7 +189,7 @@ std::unique_ptr<TraceReader> torch_trace(std::unique_ptr<ZipArchive> zip, const 
   if (std::holds_alternative<PickleTensor>(root.value)) {
     return array_trace(tensor_rows(std::move(file), &root, ""), options);
   }
-  if (root.find("layers") != nullptr) return open_bundle(std::move(file), options);
+  if (root.find("layers") != nullptr) return routes_bundle(std::move(file), options);
   return std::make_unique<TorchReader>(std::move(file), options);
 }
 
