@@ -216,10 +216,11 @@ class Interop(CliTest):
         self.assertEqual(self.loads(first, second), [[[2 * x for x in row] for row in step] for step in plain])
         table = {
             "another group": (self.megatron("c.npz", 5, plain, group=(4, 5)), "expert-parallel group"),
-            "other layers": (self.megatron("d.npz", 1, plain, layers=(2, 3, 4, 7)), "2, 3, 4, 7"),
+            "other layers": (self.megatron("d.npz", 1, plain, layers=(2, 3, 4, 7)), "1, 2, 3, 6"),
             "passes that were not counted": (self.megatron("e.npz", 1, plain, counts=[len(plain) + 1] * 4), "forward_counts"),
             "a layer without passes": (self.megatron("f.npz", 1, plain, counts=[1, 1, 0, 1]), "layer 4 has counted no pass"),
             "a rank outside of its group": (self.megatron("g.npz", 2, plain), "rank 2"),
+            "layers from 0 on": (self.megatron("i.npz", 1, plain, layers=(0, 1, 2, 3)), "count from 1"),
             "no layers": (self.megatron("h.npz", 1, plain, without=("layer_numbers",)), 'expected the array "layer_numbers"'),
         }
         for name, (path, says) in table.items():
@@ -227,7 +228,17 @@ class Interop(CliTest):
                 self.refused("trace", "info", first, path, says=(path, says))
         stage = self.megatron("stage.npz", 5, plain, layers=(7, 8, 9, 10), group=(4, 5))
         lines = self.good("trace", "join", first, second, stage, "-q").out.splitlines()
-        self.assertEqual(json.loads(lines[0])["layer_ids"], [2, 3, 4, 6, 7, 8, 9, 10])
+        self.assertEqual(json.loads(lines[0])["layer_ids"], [1, 2, 3, 5, 6, 7, 8, 9])
+
+    def test_layers_that_megatron_counts_from_one_go_out_as_everybody_else_counts_them(self):
+        plain = self.loads(*of("plain.json"))
+        files = [self.megatron(f"{rank}.npz", rank, plain, layers=(4, 5, 6, 7)) for rank in (0, 1)]
+        said = self.good("plan", *files, "--slots", 20, "-o", "plan.json").err
+        self.assertEqual(said.count("Megatron counts layers from 1: its layers 4 to 7 are 3 to 6"), 1, said)
+        self.assertEqual(self.load("plan.json")["result"]["placement"]["layer_ids"], [3, 4, 5, 6])
+        text = self.good("export", "plan.json", "--to", "trtllm").out
+        self.assertEqual([line.split(":")[0].strip() for line in text.splitlines() if line.startswith("  ")], ["3", "4", "5", "6"])
+        self.assertEqual(json.loads(self.good("trace", "join", *files, "-q").out.splitlines()[0])["layer_ids"], [3, 4, 5, 6])
 
     def test_ranks_of_a_group_without_a_file_are_said(self):
         plain = self.loads(*of("plain.json"))

@@ -101,7 +101,11 @@ TEST_CASE("files that count one rank each are added up") {
   const Trace megatron =
       read({file(interop("mcore_ep_loads_rank0.npz")), file(interop("mcore_ep_loads_rank1.npz"))});
   CHECK(near_plain(megatron));
-  CHECK(megatron.header.layer_ids == std::vector<std::int64_t>{2, 3, 4, 5});
+  CHECK(megatron.header.layer_ids == std::vector<std::int64_t>{1, 2, 3, 4});
+  CHECK(megatron.header.notes ==
+        std::vector<std::string>{interop("mcore_ep_loads_rank0.npz") +
+                                 " and 1 more: Megatron counts layers from 1: its layers 2 to 5 "
+                                 "are 1 to 4"});
   const Trace passes =
       read({file(interop("sglang_per_pass_0.pt")), file(interop("sglang_per_pass_1.pt"))});
   CHECK(near_plain(passes));

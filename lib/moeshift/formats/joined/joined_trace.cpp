@@ -5,8 +5,10 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -29,10 +31,18 @@ TraceHeader header_of(const std::vector<TracePart>& parts) {
 
 /// What the parts had to say when all of them were read.
 void take_notes(const std::vector<TracePart>& parts, TraceHeader& header) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> notes;  // of whom
   for (const TracePart& part : parts) {
     for (const std::string& note : part.reader->header().notes) {
-      header.notes.push_back(part.name + ": " + note);
+      auto said = std::ranges::find(notes, note, [](const auto& one) { return one.first; });
+      if (said == notes.end()) said = notes.insert(said, {note, {}});
+      said->second.push_back(part.name);
     }
+  }
+  for (const auto& [note, names] : notes) {
+    const std::string more =
+        names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : std::string();
+    header.notes.push_back(fmt::format("{}{}: {}", names.front(), more, note));
   }
 }
 

@@ -75,6 +75,16 @@ void check_group(const std::vector<std::int64_t>& group, std::int64_t rank, std:
   }
 }
 
+/// Megatron counts layers from 1, everybody else from 0. `numbers` become the model's own.
+/// @return what was done, a line.
+std::string count_from_zero(std::vector<double>& numbers, const std::string& place) {
+  const auto [first, last] = std::ranges::minmax(numbers);
+  if (first < 1) throw InputError(place, "expected Megatron's numbers, which count from 1");
+  for (double& number : numbers) number -= 1;
+  return fmt::format("Megatron counts layers from 1: its layers {} to {} are {} to {}", first, last,
+                     first - 1, last - 1);
+}
+
 /// [layers, forwards, experts]: layer first. Rows past forward_counts were never written.
 std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& name,
                                            const TraceReadOptions& options) {
@@ -87,7 +97,7 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
     throw InputError(loads->place(), "expected shape (layers, forwards, experts)");
   }
   check_shape(shape[0], shape[2], loads->place());
-  const std::vector<double> layers = npz.small("layer_numbers");
+  std::vector<double> layers = npz.small("layer_numbers");
   const std::vector<double> forwards = npz.small("forward_counts");
   if (layers.size() != shape[0] || forwards.size() != shape[0]) {
     throw InputError(npz.place("layer_numbers"), fmt::format("expected {} numbers", shape[0]));
@@ -112,6 +122,7 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
     throw InputError(npz.place("forward_counts"),
                      fmt::format("expected at most {}, the passes in loads", shape[1]));
   }
+  const std::string counted = count_from_zero(layers, npz.place("layer_numbers"));
   SparseCounts counts(shape[2]);
   std::vector<double> row(shape[2]);
   for (std::size_t layer = 0; layer < shape[0]; ++layer) {
@@ -127,6 +138,7 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
   header.source = "megatron expert load dump";
   header.num_ranks = npz.number("ep_size");
   header.num_slots = shape[2];
+  header.notes.push_back(counted);
   if (*std::ranges::max_element(forwards) > fewest) {
     header.notes.push_back(fmt::format(
         "{}: not all layers have the same number of passes; the first {} that all have are read",
