@@ -347,7 +347,8 @@ void Session::say(const std::string& line) {
 }
 
 void Session::mention(const std::string& line) {
-  state_->mentions.push_back(line);
+  std::vector<std::string>& said = state_->mentions;
+  if (std::ranges::find(said, line) == said.end()) said.push_back(line);
 }
 
 void Session::detail(const std::string& line) {

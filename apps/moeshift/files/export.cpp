@@ -14,7 +14,7 @@
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/files/commands.hpp"
-#include "apps/moeshift/inputs/model_layers.hpp"
+#include "apps/moeshift/inputs/model_agreement.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
 
 namespace moeshift::cli {
@@ -44,19 +44,15 @@ void parse_layers(const std::string& text, ExportOptions& options) {
 }
 
 /// The model's numbers for a plan that has none: its layers are the model's, in order.
-void number_by(const MoeModel& model, PlacementFile& file, const std::string& name) {
+void number_by(Session& session, const MoeModel& model, PlacementFile& file,
+               const std::string& name) {
   if (model.num_experts != file.placement.experts()) {
     throw InputError("--model", fmt::format("{} has {} experts, {} {}", model.name,
                                             model.num_experts, name, file.placement.experts()));
   }
+  check_layers_of(session, model, {name, file.layer_ids, file.num_hidden_layers});
+  if (file.world.model) mention_other_model(session, name, *file.world.model, model.name);
   if (model.num_hidden_layers) file.num_hidden_layers = model.num_hidden_layers;
-  for (const std::int64_t id : file.layer_ids) {
-    if (has_layer(model, id) ||
-        std::ranges::find(model.mtp_layer_ids, id) != model.mtp_layer_ids.end())
-      continue;
-    throw InputError("--model",
-                     fmt::format("{} has no MoE layer {}, {} has", model.name, id, name));
-  }
   if (!file.layer_ids.empty()) return;
   if (model.num_layers != file.placement.layers()) {
     throw InputError("--model", fmt::format("{} has {} layers, PLAN has {}", model.name,
@@ -150,7 +146,7 @@ class Export final : public Command {
     if (!of_model) return file;
     const MoeModel& model = *of_model;
     file = of_moe_layers(std::move(file), model.layer_ids, model.num_hidden_layers);
-    number_by(model, file, Session::name_of_input(plan_));
+    number_by(session, model, file, Session::name_of_input(plan_));
     return file;
   }
 

@@ -9,6 +9,7 @@
 #include "moeshift/core/error.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/model_agreement.hpp"
 #include "apps/moeshift/inputs/model_layers.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
 
@@ -90,6 +91,14 @@ void check(const std::string& path, const Placement& placement, const MoeModel& 
                                placement.experts()));
 }
 
+/// What a side states of its layers and its model, against the model that is given.
+void check_model(Session& session, const std::string& side, const PlacementFile& file,
+                 const MoeModel& model) {
+  if (file.placement.experts() != model.num_experts) return;  // told with the layers
+  check_layers_of(session, model, {side, file.layer_ids, file.num_hidden_layers});
+  if (file.world.model) mention_other_model(session, side, *file.world.model, model.name);
+}
+
 /// The nodes that the larger of the two worlds was planned on.
 std::optional<std::size_t> nodes_of(const PlacementFile& old, const PlacementFile& next,
                                     bool same_cluster) {
@@ -144,6 +153,8 @@ MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, Placement
   old = of_moe_layers(std::move(old), given->layer_ids, given->num_hidden_layers);
   next = of_moe_layers(std::move(next), given->layer_ids, given->num_hidden_layers);
   Ids ids = agreed_ids(old, next);
+  check_model(session, "OLD", old, *given);
+  check_model(session, "NEW", next, *given);
   MoeModel fit = fitted(*given, ids);
   check(old_path, old.placement, fit);
   check(new_path, next.placement, fit);

@@ -12,6 +12,7 @@
 #include "moeshift/cost/rank_speed.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/model_agreement.hpp"
 #include "apps/moeshift/inputs/model_layers.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
 #include "apps/moeshift/inputs/taken.hpp"
@@ -26,22 +27,35 @@ void check_count(const char* option, std::size_t count) {
   throw InputError(option, fmt::format("expected 1 .. {}, got {}", kMost, count));
 }
 
-/// The model, cut to the layers that the trace names. A trace of all layers may number them as it
-/// likes: engines count from the first layer or from the first with experts.
-MoeModel fitted(const MoeModel& given, const TraceHeader& trace) {
+/// The model, cut to the layers that the trace names; one that names none has all, in order.
+MoeModel fitted(Session& session, const MoeModel& given, const TraceHeader& trace) {
   const MoeModel model = with_drafts(given, trace.layer_ids);
-  const auto stranger = std::find_if_not(trace.layer_ids.begin(), trace.layer_ids.end(),
-                                         [&](std::int64_t id) { return has_layer(model, id); });
-  const bool named = !trace.layer_ids.empty() && stranger == trace.layer_ids.end();
   if (model.num_experts == trace.num_experts) {
-    if (named) return with_layers(model, trace.layer_ids);
+    check_layers_of(session, model, {"the trace", trace.layer_ids, trace.num_hidden_layers});
+    const auto stranger = std::ranges::find_if_not(
+        trace.layer_ids, [&](std::int64_t id) { return has_layer(model, id); });
+    if (stranger != trace.layer_ids.end()) {
+      throw InputError("--model", fmt::format("{} says nothing of the size of draft layer {}",
+                                              model.name, *stranger));
+    }
+    if (!trace.layer_ids.empty()) return with_layers(model, trace.layer_ids);
     if (model.num_layers == trace.num_layers) return model;
   }
-  std::string why;
-  if (stranger != trace.layer_ids.end()) why = fmt::format(", among them {}", *stranger);
-  throw InputError("--model", fmt::format("{} has {} layers x {} experts, the trace {} x {}{}",
+  throw InputError("--model", fmt::format("{} has {} layers x {} experts, the trace {} x {}",
                                           model.name, model.num_layers, model.num_experts,
-                                          trace.num_layers, trace.num_experts, why));
+                                          trace.num_layers, trace.num_experts));
+}
+
+/// What the trace and the plan in force say of their model, against the one that is given.
+void check_model(Session& session, const PlanShape& shape, const MoeModel& model,
+                 const TraceHeader& trace) {
+  check_layers_of(session, model, {"the plan in force", shape.layer_ids, shape.num_hidden_layers});
+  mention_other_model(session, "the recording", trace.model, model.name);
+  if (trace.top_k.value_or(model.top_k) == model.top_k) return;
+  session.mention(
+      fmt::format("moeshift: {} experts per token as the recording says; model {} has "
+                  "{}",
+                  *trace.top_k, model.name, model.top_k));
 }
 
 /// Groups limit which experts a token may choose: model and recording must mean the same. One
@@ -148,7 +162,11 @@ PlannedFor read_planned_for(Session& session, const PlanShape& shape, const Trac
   std::optional<Cluster> cluster;
   if (shape.cluster) cluster = session.load_cluster(*shape.cluster);
   std::optional<MoeModel> model;
-  if (shape.model) model = fitted(session.load_model(*shape.model), trace);
+  if (shape.model) {
+    const MoeModel given = session.load_model(*shape.model);
+    model = fitted(session, given, trace);
+    check_model(session, shape, given, trace);
+  }
   Topology topology = cluster ? cluster->topology(shape.ranks, shape.nodes)
                               : Topology(shape.ranks, shape.nodes.value_or(1));
   const std::size_t groups = groups_of(shape, model, trace);

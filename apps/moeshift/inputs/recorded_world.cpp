@@ -2,13 +2,13 @@
 #include "apps/moeshift/inputs/recorded_world.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/inputs/model_agreement.hpp"
 #include "apps/moeshift/inputs/model_layers.hpp"
 #include "apps/moeshift/inputs/taken.hpp"
 
@@ -23,16 +23,6 @@ void check_agrees(const char* option, const Count& asked, const Count& recorded,
   throw InputError(option, fmt::format("{} asked for, the recording is of {} {}: leave it out, or "
                                        "add --allow-different to plan for another world",
                                        *asked, *recorded, what));
-}
-
-/// "deepseek-ai/DeepSeek-V3" as configurations are called: "deepseek_v3".
-std::string as_configuration(const std::string& model) {
-  std::string name = model.substr(model.rfind('/') + 1);
-  for (char& c : name) {
-    const auto letter = static_cast<unsigned char>(c);
-    c = std::isalnum(letter) != 0 ? static_cast<char>(std::tolower(letter)) : '_';
-  }
-  return name;
 }
 
 bool has_layers_of(const MoeModel& given, const TraceHeader& trace) {

@@ -84,7 +84,9 @@ TEST_CASE("A trace of fewer layers than the model must name layers that the mode
   CHECK(refusal(shape_of(), header_of(2)) ==
         "--model: olmoe_1b_7b_bf16 has 16 layers x 64 experts, the trace 2 x 64");
   CHECK(refusal(shape_of(), header_of(2, {3, 16})) ==
-        "--model: olmoe_1b_7b_bf16 has 16 layers x 64 experts, the trace 2 x 64, among them 16");
+        "--model: olmoe_1b_7b_bf16 has no MoE layer 16: its 16 are 0 to 15, those of the trace are "
+        "3 to 16; name the model that it is of, or leave --model out; wrong numbers are mended in "
+        "the file");
 }
 
 TEST_CASE("Nodes are as asked, else as many as the machine's ranks need") {
