@@ -185,6 +185,22 @@ class Interop(CliTest):
         self.assertEqual(compared[0], compared[1])
         self.assertEqual(compared[0], compared[2])
 
+    def test_a_folder_is_read_in_the_order_of_the_numbers_in_its_names(self):
+        loads = [[[step + 1, 3, 2, 1]] for step in range(12)]
+        for folder in ("plain", "numbered"):
+            (self.folder / folder).mkdir()
+        for step, load in enumerate(loads):
+            self.write(f"plain/part{step}.json", json.dumps({"logical_count": load}))
+            self.write(f"numbered/t{step}.jsonl", '{"num_layers":1,"num_experts":4}\n'
+                       + json.dumps({"step": step, "load": load}) + "\n")
+        for folder in ("plain", "numbered"):
+            lines = self.good("trace", "join", folder).out.splitlines()[1:]
+            self.assertEqual([json.loads(line)["load"] for line in lines], loads)
+        err = self.good("trace", "join", "numbered/t5.jsonl", "numbered/t2.jsonl").err
+        self.assertIn("step numbers do not ascend", err)
+        glob = sorted(f"plain/part{step}.json" for step in range(12))
+        self.assertIn("part11.json is read before plain/part2.json", " ".join(self.good("trace", "join", *glob).err.split()))
+
     def test_running_totals_are_said_by_every_command_and_mended_by_convert(self):
         for words in (("plan", *of("cumulative.json"), *SHAPE), ("compare", *of("cumulative.json"), *SHAPE, "--policies", "snake")):
             self.assertIn("running totals", self.good(*words).err)

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/joined/natural_order.hpp"
 #include "moeshift/trace/dense_layers.hpp"
 #include "moeshift/trace/doubts.hpp"
 
@@ -31,7 +32,8 @@ bool is_recording(fs::path path) {
   return std::ranges::find(kEndings, path.extension().string()) != kEndings.end();
 }
 
-/// The recordings of a folder and of its sub-folders (one per node, say), in the order of names.
+/// The recordings of a folder and of its sub-folders (one per node, say), in the order of names:
+/// part2 before part10.
 std::vector<std::string> files_of(const std::string& folder, Session& session) {
   std::vector<std::string> files;
   std::error_code error;
@@ -50,7 +52,7 @@ std::vector<std::string> files_of(const std::string& folder, Session& session) {
     throw InputError(folder, fmt::format("holds no recording; expected files that end in {}",
                                          fmt::join(kEndings, ", ")));
   }
-  std::ranges::sort(files);
+  std::ranges::sort(files, natural_before);
   return files;
 }
 

@@ -2,6 +2,7 @@
 #include "moeshift/formats/joined/joined_trace.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/joined/merged_header.hpp"
+#include "moeshift/formats/joined/natural_order.hpp"
 #include "moeshift/formats/repeated_steps.hpp"
 
 namespace moeshift {
@@ -92,7 +94,9 @@ class Sequence final : public TraceReader {
 
   void renumber(TraceStep& step) {
     if (at_ > 0 && !offset_) {
-      offset_ = step.step <= highest_before_ ? highest_before_ + 1 - step.step : 0;
+      const bool began_anew = step.step <= highest_before_ && seen_.contains(step.step);
+      offset_ = began_anew ? highest_before_ + 1 - step.step : 0;
+      renumbered_ |= began_anew;
     }
     step.step += offset_.value_or(0);
     highest_ = std::max(highest_, step.step);
@@ -101,9 +105,24 @@ class Sequence final : public TraceReader {
   void finish() {
     ++at_;
     take_notes(parts_, header_);
+    if (renumbered_) note_order();
     if (repeated_ == 0) return;
     header_.notes.push_back(fmt::format(
         "{} steps are in more than one file with equal loads: they count once", repeated_));
+  }
+
+  /// Shells give part10 before part2, and steps without numbers of their own cannot contradict.
+  void note_order() {
+    const auto by_bytes = [](const TracePart& a, const TracePart& b) { return a.name < b.name; };
+    if (!std::ranges::is_sorted(parts_, by_bytes)) return;
+    const auto late = std::ranges::adjacent_find(
+        parts_,
+        [](const TracePart& a, const TracePart& b) { return natural_before(b.name, a.name); });
+    if (late == parts_.end()) return;
+    header_.notes.push_back(
+        fmt::format("{} is read before {}, in the order given: give the files in the order of "
+                    "their numbers, or their folder",
+                    late->name, std::next(late)->name));
   }
 
   std::vector<TracePart> parts_;
@@ -114,6 +133,7 @@ class Sequence final : public TraceReader {
   std::int64_t highest_ = -1;
   std::int64_t highest_before_ = -1;
   std::size_t repeated_ = 0;
+  bool renumbered_ = false;
 };
 
 class Sorted final : public TraceReader {

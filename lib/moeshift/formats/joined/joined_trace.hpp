@@ -20,7 +20,8 @@ struct TracePart {
 
 /// The steps of all parts, one file after the other. A step that an earlier file has, with equal
 /// loads, is left out; one that has a number of an earlier file and other loads goes on counting
-/// where that file ended.
+/// where that file ended. Steps of a file that lie before those of an earlier one, and were in
+/// none, keep their numbers: TraceDoubts says that they do not ascend.
 [[nodiscard]] std::unique_ptr<TraceReader> in_sequence(std::vector<TracePart> parts);
 
 /// The same, by ascending step number; everything is read into memory.

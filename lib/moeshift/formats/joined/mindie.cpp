@@ -13,6 +13,7 @@
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/joined/natural_order.hpp"
 #include "moeshift/formats/placement_format.hpp"
 
 namespace moeshift {
@@ -251,17 +252,6 @@ std::int64_t device_of(const TraceInput& input) {
   return rank_in_name(input.name).value_or(0);
 }
 
-/// "node10" comes after "node9".
-bool node_before(const std::string& a, const std::string& b) {
-  const auto number = [](const std::string& name) {
-    const std::size_t digits = name.find_last_not_of("0123456789") + 1;
-    return std::pair(name.substr(0, digits), name.size() - digits);
-  };
-  const auto [stem_a, digits_a] = number(a);
-  const auto [stem_b, digits_b] = number(b);
-  return stem_a == stem_b && digits_a != digits_b ? digits_a < digits_b : a < b;
-}
-
 /// By their numbers, which count on from node (sub-folder) to node or begin anew in each.
 std::vector<TraceInput> in_device_order(std::vector<TraceInput> inputs) {
   std::vector<std::int64_t> numbers;
@@ -271,7 +261,7 @@ std::vector<TraceInput> in_device_order(std::vector<TraceInput> inputs) {
   std::ranges::sort(inputs, [&](const TraceInput& a, const TraceInput& b) {
     const std::string of_a = anew ? folder(a.name) : "";
     const std::string of_b = anew ? folder(b.name) : "";
-    return of_a != of_b ? node_before(of_a, of_b) : device_of(a) < device_of(b);
+    return of_a != of_b ? natural_before(of_a, of_b) : device_of(a) < device_of(b);
   });
   std::int64_t expected = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i, ++expected) {
