@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 18> kOneWidth = {
     "jamba",      "granitemoehybrid", "hunyuan",    "arctic", "grok-1",      "grok"};
 
 /// Families read here so far; of others the keys are read as these use them.
-constexpr std::array<std::string_view, 55> kKnown = {"deepseek",
+constexpr std::array<std::string_view, 56> kKnown = {"deepseek",
                                                      "dbrx",
                                                      "hunyuan",
                                                      "arctic",
@@ -77,7 +77,8 @@ constexpr std::array<std::string_view, 55> kKnown = {"deepseek",
                                                      "pangu_ultra_moe",
                                                      "glm5_moe",
                                                      "hy_v3",
-                                                     "ernie4_5_vl_moe_text"};
+                                                     "ernie4_5_vl_moe_text",
+                                                     "ernie4_5_moe_vl"};
 
 bool among(std::span<const std::string_view> names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -98,23 +99,73 @@ HfConfig open(const JsonReader& config) {
   return {config, config};
 }
 
-std::int64_t width_of_experts(const HfConfig& config) {
-  const auto own =
-      config.find_count({"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"});
-  if (own) return *own;
-  if (among(kOneWidth, config.family())) return config.count({"intermediate_size"});
-  if (config.family() == "dbrx") return config.count({"ffn_hidden_size"});
-  return config.count({"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"});
+HfKeys keys_of_experts() {
+  return {"n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts",
+          "num_routed_experts"};
 }
 
-ExpertShape shape_of(const HfConfig& config) {
+HfKeys keys_of_top_k() {
+  return {"num_experts_per_tok",
+          "num_experts_per_token",
+          "experts_per_token",
+          "top_k_experts",
+          "moe_k",
+          "moe_topk",
+          "moe_top_k"};
+}
+
+HfKeys keys_of_hidden() {
+  return {"hidden_size", "n_embd", "d_model"};
+}
+
+/// Under which names the width of an expert may be.
+HfKeys keys_of_width(const HfConfig& config) {
+  HfKeys keys = {"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"};
+  if (among(kOneWidth, config.family())) keys.emplace_back("intermediate_size");
+  if (config.family() == "dbrx") keys.emplace_back("ffn_hidden_size");
+  return keys;
+}
+
+/// @throws InputError naming everything that is missing, each by all the names it could have.
+void require_keys(const HfConfig& config) {
+  std::vector<std::string> missing;
+  for (const HfKeys& keys :
+       {keys_of_experts(), keys_of_top_k(), keys_of_hidden(), keys_of_width(config)}) {
+    if (!config.find_count(keys)) missing.push_back(fmt::format("{}", fmt::join(keys, ", ")));
+  }
+  if (!hf_says_layers(config)) missing.emplace_back("num_hidden_layers, num_layers");
+  if (missing.empty()) return;
+  config.text.fail(fmt::format("expected one of the keys {}", fmt::join(missing, "; and one of ")));
+}
+
+/// Experts of Nemotron-H have no gate, whatever they compute (transformers, NemotronHMLP).
+bool is_gated(const HfConfig& config, std::vector<std::string>& assumed) {
+  const auto activation = config.find({"mlp_hidden_act"});
+  const bool nemotron = config.family().starts_with("nemotron");
+  if (nemotron && !activation) {
+    assumed.emplace_back("mlp_hidden_act is not given: relu2, experts without a gate");
+  }
+  return !nemotron && (!activation || activation->string() != "relu2");
+}
+
+void tell_modalities(const HfConfig& config, std::vector<std::string>& assumed) {
+  const auto experts = config.find(keys_of_experts());
+  const auto width = config.find(keys_of_width(config));
+  const bool two =
+      (experts && config.is_per_modality(*experts)) || (width && config.is_per_modality(*width));
+  if (!two) return;
+  assumed.emplace_back(
+      "experts per modality: those of text are read, the first of each list; experts of images are "
+      "a second set, which is not counted");
+}
+
+ExpertShape shape_of(const HfConfig& config, std::vector<std::string>& assumed) {
   ExpertShape shape;
   const auto latent = config.find_count({"moe_latent_size"});
-  shape.hidden = latent ? *latent : config.count({"hidden_size", "n_embd", "d_model"});
-  shape.intermediate = width_of_experts(config);
-  const auto activation = config.find({"mlp_hidden_act"});
-  shape.gated = !activation || activation->string() != "relu2";  // Nemotron-H: squared ReLU
+  shape.hidden = latent ? *latent : config.count(keys_of_hidden());
+  shape.intermediate = config.count(keys_of_width(config));
   const std::string family = config.family();
+  shape.gated = is_gated(config, assumed);
   shape.fused = family == "gpt_oss" || family.rfind("llama4", 0) == 0;
   shape.bias = family == "gpt_oss";
   return shape;
@@ -126,7 +177,7 @@ std::size_t groups_of(const HfConfig& config) {
 }
 
 /// One number under several names: in one config.json they say the same.
-std::size_t one_count(const HfConfig& config, std::initializer_list<std::string_view> keys) {
+std::size_t one_count(const HfConfig& config, const HfKeys& keys) {
   const std::int64_t count = config.count(keys);
   for (const std::string_view key : keys) {
     const auto other = config.find_count({key});
@@ -138,11 +189,8 @@ std::size_t one_count(const HfConfig& config, std::initializer_list<std::string_
 }
 
 void read_routing(const HfConfig& config, MoeModel& model) {
-  model.num_experts = one_count(config, {"n_routed_experts", "num_experts", "num_local_experts",
-                                         "moe_num_experts", "num_routed_experts"});
-  model.top_k =
-      one_count(config, {"num_experts_per_tok", "num_experts_per_token", "experts_per_token",
-                         "top_k_experts", "moe_k", "moe_topk", "moe_top_k"});
+  model.num_experts = one_count(config, keys_of_experts());
+  model.top_k = one_count(config, keys_of_top_k());
   if (model.top_k > model.num_experts) {
     config.text.fail(
         fmt::format("{} experts per token of {}: expected at most as many as there are",
@@ -157,7 +205,7 @@ void read_routing(const HfConfig& config, MoeModel& model) {
 
 }  // namespace
 
-std::optional<JsonReader> HfConfig::find(std::initializer_list<std::string_view> keys) const {
+std::optional<JsonReader> HfConfig::find(const HfKeys& keys) const {
   for (const JsonReader* part : {&text, &top}) {
     for (const std::string_view key : keys) {
       const auto found = part->find(key);
@@ -167,14 +215,14 @@ std::optional<JsonReader> HfConfig::find(std::initializer_list<std::string_view>
   return {};
 }
 
-std::optional<std::int64_t> HfConfig::find_count(
-    std::initializer_list<std::string_view> keys) const {
+std::optional<std::int64_t> HfConfig::find_count(const HfKeys& keys) const {
   const auto found = find(keys);
   if (!found) return {};
   if (!found->is_array()) {
     const std::int64_t count = found->whole(0, kMost);
     return count > 0 ? std::optional(count) : std::nullopt;
   }
+  if (is_per_modality(*found)) return found->at(std::size_t{0}).whole(1, kMost);
   std::vector<std::int64_t> counts;
   for (const JsonReader& item : found->items()) counts.push_back(item.whole(1, kMost));
   const bool equal = !counts.empty() && std::all_of(counts.begin(), counts.end(), [&](auto count) {
@@ -184,7 +232,7 @@ std::optional<std::int64_t> HfConfig::find_count(
   return counts.front();
 }
 
-std::int64_t HfConfig::count(std::initializer_list<std::string_view> keys) const {
+std::int64_t HfConfig::count(const HfKeys& keys) const {
   if (const auto found = find_count(keys)) return *found;
   text.fail(fmt::format("expected {} {}", keys.size() > 1 ? "one of the keys" : "the key",
                         fmt::join(keys, ", ")));
@@ -198,6 +246,14 @@ std::string HfConfig::family() const {
   return "";
 }
 
+bool HfConfig::is_per_modality(const JsonReader& value) const {
+  return value.is_array() && value.size() == 2 && family().starts_with("ernie4_5");
+}
+
+std::int64_t hf_num_experts(const HfConfig& config) {
+  return config.count(keys_of_experts());
+}
+
 HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options) {
   const HfConfig config = open(json);
   HfImport imported;
@@ -207,8 +263,10 @@ HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options
         "model_type '{}' is not among the families tried: its keys are read as theirs", family));
   }
   MoeModel& model = imported.model;
+  require_keys(config);
+  tell_modalities(config, imported.assumed);
   read_routing(config, model);
-  model.hidden_size = static_cast<std::size_t>(config.count({"hidden_size", "n_embd", "d_model"}));
+  model.hidden_size = static_cast<std::size_t>(config.count(keys_of_hidden()));
   const HfLayers layers = hf_layers(config);
   model.num_hidden_layers = layers.all;
   model.layer_ids = layers.moe;
@@ -218,7 +276,8 @@ HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options
     if (layers.mtp.empty()) imported.assumed.emplace_back("the model has no draft (MTP) layers");
   }
   model.num_layers = model.layer_ids.size();
-  model.expert_tensors = hf_expert_tensors(config, shape_of(config), imported.assumed);
+  model.expert_tensors =
+      hf_expert_tensors(config, shape_of(config, imported.assumed), imported.assumed);
   if (const auto shared = config.find_count({"n_shared_experts", "num_shared_experts",
                                              "moe_num_shared_experts", "num_shared_expert"})) {
     model.num_shared_experts = static_cast<std::size_t>(*shared);

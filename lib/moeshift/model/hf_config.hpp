@@ -33,12 +33,14 @@ struct HfImport {
 /// hybrid_override_pattern or layers_block_type (Nemotron-H), mlp_layer_types, a moe_layer_freq of
 /// one figure per layer, expert_layer_period (Jamba). Parts of multimodal models are looked for in
 /// text_config. Tensors follow the way the checkpoint is quantised: none, fp8 (blocks, channels or
-/// whole tensors), mxfp4, nvfp4, compressed-tensors, modelopt, awq, gptq, quark.
+/// whole tensors), mxfp4, nvfp4, compressed-tensors, modelopt, awq, gptq, quark, w4afp8, MindIE's.
 ///
 /// What engines keep in fp32 (scales of fp8) is counted as fp32, although some checkpoints store it
 /// in 16 bits.
-/// @throws InputError for a model without experts, a key that is needed and missing (naming all the
-///         names under which it was looked for) and a quantisation that is not known.
+/// @throws InputError for a model without experts, keys that are needed and missing (all of them,
+/// each
+///         by all the names under which it was looked for) and a quantisation that is not known or
+///         differs between experts.
 [[nodiscard]] HfImport import_hf_config(const JsonReader& config, const HfImportOptions& options);
 
 }  // namespace moeshift

@@ -45,9 +45,12 @@ std::optional<JsonReader> block_names(const HfConfig& config) {
   return has_moe ? names : std::nullopt;
 }
 
+HfKeys keys_of_layers() {
+  return {"num_hidden_layers", "num_layers", "n_layer", "n_layers"};
+}
+
 std::size_t number_of_layers(const HfConfig& config) {
-  if (const auto count =
-          config.find_count({"num_hidden_layers", "num_layers", "n_layer", "n_layers"})) {
+  if (const auto count = config.find_count(keys_of_layers())) {
     return static_cast<std::size_t>(*count);
   }
   if (const auto names = block_names(config)) return names->size();
@@ -102,7 +105,8 @@ std::optional<Ids> listed(const HfConfig& config, std::size_t layers) {
 std::int64_t or_else(const HfConfig& config, std::string_view key, std::int64_t value) {
   const auto found = config.find({key});
   if (!found) return value;
-  if (found->is_array()) found->fail("expected one number: experts per modality are not read");
+  if (config.is_per_modality(*found)) return found->at(std::size_t{0}).whole(-1);
+  if (found->is_array()) found->fail("expected one number");
   return found->whole(-1);
 }
 
@@ -147,6 +151,11 @@ Ids by_rule(const HfConfig& config, std::size_t layers) {
 }
 
 }  // namespace
+
+bool hf_says_layers(const HfConfig& config) {
+  return config.find_count(keys_of_layers()) || block_names(config) ||
+         config.find({"hybrid_override_pattern"});
+}
 
 HfLayers hf_layers(const HfConfig& config) {
   HfLayers layers;

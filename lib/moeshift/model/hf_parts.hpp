@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,20 +14,25 @@
 
 namespace moeshift {
 
+/// Names under which families write one thing.
+using HfKeys = std::vector<std::string_view>;
+
 /// The part of config.json that describes the language model, and the whole.
 struct HfConfig {
   JsonReader text;
   JsonReader top;
 
   /// The first of `keys` that has a value which is not null, in the text part or the whole.
-  [[nodiscard]] std::optional<JsonReader> find(std::initializer_list<std::string_view> keys) const;
-  /// The same as a whole number >= 1; a list of equal numbers counts as that number.
+  [[nodiscard]] std::optional<JsonReader> find(const HfKeys& keys) const;
+  /// The same as a whole number >= 1; a list of equal numbers counts as that number, of a list
+  /// per modality the first.
   /// @throws InputError naming all of `keys` when none is there.
-  [[nodiscard]] std::int64_t count(std::initializer_list<std::string_view> keys) const;
+  [[nodiscard]] std::int64_t count(const HfKeys& keys) const;
   /// The same, or nothing when the key is missing, null or 0.
-  [[nodiscard]] std::optional<std::int64_t> find_count(
-      std::initializer_list<std::string_view> keys) const;
+  [[nodiscard]] std::optional<std::int64_t> find_count(const HfKeys& keys) const;
   [[nodiscard]] std::string family() const;  ///< model_type; "" where it is missing
+  /// ERNIE-VL writes two figures, for experts of text and of images: those of text are read.
+  [[nodiscard]] bool is_per_modality(const JsonReader& value) const;
 };
 
 /// The numbers of the MoE layers and of all.
@@ -37,6 +42,8 @@ struct HfLayers {
   std::vector<std::int64_t> mtp;  ///< draft layers with experts, numbered after the others
 };
 [[nodiscard]] HfLayers hf_layers(const HfConfig& config);
+/// True when config.json says how many layers there are.
+[[nodiscard]] bool hf_says_layers(const HfConfig& config);
 
 /// What one expert computes.
 struct ExpertShape {
@@ -53,15 +60,57 @@ struct ExpertShape {
                                                           const ExpertShape& shape,
                                                           std::vector<std::string>& assumed);
 
-/// True when experts stay as they were trained, in all MoE layers; of some layers alone a sentence
-/// of `assumed` tells.
-[[nodiscard]] bool leaves_experts_alone(const HfConfig& config, const JsonReader& quantization,
-                                        std::vector<std::string>& assumed);
+/// Routed experts of a layer.
+[[nodiscard]] std::int64_t hf_num_experts(const HfConfig& config);
+
+/// What to do where config.json does not say enough; ends a message.
+inline constexpr std::string_view kWriteTensors =
+    "write the tensors of an expert as in docs/configs.md";
+
+/// Modules as a quantiser names them: "re:" and a regular expression that matches from the start
+/// (compressed-tensors, quark), a wildcard (ModelOpt, quark), or a name, of which parts do too.
+class ModulePattern {
+ public:
+  explicit ModulePattern(std::string text);
+  /// A bare regular expression (GPTQModel).
+  [[nodiscard]] static ModulePattern regex(const std::string& expression);
+
+  /// True when experts of the layer have the projection ("up_proj") among those modules.
+  [[nodiscard]] bool covers(std::int64_t layer, std::string_view projection) const;
+  /// False where it covers either all layers or none. Cheap.
+  [[nodiscard]] bool tells_layers_apart() const;
+  /// False for regular expressions of Python that are none here.
+  [[nodiscard]] bool readable() const { return readable_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
+  /// The only layer it can be about.
+  [[nodiscard]] std::optional<std::int64_t> layer() const { return layer_; }
+
+ private:
+  void compile(const std::string& expression);
+
+  std::string text_;
+  std::optional<std::int64_t> layer_;
+  std::optional<std::regex> regex_;
+  bool readable_ = true;
+};
+
+[[nodiscard]] bool is_about_experts(const std::string& name);
+/// The layer in "model.layers.3.mlp.experts" or "layers\.3\."; nothing where it may be any.
+[[nodiscard]] std::optional<std::int64_t> layer_in(const std::string& name);
+/// True for every name of the projection: "w1" is "gate_proj".
+[[nodiscard]] bool is_projection(std::string_view name, std::string_view projection);
+
+/// Of each projection the MoE layers, ascending, whose experts keep it as it was trained; patterns
+/// that are not understood are told in `assumed`. O(patterns * layers).
+[[nodiscard]] std::vector<std::vector<std::int64_t>> layers_left_alone(
+    const HfConfig& config, const JsonReader& quantization,
+    const std::vector<std::string>& projections, std::vector<std::string>& assumed);
 /// The "weights" of that group of compressed-tensors' config_groups whose targets are experts, or
 /// else linear layers; nothing where experts are not quantised.
-/// @throws InputError where several groups would do and differ.
+/// @throws InputError where several groups would do and differ, or layers do.
 [[nodiscard]] std::optional<JsonReader> scheme_of_experts(const HfConfig& config,
-                                                          const JsonReader& quantization);
+                                                          const JsonReader& quantization,
+                                                          const std::string& projection);
 
 /// A tensor whose bytes follow from shape and dtype. @throws InputError for an unknown dtype.
 [[nodiscard]] ExpertTensor make_tensor(std::string name, std::vector<std::int64_t> shape,

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which part of config.json's quantisation is about experts: lists of names that are left alone,
-// and compressed-tensors' groups of targets.
+// What of the experts a quantisation covers.
 #include <algorithm>
-#include <cctype>
-#include <charconv>
-#include <regex>
 #include <set>
 
 #include <fmt/format.h>
@@ -16,109 +12,75 @@
 namespace moeshift {
 namespace {
 
-/// Names or patterns of modules that stay as they were trained.
-std::vector<std::string> spared_names(const JsonReader& quantization) {
-  std::vector<std::string> names;
+/// Modules that stay as they were trained.
+std::vector<ModulePattern> spared_modules(const JsonReader& quantization) {
+  std::set<std::string> texts;
   for (const char* key : {"ignore", "ignored_layers", "modules_to_not_convert", "exclude_modules",
                           "exclude", "llm_int8_skip_modules"}) {
     const auto list = quantization.find(key);
     if (!list || !list->is_array()) continue;
     for (const JsonReader& item : list->items()) {
-      if (item.is_string()) names.push_back(item.string());
+      if (item.is_string() && !item.string().empty()) texts.insert(item.string());
     }
   }
+  std::vector<ModulePattern> modules;
+  for (const std::string& text : texts) modules.emplace_back(text);
   // GPTQModel: patterns that begin with "-:" take modules out.
   if (const auto dynamic = quantization.find("dynamic"); dynamic && dynamic->is_object()) {
     for (const std::string& key : dynamic->keys()) {
-      if (key.starts_with("-:")) names.push_back(key.substr(2));
+      if (key.starts_with("-:")) modules.push_back(ModulePattern::regex(key.substr(2)));
     }
   }
-  return names;
+  return modules;
 }
 
-bool is_about_experts(const std::string& name) {
-  return name.find("experts") != std::string::npos &&
-         name.find("shared_expert") == std::string::npos;
-}
-
-/// The layer in "model.layers.3.mlp.experts" or "layers\.3\."; nothing where it is of all.
-std::optional<std::int64_t> layer_in(const std::string& name) {
-  constexpr std::string_view kLayers = "layers";
-  std::size_t at = name.find(kLayers);
-  if (at == std::string::npos) return {};
-  at += kLayers.size();
-  while (at < name.size() && (name[at] == '\\' || name[at] == '.')) ++at;
-  std::int64_t layer = 0;
-  const char* end = name.data() + name.size();
-  const auto [stop, error] = std::from_chars(name.data() + at, end, layer);
-  return error == std::errc() ? std::optional(layer) : std::nullopt;
-}
-
-/// How surely targets mean experts: 2 by their name or a pattern, 1 as linear layers among others,
-/// 0 not at all.
-int rank_of_target(const std::string& target, std::int64_t moe_layer) {
-  constexpr std::string_view kPattern = "re:";
-  if (!target.starts_with(kPattern)) {
-    if (target == "Linear") return 1;
-    return is_about_experts(target) || target.find("MoE") != std::string::npos ||
-                   target.find("Experts") != std::string::npos
-               ? 2
-               : 0;
+std::vector<std::int64_t> layers_covered(const ModulePattern& module,
+                                         const std::vector<std::int64_t>& moe,
+                                         const std::string& projection) {
+  if (!module.tells_layers_apart()) {
+    return module.covers(moe.front(), projection) ? moe : std::vector<std::int64_t>{};
   }
-  try {
-    const std::regex pattern(target.substr(kPattern.size()));
-    for (const char* part : {"gate_proj", "gate_up_proj", "up_proj", "w1"}) {
-      for (const char* of : {"mlp", "block_sparse_moe", "mixer", "feed_forward"}) {
-        const std::string name =
-            fmt::format("model.layers.{}.{}.experts.0.{}", moe_layer, of, part);
-        if (std::regex_search(name, pattern, std::regex_constants::match_continuous)) return 2;
-      }
+  std::vector<std::int64_t> layers;
+  for (const std::int64_t layer : moe) {
+    if (module.covers(layer, projection)) layers.push_back(layer);
+  }
+  return layers;
+}
+
+/// How surely targets mean a projection of experts: 2 by their name or a pattern, 1 as linear
+/// layers among others, 0 not at all.
+int rank_of_target(const std::string& target, std::int64_t layer, const std::string& projection) {
+  if (target == "Linear") return 1;
+  if (target.find("MoE") != std::string::npos || target.find("Experts") != std::string::npos) {
+    return 2;
+  }
+  return ModulePattern(target).covers(layer, projection) ? 2 : 0;
+}
+
+/// True when a target may be about some layers alone.
+bool tell_layers_apart(const JsonReader& groups) {
+  for (const std::string& name : groups.keys()) {
+    const auto targets = groups.at(name).find("targets");
+    if (!targets || !targets->is_array()) continue;
+    for (const JsonReader& target : targets->items()) {
+      if (ModulePattern(target.string()).tells_layers_apart()) return true;
     }
-    return 0;
-  } catch (const std::regex_error&) {
-    return is_about_experts(target) ? 2 : 0;
-  }
-}
-
-}  // namespace
-
-bool leaves_experts_alone(const HfConfig& config, const JsonReader& quantization,
-                          std::vector<std::string>& assumed) {
-  std::set<std::int64_t> layers;
-  for (const std::string& name : spared_names(quantization)) {
-    if (!is_about_experts(name)) continue;
-    const auto layer = layer_in(name);
-    if (!layer) return true;
-    layers.insert(*layer);
-  }
-  const std::vector<std::int64_t> moe = hf_layers(config).moe;
-  std::erase_if(layers,
-                [&](std::int64_t layer) { return std::ranges::find(moe, layer) == moe.end(); });
-  if (layers.size() == moe.size()) return true;
-  if (!layers.empty()) {
-    assumed.push_back(
-        fmt::format("experts of layers {} are not quantised, those of the other {} are: bytes of "
-                    "an expert are the others'",
-                    fmt::join(layers, ", "), moe.size() - layers.size()));
   }
   return false;
 }
 
-std::optional<JsonReader> scheme_of_experts(const HfConfig& config,
-                                            const JsonReader& quantization) {
-  const std::int64_t layer = hf_layers(config).moe.front();
-  const JsonReader groups = quantization.at("config_groups");
-  const std::vector<std::string> names = groups.keys();
-  if (names.empty()) groups.fail("expected a group");
+/// Of one layer.
+std::optional<JsonReader> scheme_of_layer(const JsonReader& groups, std::int64_t layer,
+                                          const std::string& projection) {
   std::optional<JsonReader> best;
   int rank = 0;
-  for (const std::string& name : names) {
+  for (const std::string& name : groups.keys()) {
     const JsonReader group = groups.at(name);
     const auto targets = group.find("targets");
     int of_group = targets && targets->is_array() ? 0 : 1;  // nothing said: all
     if (of_group == 0) {
       for (const JsonReader& target : targets->items()) {
-        of_group = std::max(of_group, rank_of_target(target.string(), layer));
+        of_group = std::max(of_group, rank_of_target(target.string(), layer, projection));
       }
     }
     if (of_group == 0 || of_group < rank) continue;
@@ -127,14 +89,63 @@ std::optional<JsonReader> scheme_of_experts(const HfConfig& config,
     const bool differ =
         weights.has_value() != best.has_value() || (weights && weights->raw() != best->raw());
     if (of_group == rank && differ) {
-      groups.fail(
-          "several groups cover the experts with different weights: write the tensors of "
-          "an expert as in docs/configs.md");
+      groups.fail(fmt::format("several groups cover the experts with different weights: {}",
+                              kWriteTensors));
     }
     rank = of_group;
     best = weights;
   }
   return best;
+}
+
+}  // namespace
+
+std::vector<std::vector<std::int64_t>> layers_left_alone(
+    const HfConfig& config, const JsonReader& quantization,
+    const std::vector<std::string>& projections, std::vector<std::string>& assumed) {
+  const std::vector<std::int64_t> moe = hf_layers(config).moe;
+  std::vector<std::set<std::int64_t>> spared(projections.size());
+  for (const ModulePattern& module : spared_modules(quantization)) {
+    const auto only = layer_in(module.text());
+    if (only && module.text().find('|') == std::string::npos &&
+        std::ranges::find(moe, *only) == moe.end())
+      continue;
+    bool matched = false;
+    for (std::size_t p = 0; p < projections.size(); ++p) {
+      const auto covered = layers_covered(module, moe, projections[p]);
+      spared[p].insert(covered.begin(), covered.end());
+      matched = matched || !covered.empty();
+    }
+    if (!module.readable()) {
+      assumed.push_back(fmt::format("'{}' is no pattern that is understood here: taken for {}",
+                                    module.text(), matched ? "experts" : "no experts"));
+    } else if (!matched && is_about_experts(module.text())) {
+      assumed.push_back(
+          fmt::format("'{}' matches no name that experts have here: all are taken as quantised",
+                      module.text()));
+    }
+  }
+  std::vector<std::vector<std::int64_t>> layers;
+  for (const auto& set : spared) layers.emplace_back(set.begin(), set.end());
+  return layers;
+}
+
+std::optional<JsonReader> scheme_of_experts(const HfConfig& config, const JsonReader& quantization,
+                                            const std::string& projection) {
+  const JsonReader groups = quantization.at("config_groups");
+  if (groups.keys().empty()) groups.fail("expected a group");
+  const std::vector<std::int64_t> moe = hf_layers(config).moe;
+  const auto first = scheme_of_layer(groups, moe.front(), projection);
+  if (!tell_layers_apart(groups)) return first;
+  for (const std::int64_t layer : moe) {
+    const auto other = scheme_of_layer(groups, layer, projection);
+    if (other.has_value() == first.has_value() && (!first || first->raw() == other->raw())) {
+      continue;
+    }
+    groups.fail(fmt::format("{} of experts has other weights in layer {} than in layer {}: {}",
+                            projection, layer, moe.front(), kWriteTensors));
+  }
+  return first;
 }
 
 }  // namespace moeshift

@@ -211,3 +211,40 @@ TEST_CASE("An unknown family is read by its keys and says so") {
   CHECK(imported.assumed.front().find("unheard_of") != std::string::npos);
   CHECK(imported.model.num_layers == 58);
 }
+
+TEST_CASE("Experts of Nemotron-H have no gate, said or not") {
+  Json config = config_of("DeepSeek-V2-Lite");
+  const auto gated = import(config).model.expert_bytes().count();
+  config["model_type"] = "nemotron_h";
+  const HfImport silent = import(config);
+  CHECK(silent.model.expert_bytes().count() == gated / 3 * 2);
+  REQUIRE(silent.assumed.size() == 1);
+  CHECK(silent.assumed.front().find("mlp_hidden_act is not given") == 0);
+  config["mlp_hidden_act"] = "relu2";
+  CHECK(import(config).model.expert_bytes().count() == gated / 3 * 2);
+  CHECK(import(config).assumed.empty());
+}
+
+TEST_CASE("All keys that are missing are told in one message") {
+  Json config = config_of("DeepSeek-V3");
+  for (const char* key : {"hidden_size", "moe_intermediate_size", "num_hidden_layers"}) {
+    config.erase(key);
+  }
+  const std::string fault = fault_of(config);
+  for (const char* key : {"hidden_size", "moe_intermediate_size", "num_hidden_layers"}) {
+    CHECK(fault.find(key) != std::string::npos);
+  }
+  CHECK(fault.find("n_routed_experts") == std::string::npos);
+}
+
+TEST_CASE("Of experts per modality those of text are read, with a line that says so") {
+  const HfImport imported = import(Json::parse(R"({"model_type": "ernie4_5_moe_vl",
+    "num_hidden_layers": 54, "moe_num_experts": [64, 32], "moe_k": 8, "hidden_size": 8192,
+    "moe_layer_start_index": [3, 4], "moe_layer_end_index": [53, 52], "moe_layer_interval": 1,
+    "moe_intermediate_size": [3584, 1536], "torch_dtype": "bfloat16"})"));
+  CHECK(imported.model.num_experts == 64);
+  CHECK(imported.model.num_layers == 51);
+  CHECK(imported.model.expert_bytes().count() == 3LL * 8192 * 3584 * 2);
+  REQUIRE(imported.assumed.size() == 1);
+  CHECK(imported.assumed.front().find("experts per modality") == 0);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// How quantisers name modules: by name, by wildcard, by regular expression.
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "moeshift/model/hf_parts.hpp"
+
+namespace moeshift {
+namespace {
+
+constexpr std::string_view kRegexMark = "re:";
+
+/// The number after `word`, where the name or the regular expression can mean no other: "layers.3."
+/// and "layers\.3\.", not "layers.1*" nor, as a regular expression, "layers.3.".
+std::optional<std::int64_t> number_after(const std::string& name, std::string_view word) {
+  std::size_t at = name.find(word);
+  if (at == std::string::npos) return {};
+  at += word.size();
+  while (at < name.size() && (name[at] == '\\' || name[at] == '.')) ++at;
+  std::int64_t number = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + at, end, number);
+  if (error != std::errc()) return {};
+  const std::string_view rest(stop, static_cast<std::size_t>(end - stop));
+  const bool whole =
+      name.starts_with(kRegexMark) ? rest.starts_with("\\.") : rest.empty() || rest.front() == '.';
+  return whole ? std::optional(number) : std::nullopt;
+}
+
+/// What checkpoints call the projection: "w1" in Mixtral.
+std::vector<std::string_view> aliases(std::string_view projection) {
+  if (projection == "gate_proj") return {"gate_proj", "w1", "gate_up_proj"};
+  if (projection == "up_proj") return {"up_proj", "w3", "gate_up_proj"};
+  if (projection == "gate_up_proj") return {"gate_up_proj", "gate_proj", "w1"};
+  return {"down_proj", "w2"};
+}
+
+/// Full names that the projection may have in the first expert of a layer, and of the module of all
+/// experts. O(1).
+std::vector<std::string> names_of(std::int64_t layer, std::string_view projection) {
+  std::vector<std::string> names;
+  for (const char* layers : {"model.layers", "backbone.layers", "model.language_model.layers",
+                             "language_model.model.layers"}) {
+    for (const char* block : {"mlp", "block_sparse_moe", "mixer", "feed_forward"}) {
+      const std::string experts = fmt::format("{}.{}.{}.experts", layers, layer, block);
+      names.push_back(experts);
+      for (const std::string_view alias : aliases(projection)) {
+        names.push_back(fmt::format("{}.0.{}", experts, alias));
+      }
+    }
+  }
+  return names;
+}
+
+/// A wildcard as Python's fnmatch reads it, as a regular expression; what lies within is meant too.
+std::string regex_of_wildcard(const std::string& wildcard) {
+  std::string regex;
+  for (const char c : wildcard) {
+    if (c == '*') {
+      regex += ".*";
+    } else if (c == '?') {
+      regex += '.';
+    } else {
+      if (std::string_view(R"(.\+^$(){}|[])").find(c) != std::string_view::npos) regex += '\\';
+      regex += c;
+    }
+  }
+  return regex + R"((\..*)?$)";
+}
+
+}  // namespace
+
+bool is_about_experts(const std::string& name) {
+  return name.find("experts") != std::string::npos &&
+         name.find("shared_expert") == std::string::npos;
+}
+
+std::optional<std::int64_t> layer_in(const std::string& name) {
+  return number_after(name, "layers");
+}
+
+bool is_projection(std::string_view name, std::string_view projection) {
+  const auto own = aliases(projection);
+  return std::find(own.begin(), own.end(), name) != own.end();
+}
+
+ModulePattern::ModulePattern(std::string text) : text_(std::move(text)) {
+  if (text_.find('|') == std::string::npos) layer_ = layer_in(text_);
+  if (text_.starts_with(kRegexMark)) {
+    compile(text_.substr(kRegexMark.size()));
+  } else if (text_.find_first_of("*?") != std::string::npos) {
+    compile(regex_of_wildcard(text_));
+  }
+}
+
+ModulePattern ModulePattern::regex(const std::string& expression) {
+  return ModulePattern(std::string(kRegexMark) + expression);
+}
+
+void ModulePattern::compile(const std::string& expression) {
+  constexpr std::size_t kLongest = 4096;  // std::regex recurses: longer ones could use up the stack
+  if (expression.size() > kLongest) {
+    readable_ = false;
+    return;
+  }
+  try {
+    regex_.emplace(expression, std::regex::ECMAScript | std::regex::optimize);
+  } catch (const std::regex_error&) {
+    readable_ = false;
+  }
+}
+
+bool ModulePattern::tells_layers_apart() const {
+  return text_.find("layers") != std::string::npos || text_.find("\\d") != std::string::npos ||
+         text_.find_first_of("0123456789") != std::string::npos;
+}
+
+bool ModulePattern::covers(std::int64_t layer, std::string_view projection) const {
+  if (layer_ && *layer_ != layer) return false;
+  if (!readable_) return is_about_experts(text_);
+  // One expert listed by name stands for all, as in vLLM (quant_utils.py, is_layer_skipped).
+  if (!regex_ && text_.find(".experts.") != std::string::npos) return true;
+  const std::vector<std::string> names = names_of(layer, projection);
+  if (regex_) {
+    return std::ranges::any_of(names, [&](const std::string& name) {
+      return std::regex_search(name, *regex_, std::regex_constants::match_continuous);
+    });
+  }
+  const std::string part = "." + text_ + ".";
+  return std::ranges::any_of(names, [&](const std::string& name) {
+    return ("." + name + ".").find(part) != std::string::npos;
+  });
+}
+
+}  // namespace moeshift
