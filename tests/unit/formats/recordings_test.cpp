@@ -137,18 +137,6 @@ TEST_CASE("CSV files of SGLang's first recorder leave out what is zero") {
             "r_rank0.csv:3"));
 }
 
-TEST_CASE("steps that not all ranks have are left out and said") {
-  const auto csv = [](const std::string& rows) { return "layer_id,expert_id,count\n" + rows; };
-  const Trace trace =
-      read({text("x_rank0_a.csv", csv("0,0,1\n")), text("x_rank0_b.csv", csv("0,0,3\n")),
-            text("x_rank1_a.csv", csv("1,1,5\n"))},
-           experts(2));
-  REQUIRE(trace.steps.size() == 1);
-  CHECK(row(trace.steps[0], 0) == std::vector<double>{1, 0});
-  CHECK(row(trace.steps[0], 1) == std::vector<double>{0, 5});
-  CHECK(has(trace.header.notes.back(), "1 steps are not in the files of all 2 ranks"));
-}
-
 TEST_CASE("a key of a header that is nearly one of ours is named") {
   const std::string step =
       "\n"

@@ -30,6 +30,18 @@ std::vector<std::int64_t> steps_of(const Trace& trace) {
   return steps;
 }
 
+/// A CSV of SGLang's first recorder: expert 0 of layer 0.
+TraceInput csv(int rank, const std::string& time, int load) {
+  return text("d/expert_distribution_rank" + std::to_string(rank) + time + ".csv",
+              "layer_id,expert_id,count\n0,0," + std::to_string(load) + "\n");
+}
+
+std::vector<double> first_loads(const Trace& trace) {
+  std::vector<double> loads;
+  for (const TraceStep& step : trace.steps) loads.push_back(row(step, 0)[0]);
+  return loads;
+}
+
 }  // namespace
 
 TEST_CASE("names are ordered by the values of their numbers") {
@@ -74,4 +86,44 @@ TEST_CASE("steps without numbers read in the order of a shell are said to be") {
       read({unnumbered("p1", 1), unnumbered("p2", 2), unnumbered("p10", 10)}).header.notes.empty());
   CHECK(
       read({unnumbered("p10", 1), unnumbered("p2", 2), unnumbered("p1", 3)}).header.notes.empty());
+}
+
+TEST_CASE("CSV dumps of ranks are paired and ordered by the times in their names") {
+  // In the order of characters, and each rank writes a little later than the one before.
+  const Trace trace = read(
+      {csv(0, "_timestamp10.5", 2), csv(0, "_timestamp100.25", 3), csv(0, "_timestamp9.5", 1),
+       csv(1, "_timestamp10.75", 20), csv(1, "_timestamp100.4", 30), csv(1, "_timestamp9.8", 10)},
+      experts(2));
+  CHECK(first_loads(trace) == std::vector<double>{11, 22, 33});
+  CHECK(trace.header.notes.empty());
+  const Trace equal = read({csv(0, "_timestamp1", 5), csv(0, "_timestamp2", 5),
+                            csv(1, "_timestamp1", 1), csv(1, "_timestamp2", 2)},
+                           experts(2));
+  CHECK(first_loads(equal) == std::vector<double>{6, 7});
+}
+
+TEST_CASE("a dump that a rank has no CSV of is left out and named") {
+  const Trace trace =
+      read({csv(0, "_timestamp0", 1), csv(0, "_timestamp60", 2), csv(0, "_timestamp120", 3),
+            csv(1, "_timestamp1", 10), csv(1, "_timestamp121", 30)},
+           experts(2));
+  CHECK(first_loads(trace) == std::vector<double>{11, 33});
+  REQUIRE(trace.header.notes.size() == 2);
+  CHECK(has(trace.header.notes[0], "rank 1 has no file near timestamp 60"));
+  CHECK(has(trace.header.notes[1], "1 steps are not in the files of all 2 ranks"));
+}
+
+TEST_CASE("CSV dumps without comparable times are paired by order, or refused") {
+  const Trace unnamed =
+      read({csv(0, "_a", 1), csv(0, "_b", 2), csv(1, "_a", 10), csv(1, "_b", 20)}, experts(2));
+  CHECK(first_loads(unnamed) == std::vector<double>{11, 22});
+  REQUIRE(unnamed.header.notes.size() == 1);
+  CHECK(has(unnamed.header.notes[0], "the i-th files of all ranks are taken for one dump"));
+  const Trace skewed = read({csv(0, "_timestamp0", 1), csv(0, "_timestamp60", 2),
+                             csv(1, "_timestamp1030", 10), csv(1, "_timestamp1090", 20)},
+                            experts(2));
+  CHECK(first_loads(skewed) == std::vector<double>{11, 22});
+  CHECK(has(skewed.header.notes.at(0), "times in their names are too far apart"));
+  CHECK(has(fault_of({csv(0, "_a", 1), csv(0, "_b", 2), csv(1, "_a", 10)}, experts(2)),
+            "rank 1 has 1 files, rank 0 has 2, and their names have no timestamp"));
 }

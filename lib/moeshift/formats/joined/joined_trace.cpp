@@ -177,8 +177,12 @@ class Sorted final : public TraceReader {
 
 class RankSum final : public TraceReader {
  public:
-  RankSum(std::vector<TracePart> parts, const std::vector<std::int64_t>& missing)
-      : parts_(std::move(parts)), waiting_(parts_.size()), last_(parts_.size(), -1) {
+  RankSum(std::vector<TracePart> parts, const std::vector<std::int64_t>& missing,
+          std::vector<std::string> notes)
+      : parts_(std::move(parts)),
+        notes_(std::move(notes)),
+        waiting_(parts_.size()),
+        last_(parts_.size(), -1) {
     if (!missing.empty()) {
       missing_ = fmt::format("rank{} {} {} no file: the load is the sum over all ranks",
                              missing.size() == 1 ? "" : "s", fmt::join(missing, ", "),
@@ -262,6 +266,7 @@ class RankSum final : public TraceReader {
     finished_ = true;
     take_notes(parts_, header_);
     if (!missing_.empty()) header_.notes.push_back(missing_);
+    header_.notes.insert(header_.notes.end(), notes_.begin(), notes_.end());
     if (header_.num_ranks && *header_.num_ranks > parts_.size()) {
       header_.notes.push_back(
           fmt::format("these are the tokens of {} of {} ranks", parts_.size(), *header_.num_ranks));
@@ -273,6 +278,7 @@ class RankSum final : public TraceReader {
   }
 
   std::vector<TracePart> parts_;
+  std::vector<std::string> notes_;
   std::vector<std::optional<TraceStep>> waiting_;
   std::vector<std::int64_t> last_;  ///< step of each part
   std::string missing_;
@@ -292,8 +298,9 @@ std::unique_ptr<TraceReader> sorted_by_step(std::vector<TracePart> parts) {
 }
 
 std::unique_ptr<TraceReader> summed_over_ranks(std::vector<TracePart> parts,
-                                               const std::vector<std::int64_t>& missing) {
-  return std::make_unique<RankSum>(std::move(parts), missing);
+                                               const std::vector<std::int64_t>& missing,
+                                               std::vector<std::string> notes) {
+  return std::make_unique<RankSum>(std::move(parts), missing, std::move(notes));
 }
 
 }  // namespace moeshift

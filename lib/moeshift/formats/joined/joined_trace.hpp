@@ -32,8 +32,10 @@ struct TracePart {
 /// which a note says. Layers that only some parts have are zero in the others, where layers have
 /// numbers.
 /// @param missing ranks that have no file, for a note.
+/// @param notes of what belongs together, for the header.
 /// @throws InputError when the steps of a part do not ascend.
 [[nodiscard]] std::unique_ptr<TraceReader> summed_over_ranks(
-    std::vector<TracePart> parts, const std::vector<std::int64_t>& missing);
+    std::vector<TracePart> parts, const std::vector<std::int64_t>& missing,
+    std::vector<std::string> notes = {});
 
 }  // namespace moeshift

@@ -11,6 +11,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/joined/dump_times.hpp"
 #include "moeshift/formats/joined/joined_trace.hpp"
 #include "moeshift/formats/joined/mindie.hpp"
 
@@ -157,6 +158,9 @@ std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts, bool sort)
   const std::vector<std::int64_t> missing = missing_ranks(by_rank);
   const std::int64_t first = by_rank.begin()->first;
   const RankFile first_file = by_rank.begin()->second.front().reader->rank_file();
+  // These are SGLang's CSVs, one dump a file: its time is in its name alone.
+  std::vector<std::string> notes;
+  if (first_file.omits_zeros) notes = pair_dumps(by_rank);
   std::vector<TracePart> ranks;
   for (auto& [rank, of_rank] : by_rank) {
     std::string name = of_rank.front().name;
@@ -164,7 +168,7 @@ std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts, bool sort)
     ranks.push_back({std::move(name), std::move(reader)});
   }
   if (ranks.size() == 1) return one_rank(std::move(ranks.front().reader), first, first_file);
-  return summed_over_ranks(std::move(ranks), missing);
+  return summed_over_ranks(std::move(ranks), missing, std::move(notes));
 }
 
 /// The steps of one file by their numbers.
