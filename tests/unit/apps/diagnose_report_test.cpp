@@ -58,7 +58,7 @@ Findings findings() {
   return found;
 }
 
-const Table& table_called(const Report& report, const std::string& begin) {
+const Table& table_called(const Report& report, const char* begin) {
   for (const Block& block : report.blocks()) {
     const Table* table = std::get_if<Table>(&block);
     if (table != nullptr && table->title.rfind(begin, 0) == 0) return *table;
