@@ -157,6 +157,9 @@ class Interop(CliTest):
     def test_a_bare_list_of_steps_and_a_model_are_called_what_they_are(self):
         self.write("steps.json", json.dumps(self.loads(*of("plain.json"))))
         self.refused("plan", "steps.json", *SHAPE, says="logical_count")
+        dump = (self.folder / of("vllm_load_dump.json")[0]).read_text()
+        self.write("dumps.json", f"[{dump}, {dump}]")
+        self.refused("plan", "dumps.json", *SHAPE, says=("dumps.json:1", "each object as a file of its own"))
         self.refused("plan", self.tiny_model(), *SHAPE, says="--model")
 
     def test_an_answer_to_what_was_asked_plans(self):

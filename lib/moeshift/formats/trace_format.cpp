@@ -93,6 +93,15 @@ const TraceFormat& trace_format(std::string_view name) {
 
 namespace {
 
+/// "[{": several recordings in one JSON document, say.
+bool is_list_of_objects(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t list = text.find_first_not_of(kSpace);
+  if (list == std::string_view::npos || text[list] != '[') return false;
+  const std::size_t item = text.find_first_not_of(kSpace, list + 1);
+  return item != std::string_view::npos && text[item] == '{';
+}
+
 std::unique_ptr<TraceReader> open_bytes(std::unique_ptr<ByteSource> bytes, std::string_view format,
                                         const TraceReadOptions& options) {
   if (format != "auto") return trace_format(format).open(std::move(bytes), options);
@@ -101,6 +110,12 @@ std::unique_ptr<TraceReader> open_bytes(std::unique_ptr<ByteSource> bytes, std::
   if (head.bytes.empty()) throw InputError(name + ":1", "the file is empty; expected a trace");
   for (const TraceFormat& candidate : trace_formats()) {
     if (candidate.detect(head)) return candidate.open(std::move(bytes), options);
+  }
+  if (is_list_of_objects(head.bytes)) {
+    throw InputError(
+        name + ":1",
+        "a JSON list of objects is no trace: give each object as a file of its own, or "
+        "one a line where their format has lines");
   }
   const std::size_t first = head.bytes.find_first_not_of(" \t\r\n[");
   const auto depth = std::ranges::count(head.bytes.substr(0, first), '[');
