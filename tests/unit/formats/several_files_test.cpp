@@ -127,3 +127,25 @@ TEST_CASE("CSV dumps without comparable times are paired by order, or refused") 
   CHECK(has(fault_of({csv(0, "_a", 1), csv(0, "_b", 2), csv(1, "_a", 10)}, experts(2)),
             "rank 1 has 1 files, rank 0 has 2, and their names have no timestamp"));
 }
+
+TEST_CASE("TensorRT-LLM's statistics of some ranks of ep_size are said to be that") {
+  const std::string folder = interop("trtllm_expert_statistic");
+  const auto notes = [&](const std::string& meta, int files) {
+    std::vector<TraceInput> inputs{text("t/meta_info.json", meta)};
+    for (int rank = 0; rank < files; ++rank) {
+      inputs.push_back(file(folder + "/rank" + std::to_string(rank) + ".safetensors"));
+    }
+    return read(inputs).header.notes;
+  };
+  const std::string eight = R"({"num_experts":16,"num_experts_per_token":4,"ep_size":8})";
+  REQUIRE(notes(eight, 2).size() == 1);
+  CHECK(has(notes(eight, 2)[0], "these are the tokens of 2 of 8 ranks"));
+  REQUIRE(notes(eight, 1).size() == 2);
+  CHECK(has(notes(eight, 1)[0], "rank 0 alone"));
+  CHECK(has(notes(eight, 1)[1], "1 of 8 ranks"));
+  CHECK(notes(R"({"num_experts":16,"ep_size":2})", 2).empty());
+  CHECK(notes(R"({"num_experts":16})", 2).empty());
+  CHECK(has(fault_of({text("t/meta_info.json", R"({"num_experts":16,"ep_size":1})"),
+                      file(folder + "/rank0.safetensors"), file(folder + "/rank1.safetensors")}),
+            "says ep_size 1, but 2 ranks have statistics"));
+}

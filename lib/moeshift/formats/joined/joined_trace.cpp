@@ -268,8 +268,7 @@ class RankSum final : public TraceReader {
     if (!missing_.empty()) header_.notes.push_back(missing_);
     header_.notes.insert(header_.notes.end(), notes_.begin(), notes_.end());
     if (header_.num_ranks && *header_.num_ranks > parts_.size()) {
-      header_.notes.push_back(
-          fmt::format("these are the tokens of {} of {} ranks", parts_.size(), *header_.num_ranks));
+      header_.notes.push_back(tokens_of_some(parts_.size(), *header_.num_ranks));
     }
     if (incomplete_ == 0) return;
     header_.notes.push_back(
@@ -287,6 +286,10 @@ class RankSum final : public TraceReader {
 };
 
 }  // namespace
+
+std::string tokens_of_some(std::size_t files, std::size_t ranks) {
+  return fmt::format("these are the tokens of {} of {} ranks", files, ranks);
+}
 
 std::unique_ptr<TraceReader> in_sequence(std::vector<TracePart> parts) {
   if (parts.size() == 1) return std::move(parts.front().reader);

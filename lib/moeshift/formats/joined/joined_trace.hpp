@@ -18,6 +18,9 @@ struct TracePart {
   std::unique_ptr<TraceReader> reader;
 };
 
+/// "these are the tokens of 4 of 8 ranks"
+[[nodiscard]] std::string tokens_of_some(std::size_t files, std::size_t ranks);
+
 /// The steps of all parts, one file after the other. A step that an earlier file has, with equal
 /// loads, is left out; one that has a number of an earlier file and other loads goes on counting
 /// where that file ended. Steps of a file that lie before those of an earlier one, and were in

@@ -48,8 +48,16 @@ Meta read_meta(const TraceInput& input) {
 /// The trace with what lies beside it added to its header.
 class Described final : public TraceReader {
  public:
-  Described(std::unique_ptr<TraceReader> reader, const Meta& meta) : reader_(std::move(reader)) {
+  /// @param files of how many ranks are summed.
+  Described(std::unique_ptr<TraceReader> reader, const Meta& meta, std::size_t files)
+      : reader_(std::move(reader)), files_(files) {
     header_ = reader_->header();
+    if (meta.num_ranks && *meta.num_ranks < files) {
+      throw InputError(meta.where,
+                       fmt::format("says ep_size {}, but {} ranks have statistics beside it: "
+                                   "expected the files of one recording",
+                                   *meta.num_ranks, files));
+    }
     if (meta.num_experts && *meta.num_experts != header_.num_experts) {
       throw InputError(meta.where, fmt::format("says {} experts, the statistics have {}",
                                                *meta.num_experts, header_.num_experts));
@@ -63,11 +71,15 @@ class Described final : public TraceReader {
   bool next(TraceStep& step) override {
     if (reader_->next(step)) return true;
     header_.notes = reader_->header().notes;
+    if (header_.num_ranks && files_ > 0 && files_ < *header_.num_ranks) {
+      header_.notes.push_back(tokens_of_some(files_, *header_.num_ranks));
+    }
     return false;
   }
 
  private:
   std::unique_ptr<TraceReader> reader_;
+  std::size_t files_;
 };
 
 /// One rank alone: the note that the others are missing.
@@ -216,8 +228,12 @@ std::unique_ptr<TraceReader> open_trace(std::vector<TraceInput> inputs,
     }
   }
   if (parts.empty()) throw InputError(inputs.front().name, "expected at least one trace beside it");
+  std::set<std::int64_t> ranks;
+  for (const TracePart& part : parts) {
+    if (const auto rank = part.reader->rank()) ranks.insert(*rank);
+  }
   auto reader = combined(std::move(parts), join);
-  if (meta) return std::make_unique<Described>(std::move(reader), *meta);
+  if (meta) return std::make_unique<Described>(std::move(reader), *meta, ranks.size());
   return reader;
 }
 
