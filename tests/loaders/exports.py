@@ -160,6 +160,12 @@ class Exports(CliTest):
         for form in ("vllm", "sglang", "trtllm"):
             self.assertEqual(self.served(form, "plan.json", model)[0], rows[0])
 
+    def test_a_rank_of_more_slots_than_experts_is_refused_for_ascend_whatever_is_told(self):
+        self.write("map.json", json.dumps({"physical_to_logical_map": [[0, 1, 2, 0, 1, 2, 0, 0]]}))
+        for words in ((), ("--distinct",)):
+            self.refused("export", "map.json", "--to", "ascend", "--ranks", 2, *words, "-o", "refused",
+                         says="plan at most 3 slots per rank")
+
     def test_lightllm_takes_a_plan_that_leaves_the_originals_where_they_are(self):
         rows = [[0, 1, 7, 2, 3, 0, 4, 5, 1, 6, 7, 2], [7, 0, 1, 4, 2, 3, 4, 5, 3, 1, 6, 7]]
         self.write("plan.json", json.dumps({"schema": "moeshift.plan/1", "result": {"placement": {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ascend's expert map (vllm-ascend expert_map_path, msit, MindIE): layers of devices of experts.
+#include <algorithm>
 #include <ostream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -14,8 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// The slots of one layer, devices in the order of their ids.
-std::vector<std::int64_t> layer_row(const JsonReader& layer, std::size_t num_devices) {
+/// What each device of one layer holds, in the order of their ids.
+SlotRows devices_of(const JsonReader& layer, std::size_t num_devices) {
   const JsonReader list = layer.at("device_list");
   if (list.size() != num_devices) {
     list.fail(fmt::format("expected {} devices, got {}", num_devices, list.size()));
@@ -28,14 +30,27 @@ std::vector<std::int64_t> layer_row(const JsonReader& layer, std::size_t num_dev
     devices[id] = slot_row(device.at("device_expert"));
     if (devices[id].empty()) device.at("device_expert").fail("expected at least one expert");
   }
-  std::vector<std::int64_t> row;
-  for (const auto& device : devices) {
-    if (device.size() != devices.front().size()) {
-      list.fail("expected the same number of experts on every device");
-    }
-    row.insert(row.end(), device.begin(), device.end());
+  return devices;
+}
+
+/// Rows of slots, all as wide as the fullest device needs: OmniPlacement gives layers and devices
+/// different numbers of experts; what is missing is an empty slot, as in its pattern (npy).
+SlotRows slots_of(const std::vector<SlotRows>& layers, const std::string& where) {
+  std::size_t width = 0;
+  for (const SlotRows& devices : layers) {
+    for (const auto& device : devices) width = std::max(width, device.size());
   }
-  return row;
+  check_shape(layers.size(), width * layers.front().size(), where);
+  SlotRows rows;
+  for (const SlotRows& devices : layers) {
+    std::vector<std::int64_t> row;
+    for (const auto& device : devices) {
+      row.insert(row.end(), device.begin(), device.end());
+      row.resize(row.size() + width - device.size(), -1);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
 }
 
 std::size_t device_count(const JsonReader& layer) {
@@ -52,15 +67,16 @@ PlacementFile read_ascend(ByteSource& bytes, const PlacementHints& hints) {
     top.at("moe_layer_count").fail(fmt::format("expected {}, as in layer_list", list.size()));
   }
   const std::size_t num_devices = device_count(list.at(std::size_t{0}));
-  SlotRows rows;
+  std::vector<SlotRows> layers;
   std::vector<std::int64_t> ids;
   for (const JsonReader& layer : list.items()) {
     if (device_count(layer) != num_devices || num_devices > layer.at("device_list").size()) {
       layer.at("device_count").fail(fmt::format("expected {} devices", num_devices));
     }
     ids.push_back(layer.at("layer_id").whole(0, static_cast<std::int64_t>(kMostLayers)));
-    rows.push_back(layer_row(layer, num_devices));
+    layers.push_back(devices_of(layer, num_devices));
   }
+  SlotRows rows = slots_of(layers, list.where());
   const std::vector<std::int64_t> layer_ids = unless_plain(sort_layers(ids, rows, list.where()));
   return {placement_of(rows, {std::nullopt, num_devices}, hints, list.where()), layer_ids};
 }

@@ -46,7 +46,8 @@ TraceDoubts::TraceDoubts(const TraceHeader& header)
     : header_(header),
       chosen_by_all_(header.num_experts, 0),
       ratio_sum_(header.num_layers, 0.0),
-      ratio_count_(header.num_layers, 0) {}
+      ratio_count_(header.num_layers, 0),
+      falls_(header.num_layers, false) {}
 
 void TraceDoubts::add(const TraceStep& step) {
   MOESHIFT_CHECK(step.load.rows() == header_.num_layers &&
@@ -98,13 +99,18 @@ void TraceDoubts::check_totals(const TraceStep& step, std::span<const double> to
 
 void TraceDoubts::compare(const TraceStep& step) {
   if (num_steps_ == 0) return;
-  const auto now = step.load.items();
-  const auto before = last_.items();
   std::size_t growing = 0;
   bool falls = false;
-  for (std::size_t i = 0; i < now.size() && !falls; ++i) {
-    growing += now[i] > before[i] ? 1U : 0U;
-    falls = now[i] < before[i];
+  for (const LayerId layer : step.load.row_ids()) {
+    const auto now = step.load.row(layer);
+    const auto before = last_.row(layer);
+    bool layer_falls = false;
+    for (std::size_t i = 0; i < now.size() && !layer_falls; ++i) {
+      growing += now[i] > before[i] ? 1U : 0U;
+      layer_falls = now[i] < before[i];
+    }
+    falls |= layer_falls;
+    if (layer_falls) falls_[layer.index()] = true;
   }
   if (falls) {
     ++falling_pairs_;
@@ -176,11 +182,14 @@ void TraceDoubts::warn_of_shared(std::vector<TraceWarning>& found) const {
 void TraceDoubts::warn_of_totals(std::vector<TraceWarning>& found) const {
   const std::vector<std::size_t> off = layers_counted_otherwise();
   for (const std::size_t layer : off) {
+    const bool total = mean_ratio(layer) > 1 && !falls_[layer] && num_steps_ >= kGrowingPairs;
     found.push_back({"layer_counted_otherwise",
                      fmt::format("{} counts {:.2f} times the tokens of the other layers",
                                  layer_name(layer), mean_ratio(layer)),
-                     "passes that the others do not count (a draft model's, say) are in it: record "
-                     "anew, or leave it out with trace select `layers`",
+                     total ? "no count of it ever falls from one step to the next, so it is a "
+                             "running total: trace convert `differences` makes loads of it"
+                           : "passes that the others do not count (a draft model's, say) are in "
+                             "it: record anew, or leave it out with trace select `layers`",
                      true});
   }
   if (unequal_.count == 0 || !off.empty()) return;

@@ -70,6 +70,7 @@ class TraceDoubts {
   std::vector<std::size_t> chosen_by_all_;  ///< [experts] rows in which every token chose it
   std::vector<double> ratio_sum_;           ///< [layers] total / median total of the step
   std::vector<std::size_t> ratio_count_;
+  std::vector<bool> falls_;  ///< [layers] a count of the layer is less than in the step before
   Sighting indivisible_, above_ceiling_, unequal_, empty_;
 };
 

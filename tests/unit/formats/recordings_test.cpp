@@ -262,6 +262,24 @@ TEST_CASE("one layer that counts otherwise is named") {
   CHECK(doubted(interop_trace("shared_as_expert.jsonl"), "shared_expert"));
 }
 
+TEST_CASE("one layer of running totals is told as such, with what mends it") {
+  Trace trace = interop_trace("plain.json");
+  REQUIRE(trace.steps.size() > 3);
+  for (std::size_t step = 1; step < trace.steps.size(); ++step) {
+    const auto before = trace.steps[step - 1].load.row(LayerId(0));
+    const auto now = trace.steps[step].load.row(LayerId(0));
+    for (std::size_t i = 0; i < now.size(); ++i) now[i] += before[i];
+  }
+  TraceDoubts doubts(trace.header);
+  for (const TraceStep& step : trace.steps) doubts.add(step);
+  bool said = false;
+  for (const TraceWarning& warning : doubts.warnings()) {
+    CHECK_FALSE(has(warning.advice, "draft model"));
+    said |= warning.kind == "layer_counted_otherwise" && has(warning.advice, "`differences`");
+  }
+  CHECK(said);
+}
+
 TEST_CASE("layers that count unequally throughout are a grave doubt, a step that was cut is none") {
   const auto grave = [](const Trace& trace) {
     TraceDoubts doubts(trace.header);

@@ -205,6 +205,13 @@ class Preparation {
                                      missing.front().value()));
       }
       if (!format_.rules.repeats && placement.duplicates(layer) > 0) {
+        if (placement.slots_per_rank() > placement.experts()) {
+          throw InputError(name_, fmt::format("layer {}: a rank of {} slots must hold one of {} "
+                                              "experts twice, which {} cannot load: plan at most "
+                                              "{} slots per rank",
+                                              id, placement.slots_per_rank(), placement.experts(),
+                                              format_.name, placement.experts()));
+        }
         throw InputError(name_,
                          fmt::format("layer {}: a rank holds an expert twice, which {} cannot "
                                      "load; `distinct` gives the second slot another expert",
