@@ -70,6 +70,11 @@ TEST_CASE("layers that engines left at 0 in every token of routes are dense") {
     padded[12 * 39 + 2] = padded[12 * 39 + 3] = 0;
     CHECK(has(fault_of({text("r.npy", npy("40, 6, 2", padded))}, told),
               "r.npy#/39/1: expert 0 is there twice"));
+    // Without being told it could be loads with an empty row: it is asked about, never taken for
+    // them.
+    const std::string asked = fault_of({text("r.npy", npy("40, 6, 2", padded))}, experts(16));
+    CHECK(has(asked, "but for layers 0, 3, which are 0 in every token, but for 1 rows of 0"));
+    CHECK(has(asked, "say `as` loads"));
   }
   SECTION("one token with a route makes a layer no dense one") {
     std::vector<std::int32_t> late = ids;

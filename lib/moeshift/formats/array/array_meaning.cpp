@@ -2,7 +2,6 @@
 #include "moeshift/formats/array/array_meaning.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -12,7 +11,6 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/core/suggest.hpp"
 
 namespace moeshift {
 namespace {
@@ -27,13 +25,6 @@ constexpr double kMostIds = 4096;
 constexpr std::size_t kFewestRows = 8;
 /// So many equal pairs within rows would be there if the numbers were drawn at random.
 constexpr double kSurePairs = 8;
-
-constexpr std::array<std::pair<std::string_view, ArrayMeaning>, 5> kNames = {
-    {{"told", ArrayMeaning::kTold},
-     {"loads", ArrayMeaning::kLoads},
-     {"physical", ArrayMeaning::kPhysical},
-     {"routing", ArrayMeaning::kRouting},
-     {"map", ArrayMeaning::kMap}}};
 
 struct Sample {
   std::span<const double> numbers;
@@ -202,10 +193,10 @@ std::string map_evidence(const Sample& sample) {
 }
 
 std::string routing_evidence(const Sample& sample) {
+  if (sample.rows() < kFewestRows) return "";
   const double largest = *std::ranges::max_element(sample.numbers);
   const bool fits = sample.length <= kMostTopK && largest < kMostIds &&
-                    largest + 1 >= static_cast<double>(sample.length) && sample.length >= 2 &&
-                    sample.rows() >= kFewestRows;
+                    largest + 1 >= static_cast<double>(sample.length) && sample.length >= 2;
   if (!fits) return "";
   for (std::size_t i = 0; i < sample.rows(); ++i) {
     if (!distinct(sample.row(i))) return "";
@@ -214,16 +205,26 @@ std::string routing_evidence(const Sample& sample) {
                      largest);
 }
 
-/// The rows of the other layers than `layers`, which ascend.
-std::vector<double> rows_without(const Sample& sample, std::span<const std::size_t> shape,
-                                 const std::vector<std::size_t>& layers) {
-  std::vector<double> kept;
+/// The rows of routes that hold a route, and how many are 0 in layers that have routes: padding.
+struct RoutedRows {
+  std::vector<double> numbers;
+  std::size_t padding = 0;
+};
+
+/// @param unrouted layers, ascending.
+RoutedRows routed_rows(const Sample& sample, std::span<const std::size_t> shape,
+                       const std::vector<std::size_t>& unrouted) {
+  RoutedRows routed;
   for (std::size_t i = 0; i < sample.rows(); ++i) {
-    if (std::ranges::binary_search(layers, i % shape[1])) continue;
+    if (std::ranges::binary_search(unrouted, i % shape[1])) continue;
     const auto row = sample.row(i);
-    kept.insert(kept.end(), row.begin(), row.end());
+    if (sample.length > 1 && std::ranges::all_of(row, [](double id) { return id == 0; })) {
+      ++routed.padding;
+    } else {
+      routed.numbers.insert(routed.numbers.end(), row.begin(), row.end());
+    }
   }
-  return kept;
+  return routed;
 }
 
 /// Whether it would be strange if loads had no equal pair in any row.
@@ -239,16 +240,6 @@ Sample sample_of(std::span<const std::size_t> shape, std::span<const double> row
 }
 
 }  // namespace
-
-ArrayMeaning array_meaning(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const auto& [word, meaning] : kNames) {
-    if (word == name) return meaning;
-    if (meaning != ArrayMeaning::kTold) known.push_back(word);
-  }
-  throw InputError("", fmt::format("unknown meaning '{}' of an array; expected {}{}", name,
-                                   fmt::join(known, ", "), did_you_mean(name, known)));
-}
 
 std::vector<std::size_t> unrouted_layers(std::span<const std::size_t> shape,
                                          std::span<const double> rows) {
@@ -289,11 +280,14 @@ ArrayEvidence evidence_of(std::span<const std::size_t> shape, std::span<const do
   if (shape.size() < 3) return evidence;
   if (whole && shape.size() == 3) {
     const auto unrouted = unrouted_layers(shape, rows);
-    const auto routed = rows_without(sample, shape, unrouted);
-    evidence.routing = routing_evidence({routed, sample.length});
+    const auto routed = routed_rows(sample, shape, unrouted);
+    evidence.routing = routing_evidence({routed.numbers, sample.length});
     if (!unrouted.empty() && !evidence.routing.empty()) {
       evidence.routing +=
           fmt::format(", but for layers {}, which are 0 in every token", fmt::join(unrouted, ", "));
+    }
+    if (routed.padding > 0 && !evidence.routing.empty()) {
+      evidence.routing += fmt::format(", but for {} rows of 0, as padding has", routed.padding);
     }
   }
   if (shape.size() == 4 || (group > 1 && agreement_across(sample, group) >= 0.75)) {
@@ -370,8 +364,10 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
   if (!found.loads.empty()) return ArrayMeaning::kLoads;
   const bool routing = !found.routing.empty();
   if (routing && found.map.empty()) {
-    const auto routed = rows_without(sample, array.shape(), unrouted_layers(array.shape(), rows));
-    if (surely_routing({routed, sample.length})) return ArrayMeaning::kRouting;
+    const auto routed = routed_rows(sample, array.shape(), unrouted_layers(array.shape(), rows));
+    if (routed.padding == 0 && surely_routing({routed.numbers, sample.length})) {
+      return ArrayMeaning::kRouting;
+    }
   }
   if (is_transposed(array.shape(), rows)) {
     ask(array, "seems to have its layers last",
