@@ -55,6 +55,18 @@ std::vector<std::string> names_of(std::int64_t layer, std::string_view projectio
   return names;
 }
 
+/// One expert that is named stands for all, as in vLLM (quant_utils.py, is_layer_skipped).
+std::string of_first_expert(std::string expression) {
+  constexpr std::string_view kExperts = R"(experts\.)";
+  const std::size_t at = expression.find(kExperts);
+  if (at == std::string::npos) return expression;
+  const std::size_t first = at + kExperts.size();
+  const std::size_t end =
+      std::min(expression.find_first_not_of("0123456789", first), expression.size());
+  if (end > first) expression.replace(first, end - first, "0");
+  return expression;
+}
+
 /// A wildcard as Python's fnmatch reads it, as a regular expression; what lies within is meant too.
 std::string regex_of_wildcard(const std::string& wildcard) {
   std::string regex;
@@ -90,7 +102,7 @@ bool is_projection(std::string_view name, std::string_view projection) {
 ModulePattern::ModulePattern(std::string text) : text_(std::move(text)) {
   if (text_.find('|') == std::string::npos) layer_ = layer_in(text_);
   if (text_.starts_with(kRegexMark)) {
-    compile(text_.substr(kRegexMark.size()));
+    compile(of_first_expert(text_.substr(kRegexMark.size())));
   } else if (text_.find_first_of("*?") != std::string::npos) {
     compile(regex_of_wildcard(text_));
   }
@@ -121,7 +133,7 @@ bool ModulePattern::tells_layers_apart() const {
 bool ModulePattern::covers(std::int64_t layer, std::string_view projection) const {
   if (layer_ && *layer_ != layer) return false;
   if (!readable_) return is_about_experts(text_);
-  // One expert listed by name stands for all, as in vLLM (quant_utils.py, is_layer_skipped).
+  // As of_first_expert.
   if (!regex_ && text_.find(".experts.") != std::string::npos) return true;
   const std::vector<std::string> names = names_of(layer, projection);
   if (regex_) {
@@ -129,7 +141,7 @@ bool ModulePattern::covers(std::int64_t layer, std::string_view projection) cons
       return std::regex_search(name, *regex_, std::regex_constants::match_continuous);
     });
   }
-  const std::string part = "." + text_ + ".";
+  const std::string part = "." + text_ + (text_.ends_with('.') ? "" : ".");
   return std::ranges::any_of(names, [&](const std::string& name) {
     return ("." + name + ".").find(part) != std::string::npos;
   });

@@ -144,8 +144,8 @@ Layout mixed(const HfConfig& config, const JsonReader& quantization,
         kWriteTensors));
   }
   Coverage coverage;
-  std::map<std::string, std::string> algorithms;  // and a module that has it
-  for (const std::string& name : list->keys()) {
+  std::map<std::string, std::string> algorithms;           // and a module that has it
+  for (const auto& [name, entry] : list->raw().items()) {  // by key each would be found in O(n)
     const auto layer = layer_in(name);
     const std::size_t at = name.find(".experts");
     if (at == std::string::npos || !layer) continue;
@@ -154,7 +154,7 @@ Layout mixed(const HfConfig& config, const JsonReader& quantization,
     if (!rest.empty() && !is_projection(last, projection)) continue;
     const bool one = rest.find('.', 1) != std::string_view::npos;  // ".7.up_proj", not ".up_proj"
     coverage[*layer].insert(one ? std::string(rest.substr(1, rest.find('.', 1) - 1)) : "*");
-    algorithms.emplace(text(list->at(name), "quant_algo"), name);
+    algorithms.emplace(text(JsonReader(entry, list->where()), "quant_algo"), name);
   }
   require_all_experts(config, *list, coverage, projection);
   if (algorithms.size() > 1) {
@@ -287,10 +287,11 @@ Layout ascend(const HfConfig& config, const JsonReader& quantization,
               std::vector<std::string>& assumed) {
   const std::vector<std::int64_t> moe = hf_layers(config).moe;
   std::set<std::string> types;
-  for (const std::string& name : quantization.keys()) {
+  for (const auto& [name, type] : quantization.raw().items()) {
     const auto layer = layer_in(name);
     if (!layer || !name.ends_with(".weight") || !is_about_experts(name)) continue;
-    if (std::ranges::find(moe, *layer) != moe.end()) types.insert(text(quantization, name));
+    if (std::ranges::find(moe, *layer) == moe.end()) continue;
+    types.insert(type.is_string() ? type.get<std::string>() : "");
   }
   if (types.size() > 1) {
     quantization.fail(

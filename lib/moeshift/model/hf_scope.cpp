@@ -105,6 +105,7 @@ std::vector<std::vector<std::int64_t>> layers_left_alone(
     const std::vector<std::string>& projections, std::vector<std::string>& assumed) {
   const std::vector<std::int64_t> moe = hf_layers(config).moe;
   std::vector<std::set<std::int64_t>> spared(projections.size());
+  std::vector<std::string> unmatched;
   for (const ModulePattern& module : spared_modules(quantization)) {
     const auto only = layer_in(module.text());
     if (only && module.text().find('|') == std::string::npos &&
@@ -120,10 +121,15 @@ std::vector<std::vector<std::int64_t>> layers_left_alone(
       assumed.push_back(fmt::format("'{}' is no pattern that is understood here: taken for {}",
                                     module.text(), matched ? "experts" : "no experts"));
     } else if (!matched && is_about_experts(module.text())) {
-      assumed.push_back(
-          fmt::format("'{}' matches no name that experts have here: all are taken as quantised",
-                      module.text()));
+      unmatched.push_back(module.text());
     }
+  }
+  if (!unmatched.empty()) {
+    const std::string others =
+        unmatched.size() == 1 ? "" : fmt::format(" (and {} like it)", unmatched.size() - 1);
+    assumed.push_back(
+        fmt::format("'{}'{} matches no name that experts have here: all are taken as quantised",
+                    unmatched.front(), others));
   }
   std::vector<std::vector<std::int64_t>> layers;
   for (const auto& set : spared) layers.emplace_back(set.begin(), set.end());

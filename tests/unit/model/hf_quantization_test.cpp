@@ -154,6 +154,21 @@ TEST_CASE("Patterns that spare experts of some layers are told, whichever way th
        "7");
 }
 
+TEST_CASE("An expert that a pattern names stands for all of its layer") {
+  const Json eights = Json::parse(kEights);
+  const auto assumed =
+      quantised(
+          compressed(eights, {"re:model\\.layers\\.8\\.mlp\\.experts\\.117\\.(gate|up|down)_proj",
+                              "model.layers.9.mlp.experts.2.up_proj", "model.layers.10."}))
+          .assumed;
+  REQUIRE(assumed.size() == 1);
+  CHECK(contains(assumed.front(), "experts of layers 8, 9, 10 are not quantised"));
+  const auto unmatched =
+      quantised(compressed(eights, {"re:a\\.experts.*", "re:b\\.experts.*"})).assumed;
+  REQUIRE(unmatched.size() == 1);
+  CHECK(contains(unmatched.front(), "(and 1 like it) matches no name"));
+}
+
 TEST_CASE("Patterns about other modules spare no experts") {
   const HfImport imported = quantised(
       compressed(Json::parse(kEights),
