@@ -144,6 +144,7 @@ TEST_CASE("Patterns that spare experts of some layers are told, whichever way th
   told(compressed(eights, {"re:.*layers\\.1[0-9]\\..*"}), "10, 11, 12, 13, 14, 15, 16, 17, 18, 19");
   told(compressed(eights, {"re:.*layers\\.(3|5)\\..*", "re:.*layers.60..*"}), "3, 5, 60");
   told(compressed(eights, {"model.layers.9"}), "9");
+  told(compressed(eights, {"re:.*layers.4..*"}), "4, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49");
   told({{"quant_method", "modelopt"},
         {"quant_algo", "NVFP4"},
         {"exclude_modules", {"model.layers.2*"}}},
