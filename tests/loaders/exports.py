@@ -204,6 +204,43 @@ class Exports(CliTest):
         self.assertEqual(served, {5: rows[5], 6: rows[6]})
         self.refused("export", plan, "--to", "trtllm", "--layers", "9:12", "-o", "x", says="layers 3 to 6")
 
+    def test_rows_of_dense_layers_in_a_map_go_to_no_engine_that_takes_none(self):
+        self.write("plan61.json", json.dumps({"logical_count": [[[0] * 8] * 3 + self.uneven_loads()]}))
+        self.good("plan", "plan61.json", "--ranks", 4, "--slots", 12, "--policy", "balanced", "-o", "plan.json", "-q")
+        model = json.loads((self.folder / self.tiny_model()).read_text(encoding="utf-8"))
+        model.update({"num_layers": 4, "layer_ids": [3, 4, 5, 6], "num_hidden_layers": 7})
+        self.write("deep.json", json.dumps(model))
+        for form in ("sglang", "rtp-llm"):
+            self.good("export", "plan.json", "--to", form, "-o", "map.json", "-q")
+            rows = json.loads((self.folder / "map.json").read_text(encoding="utf-8"))
+            rows = rows["physical_to_logical_map"] if form == "sglang" else rows
+            self.assertEqual(len(rows), 7)
+            for to in ("vllm", "vllm-list", "trtllm", "ascend", "lightllm", "moeshift", "npy"):
+                if form == "rtp-llm" and to in ("moeshift", "npy"):
+                    said = self.good("export", "map.json", "--ranks", 4, "--to", to, "-o", "out").err
+                    self.assertIn("rows 0, 1, 2 hold", said)
+                    continue
+                words = ("export", "map.json", "--ranks", 4, "--to", to, *(("--rank", 0) if to == "lightllm" else ()))
+                with self.subTest(origin=form, to=to):
+                    self.refused(*words, says=("rows 0, 1, 2 ", "--model", "--layers 3:"))
+                    self.refused(*words, "--first-layer", 3, says="rows 0, 1, 2 ")
+                    for more in ("--model", "deep.json"), ("--layers", "3:"):
+                        if form == "rtp-llm" and more[0] == "--layers":
+                            more = (*more, "--first-layer", 0)  # a list does not say that rows are layers
+                        if to not in ("lightllm", "npy", "moeshift"):  # a replica plan, an archive, what it was planned for
+                            self.good("export", "plan.json", "--to", to, "-o", "direct", "-q")
+                            self.good(*words, *more, "-o", "out", "-q")
+                            self.assertEqual(*((self.folder / name).read_text(encoding="utf-8") for name in ("out", "direct")))
+        self.good("export", "plan.json", "--to", "sglang", "-o", "map.json", "-q")
+        plain = self.good("export", "map.json", "--ranks", 4, "--to", "sglang").out
+        self.assertEqual(plain, (self.folder / "map.json").read_text(encoding="utf-8"))
+        self.assertEqual(json.loads(self.good("export", "map.json", "--ranks", 4, "--to", "rtp-llm").out),
+                         json.loads(plain)["physical_to_logical_map"])
+
+    def uneven_loads(self):
+        """One step of four layers, in none of which the balanced map is the trivial one."""
+        return [[8 + layer, 6, 4, 2, 1, 1, 1, 40 + layer] for layer in range(4)]
+
     def test_deepseek_v3_as_sglang_records_it_has_61_rows_and_keys_3_to_60(self):
         model = json.loads((self.shipped_model("deepseek_v3_fp8")).read_text(encoding="utf-8"))
         loads = loads_of(61, steps=1, experts=256, dense=(0, 1, 2))

@@ -180,7 +180,9 @@ PlacementFile read_sglang(ByteSource& bytes, const PlacementHints& hints) {
   const std::string name = bytes.name();
   const Json document = parse_json(bytes.rest(), name);
   const JsonReader map = JsonReader(document, name).at("physical_to_logical_map");
-  return {placement_of(rows_of(map), {}, hints, map.where()), {}};
+  PlacementFile file{placement_of(rows_of(map), {}, hints, map.where()), {}};
+  file.rows = MapRows::kHiddenLayers;
+  return file;
 }
 
 void write_sglang(std::ostream& out, const PlacementFile& file) {
@@ -198,7 +200,9 @@ PlacementFile read_list(ByteSource& bytes, const PlacementHints& hints) {
   const JsonReader list(document, name);
   if (list.size() == 0) list.fail("expected at least one slot");
   if (list.at(std::size_t{0}).is_array()) {
-    return {placement_of(rows_of(list), {}, hints, list.where()), {}};
+    PlacementFile file{placement_of(rows_of(list), {}, hints, list.where()), {}};
+    file.rows = MapRows::kUnsaid;
+    return file;
   }
   if (!hints.num_layers) {
     list.fail(

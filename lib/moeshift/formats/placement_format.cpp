@@ -190,6 +190,7 @@ PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> id
   file.placement = Placement(experts, file.placement.ranks(), std::move(slots));
   file.layer_ids.assign(ids.begin(), ids.end());
   file.num_hidden_layers = num_hidden_layers;
+  file.rows = MapRows::kMoeLayers;
   return file;
 }
 

@@ -24,6 +24,13 @@ struct PlannedWorld {
   std::optional<std::size_t> nodes;
 };
 
+/// Which layers of the model the rows of a map are of, where it does not number them.
+enum class MapRows {
+  kMoeLayers,     ///< those with experts, in order
+  kUnsaid,        ///< those, or all of them: bare lists (vLLM's, rtp-llm's)
+  kHiddenLayers,  ///< all of them, dense ones with a row that means nothing: SGLang's
+};
+
 /// A placement and what a format carries beside it.
 struct PlacementFile {
   Placement placement;
@@ -31,6 +38,7 @@ struct PlacementFile {
   std::optional<std::size_t> num_hidden_layers = {};  ///< dense ones included, where it is said
   PlannedWorld world = {};                            ///< of plan files
   LoadMatrix load = {};  ///< what was planned for, of plan files with empty slots; else no rows
+  MapRows rows = MapRows::kMoeLayers;
 };
 
 /// What a format leaves out and the caller knows. A contradiction with the file is an error.

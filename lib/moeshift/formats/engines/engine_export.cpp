@@ -72,6 +72,30 @@ class Preparation {
               std::vector<std::string>& notes)
       : format_(format), options_(options), name_(std::move(name)), notes_(notes) {}
 
+  /// Maps that may have rows of dense layers go on with the rows of layers with experts.
+  PlacementFile of_layers_with_experts(PlacementFile file) const {
+    if (file.rows == MapRows::kMoeLayers || !file.layer_ids.empty()) return file;
+    const bool in_place = format_.rules.every_layer && options_.first_layer.value_or(0) == 0;
+    const bool chosen = options_.layers_from || options_.layers_to;
+    const std::vector<std::size_t> trivial = trivial_rows(file.placement);
+    // A list may well be of layers with experts alone, and what no engine loads misleads none.
+    const bool said = file.rows == MapRows::kUnsaid && format_.rules.empty_slots;
+    if (!in_place && !chosen && !trivial.empty()) {
+      if (!said) ask_for_dense_rows(file, trivial);
+      notes_.push_back(fmt::format(
+          "rows {} hold the experts in order, as rows of dense layers do: taken for layers with "
+          "experts",
+          fmt::join(trivial, ", ")));
+    }
+    const bool by_number =
+        file.rows == MapRows::kHiddenLayers && !options_.first_layer && (in_place || chosen);
+    if (!by_number) return file;
+    if (!options_.num_hidden_layers) file.num_hidden_layers = file.placement.layers();
+    file.layer_ids.resize(file.placement.layers());
+    std::iota(file.layer_ids.begin(), file.layer_ids.end(), std::int64_t{0});
+    return file;
+  }
+
   /// Gives the layers their numbers, as PLAN or the options say them.
   PlacementFile numbered(PlacementFile file) {
     check_hidden_layers(file);
@@ -281,6 +305,30 @@ class Preparation {
     return ids;
   }
 
+  /// Rows that say nothing, as those of dense layers (and of layers that were never planned).
+  static std::vector<std::size_t> trivial_rows(const Placement& placement) {
+    const Row trivial = trivial_row(placement);
+    std::vector<std::size_t> rows;
+    for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
+      if (std::ranges::equal(placement.layer(layer), trivial)) rows.push_back(layer.index());
+    }
+    return rows;
+  }
+
+  [[noreturn]] void ask_for_dense_rows(const PlacementFile& file,
+                                       const std::vector<std::size_t>& trivial) const {
+    std::size_t first = 0;  // row that is not of a dense layer, where those come first
+    while (first < trivial.size() && trivial[first] == first) ++first;
+    const bool all = first == file.placement.layers();
+    throw InputError(
+        name_,
+        fmt::format("row{} {} hold{} the experts in order, as rows of dense layers do, which "
+                    "{} does not take: say by `model` which layers have experts, or by "
+                    "`layers` {}: that all from there on have",
+                    trivial.size() > 1 ? "s" : "", fmt::join(trivial, ", "),
+                    trivial.size() > 1 ? "" : "s", format_.name, all ? 0 : first));
+  }
+
   [[noreturn]] void ask_for_numbers(const PlacementFile& file) const {
     if (format_.rules.every_layer) {
       throw InputError(
@@ -328,7 +376,7 @@ ExportReady ready_for(const EngineFormat& format, PlacementFile file, const Expo
                       const std::string& name) {
   ExportReady ready{std::move(file), {}};
   Preparation step(format, options, name, ready.notes);
-  PlacementFile plan = step.numbered(std::move(ready.file));
+  PlacementFile plan = step.numbered(step.of_layers_with_experts(std::move(ready.file)));
   plan = step.extended(step.chosen(std::move(plan)));
   plan = step.without_drafts(step.mended(std::move(plan)));
   step.check(plan);

@@ -71,6 +71,8 @@ struct ExportReady {
 /// A filled slot gets the expert that the rank lacks and whose replicas carry most: load over
 /// replicas where the plan says the load, else replicas the planner gave it over those it has by
 /// now; ties go to the lowest expert. What the plan holds stays where it is.
+/// Of a map that may have rows of dense layers (SGLang's, bare lists) they must be known before it
+/// goes to an engine that takes none.
 /// @param name what errors call the plan.
 /// @throws InputError naming layer, rank and the next step when a rule is broken and the options do
 ///         not mend it, or when the numbers of the layers are needed and nothing says them.

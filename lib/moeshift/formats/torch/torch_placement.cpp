@@ -16,7 +16,10 @@ PlacementFile read_torch(std::unique_ptr<ByteSource> bytes, const PlacementHints
   for (const char* key : {"physical_to_logical_map", "last_physical_to_logical_map"}) {
     const PickleNode* found = file.root().find(key);
     if (found == nullptr) continue;
-    return array_placement(*tensor_rows(std::move(file), found, std::string("/") + key), hints);
+    PlacementFile map =
+        array_placement(*tensor_rows(std::move(file), found, std::string("/") + key), hints);
+    map.rows = MapRows::kHiddenLayers;
+    return map;
   }
   const PickleNode* root = &file.root();
   return array_placement(*tensor_rows(std::move(file), root, ""), hints);
