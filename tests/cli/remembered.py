@@ -130,6 +130,25 @@ class Remembered(CliTest):
         self.refused("moves", "old.json", "new.json", *machine, says=("3 to 5", "3 to 4"))
         self.refused("plan", "b.jsonl", "--ranks", 4, "--slots", 12, "--from", "old.json", says="3 to 5")
 
+    def test_layers_in_another_order_are_matched_by_their_numbers(self):
+        turned = [step[::-1] for step in LOADS]
+        machine = ("--cluster", "host", "--model", self.numbered_model(), "--nodes", 2)
+        for policy in ("balanced", "snake"):
+            self.plan(f"{policy}.json", *machine, "--policy", policy, trace=self.trace("there.jsonl", {"layer_ids": IDS}))
+            self.plan(f"{policy}_turned.json", *machine, "--policy", policy,
+                      trace=self.trace("back.jsonl", {"layer_ids": IDS[::-1]}, turned))
+        maps = [self.load(f"snake{end}.json")["result"]["placement"]["physical_to_logical"] for end in ("", "_turned")]
+        self.assertEqual(maps[0], maps[1][::-1])
+        self.assertNotEqual(*maps)
+        same = self.good("moves", "snake.json", "snake_turned.json", "--format", "json").json()["result"]
+        self.assertEqual((same["totals"]["transfers"], [row["layer"] for row in same["layers"]]), (0, IDS))
+        there = self.good("moves", "balanced.json", "snake.json", "--format", "json").json()["result"]
+        back = self.good("moves", "balanced.json", "snake_turned.json", "--format", "json").json()["result"]
+        self.assertEqual(there["layers"], back["layers"])
+        kept = [self.good("plan", "there.jsonl", "--from", f"snake{end}.json", "--policy", "incremental", "--budget-bytes", 0, "--format",
+                          "json").json()["result"]["placement"]["physical_to_logical"] for end in ("", "_turned")]
+        self.assertEqual(kept, [maps[0], maps[0]])
+
     def test_a_row_per_hidden_layer_is_read_as_the_layers_of_the_model(self):
         self.plans()
         self.good("export", "old.json", "--to", "sglang", "-o", "sglang.json", "-q")

@@ -122,6 +122,19 @@ class TraceCommands(CliTest):
         trtllm = self.good("export", "plan.json", "--to", "trtllm", "--first-layer", 3).out
         self.assertIn("  3: [" + ",".join(map(str, rows[0])) + "]\n  4: [", trtllm)
 
+    def test_rows_for_sglang_are_placed_by_the_numbers_of_the_layers(self):
+        step = [[layer + 1] * 8 for layer in range(4)]
+        none = [0] * 8
+        expected = [none] * 3 + [step[2], step[1], step[0], none, none, none, step[3]]
+        for ids, rows, hidden in (([5, 4, 3, 9], step, 10), ([3, 4, 5, 9], [step[2], step[1], step[0], step[3]], None),
+                                  ([9, 5, 4, 3], [step[3], *step[:3]], None)):
+            trace = self.trace("ids.jsonl", {"num_layers": 4, "layer_ids": ids, "num_hidden_layers": hidden}, [rows])
+            self.good("trace", "convert", trace, "rows.json", "--to", "sglang")
+            self.assertEqual(self.load("rows.json"), {"logical_count": [expected]})
+        trace = self.trace("ids.jsonl", {"num_layers": 2, "layer_ids": [1, 0]}, [step[:2]])
+        self.good("trace", "convert", trace, "rows.json", "--to", "sglang")
+        self.assertEqual(self.load("rows.json"), {"logical_count": [step[1::-1]]})
+
     def test_export_refuses_a_map_that_an_engine_would_choke_on(self):
         self.write("hole.json", json.dumps({"physical_to_logical_map": [[0, 1, 1, 3]]}))
         self.refused("export", "hole.json", "--ranks", 2, "--to", "vllm", says=("layer 0", "2 has none"))

@@ -152,6 +152,7 @@ MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, Placement
   Cluster loaded = session.load_cluster(machine);
   old = of_moe_layers(std::move(old), given->layer_ids, given->num_hidden_layers);
   next = of_moe_layers(std::move(next), given->layer_ids, given->num_hidden_layers);
+  next = of_moe_layers(std::move(next), old.layer_ids, {});  // in the order of OLD
   Ids ids = agreed_ids(old, next);
   check_model(session, "OLD", old, *given);
   check_model(session, "NEW", next, *given);

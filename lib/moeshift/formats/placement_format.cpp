@@ -174,20 +174,44 @@ std::vector<std::int64_t> sort_layers(std::vector<std::int64_t> ids, SlotRows& r
   return sorted;
 }
 
+namespace {
+
+/// The rows `from`, in that order.
+PlacementFile with_rows(PlacementFile file, std::span<const LayerId> from) {
+  IdMatrix<LayerId, SlotId, ExpertId> slots(from.size(), file.placement.slots());
+  LoadMatrix load(file.load.rows() > 0 ? from.size() : 0, file.load.columns());
+  for (const LayerId layer : slots.row_ids()) {
+    std::ranges::copy(file.placement.layer(from[layer.index()]), slots.row(layer).begin());
+  }
+  for (const LayerId layer : load.row_ids()) {
+    std::ranges::copy(file.load.row(from[layer.index()]), load.row(layer).begin());
+  }
+  file.placement = Placement(file.placement.experts(), file.placement.ranks(), std::move(slots));
+  file.load = std::move(load);
+  return file;
+}
+
+}  // namespace
+
 PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> ids,
                             std::optional<std::size_t> num_hidden_layers) {
   const std::size_t rows = file.placement.layers();
-  const bool whole = file.layer_ids.empty() && num_hidden_layers == rows && ids.size() < rows &&
-                     !ids.empty() && ids.front() >= 0 &&
-                     ids.back() < static_cast<std::int64_t>(rows);
-  if (!whole) return file;
-  IdMatrix<LayerId, SlotId, ExpertId> slots(ids.size(), file.placement.slots());
-  for (const LayerId layer : slots.row_ids()) {
-    const auto row = file.placement.layer(LayerId(ids[layer.index()]));
-    std::copy(row.begin(), row.end(), slots.row(layer).begin());
+  std::vector<LayerId> from;
+  if (!std::ranges::equal(file.layer_ids, ids) &&
+      std::ranges::is_permutation(file.layer_ids, ids)) {
+    for (const std::int64_t id : ids) {
+      from.emplace_back(
+          static_cast<std::size_t>(std::ranges::find(file.layer_ids, id) - file.layer_ids.begin()));
+    }
+    file.layer_ids.assign(ids.begin(), ids.end());
+    return with_rows(std::move(file), from);
   }
-  const std::size_t experts = file.placement.experts();
-  file.placement = Placement(experts, file.placement.ranks(), std::move(slots));
+  const bool whole = file.layer_ids.empty() && num_hidden_layers == rows && ids.size() < rows &&
+                     !ids.empty() && std::ranges::min(ids) >= 0 &&
+                     std::ranges::max(ids) < static_cast<std::int64_t>(rows);
+  if (!whole) return file;
+  for (const std::int64_t id : ids) from.emplace_back(static_cast<std::size_t>(id));
+  file = with_rows(std::move(file), from);
   file.layer_ids.assign(ids.begin(), ids.end());
   file.num_hidden_layers = num_hidden_layers;
   file.rows = MapRows::kMoeLayers;

@@ -78,8 +78,9 @@ struct PlacementFormat {
                                            const PlacementHints& hints = {},
                                            std::string_view format = "auto");
 
-/// The rows of the layers `ids`, where `file` has a row for each of `num_hidden_layers` layers and
-/// does not number them itself (SGLang's maps); else `file` as it is.
+/// The rows of `ids`, in their order: where `file` names these in another, or has a row for each of
+/// `num_hidden_layers` layers and names none (SGLang's maps); else `file` as it is. O(rows *
+/// slots).
 [[nodiscard]] PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> ids,
                                           std::optional<std::size_t> num_hidden_layers);
 

@@ -2,10 +2,10 @@
 // SGLang's JSON of logical counts (--init-expert-location): {"logical_count": [L][E] or
 // [steps][L][E]}.
 #include <algorithm>
-#include <functional>
 #include <optional>
 #include <ostream>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -101,7 +101,11 @@ class SglangReader final : public TraceReader {
 class SglangWriter final : public TraceWriter {
  public:
   SglangWriter(std::ostream& out, TraceHeader header)
-      : out_(out), header_(std::move(header)), rows_(rows_of(header_)) {
+      : out_(out), header_(std::move(header)), rows_(rows_of(header_)), recorded_(rows_, kNone) {
+    for (std::size_t row = 0; row < header_.num_layers; ++row) {
+      recorded_[header_.layer_ids.empty() ? row
+                                          : static_cast<std::size_t>(header_.layer_ids[row])] = row;
+    }
     out_ << "{\"logical_count\":[";
   }
 
@@ -109,11 +113,7 @@ class SglangWriter final : public TraceWriter {
     check_writable(header_, step);
     text_ = first_ ? "" : ",";
     first_ = false;
-    if (rows_ == header_.num_layers) {
-      append_rows(text_, step.load);
-    } else {
-      append_all(step.load);
-    }
+    append_all(step.load);
     out_ << text_;
   }
 
@@ -123,10 +123,9 @@ class SglangWriter final : public TraceWriter {
   /// SGLang finds a layer by its number in the model: dense layers have rows of zeros.
   static std::size_t rows_of(const TraceHeader& header) {
     const auto& ids = header.layer_ids;
-    const bool ascend =
-        std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end();
-    if (ids.empty() || !ascend || ids.front() < 0) return header.num_layers;
-    const std::size_t last = static_cast<std::size_t>(ids.back()) + 1;
+    if (ids.empty()) return header.num_layers;
+    if (std::ranges::min(ids) < 0) throw InputError("layer_ids", "expected layers from 0 on");
+    const std::size_t last = static_cast<std::size_t>(std::ranges::max(ids)) + 1;
     const std::size_t rows = std::max(last, header.num_hidden_layers.value_or(0));
     check_shape(rows, header.num_experts, "layer_ids");
     return rows;
@@ -134,21 +133,21 @@ class SglangWriter final : public TraceWriter {
 
   void append_all(const LoadMatrix& load) {
     const std::vector<double> none(header_.num_experts, 0.0);
-    std::size_t next = 0;
     text_ += '[';
     for (std::size_t id = 0; id < rows_; ++id) {
       if (id > 0) text_ += ',';
-      const bool recorded =
-          next < load.rows() && header_.layer_ids[next] == static_cast<std::int64_t>(id);
-      append_row(text_, recorded ? load.row(LayerId(next)) : std::span<const double>(none));
-      next += recorded ? 1U : 0U;
+      const std::size_t row = recorded_[id];
+      append_row(text_, row == kNone ? std::span<const double>(none) : load.row(LayerId(row)));
     }
     text_ += ']';
   }
 
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
   std::ostream& out_;
   TraceHeader header_;
   std::size_t rows_;
+  std::vector<std::size_t> recorded_;  ///< the row of the recording that is layer i, or kNone
   bool first_ = true;
   std::string text_;
 };
