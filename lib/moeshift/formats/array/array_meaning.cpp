@@ -239,8 +239,6 @@ Sample sample_of(std::span<const std::size_t> shape, std::span<const double> row
   return {rows, std::max<std::size_t>(shape.back(), 1)};
 }
 
-}  // namespace
-
 std::vector<std::size_t> unrouted_layers(std::span<const std::size_t> shape,
                                          std::span<const double> rows) {
   if (shape.size() != 3 || shape[1] == 0 || shape[2] == 0) return {};
@@ -259,6 +257,8 @@ std::vector<std::size_t> unrouted_layers(std::span<const std::size_t> shape,
   }
   return unrouted.size() == layers ? std::vector<std::size_t>{} : unrouted;
 }
+
+}  // namespace
 
 std::vector<std::size_t> unrouted_layers(ArrayRows& array) {
   return unrouted_layers(array.shape(), array.sample(kSample));
@@ -289,6 +289,8 @@ ArrayEvidence evidence_of(std::span<const std::size_t> shape, std::span<const do
     if (routed.padding > 0 && !evidence.routing.empty()) {
       evidence.routing += fmt::format(", but for {} rows of 0, as padding has", routed.padding);
     }
+    evidence.surely_routing = !evidence.routing.empty() && routed.padding == 0 &&
+                              surely_routing({routed.numbers, sample.length});
   }
   if (shape.size() == 4 || (group > 1 && agreement_across(sample, group) >= 0.75)) {
     evidence.physical =
@@ -362,19 +364,13 @@ ArrayMeaning meaning_of(ArrayRows& array, ArrayMeaning asked) {
         "loads");
   }
   if (!found.loads.empty()) return ArrayMeaning::kLoads;
-  const bool routing = !found.routing.empty();
-  if (routing && found.map.empty()) {
-    const auto routed = routed_rows(sample, array.shape(), unrouted_layers(array.shape(), rows));
-    if (routed.padding == 0 && surely_routing({routed.numbers, sample.length})) {
-      return ArrayMeaning::kRouting;
-    }
-  }
+  if (found.surely_routing && found.map.empty()) return ArrayMeaning::kRouting;
   if (is_transposed(array.shape(), rows)) {
     ask(array, "seems to have its layers last",
         "the totals over experts are equal along the last dimension and not along the one before; "
         "expected [steps, layers, experts]: numpy.swapaxes(x, -1, -2), or say `as` loads");
   }
-  if (routing || !found.physical.empty()) {
+  if (!found.routing.empty() || !found.physical.empty()) {
     ask(array, "can be more than one thing",
         fmt::format("{}; say `as` loads, physical (with `map` PLACEMENT), routing or map",
                     reasons(found)));

@@ -19,6 +19,7 @@ struct ArrayEvidence {
   std::string physical;
   std::string routing;
   std::string map;
+  bool surely_routing = false;  ///< it would be strange of loads, and nothing in it is padding
 };
 
 /// Looks at whole rows of the array's beginning.
@@ -29,13 +30,10 @@ struct ArrayEvidence {
 [[nodiscard]] ArrayEvidence evidence_of(std::span<const std::size_t> shape,
                                         std::span<const double> rows);
 
-/// The layers of routes [tokens, layers, k] whose rows are all 0 in every token of the sample:
+/// The layers of routes [tokens, layers, k] whose rows are all 0 in every token of its beginning:
 /// dense ones, since engines (vLLM, SGLang) allocate zeros for every hidden layer and fill in the
 /// MoE layers. A row of zeros is no route where k > 1; where k is 1 at least 8 tokens have to say
-/// so. Empty where no layer has anything else.
-[[nodiscard]] std::vector<std::size_t> unrouted_layers(std::span<const std::size_t> shape,
-                                                       std::span<const double> rows);
-/// The same of the beginning of `array`; nothing is consumed.
+/// so. Empty where no layer has anything else. Nothing is consumed.
 [[nodiscard]] std::vector<std::size_t> unrouted_layers(ArrayRows& array);
 
 /// The meaning of `array`: the one asked for, or the only one that its evidence allows.

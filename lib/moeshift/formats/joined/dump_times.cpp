@@ -107,11 +107,9 @@ std::vector<std::string> missing_files(const std::vector<Dumped>& files, const B
   return {count == 1 ? first : fmt::format("{}, and {} more files are missing", first, count - 1)};
 }
 
+/// @param by_rank whose files are in the order of their times.
 void number(ByRank& by_rank, const std::vector<Dumped>& files) {
   for (auto& [rank, parts] : by_rank) {
-    std::ranges::stable_sort(parts, [](const TracePart& a, const TracePart& b) {
-      return *time_in_name(a.name) < *time_in_name(b.name);
-    });
     auto part = parts.begin();
     for (const Dumped& file : files) {
       if (file.rank != rank) continue;
@@ -156,15 +154,13 @@ std::optional<double> time_in_name(const std::string& path) {
 std::vector<std::string> pair_dumps(ByRank& by_rank) {
   const bool timed = all_timed(by_rank);
   if (!timed) return by_order(by_rank, false);
-  const std::vector<Dumped> files = dumps_of(by_rank);
-  if (!any_whole(files, by_rank.size())) {
-    for (auto& [rank, parts] : by_rank) {
-      std::ranges::stable_sort(parts, [](const TracePart& a, const TracePart& b) {
-        return *time_in_name(a.name) < *time_in_name(b.name);
-      });
-    }
-    return by_order(by_rank, true);
+  for (auto& [rank, parts] : by_rank) {
+    std::ranges::stable_sort(parts, [](const TracePart& a, const TracePart& b) {
+      return *time_in_name(a.name) < *time_in_name(b.name);
+    });
   }
+  const std::vector<Dumped> files = dumps_of(by_rank);
+  if (!any_whole(files, by_rank.size())) return by_order(by_rank, true);
   number(by_rank, files);
   return missing_files(files, by_rank);
 }
