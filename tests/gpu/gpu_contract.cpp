@@ -3,10 +3,9 @@
 // ranks on one GPU; NCCL wants a GPU for each rank that is a thread.
 #include <algorithm>
 
-#include "moeshift/execute/drill/drilled_world.hpp"
-
 #include "gpu_support.hpp"
 #include "tests/contract/contract_worlds.hpp"
+#include "tests/support/drilled.hpp"
 
 namespace moeshift::test {
 namespace {
@@ -44,9 +43,7 @@ std::unique_ptr<World> contract_world(const std::string& transport, std::size_t 
   request.ranks = ranks;
   request.settings = setup.settings;
   request.settings["threads"] = "";
-  std::unique_ptr<World> world = find_backend(transport).open(request);
-  if (setup.drills.empty()) return world;
-  return std::make_unique<DrilledWorld>(std::move(world), parse_fault_drills(setup.drills));
+  return drilled(find_backend(transport).open(request), setup.drills);
 }
 
 std::string contract_findings() {

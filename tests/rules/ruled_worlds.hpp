@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "moeshift/execute/backend.hpp"
-#include "moeshift/execute/drill/drilled_world.hpp"
 #include "moeshift/execute_cuda/hccl/hccl_world.hpp"
 #include "moeshift/execute_cuda/kernels/staged_kernels.hpp"
 #include "moeshift/execute_cuda/nccl/collective_world.hpp"
@@ -18,6 +17,7 @@
 
 #include "rulebook.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/drilled.hpp"
 
 namespace moeshift::test {
 
@@ -97,9 +97,7 @@ inline std::unique_ptr<World> ruled_world(const std::string& name, std::size_t r
   WorldRequest request;
   request.ranks = ranks;
   request.settings = std::move(settings);
-  std::unique_ptr<World> world = std::make_unique<RuledWorld>(ruled_row(name).open(request));
-  if (drills.empty()) return world;
-  return std::make_unique<DrilledWorld>(std::move(world), parse_fault_drills(drills));
+  return drilled(std::make_unique<RuledWorld>(ruled_row(name).open(request)), drills);
 }
 
 /// What was found, a line each; leaks of a world that has gone included.

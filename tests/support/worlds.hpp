@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "moeshift/core/rng.hpp"
-#include "moeshift/execute/drill/drilled_world.hpp"
 #include "moeshift/execute/shuffle.hpp"
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/schedule/scheduler.hpp"
 
+#include "tests/support/drilled.hpp"
 #include "tests/support/random_placement.hpp"
 
 namespace moeshift::test {
@@ -50,9 +50,7 @@ inline Rearrangement random_rearrangement(std::uint64_t seed, std::size_t layers
 
 /// Ranks that are threads, and the faults that happen to them, as --inject takes them.
 inline std::unique_ptr<World> host_world(std::size_t ranks, const std::string& drills = "") {
-  auto world = host_backend().open({.ranks = ranks, .place = {}, .settings = {}});
-  if (drills.empty()) return world;
-  return std::make_unique<DrilledWorld>(std::move(world), parse_fault_drills(drills));
+  return drilled(host_backend().open({.ranks = ranks, .place = {}, .settings = {}}), drills);
 }
 
 }  // namespace moeshift::test

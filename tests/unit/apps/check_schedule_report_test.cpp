@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/apps/in_report.hpp"
 
 using namespace moeshift;
 using namespace moeshift::cli;
@@ -19,14 +20,6 @@ OperationLists two_ranks() {
   return lists;
 }
 
-Conclusion conclusion_of(const Report& report) {
-  for (const Block& block : report.view().blocks) {
-    if (const auto* conclusion = std::get_if<Conclusion>(&block)) return *conclusion;
-  }
-  FAIL("no conclusion");
-  return {};
-}
-
 }  // namespace
 
 TEST_CASE("A schedule without findings is proven, and says for how many slots") {
@@ -36,8 +29,8 @@ TEST_CASE("A schedule without findings is proven, and says for how many slots") 
   CHECK(report.result()["proven"] == true);
   CHECK(report.result()["slots_checked"] == 1234);
   CHECK(report.result()["findings"].empty());
-  CHECK(conclusion_of(report).tone == Tone::kGood);
-  CHECK(conclusion_of(report).text.find("1,234 slots") != std::string::npos);
+  CHECK(test::block_in<Conclusion>(report).tone == Tone::kGood);
+  CHECK(test::block_in<Conclusion>(report).text.find("1,234 slots") != std::string::npos);
 }
 
 TEST_CASE("A finding makes it not proven, with kind, rank and layer in the conclusion") {
@@ -58,7 +51,7 @@ TEST_CASE("A finding makes it not proven, with kind, rank and layer in the concl
   CHECK(json["findings"][0]["layer"] == 3);
   CHECK(json["findings"][0]["timeline"][0]["does"] == "receives what nobody sends");
   CHECK(json["kinds"][0]["count"] == 2);
-  CHECK(conclusion_of(report).tone == Tone::kBad);
-  CHECK(conclusion_of(report).text ==
+  CHECK(test::block_in<Conclusion>(report).tone == Tone::kBad);
+  CHECK(test::block_in<Conclusion>(report).text ==
         "not proven: " + std::string(name_of(FindingKind::kDeadlock)) + ", on rank 1, layer 3");
 }

@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/apps/in_report.hpp"
 
 using namespace moeshift;
 using namespace moeshift::cli;
+using moeshift::test::block_in;
 
 namespace {
 
@@ -67,14 +69,6 @@ const Table& table_called(const Report& report, const char* begin) {
   std::abort();
 }
 
-const Conclusion& conclusion_in(const Report& report) {
-  for (const Block& block : report.blocks()) {
-    if (const auto* said = std::get_if<Conclusion>(&block)) return *said;
-  }
-  FAIL("no conclusion");
-  std::abort();
-}
-
 }  // namespace
 
 TEST_CASE("A diagnosis has its verdict, its saving and the interval that is advised") {
@@ -87,7 +81,7 @@ TEST_CASE("A diagnosis has its verdict, its saving and the interval that is advi
   CHECK(advice.at("windows") == 8);
   CHECK(advice.at("best_interval_steps") == 12.0);
   CHECK(advice.at("held_out").is_null());
-  const Conclusion& said = conclusion_in(report);
+  const Conclusion& said = block_in<Conclusion>(report);
   CHECK(said.text == "verdict: dynamic with an interval of 10 steps");
   CHECK(said.tone == Tone::kGood);
   CHECK(said.reasons == std::vector<std::string>{"it saves a fifth"});
@@ -100,8 +94,8 @@ TEST_CASE("A verdict that its interval does not carry is called likely") {
   found.diagnosis.lane.reset();
   const Report report = diagnosis_report(found);
   CHECK(report.result().at("advice").at("interval_steps").is_null());
-  CHECK(conclusion_in(report).text == "verdict: leave off (likely, not certain)");
-  CHECK(conclusion_in(report).tone == Tone::kPlain);
+  CHECK(block_in<Conclusion>(report).text == "verdict: leave off (likely, not certain)");
+  CHECK(block_in<Conclusion>(report).tone == Tone::kPlain);
 }
 
 TEST_CASE("The backtest shows what a habit saves of the time without it, and what it moves") {

@@ -7,6 +7,7 @@
 
 #include "apps/moeshift/moves/moves_page.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/unit/apps/in_report.hpp"
 #include "tests/unit/apps/small_rearrangement.hpp"
 
 using namespace moeshift;
@@ -69,12 +70,7 @@ TransferCost told_apart() {
 
 TEST_CASE("The table of totals has every part of the price in a row of its own") {
   const Table table = totals_table(test::small_plan(), told_apart());
-  const auto shown = [&](const std::string& what) -> std::string {
-    for (const std::vector<Cell>& row : table.rows) {
-      if (row[0].shown == what) return row[1].shown;
-    }
-    return "no row";
-  };
+  const auto shown = [&](const char* what) { return test::shown_beside(table, what); };
   CHECK(shown("transfers") == "2");
   CHECK(shown("rounds") == "1");
   CHECK(shown("connecting, predicted") == "1.00 s");
@@ -87,10 +83,9 @@ TEST_CASE("The table of totals has every part of the price in a row of its own")
 TEST_CASE("The page's figures are those of the table") {
   Report report("moves");
   add_moves_page(test::small_plan(), told_apart(), report);
-  const auto* tiles = std::get_if<Tiles>(&report.blocks().front());
-  REQUIRE(tiles != nullptr);
+  const Tiles& tiles = test::block_in<Tiles>(report);
   const auto shown = [&](const std::string& label) -> std::string {
-    for (const Tile& tile : tiles->items) {
+    for (const Tile& tile : tiles.items) {
       if (tile.label == label) return tile.value.shown;
     }
     return "no tile";

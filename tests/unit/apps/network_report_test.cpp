@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/apps/in_report.hpp"
 
 using namespace moeshift;
 using namespace moeshift::cli;
+using moeshift::test::shown_beside;
 
 namespace {
 
@@ -42,13 +44,6 @@ NetworkVerdict verdict_of(double copies_before) {
   verdict.slack = 0.01;
   verdict.persisted = true;
   return verdict;
-}
-
-std::string shown(const Table& table, const std::string& key) {
-  for (const std::vector<Cell>& row : table.rows) {
-    if (row[0].shown == key) return row[1].shown;
-  }
-  return "no row";
 }
 
 }  // namespace
@@ -103,18 +98,18 @@ TEST_CASE("Layers have the model's own numbers, and idle ones have no row") {
 TEST_CASE("The table has the plan beside what the policy alone had come to") {
   // The second layer had nothing to plan: it counts in no mean.
   const Table table = network_table(figures_of(), {verdict_of(4), {}}, 2);
-  CHECK(shown(table, "copies_per_token") == "3.000");
-  CHECK(shown(table, "copies_before") == "4.000");
-  CHECK(shown(table, "copies_gap") == "20.0 %");
-  CHECK(shown(table, "node_copies_before") == "1.750");
-  CHECK(shown(table, "dispatch_bytes") == "4.32 kB");
-  CHECK(shown(table, "combine_bytes") == "8.64 kB");
-  CHECK(shown(table, "network_share") == "25.0 %");
-  CHECK(shown(table, "layer_seconds_before") == "9.00 s");
-  CHECK(shown(table, "held_out_ratio") == "0.9000");
+  CHECK(shown_beside(table, "copies_per_token") == "3.000");
+  CHECK(shown_beside(table, "copies_before") == "4.000");
+  CHECK(shown_beside(table, "copies_gap") == "20.0 %");
+  CHECK(shown_beside(table, "node_copies_before") == "1.750");
+  CHECK(shown_beside(table, "dispatch_bytes") == "4.32 kB");
+  CHECK(shown_beside(table, "combine_bytes") == "8.64 kB");
+  CHECK(shown_beside(table, "network_share") == "25.0 %");
+  CHECK(shown_beside(table, "layer_seconds_before") == "9.00 s");
+  CHECK(shown_beside(table, "held_out_ratio") == "0.9000");
   const Table one_node = network_table(figures_of(), {}, 1);
-  CHECK(shown(one_node, "node_copies_per_token") == "no row");
-  CHECK(shown(one_node, "copies_before") == "no row");
+  CHECK(shown_beside(one_node, "node_copies_per_token") == "no row");
+  CHECK(shown_beside(one_node, "copies_before") == "no row");
 }
 
 TEST_CASE("A sentence says to how many ranks and nodes, and what that rests on") {

@@ -13,11 +13,14 @@
 #include "moeshift/core/json_reader.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/model/hf_import.hpp"
 
 namespace {
 
 using moeshift::HfImport;
 using moeshift::MoeModel;
+using moeshift::test::fault_of;
+using moeshift::test::import;
 using Json = nlohmann::ordered_json;
 
 Json published() {
@@ -32,19 +35,6 @@ Json config_of(const std::string& name) {
   }
   FAIL("no such model");
   return {};
-}
-
-HfImport import(const Json& config, bool with_mtp = false) {
-  return moeshift::import_hf_config({config, "config.json"}, {"m", "s", with_mtp});
-}
-
-std::string fault_of(const Json& config) {
-  try {
-    (void)import(config);
-  } catch (const moeshift::InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace

@@ -10,10 +10,13 @@
 #include "moeshift/model/hf_config.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/model/hf_import.hpp"
 
 namespace {
 
 using moeshift::HfImport;
+using moeshift::test::fault_of;
+using moeshift::test::import;
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kValues = 3LL * 7168 * 2048;
@@ -27,10 +30,6 @@ Json deepseek() {
     "torch_dtype": "bfloat16"})");
 }
 
-HfImport import(const Json& config) {
-  return moeshift::import_hf_config({config, "config.json"}, {"m", "s", false});
-}
-
 HfImport quantised(const Json& quantization) {
   Json config = deepseek();
   config["quantization_config"] = quantization;
@@ -39,15 +38,6 @@ HfImport quantised(const Json& quantization) {
 
 std::int64_t bytes_of(const HfImport& imported) {
   return imported.model.expert_bytes().count();
-}
-
-std::string fault_of(const Json& config) {
-  try {
-    (void)import(config);
-  } catch (const moeshift::InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 std::string fault_of_quantised(const Json& quantization) {

@@ -200,40 +200,43 @@ double squares(const WindowLoads& loads, const std::vector<std::uint32_t>& exper
   return sum;
 }
 
+/// Lognormal loads, and experts in the order of their numbers to begin a search from.
+struct UnevenLayer {
+  WindowLoads loads = [] {
+    const LoadMatrix load = test::lognormal_load(1, kExperts, 0.9, 7);
+    LayerProblem problem;
+    problem.load = load.row(LayerId(0));
+    problem.node_of.assign(kRanks, 0);
+    problem.slots_per_rank = kSlotsPerRank;
+    return windows_of(problem, false);
+  }();
+  std::vector<std::uint32_t> start = [] {
+    std::vector<std::uint32_t> slots(kRanks * kSlotsPerRank);
+    for (std::uint32_t s = 0; s < slots.size(); ++s) slots[s] = s % kExperts;
+    return slots;
+  }();
+};
+
 TEST_CASE("a search that doubts its loads spreads hot experts thinner") {
-  const LoadMatrix load = test::lognormal_load(1, kExperts, 0.9, 7);
-  LayerProblem problem;
-  problem.load = load.row(LayerId(0));
-  problem.node_of.assign(kRanks, 0);
-  problem.slots_per_rank = kSlotsPerRank;
-  const WindowLoads loads = windows_of(problem, false);
-  std::vector<std::uint32_t> start(kRanks * kSlotsPerRank);
-  for (std::uint32_t s = 0; s < start.size(); ++s) start[s] = s % kExperts;
+  const UnevenLayer layer;
   const auto found = [&](double doubt) {
     WindowSearchOptions options;
     options.target = 1.02;
     options.doubt = doubt;
-    WindowSearch search(loads, kRanks, start, {}, options);
+    WindowSearch search(layer.loads, kRanks, layer.start, {}, options);
     search.run();
     REQUIRE(search.risk() <= 1.02);
-    return squares(loads, search.placement_after(search.steps().size()));
+    return squares(layer.loads, search.placement_after(search.steps().size()));
   };
   CHECK(found(0.4) < 0.97 * found(0));
 }
 
 TEST_CASE("a search looks within a step whether it is to end") {
-  const LoadMatrix load = test::lognormal_load(1, kExperts, 0.9, 7);
-  LayerProblem problem;
-  problem.load = load.row(LayerId(0));
-  problem.node_of.assign(kRanks, 0);
-  problem.slots_per_rank = kSlotsPerRank;
-  const WindowLoads loads = windows_of(problem, false);
-  std::vector<std::uint32_t> start(kRanks * kSlotsPerRank);
-  for (std::uint32_t s = 0; s < start.size(); ++s) start[s] = s % kExperts;
+  const UnevenLayer layer;
   const auto steps = [&](const Progress* progress) {
     WindowSearchOptions options;
     options.progress = progress;
-    WindowSearch search(loads, kRanks, start, {}, options);
+    WindowSearch search(layer.loads, kRanks, layer.start, {}, options);
     search.run();
     return search.steps().size();
   };
