@@ -47,7 +47,7 @@ inline ScheduleOptions any_schedule(Rng& rng) {
   if (rng.below(2) == 0) options.batch_bytes = Bytes(rng.below(20'000));
   if (rng.below(3) == 0) options.staging_bytes = Bytes(6000 + rng.below(6000));
   if (rng.below(3) == 0) options.chunk_bytes = Bytes(1 + rng.below(8000));
-  if (rng.below(4) == 0) options.join_below = Bytes(rng.below(40'000));
+  if (rng.below(4) == 0) options.join.below = Bytes(rng.below(40'000));
   return options;
 }
 

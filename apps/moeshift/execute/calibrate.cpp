@@ -98,7 +98,7 @@ class Calibrate final : public Command {
     shape_ = {.topology = design_.topology,
               .largest = largest,
               .room = room_.value_or(host ? kHostRoom : kDeviceRoom),
-              .join_below = backend.join_below,
+              .join = backend.join,
               .sets_of_small_batches = backend.sets_of_small_batches,
               .step = kStep,
               .seed = session.seed()};
@@ -311,7 +311,7 @@ class Calibrate final : public Command {
   CaseShape shape_{.topology = {1, 1},
                    .largest = {},
                    .room = {},
-                   .join_below = {},
+                   .join = {},
                    .sets_of_small_batches = 2,
                    .step = {}};
   std::deque<CalibrationCase> training_;

@@ -73,7 +73,7 @@ CalibrationCase make_case(const CaseShape& shape, CaseMode mode, Bytes expert, s
   ring.layout = single_tensor_layout(expert);
   plan_ring(ring, shape.topology, layers, seed, threads);
   ScheduleOptions schedule;
-  schedule.join_below = shape.join_below;
+  schedule.join = shape.join;
   const std::size_t count = ring.placements.size();
   for (std::size_t i = 0; i < count; ++i) {
     ring.plans.push_back(make_transfer_plan(ring.placements[i], ring.placements[(i + 1) % count],

@@ -14,6 +14,7 @@
 #include "moeshift/model/placement.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/model/transfer_plan.hpp"
+#include "moeshift/schedule/scheduler.hpp"
 
 namespace moeshift::cli {
 
@@ -39,9 +40,9 @@ struct CalibrationCase {
 
 struct CaseShape {
   Topology topology;
-  Bytes largest;     ///< an expert
-  Bytes room;        ///< for the live experts of a rank in one case; larger cases have fewer layers
-  Bytes join_below;  ///< as the transport likes it
+  Bytes largest;  ///< an expert
+  Bytes room;     ///< for the live experts of a rank in one case; larger cases have fewer layers
+  Joining join;   ///< as the transport likes it
   std::size_t sets_of_small_batches = 2;  ///< likewise
   Seconds step;                           ///< of the model, in CaseMode::kAsync
   std::uint64_t seed = 0;

@@ -89,7 +89,7 @@ class Execute final : public Command {
                    expert_layouts(task.model, range.first, range.last, options_.scale_share())};
 
     refuse_uneven_flips(job.layout.sizes(), range);
-    ScheduleOptions schedule = options_.schedule_options(task.cluster, backend.join_below);
+    ScheduleOptions schedule = options_.schedule_options(task.cluster, backend.join);
     const auto plan_from = [&](const Placement& from) {
       ShuffleJob start = job;
       start.old = &from;

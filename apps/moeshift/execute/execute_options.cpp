@@ -127,14 +127,14 @@ std::size_t ExecuteOptions::buffer_sets(std::size_t ours) const {
   return lockstep ? 1 : schedule.buffer_sets(ours);
 }
 
-ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster, Bytes join_below) const {
+ScheduleOptions ExecuteOptions::schedule_options(const Cluster& cluster, Joining joining) const {
   if (schedule.direct && mode != "sync") {
     throw InputError("--direct", "overwrites what the model reads: expected --mode sync");
   }
   if (schedule.direct && journal) {
     throw InputError("--direct", "what was begun cannot be resumed: not with --journal");
   }
-  return schedule.options_for_ours(cluster, join_below);
+  return schedule.options_for_ours(cluster, joining);
 }
 
 ShuffleOptions ExecuteOptions::shuffle(std::uint64_t seed, Seconds predicted) const {

@@ -78,8 +78,8 @@ struct ExecuteOptions {
   /// @param ours where no option says how many.
   [[nodiscard]] std::size_t buffer_sets(std::size_t ours = 2) const;
   /// How our own schedule is made. @throws InputError for options that do not go together.
-  /// @param join_below what suits the transport.
-  [[nodiscard]] ScheduleOptions schedule_options(const Cluster& cluster, Bytes join_below) const;
+  /// @param joining what suits the transport.
+  [[nodiscard]] ScheduleOptions schedule_options(const Cluster& cluster, Joining joining) const;
   [[nodiscard]] ShuffleOptions shuffle(std::uint64_t seed, Seconds predicted) const;
   /// Seconds that any phase may take, as far as they can be told before there is a plan.
   [[nodiscard]] Seconds joining_timeout() const;

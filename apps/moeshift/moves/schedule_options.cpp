@@ -23,7 +23,7 @@ void ScheduleLimits::declare(Options& options) {
 }
 
 ScheduleOptions ScheduleLimits::apply_to(ScheduleOptions options, const Cluster& cluster,
-                                         Bytes transport_joins_below) const {
+                                         Joining of_transport) const {
   if (chunk && chunk->count() == 0) throw InputError("--chunk-bytes", "expected at least 1");
   if (channels && *channels == 0) throw InputError("--channels", "expected at least 1");
   options.staging_bytes = staging;
@@ -31,7 +31,8 @@ ScheduleOptions ScheduleLimits::apply_to(ScheduleOptions options, const Cluster&
   if (batches) options.batch_bytes = batch_bytes_for(cluster);
   if (batch) options.batch_bytes = *batch;
   const bool asked = batches || batch;
-  options.join_below = join_below.value_or(asked ? Bytes(0) : transport_joins_below);
+  options.join = asked ? Joining{} : of_transport;
+  if (join_below) options.join = {.below = *join_below, .up_to = {}};
   if (chunk) options.chunk_bytes = *chunk;
   return options;
 }
@@ -62,8 +63,8 @@ std::size_t ScheduleChoice::buffer_sets(std::size_t ours) const {
   return buffers.value_or(peer() ? 1 : ours);
 }
 
-ScheduleOptions ScheduleChoice::options_for_ours(const Cluster& cluster, Bytes join_below) const {
-  ScheduleOptions options = limits.apply_to(options_for(cluster), cluster, join_below);
+ScheduleOptions ScheduleChoice::options_for_ours(const Cluster& cluster, Joining joining) const {
+  ScheduleOptions options = limits.apply_to(options_for(cluster), cluster, joining);
   options.direct = direct;
   options.dead_ranks = dead_ranks();
   return options;

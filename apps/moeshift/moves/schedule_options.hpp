@@ -29,9 +29,9 @@ struct ScheduleLimits {
 
   void declare(Options& options);
   /// @throws InputError for limits of nothing.
-  /// @param join_below where no option says how layers are joined.
+  /// @param joining where no option says how layers are joined.
   [[nodiscard]] ScheduleOptions apply_to(ScheduleOptions options, const Cluster& cluster,
-                                         Bytes join_below = Bytes(0)) const;
+                                         Joining joining = {}) const;
 };
 
 /// Everything that `moves` and `execute` can be told about the schedule: the same options make the
@@ -53,7 +53,7 @@ struct ScheduleChoice {
   [[nodiscard]] std::vector<RankId> dead_ranks() const;
   /// @throws InputError for options that do not go together.
   [[nodiscard]] ScheduleOptions options_for_ours(const Cluster& cluster,
-                                                 Bytes join_below = Bytes(0)) const;
+                                                 Joining joining = {}) const;
   [[nodiscard]] TransferPlan make_plan(const MoveTask& task, Threads threads) const;
   /// @throws InputError for what peers cannot do.
   void refuse_for_peers() const;

@@ -21,6 +21,7 @@
 #include "moeshift/execute/foreground.hpp"
 #include "moeshift/execute/observer.hpp"
 #include "moeshift/execute/transport.hpp"
+#include "moeshift/schedule/scheduler.hpp"
 
 namespace moeshift {
 
@@ -115,8 +116,8 @@ struct Backend {
   std::unique_ptr<World> (*open)(const WorldRequest& options);
   /// What was found here, as "CUDA 13.0, NCCL 2.28.9"; null = nothing to tell.
   std::string (*found)() = nullptr;
-  /// Layers are exchanged together while the fullest rank receives less than this.
-  Bytes join_below{0};
+  /// Which layers are exchanged together unless the user says so.
+  Joining join = {};
   /// TransportTraits::pack_below of its transport, known before it is opened.
   Bytes pack_below{0};
   /// Sets of staging buffers that suit batches of at most kSmallBatch: where a message is gathered

@@ -50,9 +50,12 @@ struct TransportTraits {
   /// Experts smaller than this are gathered into one message per (source, destination) and batch;
   /// larger ones are sent from where they are, one message each. 0 = never gather.
   Bytes pack_below{0};
-  /// A gathered message of more than this is cut, and each part travels in an exchange of its own:
-  /// the next one is gathered while this one is on the wire. 0 = never cut.
-  Bytes gather_at_most{0};
+  /// What a rank gathers before anything travels: where the wires are idle, gathered messages are
+  /// cut into parts, each in an exchange of its own, of which the first has this many bytes a rank
+  /// and each later one three times as many: it is gathered while the one before is on the wire.
+  /// What is gathered beside earlier exchanges anyway is not cut: every exchange costs some tens of
+  /// microseconds in which the wires are not full. 0 = never cut.
+  Bytes gather_first{0};
   /// Messages per peer and direction that one exchange may hold. The same on all ranks.
   std::size_t messages_per_pair = 1;
   /// [ranks] Ranks of one island reach each other's memory: between them nothing is gathered, and

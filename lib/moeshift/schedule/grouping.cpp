@@ -218,6 +218,14 @@ void join_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
   Joiner(plan, buffers, limits).run();
 }
 
+Bytes most_staged(const TransferPlan& plan) {
+  Staging all(plan.ranks);
+  for (std::size_t layer = 0; layer < plan.layers.size(); ++layer) {
+    add(all, staging_of(plan, layer));
+  }
+  return all.size() == 0 ? Bytes(0) : *std::max_element(all.begin(), all.end());
+}
+
 void cut_groups(TransferPlan& plan, std::size_t experts) {
   MOESHIFT_CHECK(experts > 0);
   for (const LayerBatch& batch : plan.batches) {

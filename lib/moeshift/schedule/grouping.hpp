@@ -37,6 +37,9 @@ struct JoinLimits {
 void join_layers(TransferPlan& plan, const std::vector<IdVector<RankId, std::uint32_t>>& buffers,
                  const JoinLimits& limits);
 
+/// What the rank stages in all, waves and layers added up, that stages most. O(moves).
+[[nodiscard]] Bytes most_staged(const TransferPlan& plan);
+
 /// Cuts groups so that no pair exchanges more than `experts` in one; a group stays a run of rounds,
 /// and what came in a later group still does.
 /// @param experts at least the largest number of changed layers in a batch.

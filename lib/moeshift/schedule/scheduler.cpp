@@ -126,6 +126,12 @@ std::optional<std::size_t> experts_per_pair(const ScheduleOptions& options, Byte
                   (largest.count() + messages - 1) / messages));
 }
 
+Bytes joined_below(const TransferPlan& plan, const Joining& join) {
+  constexpr std::int64_t kBatches = 6;
+  if (join.up_to <= join.below) return join.below;
+  return std::clamp(Bytes(most_staged(plan).count() / kBatches), join.below, join.up_to);
+}
+
 void group_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
                   const ScheduleOptions& options) {
   const std::optional<std::size_t> per_pair = experts_per_pair(options, plan.sizes.largest());
@@ -135,9 +141,9 @@ void group_layers(TransferPlan& plan, const std::vector<Buffers>& buffers,
   limits.staging = options.staging_bytes;
   limits.layers = per_pair.value_or(0);
   join_layers(plan, buffers, limits);
-  if (options.join_below.count() > 0) {
+  if (options.join.below.count() > 0) {
     limits.port = Bytes(std::numeric_limits<std::int64_t>::max());
-    const Bytes most = options.join_below - Bytes(1);
+    const Bytes most = joined_below(plan, options.join) - Bytes(1);
     limits.staging = std::min(limits.staging.value_or(most), most);
     join_layers(plan, buffers, limits);
   }

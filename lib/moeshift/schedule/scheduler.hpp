@@ -14,6 +14,17 @@
 
 namespace moeshift {
 
+/// Which layers are exchanged together for what they stage: starting a group costs some tens of
+/// microseconds, and filling and draining the pipeline about one group's worth of its time.
+struct Joining {
+  /// Layers are joined while the rank that receives or copies most stages less than this in one
+  /// batch. 0 = never.
+  Bytes below;
+  /// In a long rearrangement larger batches pay: while that rank stages less than a sixth of what
+  /// it stages in all, up to this.
+  Bytes up_to;
+};
+
 struct ScheduleOptions {
   /// Staging memory per rank; absent = as much as one whole layer needs. A layer that needs more is
   /// cut into waves, each staged and committed before the next.
@@ -23,9 +34,8 @@ struct ScheduleOptions {
   /// Layers are exchanged together while no rank sends or receives more than this between nodes;
   /// bytes inside a node count inter_round_per_intra_round times less. 0 = each layer on its own.
   Bytes batch_bytes;
-  /// Layers are exchanged together while the rank that receives or copies most stages less than
-  /// this in one batch: what starting a group costs is paid once for many small layers. 0 = not.
-  Bytes join_below;
+  /// After batch_bytes; whole batches of several layers stay as they are.
+  Joining join;
   /// Messages are cut into pieces of at most this. 0 = one message per pair and group.
   Bytes chunk_bytes;
   /// NCCL's p2p channels: no pair exchanges more than messages_per_pair(channels) messages in one

@@ -44,7 +44,7 @@ Task any_task(Rng& rng) {
   const Bytes expert = task.layout.sizes().largest();
   // A few experts at a time: several waves per layer. Or many: layers that go live together.
   if (rng.below(3) > 0) task.schedule.staging_bytes = expert * (3 + rng.below(3));
-  if (rng.below(3) == 0) task.schedule.join_below = expert * 20;
+  if (rng.below(3) == 0) task.schedule.join.below = expert * 20;
   return task;
 }
 

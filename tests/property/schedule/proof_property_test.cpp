@@ -277,7 +277,7 @@ TEST_CASE("valid plans, ours and the peers', are proven without a false alarm") 
       ScheduleOptions options;
       options.direct = rng.below(4) == 0;
       if (rng.below(3) == 0) options.staging_bytes = sizes.largest();
-      if (rng.below(3) == 0) options.join_below = Bytes(1 << 20);
+      if (rng.below(3) == 0) options.join.below = Bytes(1 << 20);
       if (rng.below(3) == 0) options.chunk_bytes = Bytes(512);
       plan = make_transfer_plan(old, next, topology, sizes, options, Threads{1});
       order.buffers = options.direct ? 1 : 1 + rng.below(3);

@@ -264,7 +264,7 @@ TEST_CASE("experts of any sizes arrive within any budget, and every byte is coun
     ScheduleOptions options;
     options.direct = rng.below(2) == 0;
     options.batch_bytes = 8_KiB * static_cast<std::int64_t>(rng.below(5));
-    options.join_below = 8_KiB * static_cast<std::int64_t>(rng.below(5));
+    options.join.below = 8_KiB * static_cast<std::int64_t>(rng.below(5));
     if (rng.below(2) == 0) {
       options.staging_bytes = sizes.largest() + 1_KiB * static_cast<std::int64_t>(rng.below(16));
     }

@@ -107,34 +107,70 @@ TEST_CASE("no message is longer than a chunk, gathered or not, and all bytes arr
   }
 }
 
-TEST_CASE("what a pair gathers is cut into parts of about one size, alike on both sides") {
-  const test::Rearrangement work = test::random_rearrangement(3, 2, 24, 4, 8, 1, Bytes(4096));
-  const MessageRules whole{.pack_below = Bytes(1 << 20)};
-  const MessageRules cut{.pack_below = Bytes(1 << 20), .gather_at_most = Bytes(8192)};
-  const auto count = [&](const MessageRules& rules) {
-    std::size_t messages = 0;
-    for (const auto& [pair, sides] : messages_of(work.plan, work.layout, rules)) {
-      REQUIRE(sides.first == sides.second);
-      CHECK(sides.first == 1);
-      messages += sides.first;
-    }
-    return messages;
-  };
-  const std::size_t uncut = count(whole);
-  CHECK(count(cut) > uncut);
-  for (const RankId self : all_ids<RankId>(work.plan.ranks)) {
-    const RankProgram program = make_rank_program(work.plan, self, work.layout, cut);
-    Bytes received;
-    for (const StagingUnit& unit : program.units) {
-      for (const ExchangeStep& step : unit.steps) {
-        for (const PlannedMessage& message : step.messages) {
-          if (message.direction == Direction::kReceive) received += message.bytes;
-          CHECK(message.bytes <= Bytes(8192 + 4096));
-        }
+/// The bytes that a rank sends in each step of each unit.
+std::vector<std::vector<std::int64_t>> sent_by(const RankProgram& program) {
+  std::vector<std::vector<std::int64_t>> units;
+  for (const StagingUnit& unit : program.units) {
+    std::vector<std::int64_t>& steps = units.emplace_back();
+    for (const ExchangeStep& step : unit.steps) {
+      std::int64_t& sent = steps.emplace_back(0);
+      for (const PlannedMessage& message : step.messages) {
+        if (message.direction == Direction::kSend) sent += message.bytes.count();
       }
     }
-    CHECK(received == received_by(work.plan, self));
   }
+  return units;
+}
+
+TEST_CASE("parts of what is gathered grow while the wires are idle, alike on both sides") {
+  const std::int64_t expert = 64;
+  const test::Rearrangement work = test::random_rearrangement(3, 2, 512, 2, 300, 2, Bytes(expert));
+  const auto programs = [&](const MessageRules& rules) {
+    std::vector<RankProgram> all;
+    for (const auto& [pair, sides] : messages_of(work.plan, work.layout, rules)) {
+      REQUIRE(sides == std::pair<std::size_t, std::size_t>(1, 1));
+    }
+    for (const RankId self : all_ids<RankId>(work.plan.ranks)) {
+      all.push_back(make_rank_program(work.plan, self, work.layout, rules));
+      Bytes received;
+      for (const StagingUnit& unit : all.back().units) {
+        for (const ExchangeStep& step : unit.steps) {
+          for (const PlannedMessage& message : step.messages) {
+            if (message.direction == Direction::kReceive) received += message.bytes;
+          }
+        }
+      }
+      CHECK(received == received_by(work.plan, self));
+    }
+    return all;
+  };
+  const auto about = [&](std::int64_t sent, std::int64_t wanted) {
+    INFO(sent << " for " << wanted);
+    CHECK(std::abs(sent - wanted) <= expert * 2);
+  };
+  MessageRules rules{.pack_below = Bytes(1 << 20), .gather_first = Bytes(10 * expert)};
+  for (const RankProgram& program : programs(rules)) {
+    const auto sent = sent_by(program);
+    REQUIRE(sent.size() == 2);
+    REQUIRE(sent[0].size() == 3);  // 10, 30 and more than 60 of more than 100
+    about(sent[0][0], 10 * expert);
+    about(sent[0][1], 30 * expert);
+    CHECK(sent[0][2] > 60 * expert);
+    CHECK(sent[1].size() == 1);  // gathered beside the first unit
+  }
+  rules.one_by_one = true;
+  for (const RankProgram& program : programs(rules)) CHECK(sent_by(program)[1].size() == 3);
+  rules.one_by_one = false;
+  rules.cells = true;  // the last unit's are spread before it is whole: its parts shrink as well
+  for (const RankProgram& program : programs(rules)) {
+    const auto sent = sent_by(program);
+    REQUIRE(sent[1].size() == 3);
+    CHECK(sent[1][0] > 60 * expert);
+    about(sent[1][1], 30 * expert);
+    about(sent[1][2], 10 * expert);
+  }
+  rules.gather_first = Bytes(0);
+  for (const RankProgram& program : programs(rules)) CHECK(sent_by(program)[0].size() == 1);
 }
 
 TEST_CASE("ranks of one island gather nothing, others what goes between islands") {

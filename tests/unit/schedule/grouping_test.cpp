@@ -83,7 +83,7 @@ TEST_CASE("layers are joined while a rank stages less than so many bytes") {
   const auto joined_below = [](Bytes bytes, Bytes batch = Bytes(0)) {
     ScheduleOptions options;
     options.inter_round_per_intra_round = 1;
-    options.join_below = bytes;
+    options.join.below = bytes;
     options.batch_bytes = batch;
     return plan_of(swap_everything(5, 2), options);  // two experts per rank and layer
   };
@@ -98,9 +98,28 @@ TEST_CASE("layers are joined while a rank stages less than so many bytes") {
   REQUIRE(joined_below(100_MiB, 4_MiB).batches.size() == 3);  // what was joined stays as it is
 }
 
+TEST_CASE("a long rearrangement is joined into batches of a sixth of it, up to a bound") {
+  const auto largest_of = [](std::size_t layers, Joining join) {
+    ScheduleOptions options;
+    options.join = join;
+    const TransferPlan plan = plan_of(swap_everything(layers, 2), options);
+    std::size_t most = 0;
+    for (const LayerBatch& batch : plan.batches) most = std::max(most, batch.count);
+    return most;
+  };
+  // Two experts of 1 MiB per rank and layer: 48 MiB in 24 layers, of which a batch stages less
+  // than 8.
+  CHECK(largest_of(24, {.below = 3_MiB, .up_to = 100_MiB}) == 3);
+  CHECK(largest_of(48, {.below = 3_MiB, .up_to = 100_MiB}) == 7);
+  CHECK(largest_of(48, {.below = 3_MiB, .up_to = 5_MiB}) == 2);
+  CHECK(largest_of(48, {.below = 3_MiB, .up_to = {}}) == 1);
+  CHECK(largest_of(6, {.below = 9_MiB, .up_to = 100_MiB}) == 4);
+  CHECK(largest_of(6, {.below = {}, .up_to = 100_MiB}) == 1);
+}
+
 TEST_CASE("layers are not joined beyond what channels and chunks allow a pair") {
   ScheduleOptions options;
-  options.join_below = 100_MiB;
+  options.join.below = 100_MiB;
   options.chunk_bytes = 1_MiB;
   options.channels = 64;  // two messages per pair and group
   const TransferPlan plan = plan_of(swap_everything(5, 2), options);

@@ -37,6 +37,26 @@ bool may_gather(const TransferPlan& plan, const MessageRules& rules) {
          (chunk == Bytes(0) || largest <= chunk);
 }
 
+/// How much longer a message is on the wire than it takes to gather it, at least.
+constexpr std::int64_t kWirePerGather = 3;
+
+/// Where parts of `total` end that grow from `first` on towards the middle, at one end or at both;
+/// the largest, in the middle, is what is left.
+std::vector<std::int64_t> ramp(std::int64_t total, std::int64_t first, bool up, bool down) {
+  std::vector<std::int64_t> from_start;
+  std::vector<std::int64_t> from_end = {total};
+  std::int64_t start = 0;
+  std::int64_t end = total;
+  const std::int64_t sides = (up ? 1 : 0) + (down ? 1 : 0);
+  for (std::int64_t part = first; sides > 0 && end - start >= 2 * sides * part;
+       part *= kWirePerGather) {
+    if (up) from_start.push_back(start += part);
+    if (down) from_end.push_back(end -= part);
+  }
+  from_start.insert(from_start.end(), from_end.rbegin(), from_end.rend());
+  return from_start;
+}
+
 }  // namespace
 
 MessageCutter::MessageCutter(const TransferPlan& plan, const ExpertLayouts& layout,
@@ -63,16 +83,17 @@ const std::vector<TensorRange>& MessageCutter::ranges_of(std::size_t layer, Expe
 }
 
 /// The message of its pair that the piece travels in.
-std::size_t MessageCutter::message_of(const Piece& piece, PairState& pair,
-                                      std::int64_t parts) const {
+std::size_t MessageCutter::message_of(const Piece& piece, PairState& pair) const {
   if (!gathers(piece.transfer->source, piece.transfer->destination)) return pair.messages++;
-  if (parts > 0) {
-    // The middle of the expert says which part it belongs to: parts are about equal, for every
+  if (!parts_.empty()) {
+    // The middle of the expert says which part it belongs to: parts are in proportion, for every
     // pair.
     const std::int64_t size = piece.range->bytes.count();
-    const std::int64_t middle = pair.sent + size / 2;
+    const auto middle = static_cast<double>(pair.sent + size / 2);
     pair.sent += size;
-    return static_cast<std::size_t>(middle * parts / std::max<std::int64_t>(pair.total, 1));
+    const double share = middle / static_cast<double>(std::max<std::int64_t>(pair.total, 1));
+    const auto part = std::ranges::upper_bound(parts_, share);
+    return std::min(static_cast<std::size_t>(part - parts_.begin()), parts_.size() - 1);
   }
   const std::int64_t chunk = plan_.chunk_bytes.count();
   const std::int64_t bytes = piece.range->bytes.count();
@@ -93,17 +114,22 @@ MessageCutter::Pairs MessageCutter::totals_of(std::span<const Piece> rest) const
   return pairs;
 }
 
-std::int64_t MessageCutter::parts_of(const Pairs& pairs) const {
-  if (!cuts_parts()) return 0;
-  std::int64_t most = 0;
+std::vector<double> MessageCutter::parts_of(const Pairs& pairs, bool starts, bool ends) const {
+  if (!cuts_parts()) return {};
+  std::map<RankId, std::int64_t> sent;
+  std::int64_t most = 1;
   for (const auto& [pair, state] : pairs) {
-    if (!within_island(pair.first, pair.second)) most = std::max(most, state.total);
+    if (within_island(pair.first, pair.second)) continue;
+    most = std::max(most, sent[pair.first] += state.total);
   }
-  const std::int64_t limit = rules_.gather_at_most.count();
-  return std::max<std::int64_t>((most + limit - 1) / limit, 1);
+  std::vector<double> ends_of_parts;
+  for (const std::int64_t end : ramp(most, rules_.gather_first.count(), starts, ends)) {
+    ends_of_parts.push_back(static_cast<double>(end) / static_cast<double>(most));
+  }
+  return ends_of_parts;
 }
 
-ExchangeOrder MessageCutter::order(const std::vector<UnitWave>& waves) {
+ExchangeOrder MessageCutter::order(const std::vector<UnitWave>& waves, UnitTurn turn) {
   ExchangeOrder order;
   for (const UnitWave& wave : waves) {
     for (const Transfer& transfer : wave.wave->transfers) {
@@ -118,21 +144,23 @@ ExchangeOrder MessageCutter::order(const std::vector<UnitWave>& waves) {
     return std::pair(p.transfer->group, p.transfer->round);
   });
   Pairs pairs;
-  std::int64_t parts = 0;
   std::size_t group_start = 0;
   std::optional<std::uint32_t> group;
   for (std::size_t i = 0; i < order.pieces.size(); ++i) {
     Piece& piece = order.pieces[i];
     const Transfer& transfer = *piece.transfer;
     if (group != transfer.group) {
+      // What is relayed in a later group waits for the one before: the wires are idle again.
+      const bool starts = turn.first || rules_.one_by_one || group.has_value();
+      const bool ends = (turn.last || rules_.one_by_one) && (rules_.cells || direct_);
       group = transfer.group;
       group_start = order.steps;
       pairs = totals_of(std::span(order.pieces).subspan(i));
-      parts = parts_of(pairs);
+      parts_ = parts_of(pairs, starts, ends);
     }
     const auto key = std::pair(transfer.source, transfer.destination);
-    piece.message = message_of(piece, pairs[key], parts);
-    const bool part = parts > 0 && gathers(key.first, key.second);
+    piece.message = message_of(piece, pairs[key]);
+    const bool part = !parts_.empty() && gathers(key.first, key.second);
     const std::size_t at_once = part                                   ? 1
                                 : within_island(key.first, key.second) ? rules_.messages_inside
                                                                        : rules_.messages_per_pair;

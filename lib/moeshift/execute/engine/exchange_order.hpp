@@ -35,6 +35,12 @@ struct Piece {
   std::size_t message = 0;  ///< of its pair in this group; gathered pieces share one
 };
 
+/// What else is under way when a unit is exchanged.
+struct UnitTurn {
+  bool first = true;  ///< nothing travels yet
+  bool last = true;   ///< nothing will
+};
+
 /// The pieces of one unit, group after group.
 struct ExchangeOrder {
   std::vector<Piece> pieces;
@@ -58,7 +64,7 @@ class MessageCutter {
 
   /// All pieces of a unit, group after group, in an order in which every port is in use once at a
   /// time; they refer to ranges in here. O(pieces * log).
-  [[nodiscard]] ExchangeOrder order(const std::vector<UnitWave>& waves);
+  [[nodiscard]] ExchangeOrder order(const std::vector<UnitWave>& waves, UnitTurn turn = {});
 
  private:
   /// What a pair has sent of a group so far.
@@ -71,25 +77,26 @@ class MessageCutter {
   using Pairs = std::map<std::pair<RankId, RankId>, PairState>;
 
   const std::vector<TensorRange>& ranges_of(std::size_t layer, ExpertId expert);
-  [[nodiscard]] std::size_t message_of(const Piece& piece, PairState& pair,
-                                       std::int64_t parts) const;
+  [[nodiscard]] std::size_t message_of(const Piece& piece, PairState& pair) const;
   [[nodiscard]] bool within_island(RankId source, RankId destination) const {
     return !rules_.islands.empty() &&
            rules_.islands[source.index()] == rules_.islands[destination.index()];
   }
   [[nodiscard]] bool cuts_parts() const {
-    return gathers_ && rules_.gather_at_most.count() > 0 && plan_.chunk_bytes.count() == 0;
+    return gathers_ && rules_.gather_first.count() > 0 && plan_.chunk_bytes.count() == 0;
   }
   /// What every pair sends in the group that begins there.
   [[nodiscard]] Pairs totals_of(std::span<const Piece> rest) const;
-  /// Exchanges that a group's gathered messages are spread over.
-  [[nodiscard]] std::int64_t parts_of(const Pairs& pairs) const;
+  /// Where the exchanges end that a group's gathered messages are spread over, in shares of what a
+  /// pair sends; empty: messages are not cut into such parts.
+  [[nodiscard]] std::vector<double> parts_of(const Pairs& pairs, bool starts, bool ends) const;
 
   const TransferPlan& plan_;
   const ExpertLayouts& layout_;
   const MessageRules& rules_;
   bool direct_;
   bool gathers_;
+  std::vector<double> parts_;                         ///< of the group that is cut
   std::map<Bytes, std::vector<TensorRange>> chunks_;  ///< of an expert of so many bytes
 };
 

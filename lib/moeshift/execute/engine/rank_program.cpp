@@ -24,8 +24,8 @@ class UnitBuilder {
         cutter_(cutter),
         spreads_(program.cell.count() > 0 || cutter.lands_direct()) {}
 
-  StagingUnit build(const std::vector<UnitWave>& waves) {
-    ExchangeOrder order = cutter_.order(waves);
+  StagingUnit build(const std::vector<UnitWave>& waves, UnitTurn turn) {
+    ExchangeOrder order = cutter_.order(waves, turn);
     pieces_ = std::move(order.pieces);
     number_staging(waves);
     StagingUnit unit;
@@ -282,13 +282,18 @@ RankProgram make_rank_program(const TransferPlan& plan, RankId self, const Exper
     for (const std::int64_t bytes : program.slot_bytes)
       MOESHIFT_CHECK(bytes == program.cell.count());
   }
-  MessageCutter cutter(plan, layout, rules);
+  std::vector<std::vector<UnitWave>> units;
   for (const LayerBatch& batch : plan.batches) {
     for (std::size_t wave = 0;; ++wave) {
-      const std::vector<UnitWave> waves = waves_of(plan, batch, wave);
+      std::vector<UnitWave> waves = waves_of(plan, batch, wave);
       if (waves.empty()) break;
-      program.units.push_back(UnitBuilder(program, plan, self, cutter).build(waves));
+      units.push_back(std::move(waves));
     }
+  }
+  MessageCutter cutter(plan, layout, rules);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const UnitTurn turn{.first = i == 0, .last = i + 1 == units.size()};
+    program.units.push_back(UnitBuilder(program, plan, self, cutter).build(units[i], turn));
   }
   add_peers(program);
   return program;

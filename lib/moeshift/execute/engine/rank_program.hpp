@@ -110,7 +110,9 @@ struct MessageRules {
   /// because they go to their slots at once or slots change places, the receiver spreads them.
   /// Never in a plan that says how many messages carry one expert.
   Bytes pack_below{0};
-  Bytes gather_at_most{0};  ///< as TransportTraits
+  Bytes gather_first{0};  ///< as TransportTraits
+  /// No unit is staged beside another one (one set of buffers, or lockstep): each finds idle wires.
+  bool one_by_one = false;
   /// Messages of one pair and direction that an exchange may hold, >= 1. The k-th message of every
   /// pair is in exchange k / messages_per_pair of its group, on both sides: a transport has nothing
   /// left to cut, and cannot cut it differently on two ranks (nccl: a group of too many messages

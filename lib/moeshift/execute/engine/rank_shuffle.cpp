@@ -19,7 +19,8 @@ constexpr Seconds kGrace{0.1};
 MessageRules rules_of(const Member& member, const ShuffleJob& job, const ShuffleOptions& options) {
   const TransportTraits traits = member.transport->traits();
   MessageRules rules{.pack_below = options.pack_below.value_or(traits.pack_below),
-                     .gather_at_most = traits.gather_at_most,
+                     .gather_first = traits.gather_first,
+                     .one_by_one = options.buffers == 1 || options.lockstep,
                      .messages_per_pair = traits.messages_per_pair,
                      .islands = traits.islands,
                      .messages_inside = traits.messages_inside,

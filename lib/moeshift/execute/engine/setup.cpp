@@ -45,7 +45,7 @@ void Setup::agree_on_plan() const {
   const std::string mine = fmt::format(
       "plan {} slot {} buffers {} pack {}/{} per pair {}/{} mode {}/{} seed {} repeat {}",
       plan.hash, plan.sizes.largest().count(), options.buffers, rules_.pack_below.count(),
-      rules_.gather_at_most.count(), rules_.messages_per_pair, rules_.messages_inside,
+      rules_.gather_first.count(), rules_.messages_per_pair, rules_.messages_inside,
       static_cast<int>(options.mode), static_cast<int>(options.commit), options.seed,
       options.repeat);
   const std::vector<std::string> said =

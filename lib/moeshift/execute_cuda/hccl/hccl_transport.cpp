@@ -21,7 +21,7 @@ constexpr int kExitOfFailedDevice = 3;
 constexpr Seconds kGrace{1.0};
 /// Gathered like NCCL's: a call has one message per pair.
 constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
-constexpr Bytes kGatherAtMost(std::int64_t{256} << 20U);
+constexpr Bytes kGatherFirst(std::int64_t{96} << 20U);
 
 struct Joined {
   int result = 0;
@@ -111,7 +111,7 @@ HcclTransport::~HcclTransport() {
 }
 
 TransportTraits HcclTransport::traits() const {
-  return {.pack_below = kPackBelow, .gather_at_most = kGatherAtMost, .messages_per_pair = 1};
+  return {.pack_below = kPackBelow, .gather_first = kGatherFirst, .messages_per_pair = 1};
 }
 
 void HcclTransport::check_communicator() const {

@@ -34,7 +34,7 @@ template <const HcclPlatform& (*kPlatform)()>
   row.launch = [](const WorldRequest& options) { return launch_hccl(kPlatform(), options); };
   row.open = [](const WorldRequest& options) { return open_hccl(kPlatform(), options); };
   row.found = [] { return found_hccl(kPlatform()); };
-  row.join_below = Bytes(std::int64_t{64} << 20U);
+  row.join.below = Bytes(std::int64_t{64} << 20U);
   row.pack_below = Bytes(std::int64_t{64} << 20U);
   return row;
 }

@@ -22,8 +22,9 @@ namespace moeshift {
 [[nodiscard]] Escort escort_collective(const Platform& platform, const WorldRequest& options);
 [[nodiscard]] Bytes collective_pack_below();
 
-/// Groups below this cost more to start than to send.
-inline constexpr Bytes kJoinGroupsBelow(std::int64_t{64} << 20U);
+/// Of smaller groups of NCCL the start takes more than a tenth of the time.
+inline constexpr Joining kJoinGroups{.below = Bytes(std::int64_t{96} << 20U),
+                                     .up_to = Bytes(std::int64_t{1} << 30U)};
 
 template <const Platform& (*kPlatform)()>
 [[nodiscard]] Backend collective_row(std::string_view name, std::string_view summary) {
@@ -34,7 +35,7 @@ template <const Platform& (*kPlatform)()>
       .launch = [](const WorldRequest& options) { return launch_collective(kPlatform(), options); },
       .open = [](const WorldRequest& options) { return open_collective(kPlatform(), options); },
       .found = [] { return found_collective(kPlatform()); },
-      .join_below = kJoinGroupsBelow,
+      .join = kJoinGroups,
       .pack_below = collective_pack_below(),
       .sets_of_small_batches = 4,
       .escort =

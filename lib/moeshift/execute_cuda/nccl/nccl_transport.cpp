@@ -16,14 +16,14 @@ namespace {
 /// Messages below this are gathered: a group has few messages per pair, and between two groups the
 /// wires are idle. Gathering runs at memory speed, beside the exchange before.
 constexpr Bytes kPackBelow(std::int64_t{64} << 20U);
-/// The first part of a batch is gathered before anything travels, the next beside it.
-constexpr Bytes kGatherAtMost(std::int64_t{256} << 20U);
+/// Gathered in less than a tenth of a millisecond, sent in three.
+constexpr Bytes kGatherFirst(std::int64_t{96} << 20U);
 
 }  // namespace
 
 TransportTraits nccl_traits(std::size_t messages_per_pair) {
   return {.pack_below = kPackBelow,
-          .gather_at_most = kGatherAtMost,
+          .gather_first = kGatherFirst,
           .messages_per_pair = messages_per_pair};
 }
 

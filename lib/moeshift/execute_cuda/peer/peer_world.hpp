@@ -41,7 +41,7 @@ template <const Platform& (*kPlatform)(), PeerCopy kHow>
       .launch = [](const WorldRequest& options) { return launch_peers(kPlatform(), options); },
       .open = [](const WorldRequest& options) { return open_peers(kPlatform(), kHow, options); },
       .found = [] { return found_peers(kPlatform()); },
-      .join_below = kJoinPeersBelow,
+      .join = {.below = kJoinPeersBelow, .up_to = {}},
       .staging_blocks = kHow == PeerCopy::kStores ? kStoringBlocks : 0,
       .escort = [](const WorldRequest& options) { return escort_peers(kPlatform(), options); }};
 }
