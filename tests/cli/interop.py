@@ -210,6 +210,10 @@ class Interop(CliTest):
         self.good("trace", "convert", *of("cumulative.json"), "mended.jsonl", "--differences", "-q")
         self.assertEqual(self.loads("mended.jsonl"), self.loads(*of("plain.json")))
         self.assertNotIn("running totals", self.good("plan", "mended.jsonl", *SHAPE).err)
+        err = " ".join(self.good("trace", "convert", *of("cumulative.json"), "mended.jsonl", "--differences").err.split())
+        self.assertNotIn("writes running totals", err)
+        self.assertIn("first step is a whole total", err)
+        self.assertIn("counts fall in", self.good("trace", "convert", *of("plain.json"), "-", "--differences").err)
 
     def test_one_rank_of_several_is_said(self):
         self.assertIn("rank 0 alone", self.good("plan", *of("sglang_per_pass_0.pt"), *SHAPE).err)

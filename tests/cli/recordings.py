@@ -52,6 +52,41 @@ class Recordings(CliTest):
         self.save("passes.pt", self.records(counts, [4, 4, 9]))
         self.assertEqual(self.steps("passes.pt"), [(4, [[8, 8, 4]]), (9, [[0, 0, 7]])])
 
+    def of_rank(self, name, rank, slots, passes=(1, 2)):
+        records = [{"forward_pass_id": number, "rank": r, "global_physical_count": Tensor([[1, 2, 3, 4]], "Int")}
+                   for r in (rank if isinstance(rank, tuple) else (rank,)) for number in passes]
+        return self.save(name, {"records": records, "last_physical_to_logical_map": Tensor([slots])})
+
+    def test_passes_of_ranks_whose_maps_differ_are_refused(self):
+        a, b = self.of_rank("a.pt", 0, [0, 1, 2, 0]), self.of_rank("b.pt", 1, [2, 1, 0, 0])
+        for more in ((), ("--sort",)):
+            self.refused("trace", "join", a, b, *more, says=("b.pt", "step 1 has another map of slots"))
+        self.of_rank("b.pt", 1, [0, 1, 2, 0])
+        self.assertIn("[[10,4,6]]", self.good("trace", "join", a, b).out)
+
+    def test_a_map_that_changed_between_dumps_of_a_rank_is_said(self):
+        a, b = self.of_rank("a.pt", 0, [0, 1, 2, 0]), self.of_rank("b.pt", 0, [2, 1, 0, 0], (3, 4))
+        run = self.good("trace", "join", a, b)
+        self.assertIn("the map changed before b.pt was written", run.err)
+        self.assertIn("[[7,2,1]]", run.out)
+
+    def test_records_of_several_ranks_in_one_file_are_added_up_pass_by_pass(self):
+        mix = self.of_rank("mix.pt", (0, 1), [0, 1, 2, 0])
+        run = self.good("trace", "join", mix)
+        self.assertIn("records of ranks 0, 1 are added up", run.err)
+        self.assertNotIn("alone", run.err)
+        self.assertEqual(run.out.count("[[10,4,6]]"), 2)
+        other = self.of_rank("other.pt", (2, 4), [0, 1, 2, 0])
+        run = self.good("trace", "join", mix, other)
+        self.assertEqual(run.out.count("[[20,8,12]]"), 2)
+        self.assertIn("rank 3 has no file", run.err)
+        self.assertIn("no tokens of ranks 0, 1, 3", self.good("trace", "join", other).err)
+        self.refused("trace", "join", mix, self.of_rank("one.pt", 1, [0, 1, 2, 0]), says=("one.pt", "ranks 1", "ranks 0, 1"))
+
+    def test_load_in_a_slot_that_holds_nothing_is_refused(self):
+        self.refused("trace", "join", self.of_rank("neg.pt", 0, [0, 1, 2, -1]),
+                     says=("neg.pt#/records/0/global_physical_count/0/3", "empty"))
+
     def bundle(self, gates, sources=(0, 1, 2), **more):
         rows = {"source_rank": Tensor(list(sources), "Short"), "topk_experts": Tensor([[0, 1], [2, 3], [4, 7]], "Short"),
                 "count": Tensor([1, 2, 3], "Short")}

@@ -14,6 +14,7 @@
 #include "moeshift/formats/joined/natural_order.hpp"
 #include "moeshift/trace/dense_layers.hpp"
 #include "moeshift/trace/doubts.hpp"
+#include "moeshift/trace/views.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 
@@ -204,6 +205,7 @@ std::unique_ptr<TraceReader> TraceInputs::open(Session& session,
   std::optional<MoeModel> loaded;
   if (model) loaded = session.load_model(*model);
   reader = without_dense_layers(std::move(reader), name(), loaded ? &*loaded : nullptr);
+  if (differences_) reader = differences_of(std::move(reader));
   return std::make_unique<WatchedTrace>(std::move(reader), session, said_);
 }
 

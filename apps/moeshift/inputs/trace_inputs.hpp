@@ -32,6 +32,9 @@ class TraceInputs {
   /// What is read instead of TRACE....
   void set_paths(std::vector<std::string> paths) { paths_ = std::move(paths); }
 
+  /// Loads are what each step added to running totals (trace/views.hpp).
+  void take_differences() { differences_ = true; }
+
   /// "a.jsonl", "a.jsonl and 2 more"; what errors and reports call it.
   [[nodiscard]] std::string name() const;
 
@@ -67,6 +70,7 @@ class TraceInputs {
   std::size_t route_tokens_ = kRouteTokens;
   bool sum_ranks_ = false;
   bool sort_ = false;
+  bool differences_ = false;
   mutable bool unused_said_ = false;
   mutable std::optional<PlacementFile> map_;  ///< read when it is first needed
   std::shared_ptr<bool> said_ = std::make_shared<bool>(false);

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "moeshift/formats/trace_format.hpp"
-#include "moeshift/trace/views.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
@@ -33,8 +32,8 @@ class TraceConvert final : public Command {
 
   ExitCode run(Session& session) override {
     trace_.set_paths({in_});
-    auto reader = trace_.open(session, {}, Reading::kOnce, input_format_);
-    if (differences_) reader = differences_of(std::move(reader));
+    if (differences_) trace_.take_differences();
+    const auto reader = trace_.open(session, {}, Reading::kOnce, input_format_);
     const TraceHeader header = reader->header();
     std::size_t steps = 0;
     session.write_file(out_, [&](std::ostream& out) {

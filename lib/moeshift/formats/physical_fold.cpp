@@ -54,6 +54,17 @@ SlotMap slot_map(simdjson::dom::element value, const JsonPlace& place) {
   return map;
 }
 
+std::uint64_t hash_of(const SlotMap& map) {
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const auto& row : map) {
+    for (const std::int64_t expert : row) {
+      hash = (hash ^ static_cast<std::uint64_t>(expert)) * 0x100000001b3U;
+      hash ^= hash >> 29U;
+    }
+  }
+  return std::max<std::uint64_t>(hash, 1);
+}
+
 std::size_t experts_of(const SlotMap& map) {
   std::int64_t largest = -1;
   for (const auto& row : map) {

@@ -17,6 +17,9 @@ using SlotMap = std::vector<std::vector<std::int64_t>>;
 /// @throws InputError unless `value` is an array of rows of one length of ids below kMostExperts.
 [[nodiscard]] SlotMap slot_map(simdjson::dom::element value, const JsonPlace& place);
 
+/// Tells maps apart; never 0.
+[[nodiscard]] std::uint64_t hash_of(const SlotMap& map);
+
 /// Every expert of a live map has a slot, so its largest id tells how many there are.
 [[nodiscard]] std::size_t experts_of(const SlotMap& map);
 

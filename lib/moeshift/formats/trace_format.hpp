@@ -29,6 +29,14 @@ struct RankFile {
   std::vector<std::int64_t> group;
   /// A layer without tokens of this rank is left out.
   bool omits_zeros = false;
+  /// The ranks whose tokens are all in this file, ascending, where they are several; rank() is the
+  /// first of them.
+  std::vector<std::int64_t> several = {};
+  /// Tells maps of slots apart: the one by which the step that next() gave last was folded. 0 = the
+  /// file has none.
+  std::uint64_t map = 0;
+  /// Whether that map is the last of the file, which stands for all of its steps.
+  bool is_last_map = false;
 };
 
 /// Yields the steps of one trace in file order. Bad input, whatever the bytes, leaves by InputError

@@ -104,6 +104,11 @@ class DumpReader final : public TraceReader {
     step = std::move(pending_);
     return true;
   }
+  [[nodiscard]] RankFile rank_file() const override {
+    RankFile file;
+    file.map = map_hash_;
+    return file;
+  }
 
  private:
   [[nodiscard]] bool is_wanted() const { return wanted_.empty() || said_.model == wanted_; }
@@ -160,6 +165,7 @@ class DumpReader final : public TraceReader {
       const SlotMap map = slot_map(*snapshot->map, place.at(kMap));
       if (header_.num_experts == 0) adopt(map, place);
       fold(*snapshot, map, step.load, place);
+      map_hash_ = hash_of(map);
       if (repeated_.seen(snapshot->step, step.load) || overlaps(*snapshot)) continue;
       step.step = snapshot->step;
       step.label.reset();
@@ -246,6 +252,7 @@ class DumpReader final : public TraceReader {
   std::optional<JsonItems> items_;  ///< none where every snapshot is a line
   JsonDocument json_;
   LoadMatrix physical_;
+  std::uint64_t map_hash_ = 0;  ///< of the step read last
   RepeatedSteps repeated_;
   std::set<std::int64_t> taken_;  ///< steps at the ends of windows
   std::size_t overlapping_ = 0;

@@ -93,6 +93,11 @@ class VllmReader final : public TraceReader {
     step = std::move(pending_);
     return true;
   }
+  [[nodiscard]] RankFile rank_file() const override {
+    RankFile file;
+    file.map = map_hash_;
+    return file;
+  }
 
  private:
   bool read_record(TraceStep& step) {
@@ -105,6 +110,7 @@ class VllmReader final : public TraceReader {
       if (!is_ours(*record, map, line)) continue;
       if (header_.num_experts == 0) adopt(*record, map, line);
       fold(*record, map, step.load, line);
+      map_hash_ = hash_of(map);
       if (header_.num_ranks &&
           record->num_ranks.value_or(*header_.num_ranks) != *header_.num_ranks) {
         other_world_.emplace(*record->num_ranks, record->step);
@@ -186,6 +192,7 @@ class VllmReader final : public TraceReader {
   std::map<std::size_t, std::int64_t> other_world_;  ///< ranks that changed, with the first step
   JsonDocument json_;
   LoadMatrix physical_;
+  std::uint64_t map_hash_ = 0;  ///< of the step read last
   RepeatedSteps repeated_;
   TraceStep pending_;
   bool has_pending_ = false;

@@ -2,11 +2,13 @@
 #include "moeshift/trace/views.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/running_totals.hpp"
 
 namespace moeshift {
 namespace {
@@ -20,28 +22,39 @@ class Differences final : public TraceReader {
   bool next(TraceStep& step) override {
     if (!reader_->next(step)) {
       header_.notes = reader_->header().notes;
+      note_totals();
       return false;
     }
     LoadMatrix totals = step.load;
+    bool anew = false;
     if (last_.rows() > 0) {
       for (const LayerId layer : step.load.row_ids()) {
-        subtract(last_.row(layer), step.load.row(layer));
+        anew |= take_difference(last_.row(layer), step.load.row(layer));
       }
     }
     last_ = std::move(totals);
+    const auto loads = step.load.items();
+    first_.add(std::accumulate(loads.begin(), loads.end(), 0.0));
+    ++steps_;
+    falls_ += anew ? 1U : 0U;
     return true;
   }
 
  private:
-  static void subtract(std::span<const double> before, std::span<double> now) {
-    for (std::size_t i = 0; i < now.size(); ++i) {
-      if (now[i] < before[i]) return;
-    }
-    std::ranges::transform(now, before, now.begin(), std::minus<>());
+  void note_totals() {
+    if (const std::string note = first_.note(); !note.empty()) header_.notes.push_back(note);
+    if (2 * falls_ <= steps_) return;
+    header_.notes.push_back(
+        fmt::format("counts fall in {} of {} steps, as running totals do not: each was taken for a "
+                    "counter that began anew, and stays as it is",
+                    falls_, steps_));
   }
 
   std::unique_ptr<TraceReader> reader_;
   LoadMatrix last_;
+  FirstTotal first_;
+  std::size_t steps_ = 0;
+  std::size_t falls_ = 0;
 };
 
 class Selection final : public TraceReader {

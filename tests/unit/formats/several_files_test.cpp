@@ -149,3 +149,165 @@ TEST_CASE("TensorRT-LLM's statistics of some ranks of ep_size are said to be tha
                       file(folder + "/rank0.safetensors"), file(folder + "/rank1.safetensors")}),
             "says ep_size 1, but 2 ranks have statistics"));
 }
+
+namespace {
+
+/// One step of one expert pair, 10 * layer tokens, under these layer numbers.
+TraceInput layered(const std::string& name, const std::vector<int>& ids,
+                   const std::string& more = "") {
+  std::string numbers;
+  std::string rows;
+  for (const int id : ids) {
+    numbers += (numbers.empty() ? "" : ",") + std::to_string(id);
+    rows += (rows.empty() ? "[" : ",[") + std::to_string(10 * id) + ",1]";
+  }
+  return text(name, R"({"num_layers":)" + std::to_string(ids.size()) + R"(,"num_experts":2)" +
+                        (numbers.empty() ? "" : R"(,"layer_ids":[)" + numbers + "]") + more +
+                        "}\n" + R"({"step":0,"load":[)" + rows + "]}\n");
+}
+
+const JoinOptions kSum{.sum_ranks = true};
+
+TraceInput described(const std::string& name, int step, const std::string& more) {
+  return text(name, R"({"num_layers":1,"num_experts":8)" + more + "}\n" + R"({"step":)" +
+                        std::to_string(step) + R"(,"load":[[1,2,3,4,5,6,7,8]]})" + "\n");
+}
+
+/// MindIE's folder of two devices; `counts` of the second are its lines.
+std::vector<TraceInput> mindie(const std::string& config, const std::string& second) {
+  return {
+      text("f/decode_0.csv", "1000,2000\n1010,2003\n1011,2009\n"), text("f/decode_1.csv", second),
+      text("f/model_gen_config.json", R"({"num_moe_layers":1,"num_of_experts":4)" + config + "}")};
+}
+
+std::string all_notes(const Trace& trace) {
+  std::string all;
+  for (const std::string& note : trace.header.notes) all += note + "\n";
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("files of ranks that number the same layers in another order have these layers") {
+  const Trace swapped = read({layered("a", {3, 4, 5}), layered("b", {5, 3, 4})}, {}, kSum);
+  CHECK(swapped.header.layer_ids == std::vector<std::int64_t>{3, 4, 5});
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(row(swapped.steps.at(0), i) == std::vector<double>{20. * (3. + double(i)), 2});
+  }
+  const Trace falling = read({layered("a", {5, 4}), layered("b", {4, 5})}, {}, kSum);
+  CHECK(falling.header.layer_ids == std::vector<std::int64_t>{5, 4});
+  CHECK(row(falling.steps.at(0), 0)[0] == 100);
+  const Trace stages =
+      read({layered("a", {6, 5}), layered("b", {3, 5}), layered("c", {4, 3})}, {}, kSum);
+  CHECK(stages.header.layer_ids == std::vector<std::int64_t>{3, 4, 5, 6});
+  CHECK(row(stages.steps.at(0), 2)[0] == 100);
+}
+
+TEST_CASE("files of which only some number their layers are of the same layers, which is said") {
+  const TraceInput plain = text("p", R"({"num_layers":2,"num_experts":2})"
+                                     "\n"
+                                     R"({"step":0,"load":[[7,0],[8,0]]})"
+                                     "\n");
+  for (const auto& inputs :
+       {std::vector{plain, layered("b", {5, 4})}, {layered("b", {5, 4}), plain}}) {
+    const Trace sum = read(inputs, {}, kSum);
+    CHECK(sum.header.layer_ids == std::vector<std::int64_t>{5, 4});
+    CHECK(row(sum.steps.at(0), 0)[0] == 57);
+    CHECK(has(all_notes(sum), "in order"));
+  }
+}
+
+TEST_CASE("files that contradict each other in any key of the header are refused") {
+  for (const char* key :
+       {"top_k", "num_expert_groups", "num_ranks", "num_nodes", "num_hidden_layers"}) {
+    INFO(key);
+    const auto says = [&](int value) {
+      return ",\"" + std::string(key) + "\":" + std::to_string(value);
+    };
+    for (const JoinOptions& how : {JoinOptions{}, kSum, JoinOptions{.sort = true}}) {
+      CHECK(has(fault_of({described("a", 0, says(4)), described("b", 1, says(8))}, {}, how),
+                "b: expected 4"));
+      CHECK(fault_of({described("a", 0, says(4)), described("b", 1, "")}, {}, how).empty());
+    }
+  }
+  const Trace late = read({described("a", 0, ""), described("b", 1, R"(,"num_hidden_layers":61)")});
+  CHECK(late.header.num_hidden_layers == 61U);
+  const Trace slots =
+      read({described("a", 0, R"(,"num_slots":8)"), described("b", 1, R"(,"num_slots":9)")});
+  CHECK(slots.header.num_slots == 8U);
+  CHECK(has(all_notes(slots), "b was recorded with 9 slots"));
+  const Trace keys = read({described("a", 0, R"(,"engine":"x","licence":"L")"),
+                           described("b", 1, R"(,"engine":"y","gpu":"z","licence":"M")")});
+  CHECK(has(all_notes(keys), "another \"engine\""));
+  CHECK(has(all_notes(keys), "licence 'M'"));
+  CHECK(has(keys.header.other_json, "\"gpu\":\"z\""));
+}
+
+TEST_CASE(
+    "files named as of two ranks, with steps of the same numbers, are said to be read in a row") {
+  const auto joined = [](const std::string& a, const std::string& b, int second_load) {
+    return all_notes(read({numbered(a, {0, 1}, 0), numbered(b, {0, 1}, second_load)}));
+  };
+  for (const auto& [a, b] : {std::pair("n_rank0.jsonl", "n_rank1.jsonl"),
+                             {"x_r0", "x_r1"},
+                             {"dp0/l", "dp1/l"},
+                             {"l-ep-0.json.gz", "l-ep-1.json.gz"},
+                             {"GPU0", "GPU1"},
+                             {"dpRank=3_t17", "dpRank=4_t99"},
+                             {"worker_0", "worker_1"}}) {
+    INFO(a);
+    CHECK(has(joined(a, b, 7), "`sum-ranks`"));
+    CHECK_FALSE(has(joined(a, b, 0), "`sum-ranks`"));  // equal loads count once, which is said
+  }
+  for (const auto& [a, b] :
+       {std::pair("step1", "step2"), {"part0_rank0", "part1_rank0"}, {"r", "r1"}, {"pp0", "pp1"}}) {
+    INFO(a);
+    CHECK_FALSE(has(joined(a, b, 7), "`sum-ranks`"));
+  }
+  const Trace apart = read({numbered("rank0", {0, 1}, 0), numbered("rank1", {2, 3}, 7)});
+  CHECK(apart.header.notes.empty());
+}
+
+TEST_CASE("MindIE's map that the configuration names and nobody gave is asked for") {
+  const std::string counts = "30,40\n31,42\n33,45\n";
+  const std::string named = R"(,"eplb_expert_map_file":"/data/maps/map.json")";
+  CHECK(has(fault_of(mindie(named, counts)), "map.json"));
+  CHECK(has(fault_of(mindie(named, counts)), "expected `map`"));
+  CHECK_FALSE(fault_of(mindie(R"(,"eplb_expert_map_file":3)", counts)).empty());
+  for (const char* none :
+       {"", R"(,"eplb_expert_map_file":null)", R"(,"eplb_expert_map_file":"")"}) {
+    const Trace trace = read(mindie(none, counts));
+    CHECK(row(trace.steps.at(1), 0) == std::vector<double>{10, 3, 1, 2});
+    CHECK(has(all_notes(trace), "slot i is taken for expert i"));
+  }
+}
+
+TEST_CASE("MindIE's map is held to the devices, and no load is lost in an empty slot") {
+  const std::string named = R"(,"eplb_expert_map_file":"map.json")";
+  const auto with_map = [&](const std::string& devices, const std::string& count) {
+    auto inputs = mindie(named, "30,40\n31,42\n33,45\n");
+    inputs.push_back(
+        text("f/map.json", R"({"moe_layer_count":1,"layer_list":[{"layer_id":3,"device_count":)" +
+                               count + R"(,"device_list":[)" + devices + "]}]}"));
+    return inputs;
+  };
+  const auto device = [](int id, const std::string& experts) {
+    return R"({"device_id":)" + std::to_string(id) + R"(,"device_expert":[)" + experts + "]}";
+  };
+  const Trace trace = read(with_map(device(0, "3,1") + "," + device(1, "0,2"), "2"));
+  CHECK(row(trace.steps.at(1), 0) == std::vector<double>{1, 3, 2, 10});
+  CHECK(trace.header.layer_ids == std::vector<std::int64_t>{3});
+  CHECK(has(fault_of(with_map(device(0, "3,1,0,2"), "1")), "map.json: is of 1 devices"));
+  CHECK(has(fault_of(with_map(device(0, "3,1") + "," + device(1, "0"), "2")), "empty"));
+}
+
+TEST_CASE("MindIE's devices of unlike numbers of passes are read as far as all go, which is said") {
+  const Trace trace = read(mindie("", "30,40\n31,42\n"));
+  CHECK(trace.steps.size() == 2);
+  CHECK(has(all_notes(trace), "2 to 3"));
+  CHECK_FALSE(has(all_notes(read(mindie("", "30,40\n31,42\n33,45\n"))), "passes ("));
+}
+
+TEST_CASE("the first of MindIE's totals is said to hold all that was counted before") {
+  CHECK(has(all_notes(read(mindie("", "30,40\n31,42\n33,45\n"))), "3070 against at most 16"));
+}

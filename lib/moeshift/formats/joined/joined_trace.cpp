@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,7 +13,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/joined/file_names.hpp"
 #include "moeshift/formats/joined/merged_header.hpp"
 #include "moeshift/formats/joined/natural_order.hpp"
 #include "moeshift/formats/repeated_steps.hpp"
@@ -24,28 +23,11 @@ namespace {
 
 TraceHeader header_of(const std::vector<TracePart>& parts) {
   TraceHeader header = parts.front().reader->header();
+  header.notes.clear();
   for (std::size_t i = 1; i < parts.size(); ++i) {
     merge_header(header, parts[i].reader->header(), parts[i].name);
   }
-  header.notes.clear();
   return header;
-}
-
-/// What the parts had to say when all of them were read.
-void take_notes(const std::vector<TracePart>& parts, TraceHeader& header) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> notes;  // of whom
-  for (const TracePart& part : parts) {
-    for (const std::string& note : part.reader->header().notes) {
-      auto said = std::ranges::find(notes, note, [](const auto& one) { return one.first; });
-      if (said == notes.end()) said = notes.insert(said, {note, {}});
-      said->second.push_back(part.name);
-    }
-  }
-  for (const auto& [note, names] : notes) {
-    const std::string more =
-        names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : std::string();
-    header.notes.push_back(fmt::format("{}{}: {}", names.front(), more, note));
-  }
 }
 
 class Sequence final : public TraceReader {
@@ -60,6 +42,7 @@ class Sequence final : public TraceReader {
         begin_next_part();
         continue;
       }
+      note_map();
       if (is_repeated(step)) continue;
       renumber(step);
       return true;
@@ -69,6 +52,9 @@ class Sequence final : public TraceReader {
   }
   [[nodiscard]] bool has_routes() override {
     return std::ranges::all_of(parts_, [](TracePart& part) { return part.reader->has_routes(); });
+  }
+  [[nodiscard]] RankFile rank_file() const override {
+    return at_ < parts_.size() ? parts_[at_].reader->rank_file() : RankFile{};
   }
   [[nodiscard]] const Routes* step_routes() const override {
     return at_ < parts_.size() ? parts_[at_].reader->step_routes() : nullptr;
@@ -87,9 +73,26 @@ class Sequence final : public TraceReader {
     const std::uint64_t hash = hash_of(step.load);
     of_part_.emplace_back(step.step, hash);
     const auto known = seen_.find(step.step);
-    if (known == seen_.end() || known->second != hash) return false;
+    if (known == seen_.end()) return false;
+    if (known->second != hash) {
+      coincide_ = true;
+      return false;
+    }
     ++repeated_;
     return true;
+  }
+
+  /// A file with one map for all of its steps shows only what was live when it was written.
+  void note_map() {
+    const RankFile file = parts_[at_].reader->rank_file();
+    if (!file.is_last_map || file.map == map_) return;
+    if (map_ != 0) {
+      map_notes_.push_back(
+          fmt::format("the map changed before {} was written: its passes from before the change "
+                      "are attributed by the wrong map",
+                      parts_[at_].name));
+    }
+    map_ = file.map;
   }
 
   void renumber(TraceStep& step) {
@@ -105,10 +108,26 @@ class Sequence final : public TraceReader {
   void finish() {
     ++at_;
     take_notes(parts_, header_);
+    header_.notes.insert(header_.notes.end(), map_notes_.begin(), map_notes_.end());
     if (renumbered_) note_order();
+    if (coincide_) note_ranks();
     if (repeated_ == 0) return;
     header_.notes.push_back(fmt::format(
         "{} steps are in more than one file with equal loads: they count once", repeated_));
+  }
+
+  /// Nothing but names may say that the tokens of a step are in several files.
+  void note_ranks() {
+    for (std::size_t i = 1; i < parts_.size(); ++i) {
+      const std::string& before = parts_[i - 1].name;
+      if (!name_two_ranks(before, parts_[i].name)) continue;
+      header_.notes.push_back(
+          fmt::format("{} and {} are named as of two ranks and have the same step numbers, with "
+                      "other loads: they are read as steps one after another; `sum-ranks` adds "
+                      "them up, where each counts the tokens of its rank alone",
+                      before, parts_[i].name));
+      return;
+    }
   }
 
   /// Shells give part10 before part2, and steps without numbers of their own cannot contradict.
@@ -134,6 +153,9 @@ class Sequence final : public TraceReader {
   std::int64_t highest_before_ = -1;
   std::size_t repeated_ = 0;
   bool renumbered_ = false;
+  bool coincide_ = false;  ///< a step is in two files, with other loads
+  std::uint64_t map_ = 0;  ///< of the step given last, where it is its file's last
+  std::vector<std::string> map_notes_;
 };
 
 class Sorted final : public TraceReader {
@@ -144,9 +166,10 @@ class Sorted final : public TraceReader {
     for (TracePart& part : parts) {
       TraceStep step;
       while (part.reader->next(step)) {
-        const auto [known, is_new] = steps_.try_emplace(step.step, step);
+        const auto [known, is_new] =
+            steps_.try_emplace(step.step, Kept{step, part.reader->rank_file()});
         if (is_new) continue;
-        if (!(known->second.load == step.load)) {
+        if (!(known->second.step.load == step.load)) {
           throw InputError(part.name,
                            fmt::format("step {} is there twice with different loads; `sum-ranks` "
                                        "adds up files of several ranks",
@@ -165,127 +188,41 @@ class Sorted final : public TraceReader {
 
   bool next(TraceStep& step) override {
     if (next_ == steps_.end()) return false;
-    step = next_->second;
+    step = next_->second.step;
+    file_ = next_->second.file;
     ++next_;
     return true;
   }
+  [[nodiscard]] RankFile rank_file() const override { return file_; }
 
  private:
-  std::map<std::int64_t, TraceStep> steps_;
-  std::map<std::int64_t, TraceStep>::const_iterator next_;
-};
-
-class RankSum final : public TraceReader {
- public:
-  RankSum(std::vector<TracePart> parts, const std::vector<std::int64_t>& missing,
-          std::vector<std::string> notes)
-      : parts_(std::move(parts)),
-        notes_(std::move(notes)),
-        waiting_(parts_.size()),
-        last_(parts_.size(), -1) {
-    if (!missing.empty()) {
-      missing_ = fmt::format("rank{} {} {} no file: the load is the sum over all ranks",
-                             missing.size() == 1 ? "" : "s", fmt::join(missing, ", "),
-                             missing.size() == 1 ? "has" : "have");
-    }
-    header_ = united_header();
-    for (std::size_t i = 0; i < parts_.size(); ++i) advance(i);
-  }
-
-  bool next(TraceStep& step) override {
-    while (const auto number = lowest_waiting()) {
-      step.step = *number;
-      step.label.reset();
-      step.other_json = "{}";
-      if (take(step) == parts_.size()) return true;
-      ++incomplete_;
-    }
-    finish();
-    return false;
-  }
-
- private:
-  TraceHeader united_header() {
-    TraceHeader header = parts_.front().reader->header();
-    for (std::size_t i = 1; i < parts_.size(); ++i) {
-      TraceHeader other = parts_[i].reader->header();
-      if (!header.layer_ids.empty() && !other.layer_ids.empty()) {
-        unite_layers(header, other);
-        other.layer_ids = header.layer_ids;
-        other.num_layers = header.num_layers;
-      }
-      merge_header(header, other, parts_[i].name);
-    }
-    header.notes.clear();
-    return header;
-  }
-
-  void advance(std::size_t part) {
+  struct Kept {
     TraceStep step;
-    waiting_[part].reset();
-    if (!parts_[part].reader->next(step)) return;
-    if (step.step <= last_[part]) {
-      throw InputError(parts_[part].name,
-                       fmt::format("step {} comes after step {}, and steps are added up by their "
-                                   "numbers: expected `sort`",
-                                   step.step, last_[part]));
-    }
-    last_[part] = step.step;
-    waiting_[part] = std::move(step);
-  }
+    RankFile file;
+  };
 
-  [[nodiscard]] std::optional<std::int64_t> lowest_waiting() const {
-    std::optional<std::int64_t> lowest;
-    for (const auto& step : waiting_) {
-      if (step && (!lowest || step->step < *lowest)) lowest = step->step;
-    }
-    return lowest;
-  }
-
-  /// Adds up what waits under the number of `step`. @return how many parts had it.
-  std::size_t take(TraceStep& step) {
-    step.load = LoadMatrix(header_.num_layers, header_.num_experts);
-    std::size_t found = 0;
-    for (std::size_t i = 0; i < parts_.size(); ++i) {
-      if (!waiting_[i] || waiting_[i]->step != step.step) continue;
-      ++found;
-      const LoadMatrix part = in_layers_of(waiting_[i]->load, parts_[i].reader->header(), header_);
-      const auto sums = step.load.items();
-      for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += part.items()[k];
-      advance(i);
-    }
-    const auto loads = step.load.items();
-    if (std::ranges::any_of(loads, [](double sum) { return sum > kLargestLoad; })) {
-      throw InputError(parts_.front().name, "expected loads that sum to at most 2^53 over ranks");
-    }
-    return found;
-  }
-
-  void finish() {
-    if (finished_) return;
-    finished_ = true;
-    take_notes(parts_, header_);
-    if (!missing_.empty()) header_.notes.push_back(missing_);
-    header_.notes.insert(header_.notes.end(), notes_.begin(), notes_.end());
-    if (header_.num_ranks && *header_.num_ranks > parts_.size()) {
-      header_.notes.push_back(tokens_of_some(parts_.size(), *header_.num_ranks));
-    }
-    if (incomplete_ == 0) return;
-    header_.notes.push_back(
-        fmt::format("{} steps are not in the files of all {} ranks and are left out", incomplete_,
-                    parts_.size()));
-  }
-
-  std::vector<TracePart> parts_;
-  std::vector<std::string> notes_;
-  std::vector<std::optional<TraceStep>> waiting_;
-  std::vector<std::int64_t> last_;  ///< step of each part
-  std::string missing_;
-  std::size_t incomplete_ = 0;
-  bool finished_ = false;
+  std::map<std::int64_t, Kept> steps_;
+  std::map<std::int64_t, Kept>::const_iterator next_;
+  RankFile file_;  ///< of the step given last
 };
 
 }  // namespace
+
+void take_notes(const std::vector<TracePart>& parts, TraceHeader& header) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> notes;  // of whom
+  for (const TracePart& part : parts) {
+    for (const std::string& note : part.reader->header().notes) {
+      auto said = std::ranges::find(notes, note, [](const auto& one) { return one.first; });
+      if (said == notes.end()) said = notes.insert(said, {note, {}});
+      said->second.push_back(part.name);
+    }
+  }
+  for (const auto& [note, names] : notes) {
+    const std::string more =
+        names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : std::string();
+    header.notes.push_back(fmt::format("{}{}: {}", names.front(), more, note));
+  }
+}
 
 std::string tokens_of_some(std::size_t files, std::size_t ranks) {
   return fmt::format("these are the tokens of {} of {} ranks", files, ranks);
@@ -298,12 +235,6 @@ std::unique_ptr<TraceReader> in_sequence(std::vector<TracePart> parts) {
 
 std::unique_ptr<TraceReader> sorted_by_step(std::vector<TracePart> parts) {
   return std::make_unique<Sorted>(std::move(parts));
-}
-
-std::unique_ptr<TraceReader> summed_over_ranks(std::vector<TracePart> parts,
-                                               const std::vector<std::int64_t>& missing,
-                                               std::vector<std::string> notes) {
-  return std::make_unique<RankSum>(std::move(parts), missing, std::move(notes));
 }
 
 }  // namespace moeshift

@@ -18,6 +18,9 @@ struct TracePart {
   std::unique_ptr<TraceReader> reader;
 };
 
+/// Adds what the parts had to say, each with its name, when all of them were read.
+void take_notes(const std::vector<TracePart>& parts, TraceHeader& header);
+
 /// "these are the tokens of 4 of 8 ranks"
 [[nodiscard]] std::string tokens_of_some(std::size_t files, std::size_t ranks);
 
@@ -36,7 +39,8 @@ struct TracePart {
 /// numbers.
 /// @param missing ranks that have no file, for a note.
 /// @param notes of what belongs together, for the header.
-/// @throws InputError when the steps of a part do not ascend.
+/// @throws InputError when the steps of a part do not ascend, and when slots of one step were
+/// folded by different maps.
 [[nodiscard]] std::unique_ptr<TraceReader> summed_over_ranks(
     std::vector<TracePart> parts, const std::vector<std::int64_t>& missing,
     std::vector<std::string> notes = {});

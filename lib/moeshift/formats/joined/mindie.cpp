@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,22 +14,15 @@
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/joined/file_names.hpp"
 #include "moeshift/formats/joined/natural_order.hpp"
 #include "moeshift/formats/placement_format.hpp"
+#include "moeshift/formats/running_totals.hpp"
 
 namespace moeshift {
 namespace {
 
 constexpr std::string_view kConfig = "model_gen_config.json";
-
-std::string file_name(const std::string& path) {
-  return path.substr(path.find_last_of('/') + 1);
-}
-
-std::string folder(const std::string& path) {
-  const std::size_t slash = path.find_last_of('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
 
 /// The counts of one device, [rows, slots].
 struct DeviceCounts {
@@ -97,7 +91,7 @@ Config read_config(const TraceInput& input) {
     config.shared_devices = static_cast<std::size_t>(shared->whole(0, 1'000'000));
   }
   const auto map = top.find("eplb_expert_map_file");
-  if (map && map->is_string()) config.map = file_name(map->string());
+  if (map && !map->is_null()) config.map = file_name(map->string());
   return config;
 }
 
@@ -121,98 +115,153 @@ class StepsReader final : public TraceReader {
   std::size_t done_ = 0;
 };
 
-/// What was counted since the row before: totals run on, and begin anew where any of them falls.
-std::vector<double> since(const std::vector<double>& before, const std::vector<double>& now) {
-  std::vector<double> difference(now.size());
-  for (std::size_t i = 0; i < now.size(); ++i) {
-    if (now[i] < before[i]) return now;
-    difference[i] = now[i] - before[i];
-  }
-  return difference;
-}
-
-/// The device's counts of one pass and layer.
+/// The device's counts of one pass and layer, from its totals.
 std::vector<double> counts_at(const DeviceCounts& device, std::size_t pass, std::size_t layer,
                               std::size_t layers) {
-  const std::vector<double>& now = device.rows[pass * layers + layer];
-  return pass == 0 ? now : since(device.rows[(pass - 1) * layers + layer], now);
+  std::vector<double> now = device.rows[pass * layers + layer];
+  if (pass > 0) take_difference(device.rows[(pass - 1) * layers + layer], now);
+  return now;
 }
 
-/// The experts of all slots, device by device, of each layer.
-std::vector<std::vector<std::size_t>> slot_experts(const Config& config, const PlacementFile* map,
-                                                   std::size_t slots, const std::string& where) {
-  std::vector<std::vector<std::size_t>> experts(config.layers, std::vector<std::size_t>(slots));
-  if (map == nullptr) {
-    if (slots != config.experts) {
-      throw InputError(where,
-                       fmt::format("{} slots hold {} experts, and the map that says which "
-                                   "({}) is not among the files; expected `map` PLACEMENT",
-                                   slots, config.experts,
-                                   config.map.empty() ? "eplb_expert_map_file" : config.map));
-    }
-    for (auto& row : experts) {
-      for (std::size_t slot = 0; slot < slots; ++slot) row[slot] = slot;
-    }
-    return experts;
+[[noreturn]] void demand_map(const Config& config, std::size_t slots, const std::string& where) {
+  if (!config.map.empty()) {
+    throw InputError(where,
+                     fmt::format("{} names the map {} that says which slot held which expert, and "
+                                 "it is not among the files; expected `map` PLACEMENT",
+                                 kConfig, config.map));
   }
-  const Placement& placement = map->placement;
+  throw InputError(where, fmt::format("{} slots hold {} experts, and {} names no map that says "
+                                      "which (eplb_expert_map_file); expected `map` PLACEMENT",
+                                      slots, config.experts, kConfig));
+}
+
+void check_map(const PlacementFile& map, const Config& config,
+               const std::vector<DeviceCounts>& devices, std::size_t slots) {
+  const Placement& placement = map.placement;
+  const std::string& where = devices.front().name;
   if (placement.layers() != config.layers || placement.slots() != slots ||
       placement.experts() > config.experts) {
     throw InputError(where,
-                     fmt::format("counts are of {} layers x {} slots, the expert map of {} x "
-                                 "{}",
+                     fmt::format("counts are of {} layers x {} slots, the expert map of {} x {}",
                                  config.layers, slots, placement.layers(), placement.slots()));
   }
-  for (const LayerId layer : placement.physical_to_logical().row_ids()) {
-    const auto row = placement.layer(layer);
+  if (placement.ranks() != devices.size()) return;
+  for (const DeviceCounts& device : devices) {
+    if (device.rows.front().size() * devices.size() == slots) continue;
+    throw InputError(device.name, fmt::format("has {} slots, where the expert map has {} a device",
+                                              device.rows.front().size(), slots / devices.size()));
+  }
+}
+
+constexpr std::size_t kNoExpert = static_cast<std::size_t>(-1);
+
+/// The experts of all slots, device by device, of each layer; kNoExpert where the map has none.
+std::vector<std::vector<std::size_t>> slot_experts(const Config& config, const PlacementFile* map,
+                                                   const std::vector<DeviceCounts>& devices,
+                                                   std::size_t slots) {
+  std::vector<std::vector<std::size_t>> experts(config.layers, std::vector<std::size_t>(slots));
+  if (map == nullptr) {
+    if (!config.map.empty() || slots != config.experts) {
+      demand_map(config, slots, devices.front().name);
+    }
+    for (auto& row : experts) std::iota(row.begin(), row.end(), std::size_t{0});
+    return experts;
+  }
+  check_map(*map, config, devices, slots);
+  for (const LayerId layer : map->placement.physical_to_logical().row_ids()) {
+    const auto row = map->placement.layer(layer);
     for (std::size_t slot = 0; slot < slots; ++slot) {
-      experts[layer.index()][slot] = row[slot].is_none() ? config.experts : row[slot].index();
+      experts[layer.index()][slot] = row[slot].is_none() ? kNoExpert : row[slot].index();
     }
   }
   return experts;
 }
 
-std::unique_ptr<TraceReader> with_config(const std::vector<DeviceCounts>& devices,
-                                         const Config& config, const PlacementFile* map) {
-  std::size_t passes = devices.front().rows.size() / config.layers;
-  std::size_t slots = 0;
+/// What all devices have, of layers by lines.
+struct Passes {
+  std::size_t fewest = 0;
+  std::size_t most = 0;
+};
+
+Passes passes_of(const std::vector<DeviceCounts>& devices, const Config& config) {
+  Passes passes;
   for (const DeviceCounts& device : devices) {
     if (device.rows.size() % config.layers != 0) {
       throw InputError(device.name, fmt::format("{} lines are no multiple of {} layers",
                                                 device.rows.size(), config.layers));
     }
-    passes = std::min(passes, device.rows.size() / config.layers);
-    slots += device.rows.front().size();
+    const std::size_t own = device.rows.size() / config.layers;
+    passes.fewest = passes.most == 0 ? own : std::min(passes.fewest, own);
+    passes.most = std::max(passes.most, own);
   }
-  const auto experts = slot_experts(config, map, slots, devices.front().name);
-  std::vector<LoadMatrix> steps;
-  for (std::size_t pass = 0; pass < passes; ++pass) {
-    LoadMatrix load(config.layers, config.experts);
-    for (const LayerId layer : load.row_ids()) {
-      std::size_t slot = 0;
-      for (const DeviceCounts& device : devices) {
-        for (const double count : counts_at(device, pass, layer.index(), config.layers)) {
-          const std::size_t expert = experts[layer.index()][slot++];
-          if (expert < config.experts) load.row(layer)[expert] += count;
+  return passes;
+}
+
+/// Loads of one pass.
+LoadMatrix loads_at(const std::vector<DeviceCounts>& devices, std::size_t pass,
+                    const Config& config, const std::vector<std::vector<std::size_t>>& experts) {
+  LoadMatrix load(config.layers, config.experts);
+  for (const LayerId layer : load.row_ids()) {
+    std::size_t slot = 0;
+    for (const DeviceCounts& device : devices) {
+      for (const double count : counts_at(device, pass, layer.index(), config.layers)) {
+        const std::size_t expert = experts[layer.index()][slot++];
+        if (expert != kNoExpert) {
+          load.row(layer)[expert] += count;
+        } else if (count != 0) {
+          throw InputError(
+              fmt::format("{}:{}", device.name, pass * config.layers + layer.index() + 1),
+              "expected no load in a slot that the map says is empty");
         }
       }
     }
-    steps.push_back(std::move(load));
+  }
+  return load;
+}
+
+void add_notes(TraceHeader& header, const Config& config, bool has_map, const Passes& passes,
+               const FirstTotal& first) {
+  auto& notes = header.notes;
+  notes.push_back("MindIE writes running totals: each step is the difference to the one before, " +
+                  first.note());
+  if (config.shared_devices > 0) {
+    notes.push_back(fmt::format("the first {} devices hold shared experts and are left out",
+                                config.shared_devices));
+  }
+  if (!has_map) {
+    notes.push_back(
+        fmt::format("{} names no eplb_expert_map_file: slot i is taken for expert i", kConfig));
+  }
+  if (passes.most > passes.fewest) {
+    notes.push_back(
+        fmt::format("not all devices have as many passes ({} to {}): the first {}, "
+                    "which all have, are read",
+                    passes.fewest, passes.most, passes.fewest));
+  }
+}
+
+std::unique_ptr<TraceReader> with_config(const std::vector<DeviceCounts>& devices,
+                                         const Config& config, const PlacementFile* map) {
+  const Passes passes = passes_of(devices, config);
+  std::size_t slots = 0;
+  for (const DeviceCounts& device : devices) slots += device.rows.front().size();
+  const auto experts = slot_experts(config, map, devices, slots);
+  std::vector<LoadMatrix> steps;
+  FirstTotal first;
+  for (std::size_t pass = 0; pass < passes.fewest; ++pass) {
+    steps.push_back(loads_at(devices, pass, config, experts));
+    const auto loads = steps.back().items();
+    first.add(std::accumulate(loads.begin(), loads.end(), 0.0));
   }
   TraceHeader header;
   header.num_layers = config.layers;
   header.num_experts = config.experts;
+  if (map != nullptr) header.layer_ids = map->layer_ids;
   header.top_k = config.top_k;
   header.num_ranks = devices.size();
   header.num_slots = slots;
   header.source = "mindie expert counts";
-  header.notes.emplace_back(
-      "MindIE writes running totals: each step is the difference to the one "
-      "before");
-  if (config.shared_devices > 0) {
-    header.notes.push_back(fmt::format("the first {} devices hold shared experts and are left out",
-                                       config.shared_devices));
-  }
+  add_notes(header, config, map != nullptr, passes, first);
   check_shape(header.num_layers, header.num_experts, devices.front().name);
   return std::make_unique<StepsReader>(std::move(header), std::move(steps));
 }
@@ -287,7 +336,7 @@ void refuse_two_phases(const std::vector<TraceInput>& inputs) {
 }  // namespace
 
 bool is_mindie_name(const std::string& path) {
-  const std::string name = file_name(path);
+  const std::string name = unpacked_name(file_name(path));
   const std::size_t start = name.starts_with("decode_")    ? 7
                             : name.starts_with("prefill_") ? 8
                                                            : std::string::npos;
@@ -304,8 +353,9 @@ std::unique_ptr<TraceReader> mindie_trace(std::vector<TraceInput> inputs,
   }
   refuse_two_phases(counts);
   const auto called = [&](std::string_view name) {
-    return std::ranges::find_if(
-        inputs, [&](const TraceInput& input) { return file_name(input.name) == name; });
+    return std::ranges::find_if(inputs, [&](const TraceInput& input) {
+      return unpacked_name(file_name(input.name)) == unpacked_name(std::string(name));
+    });
   };
   const auto config_file = called(kConfig);
   const bool has_config = config_file != inputs.end();
@@ -328,7 +378,13 @@ std::unique_ptr<TraceReader> mindie_trace(std::vector<TraceInput> inputs,
     map = *options.map;
   } else if (map_file != inputs.end()) {
     const auto in = map_file->open();
-    map = read_placement(*in, map_file->name, {config.experts, std::nullopt});
+    PlacementHints hints{config.experts, std::nullopt};
+    hints.likely_ranks = devices.size();
+    map = read_placement(*in, map_file->name, hints);
+    if (map->placement.ranks() != devices.size()) {
+      throw InputError(map_file->name, fmt::format("is of {} devices, and there are counts of {}",
+                                                   map->placement.ranks(), devices.size()));
+    }
   }
   return with_config(devices, config, map ? &*map : nullptr);
 }

@@ -9,7 +9,7 @@
 
 namespace moeshift {
 
-/// Whether a file is called as MindIE calls its counts: decode_3.csv, prefill_0.csv.
+/// Whether a file is called as MindIE calls its counts: decode_3.csv, prefill_0.csv, packed or not.
 [[nodiscard]] bool is_mindie_name(const std::string& path);
 
 /// Counts of all devices, folded to experts.

@@ -12,6 +12,7 @@
 #include "moeshift/core/json_reader.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/joined/dump_times.hpp"
+#include "moeshift/formats/joined/file_names.hpp"
 #include "moeshift/formats/joined/joined_trace.hpp"
 #include "moeshift/formats/joined/mindie.hpp"
 
@@ -20,10 +21,11 @@ namespace {
 
 /// TensorRT-LLM's description of the statistics beside it.
 constexpr std::string_view kMeta = "meta_info.json";
+constexpr std::int64_t kMostRanks = 1 << 20;
 
 bool is_called(const TraceInput& input, std::string_view ending) {
-  return input.name == ending || input.name.ends_with("/" + std::string(ending)) ||
-         (ending.front() == '_' && input.name.ends_with(ending));
+  const std::string name = file_name(unpacked_name(input.name));
+  return name == ending || (ending.front() == '_' && name.ends_with(ending));
 }
 
 /// What meta_info.json says, which the statistics themselves do not.
@@ -82,32 +84,69 @@ class Described final : public TraceReader {
   std::size_t files_;
 };
 
-/// One rank alone: the note that the others are missing.
-class OneRank final : public TraceReader {
+/// With a note that some ranks are missing.
+class OfSomeRanks final : public TraceReader {
  public:
-  OneRank(std::unique_ptr<TraceReader> reader, std::int64_t rank)
-      : reader_(std::move(reader)), rank_(rank) {
+  OfSomeRanks(std::unique_ptr<TraceReader> reader, std::string note)
+      : reader_(std::move(reader)), note_(std::move(note)) {
     header_ = reader_->header();
   }
   bool next(TraceStep& step) override {
     if (reader_->next(step)) return true;
     header_.notes = reader_->header().notes;
-    header_.notes.push_back(
-        fmt::format("the tokens of rank {} alone are counted; the load is the sum over the files "
-                    "of all ranks",
-                    rank_));
+    header_.notes.push_back(note_);
     return false;
   }
 
  private:
   std::unique_ptr<TraceReader> reader_;
-  std::int64_t rank_ = 0;
+  std::string note_;
 };
 
 std::unique_ptr<TraceReader> one_rank(std::unique_ptr<TraceReader> reader, std::int64_t rank,
                                       const RankFile& file) {
   if (file.group.size() == 1) return reader;  // nobody else has experts
-  return std::make_unique<OneRank>(std::move(reader), rank);
+  if (file.several.empty()) {
+    return std::make_unique<OfSomeRanks>(
+        std::move(reader), fmt::format("the tokens of rank {} alone are counted; the load is the "
+                                       "sum over the files of all ranks",
+                                       rank));
+  }
+  std::vector<std::int64_t> missing;
+  for (std::int64_t other = 0; other < std::min(file.several.back(), kMostRanks); ++other) {
+    if (!std::ranges::binary_search(file.several, other)) missing.push_back(other);
+  }
+  if (missing.empty()) return reader;
+  return std::make_unique<OfSomeRanks>(
+      std::move(reader), fmt::format("there are no tokens of ranks {}: the load is the sum over "
+                                     "all ranks",
+                                     fmt::join(missing, ", ")));
+}
+
+/// The ranks whose tokens a file counts.
+std::vector<std::int64_t> counted_ranks(const TracePart& part) {
+  const RankFile file = part.reader->rank_file();
+  return file.several.empty() ? std::vector{*part.reader->rank()} : file.several;
+}
+
+using ByRank = std::map<std::int64_t, std::vector<TracePart>>;
+
+/// A rank that is in files with others and in some without would count twice.
+void check_ranks_apart(const ByRank& by_rank) {
+  std::map<std::int64_t, const TracePart*> first_of;
+  for (const auto& [key, parts] : by_rank) {
+    for (const TracePart& part : parts) {
+      for (const std::int64_t rank : counted_ranks(part)) {
+        const auto [first, is_new] = first_of.try_emplace(rank, &part);
+        if (is_new || counted_ranks(*first->second) == counted_ranks(part)) continue;
+        throw InputError(part.name,
+                         fmt::format("has tokens of ranks {}, {} of ranks {}: expected files of "
+                                     "the same ranks, or of none in common",
+                                     fmt::join(counted_ranks(part), ", "), first->second->name,
+                                     fmt::join(counted_ranks(*first->second), ", ")));
+      }
+    }
+  }
 }
 
 /// Files of one rank each that count the same layers are of one group of ranks; pipeline stages
@@ -141,25 +180,26 @@ void check_belong_together(const std::vector<TracePart>& parts) {
 }
 
 /// Ranks that have no file: of the groups that the files name, else those below the largest.
-std::vector<std::int64_t> missing_ranks(
-    const std::map<std::int64_t, std::vector<TracePart>>& by_rank) {
-  constexpr std::int64_t kMostRanks = 1 << 20;
+std::vector<std::int64_t> missing_ranks(const ByRank& by_rank) {
   std::set<std::int64_t> wanted;
+  std::set<std::int64_t> found;
   for (const auto& [rank, parts] : by_rank) {
     const auto group = parts.front().reader->rank_file().group;
     wanted.insert(group.begin(), group.end());
+    const auto counted = counted_ranks(parts.front());
+    found.insert(counted.begin(), counted.end());
   }
   if (wanted.empty()) {
-    const std::int64_t last = std::min(by_rank.rbegin()->first, kMostRanks);
+    const std::int64_t last = std::min(*found.rbegin(), kMostRanks);
     for (std::int64_t rank = 0; rank < last; ++rank) wanted.insert(rank);
   }
-  std::erase_if(wanted, [&](std::int64_t rank) { return by_rank.contains(rank); });
+  std::erase_if(wanted, [&](std::int64_t rank) { return found.contains(rank); });
   return {wanted.begin(), wanted.end()};
 }
 
 std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts, bool sort) {
   check_belong_together(parts);
-  std::map<std::int64_t, std::vector<TracePart>> by_rank;
+  ByRank by_rank;
   for (TracePart& part : parts) {
     const auto rank = part.reader->rank();
     if (!rank) {
@@ -167,6 +207,7 @@ std::unique_ptr<TraceReader> with_ranks(std::vector<TracePart> parts, bool sort)
     }
     by_rank[*rank].push_back(std::move(part));
   }
+  check_ranks_apart(by_rank);
   const std::vector<std::int64_t> missing = missing_ranks(by_rank);
   const std::int64_t first = by_rank.begin()->first;
   const RankFile first_file = by_rank.begin()->second.front().reader->rank_file();

@@ -5,13 +5,17 @@
 // [T,L,E] or [L,E], as msit takes it.
 #include <algorithm>
 #include <array>
+#include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/array/array_trace.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/repeated_steps.hpp"
 #include "moeshift/formats/torch/routes_bundle.hpp"
 #include "moeshift/formats/torch/tensor_rows.hpp"
 #include "moeshift/formats/torch/torch_archive.hpp"
@@ -25,6 +29,7 @@ struct Matrix {
   std::optional<std::size_t> index;  ///< of the first dimension, where there are three
   std::int64_t step = 0;
   std::string place;
+  std::optional<std::int64_t> rank = {};  ///< whose tokens it counts, where the record says so
 };
 
 /// @param lowest 0 for loads, -1 for maps. @param scale of loads; 0 for maps.
@@ -59,7 +64,16 @@ class TorchReader final : public TraceReader {
     }
   }
 
-  [[nodiscard]] std::optional<std::int64_t> rank() const override { return rank_; }
+  [[nodiscard]] std::optional<std::int64_t> rank() const override {
+    return ranks_.empty() ? std::nullopt : std::optional(*ranks_.begin());
+  }
+  [[nodiscard]] RankFile rank_file() const override {
+    RankFile file;
+    if (ranks_.size() > 1) file.several.assign(ranks_.begin(), ranks_.end());
+    file.map = map_hash_;
+    file.is_last_map = map_hash_ != 0;
+    return file;
+  }
 
   bool next(TraceStep& step) override {
     while (done_ < num_steps_) {
@@ -109,8 +123,14 @@ class TorchReader final : public TraceReader {
     for (const LayerId layer : physical.row_ids()) {
       for (std::size_t slot = 0; slot < physical.columns(); ++slot) {
         const double expert = map_.row(layer)[slot];
-        if (expert >= 0)
-          load.row(layer)[static_cast<std::size_t>(expert)] += physical.row(layer)[slot];
+        const double tokens = physical.row(layer)[slot];
+        if (expert >= 0) {
+          load.row(layer)[static_cast<std::size_t>(expert)] += tokens;
+        } else if (tokens != 0) {
+          throw InputError(
+              fmt::format("{}#{}/{}/{}", file_.name(), records_[done_].place, layer.value(), slot),
+              "expected no load in a slot that the map says is empty");
+        }
       }
     }
   }
@@ -143,9 +163,11 @@ class TorchReader final : public TraceReader {
     adopt_shape(map.shape[0], static_cast<std::size_t>(std::max(largest + 1, 0.0)),
                 "/last_physical_to_logical_map");
     header_.num_slots = map.shape[1];
+    map_hash_ = hash_of(map_);
     for (std::size_t i = 0; i < records->size(); ++i) add_record(*(*records)[i], i, map);
-    num_steps_ = records_.size();
     header_.source = "sglang recorder, one rank; its last map stands for all passes";
+    if (ranks_.size() > 1) join_ranks();
+    num_steps_ = records_.size();
   }
 
   void add_record(const PickleNode& record, std::size_t index, const PickleTensor& map) {
@@ -156,11 +178,43 @@ class TorchReader final : public TraceReader {
     }
     const PickleNode* rank = record.find("rank");
     const auto* number = rank == nullptr ? nullptr : std::get_if<std::int64_t>(&rank->value);
-    if (number != nullptr) rank_ = *number;
+    if (number != nullptr) ranks_.insert(*number);
     const PickleNode* pass = record.find("forward_pass_id");
     const auto* id = pass == nullptr ? nullptr : std::get_if<std::int64_t>(&pass->value);
-    records_.push_back(
-        {&counts, {}, id == nullptr ? static_cast<std::int64_t>(index) : *id, place});
+    records_.push_back({&counts,
+                        {},
+                        id == nullptr ? static_cast<std::int64_t>(index) : *id,
+                        place,
+                        number == nullptr ? std::nullopt : std::optional(*number)});
+  }
+
+  /// Brings the records of a pass together; a pass that not all ranks have is left out.
+  void join_ranks() {
+    std::map<std::int64_t, std::set<std::int64_t>> ranks_of;
+    for (const Matrix& record : records_) {
+      if (!record.rank) {
+        throw InputError(file_.name() + "#" + record.place,
+                         "says no rank, as other records do: expected one");
+      }
+      ranks_of[record.step].insert(*record.rank);
+    }
+    std::size_t incomplete = 0;
+    for (const auto& [pass, ranks] : ranks_of) incomplete += ranks.size() < ranks_.size() ? 1U : 0U;
+    if (incomplete == ranks_of.size()) {
+      throw InputError(file_.name() + "#/records",
+                       fmt::format("holds records of ranks {}, and no pass that all of them have",
+                                   fmt::join(ranks_, ", ")));
+    }
+    std::erase_if(records_, [&](const Matrix& record) {
+      return ranks_of[record.step].size() < ranks_.size();
+    });
+    std::ranges::stable_sort(records_, {}, &Matrix::step);
+    header_.source = "sglang recorder, several ranks; its last map stands for all passes";
+    header_.notes.push_back(
+        fmt::format("the records of ranks {} are added up pass by pass", fmt::join(ranks_, ", ")));
+    if (incomplete == 0) return;
+    header_.notes.push_back(fmt::format("{} passes are not of all {} ranks and are left out",
+                                        incomplete, ranks_.size()));
   }
 
   void adopt_shape(std::size_t layers, std::size_t experts, const std::string& place) {
@@ -171,11 +225,12 @@ class TorchReader final : public TraceReader {
 
   TorchArchive file_;
   double scale_;
-  std::optional<std::int64_t> rank_;
+  std::set<std::int64_t> ranks_;          ///< that records name
   const PickleTensor* counts_ = nullptr;  ///< [T,L,E] or [L,E]; null where there are records
   std::string place_;                     ///< of counts_
   std::vector<Matrix> records_;
   std::size_t num_steps_ = 0;
+  std::uint64_t map_hash_ = 0;
   LoadMatrix map_{0, 0};  ///< physical to logical, -1 = nothing; empty where counts are logical
   std::size_t done_ = 0;
 };
