@@ -89,6 +89,39 @@ class Remembered(CliTest):
         several = self.trace("several.jsonl", {**head, "model": "deepseek-v3"}, [[list(range(1, 33))] * 24])
         self.assertNotIn("model", self.good("plan", several, "--ranks", 4, "--slots", 36, "--format", "json").json()["result"]["planned_for"])
 
+    def test_a_name_that_does_not_say_the_precision_is_asked_about_never_guessed(self):
+        def planned(name, model=None, layers=58, experts=256):
+            trace = self.trace("t.jsonl", {"model": name, "num_layers": layers, "num_experts": experts, "top_k": 8}, [[list(range(experts))] * layers])
+            words = ("--model", model) if model else ()
+            result = self.good("plan", trace, "--ranks", 2, "--slots", experts, "--policy", "static", "--format", "json", *words)
+            return result.json()["result"]["planned_for"].get("model"), result.err
+        asks = {"deepseek-ai/DeepSeek-R1": ("deepseek_r1_nvfp4", "deepseek_v3_fp8"), "/data/models/DeepSeek-R1/": ("deepseek_r1_nvfp4", "deepseek_v3_fp8"),
+                "deepseek-ai/DeepSeek-V3": ("deepseek_v3_bf16", "deepseek_v3_fp8"), "DeepSeek-V3": ("deepseek_v3_bf16", "deepseek_v3_fp8")}
+        for name, candidates in asks.items():
+            with self.subTest(name=name):
+                model, said = planned(name)
+                self.assertIsNone(model)
+                for part in (name, "--model", *candidates):
+                    self.assertIn(part, said)
+        for name, shape, candidate in (("zai-org/GLM-4.5", (89, 160), "glm_4_5_fp8"), ("zai-org/GLM-4.5-Air", (45, 128), "glm_4_5_air_fp8"),
+                                       ("QuantTrio/GLM-4.5-Air", (45, 128), "glm_4_5_air_fp8"), ("zai-org/GLM-5", (75, 256), "glm_5_fp8"),
+                                       ("unsloth/Qwen3-30B-A3B", (48, 128), "qwen3_30b_a3b_bf16")):
+            with self.subTest(name=name):
+                model, said = planned(name, None, *shape)
+                self.assertIsNone(model)
+                self.assertIn(candidate, said)
+        for name, shape, taken in (("zai-org/GLM-4.5-FP8", (89, 160), "glm_4_5_fp8"), ("Qwen/Qwen3-30B-A3B", (48, 128), "qwen3_30b_a3b_bf16"),
+                                   ("deepseek-ai/DeepSeek-R1-0528", (58, 256), "deepseek_v3_fp8"), ("nvidia/DeepSeek-R1-NVFP4", (58, 256), "deepseek_r1_nvfp4"),
+                                   ("deepseek_v3_bf16", (58, 256), "deepseek_v3_bf16"),
+                                   ("/hub/models--Qwen--Qwen3-30B-A3B/snapshots/ad44e777", (48, 128), "qwen3_30b_a3b_bf16")):
+            with self.subTest(name=name):
+                model, said = planned(name, None, *shape)
+                self.assertEqual(model, taken)
+                self.assertIn(f"model {taken} as the recording says", said)
+        self.assertEqual(planned("deepseek-ai/DeepSeek-R1", "deepseek_v3_fp8")[0], "deepseek_v3_fp8")
+        self.assertNotIn("DeepSeek-R1", planned("deepseek-ai/DeepSeek-R1", "deepseek_v3_fp8")[1])
+        self.assertNotIn("model", planned("Qwen/Qwen3-235B-A22B", None, 94, 128)[1])
+
     def test_a_plan_from_standard_input_says_as_much_as_one_from_a_file(self):
         self.plans()
         how = ("--serving", "host", "--tokens-per-step", 64, "--repeat", 4, "--format", "json")

@@ -54,6 +54,8 @@ Json to_json(const MoeModel& model) {
           {"num_hidden_layers", model.num_hidden_layers ? Json(*model.num_hidden_layers) : Json()},
           {"mtp_layer_ids", model.mtp_layer_ids},
           {"num_shared_experts", model.num_shared_experts},
+          {"num_zero_experts", model.num_zero_experts},
+          {"repositories", model.repositories},
           {"expert_bytes", model.expert_sizes().mean().count()},
           {"slot_bytes", slot_bytes(model).count()},
           {"total_expert_bytes", total_bytes(model).count()},

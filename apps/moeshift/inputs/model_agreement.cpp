@@ -12,6 +12,7 @@
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/model_layers.hpp"
+#include "apps/moeshift/inputs/named_model.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -87,6 +88,10 @@ void check_layers_of(Session& session, const MoeModel& model, const StatedLayers
 void mention_other_model(Session& session, const std::string& who, const std::string& recorded,
                          const std::string& model) {
   const std::vector<std::string> shipped = session.shipped("models");
+  const bool held = std::ranges::any_of(models_named(session, recorded), [&](const auto& each) {
+    return each.certain && each.model.name == model;
+  });
+  if (held) return;
   const std::string a = as_configuration(recorded);
   const std::string b = as_configuration(model);
   if (a.size() < 3 || b.size() < 3) return;

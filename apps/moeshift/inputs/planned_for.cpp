@@ -51,6 +51,12 @@ void check_model(Session& session, const PlanShape& shape, const MoeModel& model
                  const TraceHeader& trace) {
   check_layers_of(session, model, {"the plan in force", shape.layer_ids, shape.num_hidden_layers});
   mention_other_model(session, "the recording", trace.model, model.name);
+  if (model.num_zero_experts > 0) {
+    session.mention(fmt::format(
+        "moeshift: {} sends some of a token's {} choices to {} experts that compute nothing, which "
+        "no load counts: tokens and tokens per second that follow from loads are too few",
+        model.name, model.top_k, model.num_zero_experts));
+  }
   if (trace.top_k.value_or(model.top_k) == model.top_k) return;
   session.mention(
       fmt::format("moeshift: {} experts per token as the recording says; model {} has "

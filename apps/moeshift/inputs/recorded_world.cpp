@@ -4,12 +4,13 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "moeshift/core/error.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
-#include "apps/moeshift/inputs/model_agreement.hpp"
 #include "apps/moeshift/inputs/model_layers.hpp"
+#include "apps/moeshift/inputs/named_model.hpp"
 #include "apps/moeshift/inputs/taken.hpp"
 
 namespace moeshift::cli {
@@ -35,21 +36,20 @@ bool has_layers_of(const MoeModel& given, const TraceHeader& trace) {
                              [&](std::int64_t id) { return has_layer(model, id); });
 }
 
-/// The shipped model that the recording names; of several precisions of one, none.
+/// The shipped model that the recording names, where it can mean no other; else a line says which
+/// it may mean.
 std::optional<std::string> model_of(Session& session, const TraceHeader& trace) {
-  const std::string name = as_configuration(trace.model);
-  if (name.size() < 3) return {};
-  std::vector<std::string> meant;
-  for (const std::string& shipped : session.shipped("models")) {
-    if (shipped == name)
-      return has_layers_of(session.load_model(shipped), trace) ? std::optional(shipped)
-                                                               : std::nullopt;
-    // What follows the name is the precision: one word.
-    const bool longer = shipped.starts_with(name + "_");
-    if (longer && shipped.find('_', name.size() + 1) == std::string::npos) meant.push_back(shipped);
-  }
-  if (meant.size() != 1 || !has_layers_of(session.load_model(meant.front()), trace)) return {};
-  return meant.front();
+  std::vector<NamedModel> meant = models_named(session, trace.model);
+  std::erase_if(meant, [&](const NamedModel& each) { return !has_layers_of(each.model, trace); });
+  if (meant.empty()) return {};
+  if (meant.size() == 1 && meant.front().certain) return meant.front().configuration;
+  std::vector<std::string> names;
+  for (const NamedModel& each : meant) names.push_back(each.configuration);
+  session.mention(
+      fmt::format("moeshift: the recording is of {}, and does not say in which precision: --model "
+                  "takes {}, or the file that 'moeshift models import' makes of its config.json",
+                  trace.model, fmt::join(names, ", ")));
+  return {};
 }
 
 }  // namespace

@@ -23,8 +23,9 @@ void check_keys(const JsonReader& json) {
   static constexpr std::array<std::string_view, 10> kModel = {
       "name",  "description",       "source",      "num_layers", "num_experts",
       "top_k", "num_expert_groups", "hidden_size", "layer_ids",  "expert_tensors"};
-  static constexpr std::array<std::string_view, 4> kModelToo = {
-      "num_hidden_layers", "mtp_layer_ids", "num_shared_experts", "bytes_per_expert"};
+  static constexpr std::array<std::string_view, 6> kModelToo = {
+      "num_hidden_layers", "mtp_layer_ids",    "num_shared_experts",
+      "bytes_per_expert",  "num_zero_experts", "repositories"};
   static constexpr std::array<std::string_view, 4> kTensor = {"name", "shape", "dtype", "bytes"};
   KeyCheck keys;
   keys.check(json, kModel, kModelToo);
@@ -70,6 +71,34 @@ std::vector<std::int64_t> read_layer_ids(const JsonReader& json, std::size_t num
   return ids;
 }
 
+/// Draft layers follow all others, and nothing else does: at most every second number is left out
+/// (drafts of an attention layer and one with experts).
+void check_layers(const JsonReader& json, const MoeModel& model) {
+  const std::int64_t last = model.layer_ids.back();
+  const auto all = static_cast<std::int64_t>(model.num_hidden_layers.value_or(0));
+  const auto is_draft = [&](std::int64_t id) {
+    return std::ranges::find(model.mtp_layer_ids, id) != model.mtp_layer_ids.end();
+  };
+  if (all > 0 && last >= all && !is_draft(last)) {
+    json.at("layer_ids")
+        .fail(fmt::format(
+            "layer {} is none of the {} that num_hidden_layers says, nor of mtp_layer_ids", last,
+            all));
+  }
+  if (model.mtp_layer_ids.empty()) return;
+  const std::int64_t first = model.mtp_layer_ids.front();
+  if (all > 0 ? first < all : std::ranges::find(model.layer_ids, first) != model.layer_ids.end()) {
+    json.at("mtp_layer_ids")
+        .fail(fmt::format("layer {} is one of the model's own: draft layers follow them", first));
+  }
+  const auto most = 2 * static_cast<std::int64_t>(model.mtp_layer_ids.size());
+  if (all > 0 && model.mtp_layer_ids.back() >= all + most) {
+    json.at("mtp_layer_ids")
+        .fail(fmt::format("expected {} to {}, the layers after all others, got {}", all,
+                          all + most - 1, model.mtp_layer_ids.back()));
+  }
+}
+
 /// Per layer a figure for all its experts, or one for each.
 ExpertSizes read_bytes_per_expert(const JsonReader& json, std::size_t layers, std::size_t experts) {
   IdMatrix<LayerId, ExpertId, Bytes> sizes(layers, experts);
@@ -88,6 +117,19 @@ ExpertSizes read_bytes_per_expert(const JsonReader& json, std::size_t layers, st
     std::transform(items.begin(), items.end(), own.begin(), bytes);
   }
   return ExpertSizes(std::move(sizes));
+}
+
+/// What no load counts, and where all of it is to be had.
+void read_other_experts(const JsonReader& json, MoeModel& model) {
+  const auto count = [&](std::string_view key) {
+    const auto found = json.find(key);
+    return found ? static_cast<std::size_t>(found->whole(0, 1 << 20)) : 0;
+  };
+  model.num_shared_experts = count("num_shared_experts");
+  model.num_zero_experts = count("num_zero_experts");
+  if (const auto names = json.find("repositories")) {
+    for (const JsonReader& name : names->items()) model.repositories.push_back(name.string());
+  }
 }
 
 }  // namespace
@@ -129,9 +171,8 @@ MoeModel read_moe_model(const JsonReader& json) {
     model.num_hidden_layers = static_cast<std::size_t>(all->whole(1, 1 << 20));
   }
   if (const auto drafts = json.find("mtp_layer_ids")) model.mtp_layer_ids = ascending_ids(*drafts);
-  if (const auto shared = json.find("num_shared_experts")) {
-    model.num_shared_experts = static_cast<std::size_t>(shared->whole(0, 1 << 20));
-  }
+  check_layers(json, model);
+  read_other_experts(json, model);
   for (const JsonReader& tensor : json.at("expert_tensors").items()) {
     model.expert_tensors.push_back(read_tensor(tensor));
   }

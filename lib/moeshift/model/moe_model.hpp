@@ -28,7 +28,8 @@ struct ExpertTensor {
 struct MoeModel {
   std::string name;
   std::string description;
-  std::string source;  ///< where shapes and dtypes come from
+  std::string source;                     ///< where shapes and dtypes come from
+  std::vector<std::string> repositories;  ///< "owner/name" on Hugging Face that hold just this
   std::size_t num_layers = 0;
   std::size_t num_experts = 0;
   std::size_t top_k = 0;
@@ -37,7 +38,9 @@ struct MoeModel {
   std::vector<std::int64_t> layer_ids;  ///< the model's numbers of its MoE layers, [num_layers]
   std::optional<std::size_t> num_hidden_layers;  ///< dense layers included, draft layers not
   std::vector<std::int64_t> mtp_layer_ids;       ///< draft layers with experts, if known
-  std::size_t num_shared_experts = 0;            ///< every rank has them: they never move
+  /// Experts that compute nothing (LongCat): tokens choose them too, no load counts them.
+  std::size_t num_zero_experts = 0;
+  std::size_t num_shared_experts = 0;  ///< every rank has them: they never move
   std::vector<ExpertTensor> expert_tensors;
   /// In models of mixed precision: of every expert, where that is not the sum of its tensors.
   std::optional<ExpertSizes> bytes_per_expert;
@@ -53,7 +56,7 @@ struct MoeModel {
 /// Reads a file of configs/models; its form is described in docs/configs.md.
 /// @throws InputError naming the JSON pointer: missing or unknown keys (all of them in one
 ///         message), bytes that disagree with shape and dtype, layer_ids or bytes_per_expert of
-///         another length.
+///         another length, layers beyond num_hidden_layers that are no draft layers.
 [[nodiscard]] MoeModel read_moe_model(const JsonReader& json);
 /// The model of some of its layers, called by its own numbers of them. O(layers * experts).
 /// @throws InputError naming the first number that it has not.

@@ -52,6 +52,9 @@ std::string moe_model_text(const MoeModel& model) {
   member("name", quoted(model.name));
   member("description", quoted(model.description));
   member("source", quoted(model.source));
+  if (!model.repositories.empty()) {
+    member("repositories", nlohmann::json(model.repositories).dump());
+  }
   if (model.num_hidden_layers)
     member("num_hidden_layers", std::to_string(*model.num_hidden_layers));
   member("num_layers", std::to_string(model.num_layers));
@@ -60,6 +63,9 @@ std::string moe_model_text(const MoeModel& model) {
   member("num_expert_groups", std::to_string(model.num_expert_groups));
   if (model.num_shared_experts > 0) {
     member("num_shared_experts", std::to_string(model.num_shared_experts));
+  }
+  if (model.num_zero_experts > 0) {
+    member("num_zero_experts", std::to_string(model.num_zero_experts));
   }
   member("hidden_size", std::to_string(model.hidden_size));
   member("layer_ids", ids_text(model.layer_ids));

@@ -175,3 +175,25 @@ TEST_CASE("Model figures that contradict each other are refused") {
   CHECK(model_error(with(model(), "/expert_tensors", Json::array()))
             .rfind("f#/expert_tensors: ", 0) == 0);
 }
+
+TEST_CASE("Layers that contradict the number of hidden layers or the draft layers are refused") {
+  const auto error = [](const Json& changes) {
+    Json json = model();
+    json.update(changes);
+    return model_error(json);
+  };
+  CHECK(error({{"num_hidden_layers", 3}}) == "no error");
+  CHECK(error({{"num_hidden_layers", 3}, {"mtp_layer_ids", {3}}}) == "no error");
+  CHECK(error({{"num_hidden_layers", 3}, {"mtp_layer_ids", {4}}}) == "no error");
+  CHECK(error({{"num_hidden_layers", 2}, {"mtp_layer_ids", {2}}}) == "no error");  // counted
+  CHECK(error({{"mtp_layer_ids", {3}}}) == "no error");
+  CHECK(error({{"num_hidden_layers", 2}}).rfind("f#/layer_ids: layer 2 is none of the 2", 0) == 0);
+  for (const Json& changes :
+       {Json{{"num_hidden_layers", 3}, {"mtp_layer_ids", {2}}},
+        Json{{"num_hidden_layers", 3}, {"mtp_layer_ids", {0}}},
+        Json{{"num_hidden_layers", 3}, {"mtp_layer_ids", {20}}},
+        Json{{"num_hidden_layers", 3}, {"mtp_layer_ids", {3, 20}}}, Json{{"mtp_layer_ids", {2}}}}) {
+    CAPTURE(changes.dump());
+    CHECK(error(changes).rfind("f#/mtp_layer_ids: ", 0) == 0);
+  }
+}
