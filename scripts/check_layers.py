@@ -29,6 +29,10 @@ ALLOWED = {
 # The same inside a folder: which wing includes which. "" = the files on top, which see no wing but
 # those named here.
 WINGS = {
+    "model": {
+        "": [],
+        "checkpoint": [""],
+    },
     "execute": {
         "": [],
         "journal": [""],

@@ -90,3 +90,18 @@ class OtherModels(CliTest):
                 self.assertIn(line, said)
                 if not line:
                     self.assertNotIn("model", said)
+
+    def test_files_beside_a_config_are_read_with_it(self):
+        config = {"model_type": "qwen3_moe", "num_hidden_layers": 2, "num_experts": 4, "num_experts_per_tok": 2, "hidden_size": 256,
+                  "moe_intermediate_size": 128, "torch_dtype": "bfloat16"}
+        (self.folder / "m").mkdir()
+        self.write("m/config.json", json.dumps(config))
+        plain = json.loads(self.good("models", "import", "m/config.json").out)
+        self.write("m/quant_config.json", json.dumps({"w_bit": 4, "q_group_size": 128, "zero_point": True}))
+        result = self.good("models", "import", "m/config.json")
+        sizes = [sum(tensor["bytes"] for tensor in model["expert_tensors"]) for model in (plain, json.loads(result.out))]
+        self.assertLess(sizes[1] * 3, sizes[0])
+        self.assertIn("quant_config.json beside it says", result.err)
+        self.write("m/quant_config.json", "{")
+        self.refused("models", "import", "m/config.json", says="m/quant_config.json")
+        self.good("models", "import", "-", stdin=json.dumps(config))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // config.json of published models, cut down to the keys that are read (hf_configs.json), beside
 // what their papers and checkpoints say.
-#include "moeshift/model/hf_config.hpp"
+#include "moeshift/model/checkpoint/hf_config.hpp"
 
 #include <fstream>
 #include <iterator>

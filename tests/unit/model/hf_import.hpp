@@ -8,7 +8,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
-#include "moeshift/model/hf_config.hpp"
+#include "moeshift/model/checkpoint/hf_config.hpp"
 
 namespace moeshift::test {
 
@@ -16,9 +16,19 @@ inline HfImport import(const nlohmann::ordered_json& config, bool with_mtp = fal
   return import_hf_config({config, "config.json"}, {"m", "s", with_mtp});
 }
 
-inline std::string fault_of(const nlohmann::ordered_json& config) {
+/// With files beside it, by their names.
+inline HfImport import_beside(const nlohmann::ordered_json& config,
+                              const nlohmann::ordered_json& files, bool with_mtp = false) {
+  HfImportOptions options{.name = "m", .source = "s", .with_mtp = with_mtp};
+  for (const auto& [name, json] : files.items()) options.beside.push_back({name, {json, name}});
+  return import_hf_config({config, "config.json"}, options);
+}
+
+inline std::string fault_of(const nlohmann::ordered_json& config,
+                            const nlohmann::ordered_json& files = nlohmann::ordered_json::object(),
+                            bool with_mtp = false) {
   try {
-    (void)import(config);
+    (void)import_beside(config, files, with_mtp);
   } catch (const InputError& error) {
     return error.what();
   }

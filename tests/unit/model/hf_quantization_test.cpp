@@ -7,7 +7,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
-#include "moeshift/model/hf_config.hpp"
+#include "moeshift/model/checkpoint/hf_config.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/model/hf_import.hpp"
@@ -103,8 +103,10 @@ TEST_CASE("Ascend's types of weights are read where they are, and asked for wher
                 {"model.layers.3.self_attn.o_proj.weight", "FLOAT"},
                 {"model.layers.3.mlp.experts.0.up_proj.weight", "W8A8_DYNAMIC"}};
   CHECK(bytes_of(quantised(types)) == kValues + kChannels * 2 * 2);
-  types["model.layers.4.mlp.experts.0.up_proj.weight"] = "FLOAT";
-  CHECK(contains(fault_of_quantised(types), "several types (FLOAT, W8A8_DYNAMIC)"));
+  types["model.layers.4.mlp.experts.0.up_proj.weight"] = "W4A8_DYNAMIC";
+  CHECK(contains(fault_of_quantised(types), "several types (W4A8_DYNAMIC, W8A8_DYNAMIC)"));
+  types["model.layers.3.mlp.experts.1.up_proj.weight"] = "FLOAT";
+  CHECK(contains(fault_of_quantised(types), "several types (FLOAT, W4A8_DYNAMIC, W8A8_DYNAMIC)"));
 }
 
 TEST_CASE("quark's settings of experts win over those of all modules") {
@@ -141,6 +143,7 @@ TEST_CASE("Patterns that spare experts of some layers are told, whichever way th
        "20, 21, 22, 23, 24, 25, 26, 27, 28, 29");
   told({{"quant_method", "gptq"},
         {"bits", 4},
+        {"group_size", 128},
         {"dynamic", {{"-:.*\\.7\\.mlp\\..*", Json::object()}}}},
        "7");
 }

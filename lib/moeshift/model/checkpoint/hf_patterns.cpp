@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "moeshift/model/hf_parts.hpp"
+#include "moeshift/model/checkpoint/hf_parts.hpp"
 
 namespace moeshift {
 namespace {
@@ -38,21 +38,19 @@ std::vector<std::string_view> aliases(std::string_view projection) {
   return {"down_proj", "w2"};
 }
 
-/// Full names that the projection may have in the first expert of a layer, and of the module of all
-/// experts. O(1).
-std::vector<std::string> names_of(std::int64_t layer, std::string_view projection) {
-  std::vector<std::string> names;
+/// What checkpoints call a layer.
+std::vector<std::string> prefixes_of(std::int64_t layer, std::optional<std::int64_t> draft) {
+  std::vector<std::string> prefixes;
   for (const char* layers : {"model.layers", "backbone.layers", "model.language_model.layers",
                              "language_model.model.layers"}) {
-    for (const char* block : {"mlp", "block_sparse_moe", "mixer", "feed_forward"}) {
-      const std::string experts = fmt::format("{}.{}.{}.experts", layers, layer, block);
-      names.push_back(experts);
-      for (const std::string_view alias : aliases(projection)) {
-        names.push_back(fmt::format("{}.0.{}", experts, alias));
-      }
-    }
+    prefixes.push_back(fmt::format("{}.{}", layers, layer));
   }
-  return names;
+  if (!draft) return prefixes;
+  prefixes.push_back(fmt::format("model.layers.{}.mtp_block", layer));
+  for (const char* layers : {"mtp.layers", "model.mtp.layers", "language_model.mtp.layers"}) {
+    prefixes.push_back(fmt::format("{}.{}", layers, *draft));
+  }
+  return prefixes;
 }
 
 /// One expert that is named stands for all, as in vLLM (quant_utils.py, is_layer_skipped).
@@ -65,6 +63,14 @@ std::string of_first_expert(std::string expression) {
       std::min(expression.find_first_not_of("0123456789", first), expression.size());
   if (end > first) expression.replace(first, end - first, "0");
   return expression;
+}
+
+/// "mtp.layers.0", whose number counts draft layers alone; "mtp" as one word of several is none.
+bool is_of_drafts(const std::string& text) {
+  if (text.find('|') != std::string::npos) return false;
+  const std::size_t at = text.find("mtp");
+  if (at == std::string::npos || text.find("mtp_block") != std::string::npos) return false;
+  return text.find("layers", at) != std::string::npos || text.find("layers") == std::string::npos;
 }
 
 /// A wildcard as Python's fnmatch reads it, as a regular expression; what lies within is meant too.
@@ -85,6 +91,26 @@ std::string regex_of_wildcard(const std::string& wildcard) {
 
 }  // namespace
 
+const std::vector<std::string>& ExpertNames::of(std::int64_t layer, std::string_view projection) {
+  const auto [found, is_new] = names_.try_emplace({layer, projection});
+  std::vector<std::string>& names = found->second;
+  if (!is_new) return names;
+  for (const std::string& prefix : prefixes_of(layer, draft(layer))) {
+    for (const char* block : {"mlp", "block_sparse_moe", "mixer", "feed_forward"}) {
+      const std::string experts = fmt::format("{}.{}.experts", prefix, block);
+      names.push_back(experts);
+      for (const std::string_view alias : aliases(projection)) {
+        names.push_back(fmt::format("{}.0.{}", experts, alias));
+      }
+    }
+  }
+  return names;
+}
+
+std::optional<std::int64_t> ExpertNames::draft(std::int64_t layer) const {
+  return layer >= layers_ ? std::optional(layer - layers_) : std::nullopt;
+}
+
 bool is_about_experts(const std::string& name) {
   return name.find("experts") != std::string::npos &&
          name.find("shared_expert") == std::string::npos;
@@ -100,7 +126,8 @@ bool is_projection(std::string_view name, std::string_view projection) {
 }
 
 ModulePattern::ModulePattern(std::string text) : text_(std::move(text)) {
-  if (text_.find('|') == std::string::npos) layer_ = layer_in(text_);
+  of_drafts_ = is_of_drafts(text_);
+  if (text_.find('|') == std::string::npos) (of_drafts_ ? draft_ : layer_) = layer_in(text_);
   if (text_.starts_with(kRegexMark)) {
     compile(of_first_expert(text_.substr(kRegexMark.size())));
   } else if (text_.find_first_of("*?") != std::string::npos) {
@@ -126,23 +153,27 @@ void ModulePattern::compile(const std::string& expression) {
 }
 
 bool ModulePattern::tells_layers_apart() const {
-  return text_.find("layers") != std::string::npos || text_.find("\\d") != std::string::npos ||
+  return text_.find("mtp") != std::string::npos || text_.find("layers") != std::string::npos ||
+         text_.find("\\d") != std::string::npos ||
          text_.find_first_of("0123456789") != std::string::npos;
 }
 
-bool ModulePattern::covers(std::int64_t layer, std::string_view projection) const {
+bool ModulePattern::covers(ExpertNames& names, std::int64_t layer,
+                           std::string_view projection) const {
   if (layer_ && *layer_ != layer) return false;
+  if (of_drafts_ && !names.draft(layer)) return false;
+  if (draft_ && draft_ != names.draft(layer)) return false;
   if (!readable_) return is_about_experts(text_);
   // As of_first_expert.
   if (!regex_ && text_.find(".experts.") != std::string::npos) return true;
-  const std::vector<std::string> names = names_of(layer, projection);
+  const std::vector<std::string>& all = names.of(layer, projection);
   if (regex_) {
-    return std::ranges::any_of(names, [&](const std::string& name) {
+    return std::ranges::any_of(all, [&](const std::string& name) {
       return std::regex_search(name, *regex_, std::regex_constants::match_continuous);
     });
   }
   const std::string part = "." + text_ + (text_.ends_with('.') ? "" : ".");
-  return std::ranges::any_of(names, [&](const std::string& name) {
+  return std::ranges::any_of(all, [&](const std::string& name) {
     return ("." + name + ".").find(part) != std::string::npos;
   });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "moeshift/model/hf_config.hpp"
+#include "moeshift/model/checkpoint/hf_config.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/model/hf_parts.hpp"
+#include "moeshift/model/checkpoint/hf_parts.hpp"
 
 namespace moeshift {
 namespace {
@@ -176,21 +176,9 @@ std::size_t groups_of(const HfConfig& config) {
       config.find_count({"n_group", "num_expert_group", "num_expert_groups"}).value_or(1));
 }
 
-/// One number under several names: in one config.json they say the same.
-std::size_t one_count(const HfConfig& config, const HfKeys& keys) {
-  const std::int64_t count = config.count(keys);
-  for (const std::string_view key : keys) {
-    const auto other = config.find_count({key});
-    if (!other || *other == count) continue;
-    config.find({key})->fail(fmt::format("expected {}, as another key for the same says ({})",
-                                         count, fmt::join(keys, ", ")));
-  }
-  return static_cast<std::size_t>(count);
-}
-
 void read_routing(const HfConfig& config, MoeModel& model) {
-  model.num_experts = one_count(config, keys_of_experts());
-  model.top_k = one_count(config, keys_of_top_k());
+  model.num_experts = config.one_count(keys_of_experts());
+  model.top_k = config.one_count(keys_of_top_k());
   if (model.top_k > model.num_experts) {
     config.text.fail(
         fmt::format("{} experts per token of {}: expected at most as many as there are",
@@ -217,19 +205,37 @@ std::optional<JsonReader> HfConfig::find(const HfKeys& keys) const {
 
 std::optional<std::int64_t> HfConfig::find_count(const HfKeys& keys) const {
   const auto found = find(keys);
-  if (!found) return {};
-  if (!found->is_array()) {
-    const std::int64_t count = found->whole(0, kMost);
+  return found ? count_at(*found) : std::nullopt;
+}
+
+std::optional<std::int64_t> HfConfig::count_at(const JsonReader& found) const {
+  if (!found.is_array()) {
+    const std::int64_t count = found.whole(0, kMost);
     return count > 0 ? std::optional(count) : std::nullopt;
   }
-  if (is_per_modality(*found)) return found->at(std::size_t{0}).whole(1, kMost);
+  if (is_per_modality(found)) return found.at(std::size_t{0}).whole(1, kMost);
   std::vector<std::int64_t> counts;
-  for (const JsonReader& item : found->items()) counts.push_back(item.whole(1, kMost));
+  for (const JsonReader& item : found.items()) counts.push_back(item.whole(1, kMost));
   const bool equal = !counts.empty() && std::all_of(counts.begin(), counts.end(), [&](auto count) {
     return count == counts.front();
   });
-  if (!equal) found->fail("expected the same number in every layer: others are not read");
+  if (!equal) found.fail("expected the same number in every layer: others are not read");
   return counts.front();
+}
+
+std::size_t HfConfig::one_count(const HfKeys& keys) const {
+  const std::int64_t first = count(keys);
+  for (const JsonReader* part : {&text, &top}) {
+    for (const std::string_view key : keys) {
+      const auto found = part->find(key);
+      if (!found || found->is_null()) continue;
+      const auto other = count_at(*found);
+      if (!other || *other == first) continue;
+      found->fail(fmt::format("expected {}, as another key for the same says ({})", first,
+                              fmt::join(keys, ", ")));
+    }
+  }
+  return static_cast<std::size_t>(first);
 }
 
 std::int64_t HfConfig::count(const HfKeys& keys) const {
@@ -254,44 +260,79 @@ std::int64_t hf_num_experts(const HfConfig& config) {
   return config.count(keys_of_experts());
 }
 
-HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options) {
-  const HfConfig config = open(json);
-  HfImport imported;
-  const std::string family = config.family();
-  if (!among(kKnown, family)) {
-    imported.assumed.push_back(fmt::format(
-        "model_type '{}' is not among the families tried: its keys are read as theirs", family));
+namespace {
+
+/// Bytes of layers that differ from the others', and those of draft layers that are not counted but
+/// may be asked for: by the file made they would be taken for the others'.
+void give_bytes(const HfExperts& experts, MoeModel& model) {
+  const Bytes usual = model.expert_bytes();
+  if (std::ranges::all_of(experts.bytes, [&](Bytes bytes) { return bytes == usual; })) return;
+  IdMatrix<LayerId, ExpertId, Bytes> sizes(model.num_layers, model.num_experts);
+  for (const LayerId layer : sizes.row_ids()) {
+    const auto row = sizes.row(layer);
+    std::fill(row.begin(), row.end(), experts.bytes[layer.index()]);
   }
-  MoeModel& model = imported.model;
-  require_keys(config);
-  tell_modalities(config, imported.assumed);
-  read_routing(config, model);
-  model.hidden_size = static_cast<std::size_t>(config.count(keys_of_hidden()));
-  const HfLayers layers = hf_layers(config);
-  model.num_hidden_layers = layers.all;
-  model.layer_ids = layers.moe;
-  model.mtp_layer_ids = layers.mtp;
-  if (options.with_mtp) {
-    model.layer_ids.insert(model.layer_ids.end(), layers.mtp.begin(), layers.mtp.end());
-    if (layers.mtp.empty()) imported.assumed.emplace_back("the model has no draft (MTP) layers");
-  }
-  model.num_layers = model.layer_ids.size();
-  model.expert_tensors =
-      hf_expert_tensors(config, shape_of(config, imported.assumed), imported.assumed);
+  model.bytes_per_expert = ExpertSizes(std::move(sizes));
+}
+
+/// Experts that no load counts.
+void read_other_experts(const HfConfig& config, MoeModel& model,
+                        std::vector<std::string>& assumed) {
   if (const auto shared = config.find_count({"n_shared_experts", "num_shared_experts",
                                              "moe_num_shared_experts", "num_shared_expert"})) {
     model.num_shared_experts = static_cast<std::size_t>(*shared);
   } else if (config.find_count({"shared_expert_intermediate_size"})) {
     model.num_shared_experts = 1;  // Qwen: one, of its own width
   }
+  const auto zero = config.find_count({"zero_expert_num", "num_zero_experts", "n_zero_experts"});
+  if (!zero) return;
+  model.num_zero_experts = static_cast<std::size_t>(*zero);
+  assumed.push_back(fmt::format(
+      "{} experts that compute nothing are among the {} that a token chooses from: loads of the {} "
+      "others sum to less than {} per token",
+      *zero, model.num_experts + model.num_zero_experts, model.num_experts, model.top_k));
+}
+
+std::string description_of(const HfConfig& config, const MoeModel& model) {
+  const auto counted = [&](std::int64_t id) {
+    return std::ranges::find(model.layer_ids, id) != model.layer_ids.end();
+  };
+  const auto left_out =
+      std::ranges::count_if(model.mtp_layer_ids, [&](std::int64_t id) { return !counted(id); });
+  return fmt::format(
+      "{}: {} of {} layers with {} experts{}", config.family(), model.num_layers, config.layers.all,
+      model.num_experts,
+      left_out == 0 ? "" : fmt::format("; {} draft (MTP) layer not counted", left_out));
+}
+
+}  // namespace
+
+HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options) {
+  HfConfig config = open(json);
+  HfImport imported;
+  std::vector<std::string>& assumed = imported.assumed;
+  if (!among(kKnown, config.family())) {
+    assumed.push_back(
+        fmt::format("model_type '{}' is not among the families tried: its keys are read as theirs",
+                    config.family()));
+  }
+  MoeModel& model = imported.model;
+  require_keys(config);
+  tell_modalities(config, assumed);
+  read_routing(config, model);
+  model.hidden_size = config.one_count(keys_of_hidden());
+  config.layers = hf_layers(config, options.with_mtp, assumed);
+  model.num_hidden_layers = config.layers.all;
+  model.layer_ids = config.layers.counted;
+  model.mtp_layer_ids = config.layers.mtp;
+  model.num_layers = model.layer_ids.size();
+  HfExperts experts = hf_experts(config, shape_of(config, assumed), options.beside, assumed);
+  model.expert_tensors = std::move(experts.tensors);
+  give_bytes(experts, model);
+  read_other_experts(config, model, assumed);
   model.name = options.name;
   model.source = options.source;
-  model.description =
-      fmt::format("{}: {} of {} layers with {} experts{}", family, model.num_layers, layers.all,
-                  model.num_experts,
-                  layers.mtp.empty() || options.with_mtp
-                      ? ""
-                      : fmt::format("; {} draft (MTP) layer not counted", layers.mtp.size()));
+  model.description = description_of(config, model);
   return imported;
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // How one projection of an expert is stored.
-#include "moeshift/model/hf_layouts.hpp"
+#include "moeshift/model/checkpoint/hf_layouts.hpp"
 
 #include <array>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace moeshift {
 namespace {
@@ -29,10 +31,33 @@ std::string dtype_named(const JsonReader& json) {
 
 }  // namespace
 
+bool hf_flag(const JsonReader& json, std::string_view key, bool otherwise) {
+  const auto found = json.find(key);
+  return found && !found->is_null() ? found->boolean() : otherwise;
+}
+
+std::int64_t hf_number(const JsonReader& json, std::string_view key, std::int64_t otherwise) {
+  const auto found = json.find(key);
+  return found && !found->is_null() ? found->whole(-1, 1 << 20) : otherwise;
+}
+
+std::string hf_text(const JsonReader& json, std::string_view key) {
+  const auto found = json.find(key);
+  return found && found->is_string() ? found->string() : "";
+}
+
 std::string weight_dtype(const HfConfig& config, std::vector<std::string>& assumed) {
-  if (const auto dtype = config.find({"torch_dtype", "dtype"}); dtype && dtype->is_string()) {
-    return dtype_named(*dtype);
+  std::optional<std::string> dtype;
+  for (const char* key : {"torch_dtype", "dtype"}) {
+    const auto found = config.find({key});
+    if (!found || !found->is_string()) continue;
+    const std::string other = dtype_named(*found);
+    if (dtype && *dtype != other) {
+      found->fail(fmt::format("expected {}, as torch_dtype says", *dtype));
+    }
+    dtype = other;
   }
+  if (dtype) return *dtype;
   assumed.emplace_back("torch_dtype is not given: bf16");
   return "bf16";
 }
@@ -56,8 +81,8 @@ Layout scaled(const std::string& dtype, std::int64_t rows, std::int64_t columns,
   };
 }
 
-Layout nvfp4() {
-  const Layout blocks = scaled("fp4_e2m1", 1, 16, "weight_scale", "fp8_e4m3");
+Layout nvfp4(std::int64_t group) {
+  const Layout blocks = scaled("fp4_e2m1", 1, group, "weight_scale", "fp8_e4m3");
   return [blocks](const Projection& p, std::vector<ExpertTensor>& tensors) {
     blocks(p, tensors);
     tensors.push_back(make_tensor(p.name + ".weight_scale_2", {1}, "fp32"));
