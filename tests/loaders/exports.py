@@ -106,6 +106,49 @@ class Exports(CliTest):
                 said = self.good("export", plan, "--to", form, "-o", "out").err
                 self.assertIn("layer 7 is a draft layer", said)
 
+    def test_more_layers_than_hidden_ones_are_no_draft_layers(self):
+        trace = self.trace("trace.jsonl", {"num_layers": 4, "num_experts": EXPERTS, "num_hidden_layers": 3}, loads_of(4))
+        self.refused("plan", trace, "--ranks", RANKS, "--slots", SLOTS, says=("/num_hidden_layers", "4 layers"))
+        trace = self.trace("trace.jsonl", {"num_layers": 4, "num_experts": EXPERTS}, loads_of(4))
+        plan = self.plan_of(trace=trace)
+        for form in (*FORMATS, "moeshift", "npy"):
+            with self.subTest(format=form):
+                self.refused("export", plan, "--to", form, "--num-hidden-layers", 3, "-o", "x", says=("--num-hidden-layers", "4 layers"))
+                self.refused("export", plan, "--to", form, "--first-layer", 3, "--num-hidden-layers", 5, "-o", "x",
+                             says=("layers 5, 6 beyond 5", "--layers :5"))
+        self.assertNotIn("x", self.files())
+        numbered = self.plan_of(ids=[3, 4, 5, 6])
+        self.refused("export", numbered, "--to", "vllm", "--num-hidden-layers", 6, "-o", "x", says=("layer 6 beyond 6", "--layers :6"))
+        self.good("export", numbered, "--to", "sglang", "--num-hidden-layers", 6, "--layers", ":6", "-o", "out")
+        drafting = self.write("drafting.json", json.dumps({**self.model_of_layers([3, 4, 5], 6), "mtp_layer_ids": [6]}))
+        said = self.good("export", numbered, "--to", "vllm", "--model", drafting, "-o", "out").err
+        self.assertIn("layer 6 is a draft layer", said)
+
+    def model_of_layers(self, ids, hidden):
+        model = json.loads((self.folder / self.tiny_model()).read_text(encoding="utf-8"))
+        return {**model, "num_layers": len(ids), "layer_ids": ids, "num_hidden_layers": hidden}
+
+    def test_a_draft_layer_that_the_model_has_and_the_file_lacks_is_named(self):
+        model = self.write("model.json", json.dumps({**self.model_of_layers([3, 4, 5, 6], 7), "mtp_layer_ids": [7]}))
+        plan = self.plan_of(ids=[3, 4, 5, 6])
+        says = "draft layer 7 of tiny is not in it: trtllm wants it where the model is served with MTP; add --extra-layers 7"
+        self.assertIn(says, self.good("export", plan, "--to", "trtllm", "--model", model, "-o", "out").err)
+        for words in (("--extra-layers", "7"), ("--layers", "3:5")):
+            self.assertNotIn("draft", self.good("export", plan, "--to", "trtllm", "--model", model, *words, "-o", "out").err)
+        self.assertNotIn("draft", self.good("export", plan, "--to", "sglang", "--model", model, "-o", "out").err)
+        plan = self.plan_of("--model", model, ids=[3, 4, 5, 6])
+        self.assertIn(says, self.good("export", plan, "--to", "trtllm", "-o", "out").err)
+        plan = self.plan_of("--model", model, layers=2, ids=[3, 4])
+        self.assertIn("has 2 of the 4 MoE layers of tiny", self.good("export", plan, "--to", "vllm", "-o", "out").err)
+        (self.folder / model).unlink()
+        self.good("export", plan, "--to", "trtllm", "-o", "out")
+
+    def test_numbers_of_the_model_are_called_the_models(self):
+        model = self.write("model.json", json.dumps(self.model_of_layers([3, 4, 5, 6], 8)))
+        plan = self.plan_of(trace=self.trace("trace.jsonl", {"num_layers": 4, "num_experts": EXPERTS}, loads_of(4)))
+        self.refused("export", plan, "--to", "sglang", "--model", model, "--num-hidden-layers", 7, says="model tiny says 8")
+        self.refused("export", plan, "--to", "trtllm", "--model", model, "--first-layer", 2, says="model tiny numbers the layers")
+
     def test_one_rank_and_no_redundant_experts_are_served(self):
         self.serves_the_plan(self.plan_of(ranks=1, slots=EXPERTS))
 
@@ -132,6 +175,25 @@ class Exports(CliTest):
                         kept = [(a, b) for a, b in zip(row, served[layer]) if a >= 0]
                         self.assertTrue(all(a == b for a, b in kept), "what the plan holds stays")
                         self.no_duplicates(served[layer], RANKS)
+
+    def test_slots_are_filled_by_load_whatever_layers_are_added_or_left_out(self):
+        plan = self.plan_of("--slots-budget", 36, ids=[3, 4, 5, 6], num_hidden_layers=7)
+        filled = self.served("trtllm", plan, self.model_of(plan), "--fill")
+        by_replicas = json.loads((self.folder / plan).read_text(encoding="utf-8"))
+        del by_replicas["result"]["load"]
+        self.write("no_load.json", json.dumps(by_replicas))
+        self.assertNotEqual(filled, self.served("trtllm", "no_load.json", self.model_of(plan), "--fill"))
+        for more, extra in ((("--extra-layers", 7), [7]), (("--extra-layers", "7=copy:6"), [7])):
+            served = self.served("trtllm", plan, self.model_of(plan, 7, extra), "--fill", *more)
+            self.assertEqual({layer: served[layer] for layer in filled}, filled)
+            if more[1] != 7:
+                self.assertEqual(served[7], filled[6])
+        self.assertNotIn("no loads", self.good("export", plan, "--to", "trtllm", "--fill", "--extra-layers", 7, "-o", "out").err)
+        for more in (("--layers", "5:"), ("--extra-layers", "7", "--layers", "5:")):
+            model = engines.Model(EXPERTS, SLOTS, RANKS, [5, 6], 7)
+            self.assertEqual(self.served("trtllm", plan, model, "--fill", *more), {layer: filled[layer] for layer in (5, 6)})
+        self.good("export", plan, "--to", "moeshift", "-o", "again.json")
+        self.assertEqual(self.served("trtllm", "again.json", self.model_of(plan), "--fill"), filled)
 
     def no_duplicates(self, row, ranks):
         share = len(row) // ranks
@@ -191,6 +253,20 @@ class Exports(CliTest):
             "num_experts": EXPERTS, "num_ranks": RANKS, "layer_ids": [1, 3], "physical_to_logical": rows}}}))
         self.refused("export", "moved.json", "--to", "lightllm", "--rank", 0, "-o", "x", says="expert 0")
 
+    def test_lightllm_files_with_a_default_are_of_every_layer_of_the_model(self):
+        model = self.write("model.json", json.dumps(self.model_of_layers([3, 4, 5, 6], 7)))
+        for rank in range(2):
+            self.write(f"r{rank}.json", json.dumps({"redundancy_expert_num": 1, "4": [4 - 4 * rank], "default": [5 - 4 * rank]}))
+        words = ("export", "r{rank}.json", "--to", "trtllm")
+        self.refused(*words, "--experts", EXPERTS, says=("default", "--model"))
+        self.good(*words, "--model", model, "-o", "out")
+        served = engines.trtllm((self.folder / "out").read_text(encoding="utf-8"), engines.Model(EXPERTS, 10, 2, [3, 4, 5, 6], 7))
+        self.assertEqual({layer: (row[4], row[9]) for layer, row in served.items()}, {3: (5, 1), 4: (4, 0), 5: (5, 1), 6: (5, 1)})
+        said = self.good("export", "r{rank}.json", "--to", "lightllm", "--model", model, "-o", "again{rank}.json").err
+        self.assertIn("LightLLM hangs with one redundant expert per rank", said)
+        self.write("r3.json", "{}")
+        self.refused(*words, "--model", model, says=("r2.json", "r3.json is there"))
+
     def test_what_no_release_reads_says_so(self):
         plan = self.plan_of()
         self.assertIn("vllm#41141", self.good("export", plan, "--to", "vllm", "-o", "out").err)
@@ -236,6 +312,15 @@ class Exports(CliTest):
         self.assertEqual(plain, (self.folder / "map.json").read_text(encoding="utf-8"))
         self.assertEqual(json.loads(self.good("export", "map.json", "--ranks", 4, "--to", "rtp-llm").out),
                          json.loads(plain)["physical_to_logical_map"])
+
+    def test_a_map_of_all_layers_without_dense_rows_has_its_rows_numbers(self):
+        plan = self.plan_of()
+        self.good("export", plan, "--to", "sglang", "-o", "map.json", "-q")
+        rows = self.rows_of(plan)
+        self.assertFalse(any(row == [slot % EXPERTS for slot in range(SLOTS)] for row in rows.values()))
+        self.good("export", "map.json", "--ranks", RANKS, "--to", "trtllm", "-o", "out", "-q")
+        served = engines.trtllm((self.folder / "out").read_text(encoding="utf-8"), self.model_of(plan))
+        self.assertEqual(served, rows)
 
     def uneven_loads(self):
         """One step of four layers, in none of which the balanced map is the trivial one."""

@@ -43,22 +43,40 @@ void parse_layers(const std::string& text, ExportOptions& options) {
   options.layers_to = number(text.substr(colon + 1));
 }
 
-/// The model's numbers for a plan that has none: its layers are the model's, in order.
+/// The model's numbers for a plan that has none: its layers are the model's, in order. What came
+/// from the model is noted in `options`, so that errors name it.
 void number_by(Session& session, const MoeModel& model, PlacementFile& file,
-               const std::string& name) {
+               const std::string& name, ExportOptions& options) {
   if (model.num_experts != file.placement.experts()) {
     throw InputError("--model", fmt::format("{} has {} experts, {} {}", model.name,
                                             model.num_experts, name, file.placement.experts()));
   }
   check_layers_of(session, model, {name, file.layer_ids, file.num_hidden_layers});
   if (file.world.model) mention_other_model(session, name, *file.world.model, model.name);
-  if (model.num_hidden_layers) file.num_hidden_layers = model.num_hidden_layers;
+  const std::string by = "model " + model.name;
+  if (model.num_hidden_layers) {
+    if (file.num_hidden_layers != model.num_hidden_layers) options.hidden_layers_by = by;
+    file.num_hidden_layers = model.num_hidden_layers;
+  }
   if (!file.layer_ids.empty()) return;
+  options.numbers_by = by;
   if (model.num_layers != file.placement.layers()) {
     throw InputError("--model", fmt::format("{} has {} layers, PLAN has {}", model.name,
                                             model.num_layers, file.placement.layers()));
   }
   file.layer_ids = model.layer_ids;
+}
+
+/// The model that the plan remembers, where it can still be read and has the plan's experts.
+std::optional<MoeModel> remembered_model(Session& session, const PlacementFile& file) {
+  if (!file.world.model) return {};
+  try {
+    MoeModel model = session.load_model(*file.world.model);
+    if (model.num_experts == file.placement.experts()) return model;
+  } catch (const InputError&) {
+    // A plan stays good where its model file is gone.
+  }
+  return {};
 }
 
 class Export final : public Command {
@@ -106,7 +124,9 @@ class Export final : public Command {
                                    format.name));
     }
     say_unused(session, format);
-    const ExportReady ready = ready_for(format, read(session), options(), name);
+    ExportOptions options = asked_options();
+    PlacementFile file = read(session, options);
+    const ExportReady ready = ready_for(format, std::move(file), options, name);
     const std::size_t ranks = ready.file.placement.ranks();
     if (rank_ && format.per_rank && *rank_ >= ranks) {
       throw InputError("--rank", fmt::format("expected 0 .. {}", ranks - 1));
@@ -137,20 +157,29 @@ class Export final : public Command {
     }
   }
 
-  [[nodiscard]] PlacementFile read(Session& session) const {
+  /// The plan, and in `options` what the model says of it.
+  [[nodiscard]] PlacementFile read(Session& session, ExportOptions& options) const {
+    const std::string name = Session::name_of_input(plan_);
     PlacementHints hints{.num_experts = experts_, .num_ranks = ranks_};
-    std::optional<MoeModel> of_model;
-    if (model_) of_model = session.load_model(*model_);
-    if (of_model) hints.num_layers = of_model->num_layers;
+    std::optional<MoeModel> model;
+    if (model_) model = session.load_model(*model_);
+    if (model) {
+      hints.num_layers = model->num_layers;
+      hints.layer_ids = model->layer_ids;
+      hints.likely_experts = model->num_experts;
+    }
     PlacementFile file = read_placement_file(session, plan_, hints);
-    if (!of_model) return file;
-    const MoeModel& model = *of_model;
-    file = of_moe_layers(std::move(file), model.layer_ids, model.num_hidden_layers);
-    number_by(session, model, file, Session::name_of_input(plan_));
+    if (model) {
+      file = of_moe_layers(std::move(file), model->layer_ids, model->num_hidden_layers);
+      number_by(session, *model, file, name, options);
+    } else if ((model = remembered_model(session, file))) {
+      mention_missing_layers(session, *model, {name, file.layer_ids});
+    }
+    if (model) options.model = KnownModel{model->name, model->mtp_layer_ids};
     return file;
   }
 
-  [[nodiscard]] ExportOptions options() const {
+  [[nodiscard]] ExportOptions asked_options() const {
     ExportOptions options = asked_;
     if (first_layer_) options.first_layer = static_cast<std::int64_t>(*first_layer_);
     if (layers_) parse_layers(*layers_, options);

@@ -69,9 +69,7 @@ std::string as_configuration(const std::string& model) {
 
 void check_layers_of(Session& session, const MoeModel& model, const StatedLayers& stated) {
   check_hidden_layers(model, stated);
-  std::size_t named = 0;
   for (const std::int64_t id : stated.ids) {
-    named += has_layer(model, id) ? 1U : 0U;
     if (has_layer(model, id) || has_draft(model, id)) continue;
     throw InputError(
         "--model", fmt::format("{} has no MoE layer {}: its {} are {} to {}, those of {} are {} to "
@@ -80,9 +78,15 @@ void check_layers_of(Session& session, const MoeModel& model, const StatedLayers
                                model.layer_ids.back(), stated.who, stated.ids.front(),
                                stated.ids.back(), kNextStep));
   }
+  mention_missing_layers(session, model, stated);
+}
+
+void mention_missing_layers(Session& session, const MoeModel& model, const StatedLayers& stated) {
+  const auto named = static_cast<std::size_t>(
+      std::ranges::count_if(stated.ids, [&](std::int64_t id) { return has_layer(model, id); }));
   if (stated.ids.empty() || named == model.num_layers) return;
-  session.mention(fmt::format("moeshift: {} has {} of the {} MoE layers of {}", stated.who,
-                              stated.ids.size(), model.num_layers, model.name));
+  session.mention(fmt::format("moeshift: {} has {} of the {} MoE layers of {}", stated.who, named,
+                              model.num_layers, model.name));
 }
 
 void mention_other_model(Session& session, const std::string& who, const std::string& recorded,

@@ -27,6 +27,9 @@ struct StatedLayers {
 /// @throws InputError on --model, with the next step.
 void check_layers_of(Session& session, const MoeModel& model, const StatedLayers& stated);
 
+/// Says in a line that a file names some of the model's layers with experts only.
+void mention_missing_layers(Session& session, const MoeModel& model, const StatedLayers& stated);
+
 /// Says in a line that `recorded`, the model that `who` names, is clearly another than `model`.
 /// Only names of shipped models and of Hugging Face are compared: others are whatever their
 /// writers liked. Precisions of one model are one model.

@@ -8,12 +8,25 @@
 #include <system_error>
 #include <vector>
 
+#include "moeshift/core/error.hpp"
 #include "moeshift/formats/engines/lightllm.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 
 namespace moeshift::cli {
 namespace {
+
+/// The file of a rank is missing where that of a later one is there: nobody means fewer ranks.
+void check_no_gap(const std::string& pattern, std::size_t missing) {
+  constexpr std::size_t kLookAhead = 1024;
+  for (std::size_t rank = missing + 1; rank <= missing + kLookAhead; ++rank) {
+    std::error_code error;
+    const std::string path = name_of_rank(pattern, rank);
+    if (!std::filesystem::exists(path, error)) continue;
+    throw InputError(name_of_rank(pattern, missing),
+                     "is missing, and " + path + " is there: expected the files of all ranks");
+  }
+}
 
 /// The files of ranks 0, 1, ... as far as there are any.
 std::vector<RankText> rank_files(Session& session, const std::string& pattern,
@@ -22,7 +35,10 @@ std::vector<RankText> rank_files(Session& session, const std::string& pattern,
   while (true) {
     const std::string path = name_of_rank(pattern, files.size());
     std::error_code error;
-    if (!files.empty() && !std::filesystem::exists(path, error)) return files;
+    if (!files.empty() && !std::filesystem::exists(path, error)) {
+      check_no_gap(pattern, files.size());
+      return files;
+    }
     const std::unique_ptr<std::istream> in = session.open_again(path, purpose);
     files.push_back(
         {path, {std::istreambuf_iterator<char>(*in), std::istreambuf_iterator<char>()}});

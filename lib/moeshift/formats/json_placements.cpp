@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Placements as JSON: our plan files, vLLM's initial mapping, SGLang's initial expert location.
+// Placements as JSON: vLLM's initial mapping, SGLang's initial expert location.
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -18,96 +19,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr auto kLargestLayerId = static_cast<std::int64_t>(kMostLayers);
-
-SlotRows rows_of(const JsonReader& map) {
-  SlotRows rows;
-  for (const JsonReader& row : map.items()) rows.push_back(slot_row(row));
-  return rows;
-}
-
-std::optional<std::size_t> count_at(const JsonReader& object, std::string_view key) {
-  const auto value = object.find(key);
-  if (!value) return std::nullopt;
-  return static_cast<std::size_t>(value->whole(1, 1'000'000));
-}
-
-/// Layer numbers beside a map of `layers` rows.
-std::vector<std::int64_t> layer_ids_at(const JsonReader& object, std::size_t layers) {
-  const auto value = object.find("layer_ids");
-  if (!value) return {};
-  if (value->size() != layers) value->fail(fmt::format("expected {} layer numbers", layers));
-  std::vector<std::int64_t> ids;
-  for (const JsonReader& id : value->items()) {
-    ids.push_back(id.whole(0, kLargestLayerId));
-    if (std::ranges::find(ids.begin(), ids.end() - 1, ids.back()) != ids.end() - 1) {
-      id.fail(fmt::format("layer {} is there twice", ids.back()));
-    }
-  }
-  return ids;
-}
-
-std::optional<std::string> text_at(const JsonReader& object, std::string_view key) {
-  const auto value = object.find(key);
-  return value ? std::optional(value->string()) : std::nullopt;
-}
-
-PlannedWorld world_of(const JsonReader& world) {
-  return {text_at(world, "cluster"), text_at(world, "model"), count_at(world, "nodes")};
-}
-
-LoadMatrix load_of(const JsonReader& json, const Placement& placement) {
-  LoadMatrix load(placement.layers(), placement.experts());
-  const std::vector<JsonReader> rows = json.items();
-  if (rows.size() != load.rows()) json.fail(fmt::format("expected {} layers", load.rows()));
-  for (const LayerId layer : load.row_ids()) {
-    const std::vector<JsonReader> items = rows[layer.index()].items();
-    if (items.size() != load.columns()) {
-      rows[layer.index()].fail(fmt::format("expected {} experts", load.columns()));
-    }
-    std::transform(items.begin(), items.end(), load.row(layer).begin(),
-                   [](const JsonReader& item) { return item.non_negative_number(); });
-  }
-  return load;
-}
-
-void write_rows(std::ostream& out, const Placement& placement) {
-  for (const LayerId layer : placement.physical_to_logical().row_ids()) {
-    if (layer.index() > 0) out << ",\n";
-    out << row_text(placement.layer(layer));
-  }
-}
-
-// Plan files: {"schema": "moeshift.plan/2" (or 1), "result": {"placement": {...}}}.
-
-PlacementFile read_plan(ByteSource& bytes, const PlacementHints& hints) {
-  const std::string name = bytes.name();
-  const Json document = parse_json(bytes.rest(), name);
-  const JsonReader top(document, name);
-  const std::string schema = top.at("schema").string();
-  if (schema != "moeshift.plan/1" && schema != "moeshift.plan/2") {
-    top.at("schema").fail("expected \"moeshift.plan/2\"");
-  }
-  const JsonReader placement = top.at("result").at("placement");
-  const JsonReader map = placement.at("physical_to_logical");
-  const SlotRows rows = rows_of(map);
-  const PlacementHints stated{count_at(placement, "num_experts"), count_at(placement, "num_ranks")};
-  PlacementFile file{placement_of(rows, stated, hints, map.where()),
-                     layer_ids_at(placement, rows.size()),
-                     count_at(placement, "num_hidden_layers")};
-  if (const auto world = top.at("result").find("planned_for")) file.world = world_of(*world);
-  if (const auto load = top.at("result").find("load")) file.load = load_of(*load, file.placement);
-  return file;
-}
-
-void write_plan(std::ostream& out, const PlacementFile& file) {
-  out << "{\"schema\":\"moeshift.plan/1\",\"result\":{\"placement\":{\"num_experts\":"
-      << file.placement.experts() << ",\"num_ranks\":" << file.placement.ranks();
-  if (!file.layer_ids.empty()) out << ",\"layer_ids\":" << Json(file.layer_ids).dump();
-  if (file.num_hidden_layers) out << ",\"num_hidden_layers\":" << *file.num_hidden_layers;
-  out << ",\"physical_to_logical\":[\n";
-  write_rows(out, file.placement);
-  out << "]}}}\n";
-}
 
 // vLLM: {"record_type": "eplb_initial_mapping", "num_slots": S, "num_redundant_experts": R,
 // "initial_global_assignments": {"layer": [S]}}, one line of a JSON Lines file.
@@ -145,16 +56,43 @@ PlacementFile read_mapping(const JsonReader& record, const PlacementHints& hints
   return {placement_of(rows, stated, hints, assignments.where()), layer_ids};
 }
 
-PlacementFile read_vllm(ByteSource& bytes, const PlacementHints& hints) {
+/// A record of a mapping, where it stands and whose it is.
+struct MappingRecord {
+  Json record;
+  std::string where;
+  std::string of;
+};
+
+/// The next one; nothing at the end of the file. Other records are passed over, those after the
+/// first mapping unread.
+std::optional<MappingRecord> next_mapping(ByteSource& bytes, bool first) {
+  constexpr std::string_view kType = "eplb_initial_mapping";
   std::string_view text;
   while (bytes.filled_line(text)) {
-    const Json record = parse_json_line(text, bytes.where());
+    if (!first && text.find(kType) == std::string_view::npos) continue;
+    Json record = parse_json_line(text, bytes.where());
     const JsonReader reader(record, bytes.where());
-    if (reader.at("record_type").string() == "eplb_initial_mapping") {
-      return read_mapping(reader, hints);
-    }
+    if (reader.at("record_type").string() != kType) continue;
+    const auto model = reader.find("model");
+    std::string of = model && model->is_string() ? model->string() : std::string("no model");
+    return MappingRecord{std::move(record), bytes.where(), std::move(of)};
   }
-  throw InputError(bytes.where(), "expected a record of type eplb_initial_mapping");
+  return {};
+}
+
+PlacementFile read_vllm(ByteSource& bytes, const PlacementHints& hints) {
+  const std::optional<MappingRecord> mapping = next_mapping(bytes, true);
+  if (!mapping) {
+    throw InputError(bytes.where(), "expected a record of type eplb_initial_mapping");
+  }
+  while (const std::optional<MappingRecord> other = next_mapping(bytes, false)) {
+    if (other->record == mapping->record) continue;
+    throw InputError(other->where,
+                     fmt::format("a second mapping, of {}; {} holds that of {}: keep the one that "
+                                 "is meant in a file of its own",
+                                 other->of, mapping->where, mapping->of));
+  }
+  return read_mapping(JsonReader(mapping->record, mapping->where), hints);
 }
 
 void write_vllm(std::ostream& out, const PlacementFile& file) {
@@ -176,18 +114,58 @@ void write_vllm(std::ostream& out, const PlacementFile& file) {
 
 // SGLang: {"physical_to_logical_map": [L][S]}.
 
+/// The slots of every expert as the other direction of the map says them, [layers][experts][any]:
+/// they are those that hold it.
+void check_other_direction(const JsonReader& other, const Placement& placement) {
+  const std::vector<JsonReader> layers = other.items();
+  if (layers.size() != placement.layers()) {
+    other.fail(fmt::format("expected {} layers, as in the map of slots", placement.layers()));
+  }
+  for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
+    const JsonReader& row = layers[layer.index()];
+    const auto slots = placement.layer(layer);
+    std::vector<bool> said(slots.size());
+    std::size_t expert = 0;
+    for (const JsonReader& list : row.items()) {
+      for (const std::int64_t slot : slot_row(list)) {
+        if (slot < 0) continue;
+        const auto at = static_cast<std::size_t>(slot);
+        if (at >= slots.size() || slots[at] != ExpertId(expert)) {
+          list.fail(
+              fmt::format("slot {} does not hold expert {} in the map of slots: the two "
+                          "directions of the map disagree",
+                          slot, expert));
+        }
+        said[at] = true;
+      }
+      ++expert;
+    }
+    for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+      if (said[slot] || slots[slot].is_none()) continue;
+      row.fail(
+          fmt::format("no expert is in slot {}, which holds {} in the map of slots: the two "
+                      "directions of the map disagree",
+                      slot, slots[slot].value()));
+    }
+  }
+}
+
 PlacementFile read_sglang(ByteSource& bytes, const PlacementHints& hints) {
   const std::string name = bytes.name();
   const Json document = parse_json(bytes.rest(), name);
-  const JsonReader map = JsonReader(document, name).at("physical_to_logical_map");
-  PlacementFile file{placement_of(rows_of(map), {}, hints, map.where()), {}};
+  const JsonReader top(document, name);
+  const JsonReader map = top.at("physical_to_logical_map");
+  PlacementFile file{placement_of(slot_rows(map), {}, hints, map.where()), {}};
+  for (const char* key : {"logical_to_all_physical_map", "logical_to_physical_map"}) {
+    if (const auto other = top.find(key)) check_other_direction(*other, file.placement);
+  }
   file.rows = MapRows::kHiddenLayers;
   return file;
 }
 
 void write_sglang(std::ostream& out, const PlacementFile& file) {
   out << "{\"physical_to_logical_map\":[\n";
-  write_rows(out, file.placement);
+  write_slot_rows(out, file.placement);
   out << "]}\n";
 }
 
@@ -200,7 +178,7 @@ PlacementFile read_list(ByteSource& bytes, const PlacementHints& hints) {
   const JsonReader list(document, name);
   if (list.size() == 0) list.fail("expected at least one slot");
   if (list.at(std::size_t{0}).is_array()) {
-    PlacementFile file{placement_of(rows_of(list), {}, hints, list.where()), {}};
+    PlacementFile file{placement_of(slot_rows(list), {}, hints, list.where()), {}};
     file.rows = MapRows::kUnsaid;
     return file;
   }
@@ -215,7 +193,7 @@ PlacementFile read_list(ByteSource& bytes, const PlacementHints& hints) {
 
 void write_list(std::ostream& out, const PlacementFile& file) {
   out << "[\n";
-  write_rows(out, file.placement);
+  write_slot_rows(out, file.placement);
   out << "]\n";
 }
 
@@ -228,12 +206,6 @@ PlacementFormat list_placement_format() {
             return first != std::string_view::npos && head.bytes[first] == '[';
           },
           read_with<read_list>, write_list};
-}
-
-PlacementFormat plan_placement_format() {
-  return {"moeshift", "plan file of this program",
-          [](const FormatHead& head) { return head.has("schema"); }, read_with<read_plan>,
-          write_plan};
 }
 
 PlacementFormat vllm_placement_format() {

@@ -87,6 +87,14 @@ TraceHeader parse_header(const Json& document, const std::string& where) {
   header.layer_ids = layer_ids_of(reader, header.num_layers);
   header.num_ranks = optional_count(reader, "num_ranks", kMostExperts);
   header.num_hidden_layers = optional_count(reader, "num_hidden_layers", kMostLayers);
+  if (header.layer_ids.empty() &&
+      header.num_hidden_layers.value_or(header.num_layers) < header.num_layers) {
+    reader.at("num_hidden_layers")
+        .fail(
+            fmt::format("expected at least the {} layers of num_layers, or \"layer_ids\" that say "
+                        "which of them are draft layers",
+                        header.num_layers));
+  }
   header.num_slots = optional_count(reader, "num_slots", kMostExperts);
   header.num_nodes = optional_count(reader, "num_nodes", kMostExperts);
   Json other = Json::object();

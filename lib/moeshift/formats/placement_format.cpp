@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <ostream>
 #include <set>
 
 #include <fmt/format.h>
@@ -95,6 +96,12 @@ std::vector<std::int64_t> slot_row(const JsonReader& row) {
   return slots;
 }
 
+SlotRows slot_rows(const JsonReader& map) {
+  SlotRows rows;
+  for (const JsonReader& row : map.items()) rows.push_back(slot_row(row));
+  return rows;
+}
+
 Placement placement_of(const SlotRows& rows, const PlacementHints& stated,
                        const PlacementHints& hints, const std::string& where) {
   if (rows.empty() || rows.front().empty()) {
@@ -148,6 +155,13 @@ std::string row_text(std::span<const ExpertId> row) {
     text += expert.is_none() ? "-1" : std::to_string(expert.value());
   }
   return text + "]";
+}
+
+void write_slot_rows(std::ostream& out, const Placement& placement) {
+  for (const LayerId layer : placement.physical_to_logical().row_ids()) {
+    if (layer.index() > 0) out << ",\n";
+    out << row_text(placement.layer(layer));
+  }
 }
 
 std::int64_t layer_id_of(const PlacementFile& file, LayerId layer) {

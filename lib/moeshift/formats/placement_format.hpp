@@ -47,6 +47,11 @@ struct PlacementHints {
   std::optional<std::size_t> num_ranks;
   /// Of files with one list of experts for all layers.
   std::optional<std::size_t> num_layers = {};
+  /// The model's own numbers of its layers with experts, for files with a list for all that they do
+  /// not name.
+  std::vector<std::int64_t> layer_ids = {};
+  /// Taken where the format states no experts, and never compared with what a file says.
+  std::optional<std::size_t> likely_experts = {};
   /// Taken where the file says nothing, and never compared with what it says.
   std::optional<std::size_t> likely_ranks = {};
   /// What would say the ranks, for errors: a caller's option.

@@ -2,6 +2,7 @@
 // What the placement formats share. Internal to formats/.
 #pragma once
 
+#include <iosfwd>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ using SlotRows = std::vector<std::vector<std::int64_t>>;
 
 /// One row of whole numbers >= -1.
 [[nodiscard]] std::vector<std::int64_t> slot_row(const JsonReader& row);
+/// [[slots] x layers]
+[[nodiscard]] SlotRows slot_rows(const JsonReader& map);
 /// Joins rows, what the file states and the hints.
 /// @param where of the map, "file#/pointer"; row and slot are appended in errors.
 /// @throws InputError
@@ -39,6 +42,8 @@ using SlotRows = std::vector<std::vector<std::int64_t>>;
                                      const PlacementHints& hints, const std::string& where);
 /// "[4,7,-1]"
 [[nodiscard]] std::string row_text(std::span<const ExpertId> row);
+/// All layers, a line each, without the brackets around them.
+void write_slot_rows(std::ostream& out, const Placement& placement);
 /// The model's number of a layer.
 [[nodiscard]] std::int64_t layer_id_of(const PlacementFile& file, LayerId layer);
 /// `ids`, or nothing where they only count 0, 1, 2 ...: formats that number MoE layers in their

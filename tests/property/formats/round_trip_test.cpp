@@ -51,7 +51,10 @@ TraceHeader any_header(Rng& rng) {
   if (rng.below(2) == 0) {
     for (std::uint32_t i = 0; i < header.num_layers; ++i) header.layer_ids.push_back(7 + 2 * i);
   }
-  if (rng.below(2) == 0) header.num_hidden_layers = between(rng, 1, 90);
+  const std::size_t fewest = header.layer_ids.empty() ? header.num_layers : 1;
+  if (rng.below(2) == 0) {
+    header.num_hidden_layers = between(rng, static_cast<std::uint32_t>(fewest), 90);
+  }
   header.source = any_text(rng);
   header.licence = any_text(rng);
   if (rng.below(2) == 0) header.other_json = R"({"k":[1,2.5,{"z":null}],"y":"\n"})";

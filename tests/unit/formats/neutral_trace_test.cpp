@@ -94,6 +94,8 @@ TEST_CASE("bad headers are refused with line and pointer") {
         std::string::npos);
   CHECK(fault_of(R"({"num_layers":1,"num_experts":2,"layer_ids":[1,2]})") ==
         "t.jsonl:1#/layer_ids: expected 1 layer numbers, got 2");
+  CHECK(fault_of(R"({"num_layers":2,"num_experts":2,"num_hidden_layers":1})")
+            .find("t.jsonl:1#/num_hidden_layers: expected at least the 2 layers") == 0);
   CHECK(fault_of(R"({"num_layers":1,"num_layers":1,"num_experts":2})")
             .find("key \"num_layers\" appears twice") != std::string::npos);
   CHECK(fault_of(R"({"num_layers":1,"num_experts":2,"note":{"a":1,"a":2}})")

@@ -33,6 +33,8 @@ struct EngineFormat {
   std::string_view unreleased;  ///< the pull requests that read it, where no release does; else ""
   void (*write)(std::ostream& out, const PlacementFile& file, std::optional<std::size_t> rank);
   bool per_rank = false;  ///< a file holds what one rank reads
+  /// What the engine takes and serves badly, a sentence; else "". Null: nothing is known.
+  std::string (*caution)(const PlacementFile& file) = nullptr;
 };
 
 /// All of them, in the order of help.
@@ -48,6 +50,12 @@ struct ExtraLayer {
 /// "61", "61=trivial", "61=copy:60". @throws InputError
 [[nodiscard]] ExtraLayer parse_extra_layer(std::string_view text);
 
+/// The layers of the model that a plan is of, by their numbers.
+struct KnownModel {
+  std::string name;
+  std::vector<std::int64_t> drafts;  ///< MTP layers
+};
+
 /// What the user asks for, and knows where the plan does not say it.
 struct ExportOptions {
   std::optional<std::size_t> num_hidden_layers;
@@ -55,6 +63,11 @@ struct ExportOptions {
   std::optional<std::int64_t> layers_from;  ///< only layers from .. to-1, by the model's numbers
   std::optional<std::int64_t> layers_to;
   std::vector<ExtraLayer> extra_layers;
+  std::optional<KnownModel> model;
+  /// Who says how many hidden layers the file is of, and the numbers of its layers, where that is
+  /// not the file itself: errors name them.
+  std::string hidden_layers_by;
+  std::string numbers_by;
   bool fill = false;      ///< empty slots get a replica
   bool distinct = false;  ///< a second replica on a rank gives way to an expert the rank lacks
 };
@@ -71,6 +84,8 @@ struct ExportReady {
 /// A filled slot gets the expert that the rank lacks and whose replicas carry most: load over
 /// replicas where the plan says the load, else replicas the planner gave it over those it has by
 /// now; ties go to the lowest expert. What the plan holds stays where it is.
+/// Layers beyond the hidden ones are taken for draft layers only where the model names them, or the
+/// file says both its layers' numbers and how many are hidden.
 /// Of a map that may have rows of dense layers (SGLang's, bare lists) they must be known before it
 /// goes to an engine that takes none.
 /// @param name what errors call the plan.

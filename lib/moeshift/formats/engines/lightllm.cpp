@@ -38,16 +38,28 @@ struct Redundant {
   }
 };
 
+/// LightLLM looks layers up by their plain decimal numbers: "03" is none.
 std::int64_t layer_number(const std::string& key, const JsonReader& row) {
   std::int64_t layer = -1;
   const char* end = key.data() + key.size();
   const auto [stop, error] = std::from_chars(key.data(), end, layer);
   const auto most = static_cast<std::int64_t>(kMostLayers);
-  if (error == std::errc() && stop == end && layer >= 0 && layer <= most) return layer;
+  const bool good = error == std::errc() && stop == end && layer >= 0 && layer <= most;
+  if (good && std::to_string(layer) == key) return layer;
   row.fail(fmt::format("expected \"{}\", \"{}\" or a layer number as key", kCount, kDefault));
 }
 
-Redundant redundant_in(const RankText& file) {
+std::vector<std::int64_t> expert_list(const JsonReader& row, std::size_t count,
+                                      std::size_t experts) {
+  std::vector<std::int64_t> ids;
+  for (const JsonReader& id : row.items()) {
+    ids.push_back(id.whole(0, static_cast<std::int64_t>(experts) - 1));
+  }
+  if (ids.size() == count) return ids;
+  row.fail(fmt::format("expected {} experts, as {} says", count, kCount));
+}
+
+Redundant redundant_in(const RankText& file, std::size_t experts) {
   const auto document = parse_json(file.text, file.name);
   const JsonReader top(document, file.name);
   Redundant redundant{.name = file.name, .of_layer = {}, .of_others = {}};
@@ -56,10 +68,7 @@ Redundant redundant_in(const RankText& file) {
   for (const std::string& key : top.keys()) {
     if (key == kCount) continue;
     const JsonReader row = top.at(key);
-    std::vector<std::int64_t> ids = slot_row(row);
-    if (ids.size() != redundant.count) {
-      row.fail(fmt::format("expected {} experts, as {} says", redundant.count, kCount));
-    }
+    std::vector<std::int64_t> ids = expert_list(row, redundant.count, experts);
     if (key == kDefault) {
       redundant.of_others = std::move(ids);
     } else {
@@ -69,23 +78,45 @@ Redundant redundant_in(const RankText& file) {
   return redundant;
 }
 
-/// The layers that any rank names; else as many as the caller knows of.
+/// The experts that each rank's file names, all of as many.
+std::vector<Redundant> redundant_of_ranks(const std::vector<RankText>& files, std::size_t experts) {
+  std::vector<Redundant> ranks;
+  for (const RankText& file : files) {
+    ranks.push_back(redundant_in(file, experts));
+    if (ranks.back().count == ranks.front().count) continue;
+    throw InputError(
+        fmt::format("{}#/{}", file.name, kCount),
+        fmt::format("expected {} redundant experts, as the files before", ranks.front().count));
+  }
+  return ranks;
+}
+
+/// The layers that any rank names, and with "default" all others of the model: nobody but the
+/// caller knows those.
 std::vector<std::int64_t> layers_of(const std::vector<Redundant>& ranks,
                                     const PlacementHints& hints) {
-  std::set<std::int64_t> named;
+  std::set<std::int64_t> layers;
   for (const Redundant& rank : ranks) {
-    for (const auto& [layer, ids] : rank.of_layer) named.insert(layer);
+    for (const auto& [layer, ids] : rank.of_layer) layers.insert(layer);
   }
-  std::vector<std::int64_t> layers(named.begin(), named.end());
-  if (!layers.empty()) return layers;
-  if (!hints.num_layers) {
-    throw InputError(ranks.front().name,
-                     "names no layer, and nothing says how many there are; expected `model`");
+  const bool others =
+      std::ranges::any_of(ranks, [](const Redundant& rank) { return rank.of_others.has_value(); });
+  const std::string& name = ranks.front().name;
+  if (others && !hints.layer_ids.empty()) {
+    layers.insert(hints.layer_ids.begin(), hints.layer_ids.end());
+  } else if (others && !layers.empty() && hints.num_layers != layers.size()) {
+    throw InputError(name, fmt::format("names {} layer{}, and \"{}\" is for all others of the "
+                                       "model, which nothing numbers; expected `model`",
+                                       layers.size(), layers.size() > 1 ? "s" : "", kDefault));
   }
-  for (std::size_t layer = 0; layer < *hints.num_layers; ++layer) {
-    layers.push_back(static_cast<std::int64_t>(layer));
+  if (layers.empty() && !hints.num_layers) {
+    throw InputError(name, "names no layer, and nothing says how many there are; expected `model`");
   }
-  return layers;
+  std::vector<std::int64_t> ids(layers.begin(), layers.end());
+  while (layers.empty() && ids.size() < *hints.num_layers) {
+    ids.push_back(static_cast<std::int64_t>(ids.size()));
+  }
+  return ids;
 }
 
 /// What a rank of LightLLM holds beside its share of the experts, in order.
@@ -119,29 +150,23 @@ PlacementFile read_lightllm(const std::vector<RankText>& files, const PlacementH
                                        "name all of them as rank{{rank}}.json",
                                        ranks, *hints.num_ranks));
   }
-  if (!hints.num_experts) {
+  if (!hints.num_experts && !hints.likely_experts) {
     throw InputError(name,
                      "LightLLM's files name only what a rank holds beside its share, not how many "
                      "experts there are; expected `experts` or `model`");
   }
-  const std::size_t experts = *hints.num_experts;
+  const std::size_t experts = hints.num_experts ? *hints.num_experts : *hints.likely_experts;
   if (experts % ranks != 0) {
     throw InputError(name, fmt::format("LightLLM shares {} experts evenly, {} ranks do not divide "
                                        "them",
                                        experts, ranks));
   }
-  std::vector<Redundant> each;
-  for (const RankText& file : files) each.push_back(redundant_in(file));
+  const std::vector<Redundant> each = redundant_of_ranks(files, experts);
   const std::vector<std::int64_t> layers = layers_of(each, hints);
   const std::size_t share = experts / ranks;
   SlotRows rows(layers.size());
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     for (std::size_t rank = 0; rank < ranks; ++rank) {
-      if (each[rank].count != each.front().count) {
-        throw InputError(
-            each[rank].name,
-            fmt::format("expected {} redundant experts, as the files before", each.front().count));
-      }
       for (std::size_t own = rank * share; own < (rank + 1) * share; ++own) {
         rows[layer].push_back(static_cast<std::int64_t>(own));
       }
@@ -150,6 +175,14 @@ PlacementFile read_lightllm(const std::vector<RankText>& files, const PlacementH
     }
   }
   return {placement_of(rows, {experts, ranks}, {}, name), unless_plain(layers)};
+}
+
+std::string lightllm_caution(const PlacementFile& file) {
+  const Placement& placement = file.placement;
+  if (placement.slots() != placement.experts() + placement.ranks()) return "";
+  return "LightLLM hangs with one redundant expert per rank where it serves by DeepEP: plan for "
+         "two "
+         "or more, or for none";
 }
 
 void write_lightllm(std::ostream& out, const PlacementFile& file, std::size_t rank) {

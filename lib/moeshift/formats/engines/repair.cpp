@@ -96,7 +96,9 @@ Placement repaired(const Placement& placement, const LoadMatrix& load, bool fill
     const bool known = layer.index() < load.rows() && layer_total(load, layer) > 0;
     LayerRepair repair(slots.row(layer), placement.slots_per_rank(), placement.experts(),
                        known ? load.row(layer) : std::span<const double>());
+    const std::size_t before = repairs.filled;
     repair.run(fill, distinct, repairs);
+    if (!known) repairs.by_replicas += repairs.filled - before;
   }
   return {placement.experts(), placement.ranks(), std::move(slots)};
 }

@@ -13,6 +13,7 @@ namespace moeshift {
 /// How many slots were changed, and the ranks that held nothing at all before.
 struct Repairs {
   std::size_t filled = 0;
+  std::size_t by_replicas = 0;  ///< of these, in layers whose load nothing says
   std::size_t replaced = 0;
   std::vector<RankId> revived;
 };

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // TensorRT-LLM's moe_load_balancer.yaml: the model's own layer numbers to logical experts of slots.
 #include <charconv>
+#include <optional>
 #include <ostream>
+#include <vector>
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/placement_parts.hpp"
+#include "moeshift/formats/yaml/yaml_document.hpp"
 
 namespace moeshift {
 namespace {
@@ -19,7 +22,8 @@ std::string where_of(const YAML::Node& node, const std::string& name) {
 }
 
 /// A plain decimal number; YAML's own conversions would take 0x10 and 1_000 too.
-std::int64_t whole(const YAML::Node& node, std::int64_t lowest, const std::string& name) {
+std::int64_t whole(const YAML::Node& node, std::int64_t lowest, const std::string& name,
+                   std::string_view key = "") {
   const std::string text = node.IsScalar() ? node.Scalar() : "";
   std::int64_t value = lowest - 1;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -27,7 +31,7 @@ std::int64_t whole(const YAML::Node& node, std::int64_t lowest, const std::strin
                     value <= kMost;
   if (good) return value;
   throw InputError(where_of(node, name),
-                   fmt::format("expected a whole number in [{}, {}]", lowest, kMost));
+                   fmt::format("{}expected a whole number in [{}, {}]", key, lowest, kMost));
 }
 
 YAML::Node member(const YAML::Node& map, const std::string& key, const std::string& name) {
@@ -36,33 +40,75 @@ YAML::Node member(const YAML::Node& map, const std::string& key, const std::stri
   throw InputError(where_of(map, name), fmt::format("expected the key \"{}\"", key));
 }
 
-/// The balancer's own node: the document, or what server options hold under
-/// moe_config.load_balancer (TensorRT-LLM's llm_args).
-YAML::Node balancer_of(const YAML::Node& top) {
-  if (!top.IsMap() || top["num_slots"].IsDefined()) return top;
-  const YAML::Node options = top["moe_config"];
-  const YAML::Node nested =
-      options.IsDefined() && options.IsMap() ? options["load_balancer"] : top["load_balancer"];
-  return nested.IsDefined() && nested.IsMap() ? nested : top;
-}
-
-/// Server options may name the file of the balancer instead of holding it.
-void refuse_path(const YAML::Node& document, const std::string& name) {
-  if (!document.IsMap()) return;
-  const YAML::Node options = document["moe_config"];
-  const YAML::Node nested =
-      options.IsDefined() && options.IsMap() ? options["load_balancer"] : document["load_balancer"];
-  if (!nested.IsDefined() || !nested.IsScalar()) return;
-  throw InputError(where_of(nested, name),
+/// Server options (llm_args) may name the file of the balancer instead of holding it.
+[[noreturn]] void refuse_path(const YAML::Node& balancer, const std::string& name) {
+  throw InputError(where_of(balancer, name),
                    fmt::format("these options name the file of the balancer, '{}': expected that "
                                "file",
-                               nested.Scalar()));
+                               balancer.Scalar()));
+}
+
+bool is_balancer(const YAML::Node& map) {
+  return map["num_slots"].IsDefined() || map["initial_global_assignments"].IsDefined();
+}
+
+/// The balancer's own node: the document, or what server options hold under load_balancer or
+/// moe_config.load_balancer (TensorRT-LLM's llm_args). Two of them are two maps.
+YAML::Node balancer_of(const YAML::Node& document, const std::string& name) {
+  if (!document.IsMap()) return document;
+  std::vector<YAML::Node> found;
+  if (is_balancer(document)) found.push_back(document);
+  const YAML::Node options = document["moe_config"];
+  for (const YAML::Node& holder : {document, options}) {
+    if (!holder.IsDefined() || !holder.IsMap()) continue;
+    const YAML::Node nested = holder["load_balancer"];
+    if (nested.IsDefined() && !nested.IsNull()) found.push_back(nested);
+  }
+  if (found.size() > 1) {
+    throw InputError(where_of(found[1], name),
+                     fmt::format("a second balancer, beside that of line {}: keep the one that is "
+                                 "meant",
+                                 found[0].Mark().line + 1));
+  }
+  if (found.empty()) return document;
+  if (found.front().IsScalar()) refuse_path(found.front(), name);
+  return found.front();
+}
+
+/// How many ranks a key says: the engine takes null and -1 for "not set".
+std::optional<std::size_t> ranks_at(const YAML::Node& map, const std::string& key,
+                                    const std::string& name) {
+  const YAML::Node value = map.IsMap() ? map[key] : YAML::Node();
+  if (!value.IsDefined() || value.IsNull()) return {};
+  if (value.IsScalar() && value.Scalar() == "-1") return {};
+  return static_cast<std::size_t>(whole(value, 1, name, key + ": "));
+}
+
+/// The generators' key in the balancer, and those of the server options around it.
+std::optional<std::size_t> ranks_of(const YAML::Node& document, const YAML::Node& balancer,
+                                    const std::string& name) {
+  std::optional<std::size_t> ranks;
+  std::string by;
+  const auto hear = [&](const YAML::Node& map, const std::string& key) {
+    const std::optional<std::size_t> said = ranks_at(map, key, name);
+    if (said && ranks && *said != *ranks) {
+      throw InputError(where_of(map[key], name),
+                       fmt::format("{} says {} ranks, and {} {}: correct the wrong one", key, *said,
+                                   by, *ranks));
+    }
+    if (!said) return;
+    ranks = said;
+    by = key;
+  };
+  hear(balancer, "ep_size");
+  hear(document, "ep_size");
+  hear(document, "moe_expert_parallel_size");
+  return ranks;
 }
 
 PlacementFile placement_from(const YAML::Node& document, const PlacementHints& hints,
                              const std::string& name) {
-  const YAML::Node top = balancer_of(document);
-  refuse_path(document, name);
+  const YAML::Node top = balancer_of(document, name);
   if (top.IsMap() && !top["initial_global_assignments"].IsDefined()) {
     throw InputError(where_of(top, name),
                      "has no initial_global_assignments: the engine starts from slot s of rank r "
@@ -86,10 +132,7 @@ PlacementFile placement_from(const YAML::Node& document, const PlacementHints& h
     }
   }
   PlacementHints stated;
-  // The generators' key, and that of the server options around a nested balancer.
-  for (const YAML::Node& ranks : {top["ep_size"], document["moe_expert_parallel_size"]}) {
-    if (ranks.IsDefined()) stated.num_ranks = static_cast<std::size_t>(whole(ranks, 1, name));
-  }
+  stated.num_ranks = ranks_of(document, top, name);
   const std::string where = name + "#/initial_global_assignments";
   const std::vector<std::int64_t> layer_ids = sort_layers(ids, rows, where);
   return {placement_of(rows, stated, hints, where), layer_ids};
@@ -98,7 +141,7 @@ PlacementFile placement_from(const YAML::Node& document, const PlacementHints& h
 PlacementFile read_trtllm(ByteSource& bytes, const PlacementHints& hints) {
   const std::string name = bytes.name();
   try {
-    return placement_from(YAML::Load(std::string(bytes.rest())), hints, name);
+    return placement_from(yaml_document(std::string(bytes.rest()), name), hints, name);
   } catch (const YAML::Exception& error) {
     throw InputError(fmt::format("{}:{}", name, error.mark.line + 1),
                      "not valid YAML: " + error.msg);
@@ -122,12 +165,12 @@ PlacementFormat trtllm_placement_format() {
   return {"trtllm", "TensorRT-LLM moe_load_balancer.yaml",
           [](const FormatHead& head) {
             // JSON is YAML, which the engine reads too.
-            if (head.bytes.substr(0, 1) == "{") {
-              return head.has("moe_config") ||
+            if (!head.keys.empty()) {
+              return head.has("moe_config") || head.has("load_balancer") ||
                      (head.has("initial_global_assignments") && !head.has("record_type"));
             }
-            return head.bytes.find("initial_global_assignments:") != std::string_view::npos ||
-                   head.bytes.find("load_balancer:") != std::string_view::npos;
+            return head.bytes.find("initial_global_assignments") != std::string_view::npos ||
+                   head.bytes.find("load_balancer") != std::string_view::npos;
           },
           read_with<read_trtllm>, write_trtllm};
 }
