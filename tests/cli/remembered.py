@@ -156,6 +156,27 @@ class Remembered(CliTest):
         self.refused("moves", "old.json", "other_plan.json", says=("model.json", "other.json"))
         self.good("moves", "old.json", "other_plan.json", "--model", other)
 
+    def test_plans_for_as_many_ranks_in_other_nodes_are_not_mixed(self):
+        self.plan("two.json", "--nodes", 2)
+        self.plan("one.json", "--nodes", 1, "--policy", "balanced")
+        machine = ("--cluster", "host", "--model", self.numbered_model())
+        for command in (("moves",), ("execute", "--backend", "host"), ("check-schedule",)):
+            for files in (("two.json", "one.json"), ("one.json", "two.json")):
+                self.refused(*command, *files, *machine, says=("--nodes", "say which"))
+        self.good("moves", "two.json", "one.json", *machine, "--nodes", 2)
+
+    def test_who_says_a_world_that_contradicts_the_recording_is_named(self):
+        trace = self.recorded()
+        self.plan("half.json", "--ranks", 2, "--slots", 8, "--allow-different", trace=self.trace("t.jsonl"))
+        self.plan("flat.json", "--nodes", 1, trace="t.jsonl")
+        serving = ("--cluster", "host", "--model", self.tiny_model(), "--serving", "host", "--tokens-per-step", 64, "--repeat", 4)
+        for command in (("plan", trace, "--from"), ("simulate", trace, *serving, "--initial"), ("diagnose", trace, *serving, "--initial"),
+                        ("compare", trace, "--policies", "snake", "--from")):
+            done = self.refused(*command, "half.json", says=("half.json: is for 2 ranks, the recording is of 4", "--allow-different"))
+            self.assertNotIn("leave it out", done.err)
+        for command in (("plan", trace, "--from"), ("compare", trace, "--policies", "snake", "--from")):
+            self.refused(*command, "flat.json", says="flat.json: is for 1 nodes, the recording is of 2")
+
     def test_plans_of_different_layers_are_not_mixed(self):
         self.plan("old.json", trace=self.trace("a.jsonl", {"layer_ids": [3, 5]}))
         self.plan("new.json", trace=self.trace("b.jsonl", {"layer_ids": [3, 4]}))

@@ -91,18 +91,22 @@ void check(const std::string& path, const Placement& placement, const MoeModel& 
                                placement.experts()));
 }
 
-/// What a side states of its layers and its model, against the model that is given.
-void check_model(Session& session, const std::string& side, const PlacementFile& file,
-                 const MoeModel& model) {
-  if (file.placement.experts() != model.num_experts) return;  // told with the layers
-  check_layers_of(session, model, {side, file.layer_ids, file.num_hidden_layers});
-  if (file.world.model) mention_other_model(session, side, *file.world.model, model.name);
+/// As many ranks in other nodes are another machine: nobody knows which links the experts take.
+void check_nodes(const PlacementFile& old, const PlacementFile& next) {
+  if (!old.world.nodes || !next.world.nodes || old.world.nodes == next.world.nodes) return;
+  if (old.placement.ranks() != next.placement.ranks()) return;
+  throw InputError("--nodes", fmt::format("OLD was planned for {} ranks in {} node{}, NEW in {}: "
+                                          "say which",
+                                          old.placement.ranks(), *old.world.nodes,
+                                          *old.world.nodes > 1 ? "s" : "", *next.world.nodes));
 }
 
-/// The nodes that the larger of the two worlds was planned on.
+/// The nodes that the larger of the two worlds was planned on; of another machine nothing is known.
+/// @throws InputError where both are as large and on other nodes.
 std::optional<std::size_t> nodes_of(const PlacementFile& old, const PlacementFile& next,
                                     bool same_cluster) {
   if (!same_cluster) return {};
+  check_nodes(old, next);
   const std::size_t ranks = std::max(old.placement.ranks(), next.placement.ranks());
   if (next.placement.ranks() == ranks && next.world.nodes) return next.world.nodes;
   return old.placement.ranks() == ranks ? old.world.nodes : std::nullopt;
@@ -115,6 +119,13 @@ void number_layers(TransferPlan& plan, const MoveTask& task, std::size_t first) 
     plan.layers[i].layer = LayerId(task.layer_ids[first + i]);
   }
   plan.hash = content_hash(plan);
+}
+
+void check_model_of(Session& session, const std::string& side, const PlacementFile& file,
+                    const MoeModel& model) {
+  if (file.placement.experts() != model.num_experts) return;  // told with the layers
+  check_layers_of(session, model, {side, file.layer_ids, file.num_hidden_layers});
+  if (file.world.model) mention_other_model(session, side, *file.world.model, model.name);
 }
 
 void MoveTaskOptions::declare(Options& options) {
@@ -134,7 +145,10 @@ MoveTask MoveTaskOptions::load(Session& session) const {
   if (model) given = session.load_model(*model);
   PlacementHints hints{.num_experts = given ? std::optional(given->num_experts) : std::nullopt,
                        .num_ranks = ranks};
-  if (given) hints.num_layers = given->num_layers;
+  if (given) {
+    hints.num_layers = given->num_layers;
+    hints.layer_ids = given->layer_ids;
+  }
   const Side old{"OLD", old_path};
   const Side next{"NEW", new_path};
   PlacementFile before = read_side(session, old, next, hints);
@@ -154,8 +168,8 @@ MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, Placement
   next = of_moe_layers(std::move(next), given->layer_ids, given->num_hidden_layers);
   next = of_moe_layers(std::move(next), old.layer_ids, {});  // in the order of OLD
   Ids ids = agreed_ids(old, next);
-  check_model(session, "OLD", old, *given);
-  check_model(session, "NEW", next, *given);
+  check_model_of(session, "OLD", old, *given);
+  check_model_of(session, "NEW", next, *given);
   MoeModel fit = fitted(*given, ids);
   check(old_path, old.placement, fit);
   check(new_path, next.placement, fit);

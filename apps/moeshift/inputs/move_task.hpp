@@ -33,6 +33,11 @@ struct MoveTask {
 /// they have in the model, and the plan its new hash.
 void number_layers(TransferPlan& plan, const MoveTask& task, std::size_t first = 0);
 
+/// What `side` (OLD, NEW) states of its layers and its model, against the model that is given.
+/// @throws InputError on --model
+void check_model_of(Session& session, const std::string& side, const PlacementFile& file,
+                    const MoeModel& model);
+
 /// The options OLD NEW [--cluster] [--model] [--ranks] [--nodes]: a plan file remembers what it was
 /// made for.
 struct MoveTaskOptions {

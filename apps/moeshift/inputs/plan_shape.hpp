@@ -36,6 +36,9 @@ struct PlanShape {
   /// Of the plan in force, where it numbers its layers: taken where trace and model do not.
   std::vector<std::int64_t> layer_ids = {};
   std::optional<std::size_t> num_hidden_layers = {};
+  /// The plan in force, where it says the ranks, and the nodes: errors name it, not the options.
+  std::string ranks_by = {};
+  std::string nodes_by = {};
 
   void declare(Options& options);
 };

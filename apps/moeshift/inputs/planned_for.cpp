@@ -151,8 +151,18 @@ PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::
   if (of_file == kUnknown && shape.ranks == 0) return shape;
   Taken taken;
   const bool same_ranks = shape.ranks == 0 || shape.ranks == of_file;
-  if (same_ranks && !shape.cluster) taken.fill(shape.nodes, "nodes", file->world.nodes);
-  if (shape.ranks == 0) taken.fill(shape.ranks, "ranks", of_file);
+  // One node is also what a plan without a machine says that was told of none.
+  const bool told = file->world.cluster || file->world.nodes > 1U;
+  const bool same_machine =
+      !shape.cluster || (told && file->world.cluster.value_or(*shape.cluster) == *shape.cluster);
+  if (same_ranks && same_machine && !shape.nodes && file->world.nodes) {
+    taken.fill(shape.nodes, "nodes", file->world.nodes);
+    shape.nodes_by = Session::name_of_input(*path);
+  }
+  if (shape.ranks == 0) {
+    taken.fill(shape.ranks, "ranks", of_file);
+    shape.ranks_by = Session::name_of_input(*path);
+  }
   if (shape.slots == 0 && same_ranks) taken.fill(shape.slots, "slots", file->placement.slots());
   taken.fill(shape.cluster, "cluster", file->world.cluster);
   taken.fill(shape.model, "model", file->world.model);
@@ -202,6 +212,7 @@ Placement read_placement_for(Session& session, const std::string& path, const Tr
   const std::string name = Session::name_of_input(path);
   PlacementHints hints{.num_experts = trace.num_experts, .num_ranks = ranks};
   hints.num_layers = trace.num_layers;
+  hints.layer_ids = trace.layer_ids;
   hints.likely_ranks = likely_ranks;
   PlacementFile file = of_moe_layers(read_placement_file(session, path, hints, "--from-ranks"),
                                      trace.layer_ids, trace.num_hidden_layers);

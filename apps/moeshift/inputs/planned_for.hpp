@@ -41,8 +41,8 @@ struct PlannedFor {
 };
 
 /// `shape` with what the plan in `path` remembers, where the command line says nothing: ranks,
-/// slots, cluster, model, and the nodes where ranks and cluster are the plan's. What was taken is
-/// said in a line.
+/// slots, cluster, model, and the nodes where ranks are the plan's and the cluster is no other.
+/// What was taken is said in a line.
 /// @param ranks of the file, where it does not say them and they are not those of `shape`.
 /// @throws InputError when the file cannot be read.
 [[nodiscard]] PlanShape with_plan(Session& session, PlanShape shape,

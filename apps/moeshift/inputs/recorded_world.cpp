@@ -18,9 +18,15 @@ namespace {
 
 using Count = std::optional<std::size_t>;
 
+/// @param plan the plan in force, where it says `asked`, and not an option.
 void check_agrees(const char* option, const Count& asked, const Count& recorded,
-                  const std::string& what) {
+                  const std::string& what, const std::string& plan = "") {
   if (!asked || !recorded || *asked == *recorded) return;
+  if (!plan.empty()) {
+    throw InputError(plan, fmt::format("is for {0} {2}, the recording is of {1}: say {3} {1} to "
+                                       "plan for those, or add --allow-different to plan for {0}",
+                                       *asked, *recorded, what, option));
+  }
   throw InputError(option, fmt::format("{} asked for, the recording is of {} {}: leave it out, or "
                                        "add --allow-different to plan for another world",
                                        *asked, *recorded, what));
@@ -58,7 +64,7 @@ PlanShape with_record(Session& session, PlanShape shape, const TraceHeader& trac
   Taken taken;
   const Count recorded = trace.num_ranks;
   if (!shape.allow_different) {
-    if (shape.ranks > 0) check_agrees("--ranks", shape.ranks, recorded, "ranks");
+    if (shape.ranks > 0) check_agrees("--ranks", shape.ranks, recorded, "ranks", shape.ranks_by);
     // One group is none: nothing is contradicted by it, on either side.
     if (shape.groups.value_or(1) > 1 && trace.num_expert_groups.value_or(1) > 1) {
       check_agrees("--groups", shape.groups, trace.num_expert_groups, "expert groups");
@@ -66,7 +72,9 @@ PlanShape with_record(Session& session, PlanShape shape, const TraceHeader& trac
   }
   if (shape.ranks == 0 && recorded) taken.fill(shape.ranks, "ranks", *recorded);
   if (recorded && shape.ranks == *recorded) {
-    if (!shape.allow_different) check_agrees("--nodes", shape.nodes, trace.num_nodes, "nodes");
+    if (!shape.allow_different) {
+      check_agrees("--nodes", shape.nodes, trace.num_nodes, "nodes", shape.nodes_by);
+    }
     if (shape.slots == 0 && trace.num_slots) taken.fill(shape.slots, "slots", *trace.num_slots);
     taken.fill(shape.nodes, "nodes", trace.num_nodes);
   }

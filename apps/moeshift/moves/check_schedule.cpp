@@ -112,8 +112,8 @@ class CheckSchedule final : public Command {
     const PlacementHints hints{
         .num_experts = model ? std::optional(model->num_experts) : std::nullopt,
         .num_ranks = rearrangement_.ranks.value_or(file.lists.ranks())};
-    const Placement before = read_placement_file(session, rearrangement_.old_path, hints).placement;
-    const Placement after = read_placement_file(session, rearrangement_.new_path, hints).placement;
+    const Placement before = read_side(session, "OLD", rearrangement_.old_path, hints, model);
+    const Placement after = read_side(session, "NEW", rearrangement_.new_path, hints, model);
     const std::size_t experts = std::max(before.experts(), after.experts());
     if (!model && !file.expert_bytes) {
       throw InputError("--model", name +
@@ -127,6 +127,16 @@ class CheckSchedule final : public Command {
     }
     return {with_experts(before, experts), with_experts(after, experts), sizes,
             std::move(file.lists), name};
+  }
+
+  /// A placement that must be of the model, where one is given.
+  static Placement read_side(Session& session, const std::string& side, const std::string& path,
+                             const PlacementHints& hints, const std::optional<MoeModel>& model) {
+    PlacementFile file = read_placement_file(session, path, hints);
+    if (!model) return std::move(file.placement);
+    file = of_moe_layers(std::move(file), model->layer_ids, model->num_hidden_layers);
+    check_model_of(session, side, file, *model);
+    return std::move(file.placement);
   }
 
   void refuse_schedule() const {

@@ -187,6 +187,14 @@ TEST_CASE("MindIE's running totals become loads of experts") {
   CHECK(row(trace.steps[0], 0) == std::vector<double>{3 + 5, 2 + 6, 4, 1});
   CHECK(row(trace.steps[1], 0) == std::vector<double>{10 + 1, 10 + 1, 1, 10});
   CHECK(row(trace.steps[2], 0) == std::vector<double>{0, 1, 0, 1});  // set back
+  std::istringstream in(
+      R"({"moe_layer_count":1,"layer_list":[{"layer_id":0,"device_count":3,"device_list":[)"
+      R"({"device_id":0,"device_expert":[3,1]},{"device_id":1,"device_expert":[0,2]},)"
+      R"({"device_id":2,"device_expert":[0,1]}]}]})");
+  const PlacementFile of_three = read_placement(in, "m");
+  TraceReadOptions told;
+  told.map = &of_three;
+  CHECK(has(fault_of(folder, told), "counts are of 2 devices, the expert map of 3"));
   const Trace simple =
       read({text("decode_0.csv", "1,2\n3,4\n"), text("decode_1.csv", "5,6\n7,8\n")});
   REQUIRE(simple.steps.size() == 1);

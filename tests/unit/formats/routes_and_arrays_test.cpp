@@ -243,3 +243,19 @@ TEST_CASE("an array says what it is, or the user is asked") {
     CHECK(read({text("r.npy", npy("10, 2, 2", numbers))}, loads).steps.size() == 10);
   }
 }
+
+TEST_CASE("loads of slots and the map under which they were counted are of as many ranks") {
+  const std::string bytes = npy("1, 2, 3", {1, 2, 3, 4, 5, 6});
+  TraceReadOptions options;
+  options.as = ArrayMeaning::kPhysical;
+  const auto under = [&](const std::string& shape) {
+    std::istringstream in(npy(shape, {0, 1, 2, 3, 0, 1}));
+    const PlacementFile map =
+        read_placement(in, "m", {.num_experts = 4, .num_ranks = {}, .likely_ranks = 1});
+    options.map = &map;
+    return fault_of({text("a.npy", bytes)}, options);
+  };
+  CHECK(under("1, 2, 3").empty());
+  CHECK(under("1, 6").empty());  // a map that does not say its ranks
+  CHECK(has(under("1, 3, 2"), "loads of the slots of 2 ranks, and the map is of 3"));
+}

@@ -81,16 +81,28 @@ struct SlotShape {
   std::size_t columns = 1;
 };
 
+/// The shape says of how many ranks the slots are: the map must be of as many. A map whose format
+/// says none is read as of one.
+SlotShape of_ranks(const ArrayRows& array, const Placement& map, SlotShape shape) {
+  if (map.ranks() == 1 || shape.rows == map.ranks()) return shape;
+  throw InputError(array.place(),
+                   fmt::format("loads of the slots of {} ranks, and the map is of {}: expected the "
+                               "`map` under which they were counted",
+                               shape.rows, map.ranks()));
+}
+
 SlotShape slot_shape(const ArrayRows& array, const Placement& map) {
   const auto& shape = array.shape();
   const auto fits = [&](std::size_t layers, std::size_t slots) {
     return layers == map.layers() && slots == map.slots();
   };
   if (shape.size() == 2 && fits(shape[0], shape[1])) return {1, 1, shape[1]};
-  if (shape.size() == 3 && fits(shape[0], shape[1] * shape[2])) return {1, shape[1], shape[2]};
+  if (shape.size() == 3 && fits(shape[0], shape[1] * shape[2])) {
+    return of_ranks(array, map, {1, shape[1], shape[2]});
+  }
   if (shape.size() == 3 && fits(shape[1], shape[2])) return {shape[0], 1, shape[2]};
   if (shape.size() == 4 && fits(shape[1], shape[2] * shape[3])) {
-    return {shape[0], shape[2], shape[3]};
+    return of_ranks(array, map, {shape[0], shape[2], shape[3]});
   }
   throw InputError(
       array.place(),

@@ -145,7 +145,13 @@ void check_map(const PlacementFile& map, const Config& config,
                      fmt::format("counts are of {} layers x {} slots, the expert map of {} x {}",
                                  config.layers, slots, placement.layers(), placement.slots()));
   }
-  if (placement.ranks() != devices.size()) return;
+  // A map whose format says no ranks is read as of one.
+  if (placement.ranks() == 1) return;
+  if (placement.ranks() != devices.size()) {
+    throw InputError(where, fmt::format("counts are of {} devices, the expert map of {}: expected "
+                                        "the `map` under which they were counted",
+                                        devices.size(), placement.ranks()));
+  }
   for (const DeviceCounts& device : devices) {
     if (device.rows.front().size() * devices.size() == slots) continue;
     throw InputError(device.name, fmt::format("has {} slots, where the expert map has {} a device",
