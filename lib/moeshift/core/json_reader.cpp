@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -33,41 +35,69 @@ std::string reason_of(const nlohmann::json::parse_error& error) {
   return std::string(head == std::string_view::npos ? message : message.substr(head + 2));
 }
 
-/// A SAX pass that sees every key with its position's depth: the DOM parser silently keeps the
-/// last of equal keys.
-class DuplicateKeys final : public nlohmann::json_sax<Json> {
+/// Builds the document. nlohmann's own builder looks for a key among all before it, and keeps the
+/// last of equal ones without a word: objects with a name for every expert took minutes.
+class Builder final : public nlohmann::json_sax<Json> {
  public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t&) override { return false; }  // JSON has none
   bool start_object(std::size_t) override {
     keys_.emplace_back();
-    return true;
+    return open(Json::object());
   }
   bool end_object() override {
     keys_.pop_back();
-    return true;
+    return close();
   }
-  bool start_array(std::size_t) override { return true; }
-  bool end_array() override { return true; }
+  bool start_array(std::size_t) override { return open(Json::array()); }
+  bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    if (keys_.back().insert(name).second) return true;
-    duplicate_ = name;
-    return false;
+    if (!keys_.back().insert(name).second) {
+      duplicate_ = name;
+      return false;
+    }
+    key_ = std::move(name);
+    return true;
   }
   bool parse_error(std::size_t byte, const std::string&,
                    const nlohmann::detail::exception&) override {
     fault_byte_ = byte;
     return false;
   }
+  [[nodiscard]] Json take() { return std::move(root_); }
   [[nodiscard]] std::size_t fault_byte() const { return fault_byte_; }
   [[nodiscard]] const std::optional<std::string>& duplicate() const { return duplicate_; }
 
  private:
+  Json& place(Json value) {
+    if (open_.empty()) return root_ = std::move(value);
+    Json& parent = *open_.back();
+    if (parent.is_array()) return parent.get_ref<Json::array_t&>().emplace_back(std::move(value));
+    // Of the vector below: the map's own emplace() would search.
+    return parent.get_ref<Json::object_t&>().emplace_back(std::move(key_), std::move(value)).second;
+  }
+  bool add(Json value) {
+    place(std::move(value));
+    return true;
+  }
+  /// A parent does not grow while its child is open, so that the pointers stay good.
+  bool open(Json value) {
+    open_.push_back(&place(std::move(value)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  Json root_;
+  std::vector<Json*> open_;
+  std::string key_;
   std::vector<std::set<std::string>> keys_;
   std::optional<std::string> duplicate_;
   std::size_t fault_byte_ = 0;
@@ -109,24 +139,21 @@ nlohmann::ordered_json parse_json(std::string_view text, const std::string& sour
     throw InputError(fmt::format("{}:{}", source, line_of(text, *byte)),
                      fmt::format("nested more than {} deep", kDeepestJson));
   }
-  DuplicateKeys duplicates;
-  Json::sax_parse(text, &duplicates);
-  Json document;
+  Builder builder;
+  if (Json::sax_parse(text, &builder)) return builder.take();
   try {
-    document = Json::parse(text);
+    [[maybe_unused]] const Json kept = Json::parse(text);  // for its message
   } catch (const nlohmann::json::parse_error& error) {
     throw InputError(fmt::format("{}:{}", source, line_of(text, error.byte)),
                      "not valid JSON: " + reason_of(error));
   } catch (const nlohmann::json::out_of_range&) {
-    throw InputError(fmt::format("{}:{}", source, line_of(text, duplicates.fault_byte())),
+    throw InputError(fmt::format("{}:{}", source, line_of(text, builder.fault_byte())),
                      "not valid JSON: a number is too large");
   }
-  if (duplicates.duplicate()) {
-    const std::string& key = *duplicates.duplicate();
-    throw InputError(fmt::format("{}:{}", source, line_of(text, second_occurrence(text, key))),
-                     fmt::format("key \"{}\" appears twice in one object", key));
-  }
-  return document;
+  MOESHIFT_CHECK(builder.duplicate());
+  const std::string& key = *builder.duplicate();
+  throw InputError(fmt::format("{}:{}", source, line_of(text, second_occurrence(text, key))),
+                   fmt::format("key \"{}\" appears twice in one object", key));
 }
 
 std::string pointer_token(std::string_view key) {
