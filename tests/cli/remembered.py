@@ -165,6 +165,13 @@ class Remembered(CliTest):
                 self.refused(*command, *files, *machine, says=("--nodes", "say which"))
         self.good("moves", "two.json", "one.json", *machine, "--nodes", 2)
 
+    def test_one_node_that_nobody_named_is_no_machine(self):
+        self.plan("old.json", "--ranks", 16, "--slots", 16)
+        self.plan("new.json", "--ranks", 16, "--slots", 16, "--policy", "snake")
+        self.assertNotIn("nodes", self.load("old.json")["result"]["planned_for"])
+        machine = ("--cluster", "hgx_h200", "--model", self.numbered_model())
+        self.assertIn("16 ranks, 2 nodes", self.good("moves", "old.json", "new.json", *machine).out)
+
     def test_who_says_a_world_that_contradicts_the_recording_is_named(self):
         trace = self.recorded()
         self.plan("half.json", "--ranks", 2, "--slots", 8, "--allow-different", trace=self.trace("t.jsonl"))
@@ -174,7 +181,6 @@ class Remembered(CliTest):
                         ("compare", trace, "--policies", "snake", "--from")):
             done = self.refused(*command, "half.json", says=("half.json: is for 2 ranks, the recording is of 4", "--allow-different"))
             self.assertNotIn("leave it out", done.err)
-        for command in (("plan", trace, "--from"), ("compare", trace, "--policies", "snake", "--from")):
             self.refused(*command, "flat.json", says="flat.json: is for 1 nodes, the recording is of 2")
 
     def test_plans_of_different_layers_are_not_mixed(self):

@@ -262,6 +262,10 @@ class Exports(CliTest):
         self.good(*words, "--model", model, "-o", "out")
         served = engines.trtllm((self.folder / "out").read_text(encoding="utf-8"), engines.Model(EXPERTS, 10, 2, [3, 4, 5, 6], 7))
         self.assertEqual({layer: (row[4], row[9]) for layer, row in served.items()}, {3: (5, 1), 4: (4, 0), 5: (5, 1), 6: (5, 1)})
+        trace = self.trace("trace.jsonl", {"num_layers": 4, "num_experts": EXPERTS, "layer_ids": [3, 4, 5, 6]}, loads_of(4))
+        self.good("plan", trace, "--from", "r{rank}.json", "--slots", 10, "--model", model, "--cluster", "host", "-o", "next.json")
+        self.assertEqual(self.load("next.json")["result"]["placement"]["num_ranks"], 2)
+        self.good("moves", "r{rank}.json", "next.json")
         said = self.good("export", "r{rank}.json", "--to", "lightllm", "--model", model, "-o", "again{rank}.json").err
         self.assertIn("LightLLM hangs with one redundant expert per rank", said)
         self.write("r3.json", "{}")

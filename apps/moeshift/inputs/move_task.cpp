@@ -50,7 +50,7 @@ struct Side {
   std::string path;
 };
 
-/// The placement of one side. What its file does not say (ranks, how many layers a list is for) is
+/// The placement of one side. What its file does not say (ranks, experts, the layers of a list) is
 /// as the other side says, in a line.
 PlacementFile read_side(Session& session, const Side& side, const Side& other,
                         const PlacementHints& hints) {
@@ -67,6 +67,8 @@ PlacementFile read_side(Session& session, const Side& side, const Side& other,
     if (!known) return read_placement_file(session, side.path, hints, "--ranks", side.name);
     more.likely_ranks = known->placement.ranks();
     if (!more.num_layers) more.num_layers = known->placement.layers();
+    if (more.layer_ids.empty()) more.layer_ids = known->layer_ids;
+    more.likely_experts = known->placement.experts();
     PlacementFile file = read_placement_file(session, side.path, more, "--ranks", side.name);
     session.mention(fmt::format("moeshift: {}: {} ranks as {} says", side.name,
                                 file.placement.ranks(), other.name));

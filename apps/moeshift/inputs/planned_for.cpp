@@ -143,6 +143,11 @@ PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::
   hints.num_layers = 1;  // of a list for all layers, nothing is asked here that depends on them
   std::optional<PlacementFile> file;
   try {
+    if (shape.model) {
+      const MoeModel model = session.load_model(*shape.model);
+      hints.layer_ids = model.layer_ids;
+      hints.likely_experts = model.num_experts;
+    }
     file = read_placement_file(session, *path, hints);
   } catch (const InputError&) {
     return shape;  // what is wrong is told where it is read for the layers of the trace
@@ -151,10 +156,8 @@ PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::
   if (of_file == kUnknown && shape.ranks == 0) return shape;
   Taken taken;
   const bool same_ranks = shape.ranks == 0 || shape.ranks == of_file;
-  // One node is also what a plan without a machine says that was told of none.
-  const bool told = file->world.cluster || file->world.nodes > 1U;
   const bool same_machine =
-      !shape.cluster || (told && file->world.cluster.value_or(*shape.cluster) == *shape.cluster);
+      !shape.cluster || file->world.cluster.value_or(*shape.cluster) == *shape.cluster;
   if (same_ranks && same_machine && !shape.nodes && file->world.nodes) {
     taken.fill(shape.nodes, "nodes", file->world.nodes);
     shape.nodes_by = Session::name_of_input(*path);
@@ -186,7 +189,8 @@ PlannedFor read_planned_for(Session& session, const PlanShape& shape, const Trac
   Topology topology = cluster ? cluster->topology(shape.ranks, shape.nodes)
                               : Topology(shape.ranks, shape.nodes.value_or(1));
   const std::size_t groups = groups_of(shape, model, trace);
-  PlannedWorld world{.cluster = shape.cluster, .model = shape.model, .nodes = topology.nodes()};
+  PlannedWorld world{.cluster = shape.cluster, .model = shape.model, .nodes = shape.nodes};
+  if (cluster) world.nodes = topology.nodes();  // else one node is only what was assumed
   std::vector<double> speed;
   if (cluster && !shape.rank_speed) speed = cluster->rank_speeds(topology.ranks());
   if (shape.rank_speed) speed = read_speeds(session, *shape.rank_speed, cluster, topology);

@@ -30,7 +30,8 @@ struct PlannedFor {
   std::size_t slots = 0;
   std::size_t expert_groups = 1;  ///< as stated; policies that use groups ask that they divide
   std::vector<double> rank_speed = {};  ///< [ranks], or empty: all alike
-  PlannedWorld world = {};  ///< what the command line called cluster and model, and the nodes
+  PlannedWorld world =
+      {};  ///< what cluster and model were called, and the nodes that anything says
 
   /// Experts per token as the trace says, else the model, else 1.
   [[nodiscard]] std::size_t top_k() const;
