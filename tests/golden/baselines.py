@@ -109,7 +109,7 @@ class Baselines(CliTest):
 
     def test_serving_the_shipped_decode_trace_goes_as_before(self):
         model = json.loads((cli.SOURCE / "configs/models/olmoe_1b_7b_bf16.json").read_text(encoding="utf-8"))
-        model.update({"name": "moe64", "num_layers": 24, "layer_ids": list(range(24))})
+        model.update({"name": "moe64", "num_layers": 24, "num_hidden_layers": 24, "layer_ids": list(range(24))})
         self.write("model.json", json.dumps(model))
         for mode in ("sync", "async"):
             self.held(f"simulate_decode_{mode}",
