@@ -71,9 +71,26 @@ bool feed_model(const std::string& bytes) {
   return true;
 }
 
+/// The quantisation of a config.json as a file beside one that says nothing.
+void feed_beside(const nlohmann::ordered_json& json) {
+  if (!json.is_object() || !json.contains("quantization_config")) return;
+  nlohmann::ordered_json config = json;
+  config.erase("quantization_config");
+  for (const char* file : {"hf_quant_config.json", "quant_model_description.json"}) {
+    HfImportOptions options{.name = "m", .source = "s", .with_mtp = true};
+    options.beside.push_back({file, JsonReader(json["quantization_config"], file)});
+    try {
+      static_cast<void>(import_hf_config(JsonReader(config, "fuzz"), options));
+    } catch (const InputError&) {
+      continue;
+    }
+  }
+}
+
 /// config.json of checkpoints: what is imported can be written and read back as the same.
 bool feed_checkpoint(const std::string& bytes) {
   const auto json = parse_json(bytes, "fuzz");
+  feed_beside(json);
   const MoeModel model = import_hf_config(JsonReader(json, "fuzz"), {"m", "s", true}).model;
   MOESHIFT_CHECK(model.layer_ids.size() == model.num_layers && model.top_k <= model.num_experts);
   const std::string text = moe_model_text(model);

@@ -71,8 +71,8 @@ std::vector<std::int64_t> read_layer_ids(const JsonReader& json, std::size_t num
   return ids;
 }
 
-/// Draft layers follow all others, and nothing else does: at most every second number is left out
-/// (drafts of an attention layer and one with experts).
+/// Draft layers follow all others, and nothing else does. Some of their numbers may be left out:
+/// drafts without experts, and attention layers that count as layers of their own.
 void check_layers(const JsonReader& json, const MoeModel& model) {
   const std::int64_t last = model.layer_ids.back();
   const auto all = static_cast<std::int64_t>(model.num_hidden_layers.value_or(0));
@@ -91,7 +91,7 @@ void check_layers(const JsonReader& json, const MoeModel& model) {
     json.at("mtp_layer_ids")
         .fail(fmt::format("layer {} is one of the model's own: draft layers follow them", first));
   }
-  const auto most = 2 * static_cast<std::int64_t>(model.mtp_layer_ids.size());
+  const auto most = 8 + 2 * static_cast<std::int64_t>(model.mtp_layer_ids.size());
   if (all > 0 && model.mtp_layer_ids.back() >= all + most) {
     json.at("mtp_layer_ids")
         .fail(fmt::format("expected {} to {}, the layers after all others, got {}", all,

@@ -76,6 +76,9 @@ TEST_CASE("Keys that contradict each other or the number of layers are refused")
     CHECK(contains(fault_of(model(more)), says));
   };
   refused({{"num_layers", 7}}, "#/num_layers: expected 8");
+  refused({{"expert_ffn_hidden_size", 64}}, "#/expert_ffn_hidden_size: expected 32");
+  refused({{"n_group", 2}, {"num_expert_group", 4}}, "#/num_expert_group: expected 2");
+  refused({{"n_group", 2}, {"topk_group", 3}}, "#/topk_group: expected at most the 2 groups");
   refused({{"dtype", "float32"}}, "#/dtype: expected bf16");
   refused({{"moe_layer_freq", {0, 0, 0, 1, 1, 1, 1}}}, "expected 8 items");
   refused({{"moe_layer_freq", {0, 0, 0, 1, 1, 1, 1, 1, 1}}}, "expected 8 items");
@@ -111,6 +114,9 @@ TEST_CASE("Counts of the text part and the whole that differ are refused") {
   CHECK(contains(fault_of(config), "#/n_routed_experts: expected 4"));
   config["n_routed_experts"] = 4;
   CHECK(fault_of(config) == "no error");
+  config["text_config"]["first_k_dense_replace"] = 3;
+  config["first_k_dense_replace"] = 2;
+  CHECK(contains(fault_of(config), "#/first_k_dense_replace: expected 3"));
 }
 
 TEST_CASE("A key that may choose layers and is not read is named") {

@@ -165,6 +165,18 @@ TEST_CASE("Two quantisations in one config.json are refused where they differ") 
   CHECK(bytes_of(import(config)) == kNvfp4);
 }
 
+TEST_CASE("A quantisation under another key is read or refused, never passed over") {
+  for (const char* key : {"quantization", "quant_config", "quantize_config"}) {
+    CAPTURE(key);
+    Json config = deepseek();
+    config[key] = {{"group_size", 64}, {"bits", 4}};  // MLX
+    CHECK(contains(fault_of(config), key));
+    CHECK(contains(fault_of(config), "is not known"));
+    config[key] = kNvfp4Config;
+    CHECK(bytes_of(import(config)) == kNvfp4);
+  }
+}
+
 TEST_CASE("ModelOpt's nested form is read as its flat one, by its own list of what stays") {
   const Json nested = {{"quant_method", "modelopt"},
                        {"quantization", {{"quant_algo", "NVFP4"}, {"group_size", 16}}}};

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/model/checkpoint/hf_parts.hpp"
@@ -118,9 +119,13 @@ HfKeys keys_of_hidden() {
   return {"hidden_size", "n_embd", "d_model"};
 }
 
+HfKeys keys_of_own_width() {
+  return {"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"};
+}
+
 /// Under which names the width of an expert may be.
 HfKeys keys_of_width(const HfConfig& config) {
-  HfKeys keys = {"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"};
+  HfKeys keys = keys_of_own_width();
   if (among(kOneWidth, config.family())) keys.emplace_back("intermediate_size");
   if (config.family() == "dbrx") keys.emplace_back("ffn_hidden_size");
   return keys;
@@ -163,7 +168,9 @@ ExpertShape shape_of(const HfConfig& config, std::vector<std::string>& assumed) 
   ExpertShape shape;
   const auto latent = config.find_count({"moe_latent_size"});
   shape.hidden = latent ? *latent : config.count(keys_of_hidden());
-  shape.intermediate = config.count(keys_of_width(config));
+  const bool own_width = config.find_count(keys_of_own_width()).has_value();
+  shape.intermediate = own_width ? static_cast<std::int64_t>(config.one_count(keys_of_own_width()))
+                                 : config.count(keys_of_width(config));
   const std::string family = config.family();
   shape.gated = is_gated(config, assumed);
   shape.fused = family == "gpt_oss" || family.rfind("llama4", 0) == 0;
@@ -172,8 +179,14 @@ ExpertShape shape_of(const HfConfig& config, std::vector<std::string>& assumed) 
 }
 
 std::size_t groups_of(const HfConfig& config) {
-  return static_cast<std::size_t>(
-      config.find_count({"n_group", "num_expert_group", "num_expert_groups"}).value_or(1));
+  const HfKeys keys = {"n_group", "num_expert_group", "num_expert_groups"};
+  if (!config.find_count(keys)) return 1;
+  const std::size_t groups = config.one_count(keys);
+  const auto chosen = config.find_count({"topk_group"});
+  if (chosen && static_cast<std::size_t>(*chosen) > groups) {
+    config.find({"topk_group"})->fail(fmt::format("expected at most the {} groups", groups));
+  }
+  return groups;
 }
 
 void read_routing(const HfConfig& config, MoeModel& model) {
@@ -197,10 +210,20 @@ std::optional<JsonReader> HfConfig::find(const HfKeys& keys) const {
   for (const JsonReader* part : {&text, &top}) {
     for (const std::string_view key : keys) {
       const auto found = part->find(key);
-      if (found && !found->is_null()) return found;
+      if (!found || found->is_null()) continue;
+      if (part == &text) require_same_on_top(key, *found);
+      return found;
     }
   }
   return {};
+}
+
+void HfConfig::require_same_on_top(std::string_view key, const JsonReader& found) const {
+  if (&text.raw() == &top.raw()) return;
+  if (key == "dtype" || key == "torch_dtype") return;  // of the whole: other parts have others
+  const auto other = top.find(key);
+  if (!other || other->is_null() || other->raw() == found.raw()) return;
+  other->fail(fmt::format("expected {}, as {} says", found.raw().dump(), found.where()));
 }
 
 std::optional<std::int64_t> HfConfig::find_count(const HfKeys& keys) const {

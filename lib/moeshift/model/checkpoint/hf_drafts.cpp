@@ -74,6 +74,14 @@ std::optional<Ids> as_pattern(const HfConfig& config, const DraftQuestion& quest
   return ids;
 }
 
+/// The file made must be readable: read_moe_model() takes no draft layers further away.
+void require_near(const HfConfig& config, const Ids& ids, std::int64_t layers) {
+  const auto most = 8 + 2 * static_cast<std::int64_t>(ids.size());
+  if (ids.empty() || ids.back() < layers + most) return;
+  config.text.fail(fmt::format("draft (MTP) layer {} of a model of {} layers: expected fewer",
+                               ids.back(), layers));
+}
+
 /// Keys that seem to name draft layers under another name.
 Ids::size_type tell_unread(const HfConfig& config, std::vector<std::string>& assumed) {
   std::vector<std::string> keys;
@@ -128,6 +136,7 @@ std::vector<std::int64_t> draft_layers(const HfConfig& config,
     }
     return all;
   }
+  require_near(config, *with_experts, question.layers);
   if (with_experts->empty() && question.asked) {
     assumed.push_back(
         fmt::format("draft (MTP) layers {} are dense, without experts: they are not counted",

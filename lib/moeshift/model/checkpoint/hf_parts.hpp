@@ -37,6 +37,7 @@ struct HfConfig {
   HfLayers layers = {};  ///< once they are read
 
   /// The first of `keys` that has a value which is not null, in the text part or the whole.
+  /// @throws InputError where both have it and differ.
   [[nodiscard]] std::optional<JsonReader> find(const HfKeys& keys) const;
   /// The same as a whole number >= 1; a list of equal numbers counts as that number, of a list
   /// per modality the first.
@@ -51,6 +52,9 @@ struct HfConfig {
   [[nodiscard]] std::string family() const;  ///< model_type; "" where it is missing
   /// ERNIE-VL writes two figures, for experts of text and of images: those of text are read.
   [[nodiscard]] bool is_per_modality(const JsonReader& value) const;
+
+ private:
+  void require_same_on_top(std::string_view key, const JsonReader& found) const;
 };
 
 /// @param with_drafts the user asks for draft layers.

@@ -140,7 +140,8 @@ Layout quark(const HfConfig& config, const JsonReader& quantization, const std::
         fmt::format("dtype '{}' is not known (fp4, fp8_e4m3, int8 are): {}", dtype, kWriteTensors));
   }
   if (scheme == "per_group") {
-    return scaled(dtype, 1, group_of(*weight), "weight_scale", "fp32");
+    const std::int64_t group = weight->at("group_size").whole(1, 1 << 20);
+    return scaled(dtype, 1, group, "weight_scale", "fp32");
   }
   return scaled(dtype, scheme == "per_channel" ? 1 : 0, 0, "weight_scale", "fp32");
 }

@@ -60,13 +60,16 @@ std::optional<HfQuantization> mindie_key(const HfConfig& config) {
   return {};
 }
 
-/// Some keep it in the text part, some on top.
+/// Some keep it in the text part, some on top; the first two names are those that engines read, the
+/// others say that weights are not as they were trained.
 std::optional<HfQuantization> in_config(const HfConfig& config) {
   std::optional<HfQuantization> found;
   for (const JsonReader* part : {&config.text, &config.top}) {
-    for (const char* key : {"quantization_config", "compression_config"}) {
+    for (const char* key : {"quantization_config", "compression_config", "quantization",
+                            "quant_config", "quantize_config"}) {
       const auto json = part->find(key);
       if (!json || is_empty(*json)) continue;
+      if (!json->is_object()) json->fail("expected an object that says how weights are quantised");
       HfQuantization other = stated(key, *json, false);
       if (found && other.json.raw() != found->json.raw()) {
         json->fail(fmt::format("differs from {}: take away what is wrong", found->json.where()));
