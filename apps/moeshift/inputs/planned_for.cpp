@@ -35,8 +35,10 @@ MoeModel fitted(Session& session, const MoeModel& given, const TraceHeader& trac
     const auto stranger = std::ranges::find_if_not(
         trace.layer_ids, [&](std::int64_t id) { return has_layer(model, id); });
     if (stranger != trace.layer_ids.end()) {
-      throw InputError("--model", fmt::format("{} says nothing of the size of draft layer {}",
-                                              model.name, *stranger));
+      throw InputError("--model",
+                       fmt::format("{} says nothing of the size of draft layer {}: count it among "
+                                   "the layers ('moeshift models import' with --mtp does)",
+                                   model.name, *stranger));
     }
     if (!trace.layer_ids.empty()) return with_layers(model, trace.layer_ids);
     if (model.num_layers == trace.num_layers) return model;
