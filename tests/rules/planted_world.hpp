@@ -118,7 +118,7 @@ class PlantedMemory final : public ForwardingMemory {
       : ForwardingMemory(std::move(inner)), plant_(plant) {}
   [[nodiscard]] std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies,
                                               CopyLane lane) override {
-    if (lane != CopyLane::kCommit) return inner().copy(copies, lane);
+    if (lane == CopyLane::kStage) return inner().copy(copies, lane);
     std::vector<CopyRequest> kept(copies.begin(), copies.end());
     if (plant_.commit) kept = plant_.commit(commits_++, std::move(kept));
     auto work = inner().copy(kept, lane);

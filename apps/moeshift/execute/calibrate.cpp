@@ -37,7 +37,8 @@ namespace {
 /// What a rank has in live slots in one rearrangement. Every case keeps its memory until the end.
 constexpr Bytes kHostRoom{std::int64_t{24} << 20};
 constexpr Bytes kDeviceRoom{std::int64_t{3} << 30};
-constexpr Seconds kStep{5e-3};  ///< of the load beside which some are done
+constexpr Bytes kLittle{std::int64_t{256} << 20};  ///< for a link of a GPU
+constexpr Seconds kStep{5e-3};                     ///< of the load beside which some are done
 
 class Calibrate final : public Command {
  public:
@@ -100,6 +101,7 @@ class Calibrate final : public Command {
               .room = room_.value_or(host ? kHostRoom : kDeviceRoom),
               .join = backend.join,
               .sets_of_small_batches = backend.sets_of_small_batches,
+              .little = host ? Bytes() : kLittle,
               .step = kStep,
               .seed = session.seed()};
     training_ = training_cases(shape_, session.threads());
@@ -147,7 +149,8 @@ class Calibrate final : public Command {
     const std::size_t rounds = std::clamp<std::size_t>(repetitions_ / 2, 3, 7);
     order_rehearsals();
     for (const CalibrationCase* ring : rehearsed_) {
-      job.rehearsals.push_back(rehearsal_of(*ring, shape_, rounds, session.seed()));
+      job.rehearsals.push_back(
+          rehearsal_of(*ring, shape_, rounds * repeated(*ring, shape_), session.seed()));
       job.rehearsals.back().options.interrupted = job.interrupted;
     }
     const CalibrationProgress progress(session.progress(), job);

@@ -164,6 +164,13 @@ Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape, std:
   return {ring.jobs.front(), options};
 }
 
+std::size_t repeated(const CalibrationCase& ring, const CaseShape& shape) {
+  constexpr std::size_t kOften = 5;
+  const auto experts = static_cast<std::int64_t>(ring.layers() * kSlotsPerRank);
+  const bool unpaced = ring.mode == CaseMode::kSync || ring.mode == CaseMode::kLockstep;
+  return unpaced && ring.expert * experts < shape.little ? kOften : 1;
+}
+
 CostOptions cost_options_of(const CalibrationCase& ring, Seconds step) {
   CostOptions cost;
   cost.buffers = ring.buffers;

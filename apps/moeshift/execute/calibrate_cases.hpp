@@ -44,7 +44,8 @@ struct CaseShape {
   Bytes room;     ///< for the live experts of a rank in one case; larger cases have fewer layers
   Joining join;   ///< as the transport likes it
   std::size_t sets_of_small_batches = 2;  ///< likewise
-  Seconds step;                           ///< of the model, in CaseMode::kAsync
+  Bytes little = {};                      ///< moved on a rank in less than a millisecond
+  Seconds step = {};                      ///< of the model, in CaseMode::kAsync
   std::uint64_t seed = 0;
 };
 
@@ -57,6 +58,9 @@ struct CaseShape {
 /// verified, as a user's is: after the pause a rearrangement takes longer.
 [[nodiscard]] Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape,
                                      std::size_t rounds, std::uint64_t seed);
+/// How many times as often as others the ring is gone round: what takes less than a millisecond is
+/// late by a good part of that whenever a thread has to be woken, in some runs and not in others.
+[[nodiscard]] std::size_t repeated(const CalibrationCase& ring, const CaseShape& shape);
 /// How the model is to price the ring.
 [[nodiscard]] CostOptions cost_options_of(const CalibrationCase& ring, Seconds step);
 

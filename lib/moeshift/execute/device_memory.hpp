@@ -52,7 +52,11 @@ struct PointerChange {
 
 /// A stream of copies. Two of them may run side by side: staging (gathering into send buffers)
 /// and committing (staging to live), so that layer l+1 is staged while layer l commits.
-enum class CopyLane : std::uint8_t { kStage, kCommit };
+enum class CopyLane : std::uint8_t {
+  kStage,
+  kCommit,         ///< leaves room for what travels meanwhile
+  kCommitAwaited,  ///< in the lane of commits, as fast as it goes: somebody stands still for it
+};
 
 /// One rank's memory. Nothing is ordered but by polling: a call may start at once and run beside
 /// every other one that has not polled finished, so the engine waits where order matters.

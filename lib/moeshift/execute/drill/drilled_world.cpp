@@ -101,7 +101,7 @@ class DrilledMemory final : public ForwardingMemory {
   }
   std::unique_ptr<Pending> copy(std::span<const CopyRequest> copies, CopyLane lane) override {
     auto work = inner().copy(copies, lane);
-    if (lane == CopyLane::kCommit) state_->strike(Phase::kVoted);
+    if (lane != CopyLane::kStage) state_->strike(Phase::kVoted);
     return work;
   }
   std::unique_ptr<Pending> point(std::byte* table, std::span<const PointerChange> changes,

@@ -91,7 +91,7 @@ void Committer::go_live(const Flight& flight, const std::function<void()>& besid
       const SteadyClock::time_point start = SteadyClock::now();
       put_between_steps(flight, commits).went(start);
     } else {
-      commit_together(commits, flight.set, beside);
+      commit_together(commits, flight, beside);
     }
   }
   if (trouble_) std::rethrow_exception(std::exchange(trouble_, nullptr));
@@ -121,11 +121,12 @@ Committer::Gone& Committer::put_between_steps(const Flight& flight,
       Gone{.unit = flight.unit, .commits = commits, .change = std::move(change)});
 }
 
-void Committer::commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
-                                const std::function<void()>& beside) {
+void Committer::commit_together(const std::vector<const LayerCommit*>& commits,
+                                const Flight& flight, const std::function<void()>& beside) {
   std::vector<Stretch> stretches = stretches_of(commits, SteadyClock::now());
-  const Seconds device =
-      memory_.flips() ? flip(all_of(commits, set), beside) : copy(commits, set, beside);
+  const Seconds device = memory_.flips()
+                             ? flip(all_of(commits, flight.set), lane_of(flight), beside)
+                             : copy(commits, flight, beside);
   tell(commits, stretches, SteadyClock::now());
   add_device_time(commits, device);
 }
@@ -208,8 +209,15 @@ Seconds Committer::finish() {
   return device;
 }
 
+CopyLane Committer::lane_of(const Flight& flight) const {
+  const ShuffleOptions& options = context_.options;
+  const bool alone =
+      flight.unit + 1 == program_.units.size() || options.buffers == 1 || options.lockstep;
+  return alone || model_ != nullptr ? CopyLane::kCommitAwaited : CopyLane::kCommit;
+}
+
 /// Pass by pass, the same pass of all layers together: a small layer costs no launch of its own.
-Seconds Committer::copy(const std::vector<const LayerCommit*>& commits, std::size_t set,
+Seconds Committer::copy(const std::vector<const LayerCommit*>& commits, const Flight& flight,
                         const std::function<void()>& beside) {
   Seconds device;
   std::size_t passes = 0;
@@ -218,9 +226,10 @@ Seconds Committer::copy(const std::vector<const LayerCommit*>& commits, std::siz
     std::vector<CopyRequest> copies;
     for (const LayerCommit* commit : commits) {
       if (pass >= commit->passes.size()) continue;
-      std::ranges::copy(memory_.copies(commit->passes[pass], set), std::back_inserter(copies));
+      std::ranges::copy(memory_.copies(commit->passes[pass], flight.set),
+                        std::back_inserter(copies));
     }
-    const auto work = context_.member.memory->copy(copies, CopyLane::kCommit);
+    const auto work = context_.member.memory->copy(copies, lane_of(flight));
     device += finish(*work, beside);
   }
   return device;
@@ -237,10 +246,11 @@ SlotTable::Flip Committer::all_of(const std::vector<const LayerCommit*>& commits
   return all;
 }
 
-Seconds Committer::flip(const SlotTable::Flip& all, const std::function<void()>& beside) {
+Seconds Committer::flip(const SlotTable::Flip& all, CopyLane lane,
+                        const std::function<void()>& beside) {
   DeviceMemory& memory = *context_.member.memory;
   Seconds device;
-  const auto copies = all.copies.empty() ? nullptr : memory.copy(all.copies, CopyLane::kCommit);
+  const auto copies = all.copies.empty() ? nullptr : memory.copy(all.copies, lane);
   // The host does not come between the two: a way there and back takes as long as either.
   const auto change = memory.point(memory_.pointers(), all.changes, nullptr);
   if (copies) device += finish(*copies, beside);

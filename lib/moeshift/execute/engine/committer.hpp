@@ -74,8 +74,10 @@ class Committer {
   void go_live(const Flight& flight, const std::function<void()>& beside);
   /// Layers of the unit that are not live yet. Says that all ranks have voted for them.
   [[nodiscard]] std::vector<const LayerCommit*> voted_for(const Flight& flight);
-  void commit_together(const std::vector<const LayerCommit*>& commits, std::size_t set,
+  void commit_together(const std::vector<const LayerCommit*>& commits, const Flight& flight,
                        const std::function<void()>& beside);
+  /// A model waits for the unit's copies, or nothing is left that could travel beside them.
+  [[nodiscard]] CopyLane lane_of(const Flight& flight) const;
   /// Whether the unit goes live by a change of the table alone, on the model's stream.
   [[nodiscard]] bool fits_between_steps(const StagingUnit& unit) const;
   Gone& put_between_steps(const Flight& flight, const std::vector<const LayerCommit*>& commits);
@@ -86,12 +88,13 @@ class Committer {
   void tell_all();
   void add_device_time(const std::vector<const LayerCommit*>& commits, Seconds time) const;
   /// All layers from their buffers into their slots. @return the device's time.
-  [[nodiscard]] Seconds copy(const std::vector<const LayerCommit*>& commits, std::size_t set,
+  [[nodiscard]] Seconds copy(const std::vector<const LayerCommit*>& commits, const Flight& flight,
                              const std::function<void()>& beside);
   [[nodiscard]] SlotTable::Flip all_of(const std::vector<const LayerCommit*>& commits,
                                        std::size_t set) const;
   /// All layers by changing the table of slots, and waits for it.
-  [[nodiscard]] Seconds flip(const SlotTable::Flip& all, const std::function<void()>& beside);
+  [[nodiscard]] Seconds flip(const SlotTable::Flip& all, CopyLane lane,
+                             const std::function<void()>& beside);
   [[nodiscard]] Seconds finish(Pending& work, const std::function<void()>& beside);
 
   RankContext& context_;

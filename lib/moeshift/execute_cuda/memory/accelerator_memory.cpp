@@ -114,8 +114,8 @@ AcceleratorMemory::AcceleratorMemory(const Platform& platform, DeviceId device,
       device_(bound(platform, device)),
       options_(options),
       budget_(static_cast<std::int64_t>(platform.runtime->memory().free / options.ranks_on_device)),
-      stage_(platform, 1, CopyPath::kKernel, /*high_priority=*/true, options.stage_blocks),
-      commit_(platform, 1, CopyPath::kKernel, /*high_priority=*/true, options.commit_blocks),
+      stage_(platform, 1, CopyPath::kKernel, /*high_priority=*/true),
+      commit_(platform, 1, CopyPath::kKernel, /*high_priority=*/true),
       kernels_(make_stream(*platform.runtime)) {}
 
 AcceleratorMemory::~AcceleratorMemory() {
@@ -146,7 +146,9 @@ std::byte* AcceleratorMemory::allocate(Bytes wanted) {
 
 std::unique_ptr<Pending> AcceleratorMemory::copy(std::span<const CopyRequest> copies,
                                                  CopyLane lane) {
-  return (lane == CopyLane::kStage ? stage_ : commit_).start(copies);
+  if (lane == CopyLane::kStage) return stage_.start(copies, options_.stage_blocks);
+  const bool awaited = lane == CopyLane::kCommitAwaited;
+  return commit_.start(copies, awaited ? options_.awaited_blocks : options_.commit_blocks);
 }
 
 std::unique_ptr<Pending> AcceleratorMemory::point(std::byte* table,

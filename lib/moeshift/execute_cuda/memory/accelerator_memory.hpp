@@ -35,9 +35,11 @@ struct AcceleratorMemoryOptions {
   /// there are kernels as well, which wait until a model leaves multiprocessors free. The model
   /// runs beside staging, and few blocks keep up with any link.
   unsigned stage_blocks = 32;
-  /// As many as a commit needs for four fifths of the memory's rate: what travels meanwhile keeps
-  /// its own.
-  unsigned commit_blocks = 64;
+  /// As many as let a commit end before the next batch has arrived: with twice as many, what
+  /// travels meanwhile loses more than the commit gains.
+  unsigned commit_blocks = 32;
+  /// One for every multiprocessor: the last commit, and those that a model waits for.
+  unsigned awaited_blocks = 128;
 };
 
 class AcceleratorMemory final : public DeviceMemory {

@@ -43,7 +43,8 @@ CopyStreams::CopyStreams(const Platform& platform, std::size_t streams, CopyPath
   }
 }
 
-std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies) {
+std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies,
+                                            std::optional<unsigned> blocks) {
   auto pending = std::make_unique<PendingCopies>();
   const std::vector<CopyRequest> runs = joined(copies);
   std::vector<std::vector<CopyRequest>> shares(streams_.size());
@@ -59,7 +60,7 @@ std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies)
   }
   next_ = (next_ + runs.size()) % streams_.size();
   for (std::size_t i = 0; i < streams_.size(); ++i) {
-    if (!shares[i].empty()) put(i, shares[i], *pending);
+    if (!shares[i].empty()) put(i, shares[i], blocks.value_or(blocks_), *pending);
   }
   return pending;
 }
@@ -67,7 +68,7 @@ std::unique_ptr<Pending> CopyStreams::start(std::span<const CopyRequest> copies)
 std::unique_ptr<Pending> CopyStreams::start_in_order(std::span<const CopyRequest> copies,
                                                      std::size_t stream) {
   auto pending = std::make_unique<PendingCopies>();
-  if (!copies.empty()) put(stream, copies, *pending);
+  if (!copies.empty()) put(stream, copies, blocks_, *pending);
   return pending;
 }
 
@@ -79,12 +80,12 @@ std::unique_ptr<Pending> CopyStreams::start_work(
   return pending;
 }
 
-void CopyStreams::put(std::size_t stream, std::span<const CopyRequest> copies,
+void CopyStreams::put(std::size_t stream, std::span<const CopyRequest> copies, unsigned blocks,
                       PendingCopies& pending) {
   WatchedStream& target = *streams_[stream];
   WatchedStream::Work work = target.begin();
   if (path_ == CopyPath::kKernel) {
-    platform_.kernels->copy(copies, blocks_, target.get());
+    platform_.kernels->copy(copies, blocks, target.get());
   } else {
     platform_.runtime->copy_all(copies, path_ == CopyPath::kCopyEngine, target.get());
   }

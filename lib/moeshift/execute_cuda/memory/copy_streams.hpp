@@ -31,7 +31,9 @@ class CopyStreams {
               unsigned blocks = 0);
 
   /// Neighbouring ranges are joined, then dealt over the streams by bytes.
-  [[nodiscard]] std::unique_ptr<Pending> start(std::span<const CopyRequest> copies);
+  /// @param blocks of the kernel, this time
+  [[nodiscard]] std::unique_ptr<Pending> start(std::span<const CopyRequest> copies,
+                                               std::optional<unsigned> blocks = {});
   /// All of them on one stream, in this order.
   [[nodiscard]] std::unique_ptr<Pending> start_in_order(std::span<const CopyRequest> copies,
                                                         std::size_t stream = 0);
@@ -44,7 +46,8 @@ class CopyStreams {
  private:
   class PendingCopies;
 
-  void put(std::size_t stream, std::span<const CopyRequest> copies, PendingCopies& pending);
+  void put(std::size_t stream, std::span<const CopyRequest> copies, unsigned blocks,
+           PendingCopies& pending);
 
   Platform platform_;
   std::vector<std::shared_ptr<WatchedStream>> streams_;

@@ -155,7 +155,11 @@ Member AcceleratorWorld::join(RankId rank, Deadline deadline) {
 
 AcceleratorMemoryOptions AcceleratorWorld::memory_options() const {
   AcceleratorMemoryOptions options{.ranks_on_device = settings_.ranks_per_gpu};
-  if (settings_.commit_ctas) options.commit_blocks = static_cast<unsigned>(*settings_.commit_ctas);
+  // Beside a rank whose model stands still, those of others on this device may go on.
+  if (settings_.ranks_per_gpu > 1) options.awaited_blocks = 2 * options.commit_blocks;
+  if (settings_.commit_ctas) {
+    options.commit_blocks = options.awaited_blocks = static_cast<unsigned>(*settings_.commit_ctas);
+  }
   return options;
 }
 
