@@ -3,6 +3,7 @@
 import fractions
 import json
 import os
+import struct
 import zipfile
 
 import torch_file
@@ -51,6 +52,66 @@ class Recordings(CliTest):
         counts = [[[1, 2, 3, 4, 5, 0]], [[1, 1, 1, 1, 1, 0]], [[0, 0, 7, 0, 0, 0]]]
         self.save("passes.pt", self.records(counts, [4, 4, 9]))
         self.assertEqual(self.steps("passes.pt"), [(4, [[8, 8, 4]]), (9, [[0, 0, 7]])])
+
+    SLOTS = [[0, 1, 2, 3, 0, 2], [3, 2, 1, 0, 1, 1]]
+    TOKENS = [[[4, 2, 3, 1, 5, 6], [1, 2, 3, 4, 5, 6]], [[1, 1, 1, 1, 1, 1], [2, 2, 2, 2, 2, 2]]]
+    FOLDED = [[[9, 2, 9, 1], [4, 14, 2, 1]], [[2, 1, 2, 1], [2, 6, 2, 2]]]
+
+    def npz(self, name, **arrays):
+        with zipfile.ZipFile(self.folder / name, "w") as archive:
+            for key, rows in arrays.items():
+                shape, flat = [], rows
+                while isinstance(flat, list):
+                    shape.append(len(flat))
+                    flat = flat[0]
+                flat = rows if isinstance(rows, list) else [rows]
+                while isinstance(flat[0], list):
+                    flat = [x for row in flat for x in row]
+                head = str({"descr": "<i8", "fortran_order": False, "shape": tuple(shape)}) + "\n"
+                archive.writestr(key + ".npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
+                                 struct.pack(f"<{len(flat)}q", *flat))
+        return name
+
+    def test_loads_of_slots_are_summed_by_the_map_beside_them(self):
+        for loads in ("expert_load", "loads", "global_physical_count", "tokens"):
+            for slots in ("physical_to_logical_map", "p2l_map", "phy2log", "expert_map"):
+                self.npz("slots.npz", **{loads: self.TOKENS, slots: self.SLOTS, "num_ranks": 2, "top_k": 2})
+                self.assertEqual([load for _, load in self.steps("slots.npz")], self.FOLDED, (loads, slots))
+        by_rank = [[[row[:3], row[3:]] for row in step] for step in self.TOKENS]
+        self.npz("slots.npz", loads=by_rank, p2l_map=[[row[:3], row[3:]] for row in self.SLOTS])
+        self.assertEqual([load for _, load in self.steps("slots.npz")], self.FOLDED)
+        self.npz("slots.npz", loads=self.TOKENS, p2l_map=self.SLOTS, num_ranks=2)
+        run = self.good("plan", "slots.npz", "-o", "plan.json")
+        for line in ("loads has loads of slots", "ranks 2", "slots 6"):
+            self.assertIn(line, " ".join(run.err.split()))
+        for loads in ("expert_load", "loads"):
+            self.save("slots.pt", {loads: Tensor(self.TOKENS), "physical_to_logical_map": Tensor(self.SLOTS)})
+            self.assertEqual([load for _, load in self.steps("slots.pt")], self.FOLDED)
+
+    def test_loads_beside_a_map_that_may_be_of_experts_or_of_slots_are_asked_about(self):
+        swapped, tokens = [[1, 0, 2], [0, 2, 1]], [[[4, 2, 3], [3, 3, 3]]]
+        self.npz("l.npz", loads=tokens, p2l_map=swapped)
+        self.refused("trace", "info", "l.npz", says=("p2l_map", "--as loads", "--as physical"))
+        self.assertIn("[[2,4,3],[3,3,3]]", self.good("trace", "join", "l.npz", "--as", "physical").out)
+        run = self.good("trace", "join", "l.npz", "--as", "loads")
+        self.assertIn("[[4,2,3],[3,3,3]]", run.out)
+        self.assertIn("not p2l_map", run.err)
+        self.npz("l.npz", logical_count=tokens, p2l_map=swapped)
+        self.assertIn("[[4,2,3],[3,3,3]]", self.good("trace", "join", "l.npz").out)
+        self.npz("l.npz", expert_load=tokens, p2l_map=swapped)
+        self.assertIn("[[2,4,3],[3,3,3]]", self.good("trace", "join", "l.npz").out)
+
+    def test_loads_that_contradict_the_map_beside_them_are_refused(self):
+        self.npz("l.npz", logical_count=self.TOKENS, p2l_map=self.SLOTS)
+        self.refused("trace", "info", "l.npz", says=("a column for each slot", "--as physical"))
+        self.save("l.pt", {"logical_count": Tensor(self.TOKENS), "physical_to_logical_map": Tensor(self.SLOTS)})
+        self.refused("trace", "info", "l.pt", says=("l.pt#/logical_count", "a column for each slot"))
+        self.npz("l.npz", loads=self.TOKENS, p2l_map=[self.SLOTS, self.SLOTS])
+        self.refused("trace", "info", "l.npz", says=("a map per step", "--map"))
+        self.npz("l.npz", loads=self.TOKENS, p2l_map=self.SLOTS, expert_map=self.SLOTS)
+        self.refused("trace", "info", "l.npz", says=("the maps p2l_map, expert_map", "--map"))
+        self.npz("l.npz", loads=self.TOKENS, logical_to_physical_map=[[[0, 4], [1, -1], [2, 5], [3, -1]]] * 2)
+        self.refused("trace", "info", "l.npz", says=("logical_to_physical_map", "--map"))
 
     def of_rank(self, name, rank, slots, passes=(1, 2)):
         records = [{"forward_pass_id": number, "rank": r, "global_physical_count": Tensor([[1, 2, 3, 4]], "Int")}

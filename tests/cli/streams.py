@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Standard streams, files, pipes and colour."""
+import gzip
 import json
 import os
 import subprocess
@@ -18,6 +19,26 @@ class Streams(CliTest):
         self.assertEqual(piped["result"]["placement"], filed["result"]["placement"])
         self.assertEqual(piped["meta"]["inputs"][0]["path"], "<stdin>")
         self.assertEqual(piped["meta"]["inputs"][0]["sha256"], filed["meta"]["inputs"][0]["sha256"])
+
+    def test_every_input_may_be_packed(self):
+        def packed(name):
+            (self.folder / (name + ".gz")).write_bytes(gzip.compress((self.folder / name).read_bytes()))
+            return name + ".gz"
+
+        self.write("config.json", json.dumps({"model_type": "mixtral", "num_hidden_layers": 2, "num_local_experts": 8,
+                                              "num_experts_per_tok": 2, "hidden_size": 64, "intermediate_size": 64, "torch_dtype": "bfloat16"}))
+        self.good("models", "import", "config.json", "-o", "model.json")
+        self.good("models", "import", packed("config.json"), "-o", "again.json")
+        self.assertEqual(self.load("model.json")["expert_tensors"], self.load("again.json")["expert_tensors"])
+        self.good("plan", packed(self.trace()), *SHAPE, "--model", packed("model.json"), "-o", "plan.json")
+        self.good("check", packed("plan.json"), "plan.json")
+        self.good("moves", packed("plan.json"), "plan.json.gz", "--cluster", "host", "--model", "model.json.gz")
+        (self.folder / "mindie").mkdir()
+        for device, counts in enumerate(("1,2\n", "3,4\n")):
+            self.write(f"mindie/decode_{device}.csv", counts)
+            packed(f"mindie/decode_{device}.csv")
+            (self.folder / f"mindie/decode_{device}.csv").unlink()
+        self.assertIn("[[1,2,3,4]]", self.good("trace", "join", "mindie").out)
 
     def test_a_dash_reads_a_result_to_check_from_standard_input(self):
         plan = self.plan("plan.json")

@@ -22,6 +22,7 @@
 #include "moeshift/core/sha256.hpp"
 #include "moeshift/core/shown_text.hpp"
 #include "moeshift/core/suggest.hpp"
+#include "moeshift/formats/bytes/byte_source.hpp"
 #include "moeshift/model/shipped.hpp"
 #include "moeshift/report/report_text.hpp"
 
@@ -173,7 +174,10 @@ std::unique_ptr<std::istream> Session::open_again(const std::string& path,
   }
   const std::string key = purpose + " " + path;
   auto kept = state_->kept.find(key);
-  if (kept == state_->kept.end()) kept = state_->kept.emplace(key, read_text(path)).first;
+  if (kept == state_->kept.end()) {
+    const std::unique_ptr<std::istream> in = open_input(path);
+    kept = state_->kept.emplace(key, std::string(std::istreambuf_iterator<char>(*in), {})).first;
+  }
   return std::make_unique<std::istringstream>(kept->second);
 }
 
@@ -220,8 +224,8 @@ void Session::remember_input(const std::string& path, const std::string& hash) {
 }
 
 std::string Session::read_text(const std::string& path) {
-  const std::unique_ptr<std::istream> in = open_input(path);
-  return {std::istreambuf_iterator<char>(*in), std::istreambuf_iterator<char>()};
+  ByteSource bytes(open_input(path), name_of_input(path));
+  return std::string(bytes.rest());
 }
 
 std::vector<std::string> Session::shipped(const std::string& kind) const {
@@ -242,6 +246,7 @@ std::vector<std::string> Session::shipped(const std::string& kind) const {
 
 std::string Session::config_path(const std::string& kind, const std::string& name_or_path) const {
   if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json") ||
+      name_or_path.ends_with(".json.gz") || name_or_path.ends_with(".json.zst") ||
       name_or_path == "-" || state_->in_memory(name_or_path)) {
     return name_or_path;
   }

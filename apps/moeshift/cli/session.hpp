@@ -52,7 +52,8 @@ class Session {
   /// Files that will be read, so that reading knows how much it is.
   void will_read(const std::vector<std::string>& paths);
 
-  /// The whole text of `path` ("-" = standard input), which becomes one of the result's inputs.
+  /// The whole text of `path` ("-" = standard input), which becomes one of the result's inputs;
+  /// unfolded where it is packed.
   /// @throws InputError when it cannot be read.
   [[nodiscard]] std::string read_text(const std::string& path);
   /// A line about the run that results carry.

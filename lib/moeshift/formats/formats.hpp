@@ -32,6 +32,8 @@ class ZipArchive;
 [[nodiscard]] std::unique_ptr<TraceReader> open_source(std::unique_ptr<ByteSource> bytes,
                                                        std::string_view format,
                                                        const TraceReadOptions& options);
+/// Whether these are routes as JSON Lines: a route, or the header before them.
+[[nodiscard]] bool begins_routes(const FormatHead& head);
 /// Whether this is a placement of any format.
 [[nodiscard]] bool looks_like_map(const FormatHead& head);
 

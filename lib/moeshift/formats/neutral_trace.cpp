@@ -219,7 +219,9 @@ nlohmann::ordered_json header_json(const TraceHeader& header) {
 
 TraceFormat neutral_trace_format() {
   return {"neutral", "JSON Lines of this project: a header, then one object per step",
-          [](const FormatHead& head) { return head.has("num_layers") && head.has("num_experts"); },
+          [](const FormatHead& head) {
+            return head.has("num_layers") && head.has("num_experts") && !begins_routes(head);
+          },
           open_with<NeutralReader>, create_with<NeutralWriter>};
 }
 

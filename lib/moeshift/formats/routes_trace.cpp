@@ -21,22 +21,90 @@
 namespace moeshift {
 namespace {
 
+/// What headers say of one model.
+struct SaidOfModel {
+  std::optional<std::size_t> experts, top_k;
+  std::set<std::int64_t> logged;  ///< layers that headers list; empty = not said
+};
+
+/// A line: a header, or tokens of a layer.
+struct RouteLine {
+  std::optional<std::int64_t> layer;
+  std::optional<simdjson::dom::element> ids;
+  std::string ids_key;
+  std::optional<std::string> model;
+  SaidOfModel said;
+  std::string token;  ///< what names the tokens
+};
+
+/// What tells tokens of a layer apart, in any of the loggers.
+bool names_token(std::string_view key) {
+  constexpr std::array kNames{"token_idx", "req_id",   "request_id",  "batch_id",
+                              "position",  "token_id", "origin_rows", "forward_pass_id"};
+  return std::ranges::find(kNames, key) != kNames.end();
+}
+
+RouteLine route_line(simdjson::dom::object object, const JsonPlace& place) {
+  RouteLine line;
+  for (const auto field : object) {
+    const auto count = [&] {
+      return static_cast<std::size_t>(json_whole(field.value, 1, place.at(field.key)));
+    };
+    if (names_token(field.key)) append_json_member(line.token, field);
+    if (field.key == "layer" || field.key == "layer_id") {
+      line.layer = json_whole(field.value, 0, place.at(field.key));
+    } else if (field.key == "topk_ids" || field.key == "topk_experts") {
+      line.ids = field.value;
+      line.ids_key = field.key;
+    } else if (field.key == "model_id" || field.key == "model") {
+      line.model = json_string(field.value, place.at(field.key));
+    } else if (field.key == "num_experts") {
+      line.said.experts = count();
+    } else if (field.key == "top_k") {
+      line.said.top_k = count();
+    } else if (field.key == "layers_logged" && field.value.is_array()) {
+      for (const auto id : json_array(field.value, place.at(field.key))) {
+        line.said.logged.insert(json_whole(id, 0, place.at(field.key)));
+      }
+    }
+  }
+  return line;
+}
+
+/// Nothing was routed: 0 or -1 throughout. One 0 alone is an expert.
+bool is_blank(std::span<const double> ids) {
+  const auto all = [&](double value) {
+    return std::ranges::all_of(ids, [&](double id) { return id == value; });
+  };
+  return all(-1) || (ids.size() > 1 && all(0));
+}
+
 /// Collects the lines of one file.
 class RouteLines {
  public:
   RouteLines(ByteSource& bytes, const TraceReadOptions& options)
-      : bytes_(bytes), options_(options) {}
+      : bytes_(bytes), options_(options) {
+    if (options.heeded) options.heeded->model = true;
+  }
 
   std::unique_ptr<RoutesReader> read() {
     std::string_view text;
     JsonDocument json;
     while (bytes_.filled_line(text)) {
-      const JsonPlace line{bytes_.where(), ""};
-      read_line(json_object(json.parse(text, line.document), line), line);
+      const JsonPlace place{bytes_.where(), ""};
+      const RouteLine line =
+          route_line(json_object(json.parse(text, place.document), place), place);
+      if (line.ids) {
+        take_routes(line, place);
+      } else {
+        take_header(line, place);
+      }
     }
-    if (layers_.empty()) throw InputError(bytes_.name(), "expected at least one route");
+    if (layers_.empty()) throw InputError(bytes_.name(), "expected at least one route" + wanted());
+    take_out_blank_layers();
     note_silent_layers();
     if (const std::string note = repeated_.note(); !note.empty()) header_.notes.push_back(note);
+    header_.model = model_.value_or("");
     header_.source =
         fmt::format("routes as JSON Lines, {} tokens a step", options_.tokens_per_step);
     return steps().reader(std::move(header_), bytes_.name());
@@ -47,73 +115,106 @@ class RouteLines {
   struct LayerTokens {
     LayerRoutes routes;
     std::vector<bool> seen;  ///< the same token chose the same experts before
+    std::string blank;       ///< the place of the first row in which nothing was routed
   };
 
-  void read_line(simdjson::dom::object line, const JsonPlace& place) {
-    std::optional<std::int64_t> layer;
-    std::optional<simdjson::dom::element> ids;
-    std::string ids_key;
-    token_.clear();
-    for (const auto field : line) {
-      if (names_token(field.key)) append_json_member(token_, field);
-      if (field.key == "layer" || field.key == "layer_id") {
-        layer = json_whole(field.value, 0, place.at(field.key));
-      } else if (field.key == "topk_ids" || field.key == "topk_experts") {
-        ids = field.value;
-        ids_key = field.key;
-      } else if (field.key == "model_id" || field.key == "model") {
-        header_.model = json_string(field.value, place.at(field.key));
-      } else if (field.key == "num_experts") {
-        said_experts_ = static_cast<std::size_t>(json_whole(field.value, 1, place.at(field.key)));
-      } else if (field.key == "top_k") {
-        said_top_k_ = static_cast<std::size_t>(json_whole(field.value, 1, place.at(field.key)));
-      } else if (field.key == "layers_logged" && field.value.is_array()) {
-        for (const auto id : json_array(field.value, place.at(field.key))) {
-          logged_.insert(json_whole(id, 0, place.at(field.key)));
-        }
+  /// A header, or a record of another kind. Of the model that it names, else of the one before.
+  void take_header(const RouteLine& line, const JsonPlace& place) {
+    if (line.model) named_ = *line.model;
+    SaidOfModel& said = said_[named_];
+    const auto agree = [&](const char* key, auto& before, const auto& now) {
+      if (before && now && *before != *now) {
+        place.at(key).fail(
+            fmt::format("expected {}, as an earlier header says, got {}: a file is "
+                        "of one recording",
+                        *before, *now));
       }
-    }
-    if (!ids) return;  // a header, or a record of another kind
-    if (!layer) place.fail("expected the key \"layer\"");
-    if (!logged_.empty() && !logged_.contains(*layer)) {
+      if (!before) before = now;
+    };
+    agree("num_experts", said.experts, line.said.experts);
+    agree("top_k", said.top_k, line.said.top_k);
+    said.logged.insert(line.said.logged.begin(), line.said.logged.end());
+  }
+
+  /// Routes of two models are not added up: their experts have nothing in common.
+  bool is_ours(const RouteLine& line, const JsonPlace& place) {
+    const std::string& model = line.model ? *line.model : named_;
+    if (std::ranges::find(models_, model) == models_.end()) models_.push_back(model);
+    if (!options_.model.empty() && model != options_.model) return false;
+    if (!model_) model_ = model;
+    if (model == *model_) return true;
+    place.fail(
+        fmt::format("these routes are of another model ('{}') than those before ('{}'): expected "
+                    "`trace-model` with one of them",
+                    model, *model_));
+  }
+
+  /// "" or " of the model ..., found ..."
+  [[nodiscard]] std::string wanted() const {
+    if (options_.model.empty()) return "";
+    return fmt::format(
+        " of the model '{}'{}", options_.model,
+        models_.empty() ? "" : fmt::format(", found '{}'", fmt::join(models_, "', '")));
+  }
+
+  void take_routes(const RouteLine& line, const JsonPlace& place) {
+    if (!is_ours(line, place)) return;
+    const SaidOfModel& said = said_[*model_];
+    if (!line.layer) place.fail("expected the key \"layer\"");
+    if (!said.logged.empty() && !said.logged.contains(*line.layer)) {
       place.at("layer").fail(
-          fmt::format("layer {} is not among layers_logged of the header", *layer));
+          fmt::format("layer {} is not among layers_logged of the header", *line.layer));
     }
-    if (num_experts_ == 0) num_experts_ = num_experts();
+    if (num_experts_ == 0) {
+      num_experts_ = said.experts ? *said.experts : demanded_experts(options_, bytes_.name());
+    }
+    token_ = line.token;
     const bool named = !token_.empty();
-    const JsonPlace ids_place = place.at(ids_key);
-    const auto array = json_array(*ids, ids_place);
+    const JsonPlace ids_place = place.at(line.ids_key);
+    const auto array = json_array(*line.ids, ids_place);
     const bool many = array.size() > 0 && array.at(0).value_unsafe().is_array();
-    if (!many) return add(array, *layer, named, ids_place);
+    if (!many) return add(array, *line.layer, named, ids_place);
     std::size_t row = 0;
     for (const auto item : array) {
       const JsonPlace row_place = ids_place.at(row);
       if (named) token_ += fmt::format(";{}", row);
-      add(json_array(item, row_place), *layer, named, row_place);
+      add(json_array(item, row_place), *line.layer, named, row_place);
       ++row;
     }
   }
 
-  [[nodiscard]] std::size_t num_experts() const {
-    if (said_experts_) return *said_experts_;
-    return demanded_experts(options_, bytes_.name());
+  /// Loggers of whole models write rows of 0 or -1 for dense layers.
+  void take_out_blank_layers() {
+    std::vector<std::int64_t> dense;
+    for (const auto& [layer, tokens] : layers_) {
+      if (tokens.blank.empty()) continue;
+      if (tokens.routes.rows() > 0) {
+        throw InputError(tokens.blank,
+                         "expected the experts of a token (cut off padding, and tokens that were "
+                         "not routed)");
+      }
+      dense.push_back(layer);
+    }
+    if (dense.empty()) return;
+    if (dense.size() == layers_.size()) {
+      throw InputError(layers_.begin()->second.blank, "no token is routed in any layer");
+    }
+    for (const std::int64_t layer : dense) layers_.erase(layer);
+    header_.notes.push_back(fmt::format(
+        "layer{} {} {} 0 or -1 alone in every token: taken out as dense",
+        dense.size() > 1 ? "s" : "", fmt::join(dense, ", "), dense.size() > 1 ? "hold" : "holds"));
+    dense_.insert(dense.begin(), dense.end());
   }
 
   void note_silent_layers() {
     std::vector<std::int64_t> silent;
-    std::ranges::copy_if(logged_, std::back_inserter(silent),
-                         [&](std::int64_t layer) { return !layers_.contains(layer); });
+    std::ranges::copy_if(
+        said_[*model_].logged, std::back_inserter(silent),
+        [&](std::int64_t layer) { return !layers_.contains(layer) && !dense_.contains(layer); });
     if (silent.empty()) return;
     header_.notes.push_back(
         fmt::format("the header lists layers {} too, of which nothing is logged: they are left out",
                     fmt::join(silent, ", ")));
-  }
-
-  /// What tells tokens of a layer apart, in any of the loggers.
-  static bool names_token(std::string_view key) {
-    constexpr std::array kNames{"token_idx", "req_id",   "request_id",  "batch_id",
-                                "position",  "token_id", "origin_rows", "forward_pass_id"};
-    return std::ranges::find(kNames, key) != kNames.end();
   }
 
   void add(simdjson::dom::array ids, std::int64_t layer, bool named, const JsonPlace& place) {
@@ -122,10 +223,15 @@ class RouteLines {
     if (row_.empty()) place.fail("expected the experts of a token");
     LayerTokens& tokens = layers_[layer];
     LayerRoutes& routes = tokens.routes;
-    if (routes.top_k == 0) routes.top_k = said_top_k_.value_or(row_.size());
+    const auto& top_k = said_[*model_].top_k;
+    if (routes.top_k == 0) routes.top_k = top_k.value_or(row_.size());
     if (routes.top_k != row_.size()) {
       place.fail(fmt::format("expected {} experts, as {}, got {}", routes.top_k,
-                             said_top_k_ ? "top_k says" : "before", row_.size()));
+                             top_k ? "top_k says" : "before", row_.size()));
+    }
+    if (is_blank(row_)) {
+      if (tokens.blank.empty()) tokens.blank = place.document + "#" + place.pointer;
+      return;
     }
     append_route(row_, num_experts_, routes, place.document + "#" + place.pointer);
     tokens.seen.push_back(named && repeated_.seen(layer, token_, row_));
@@ -151,15 +257,27 @@ class RouteLines {
   ByteSource& bytes_;
   const TraceReadOptions& options_;
   TraceHeader header_;
-  std::optional<std::size_t> said_experts_;
-  std::optional<std::size_t> said_top_k_;
-  std::set<std::int64_t> logged_;  ///< layers that the header lists; empty = not said
+  std::map<std::string, SaidOfModel> said_;  ///< by model; "" = no name
+  std::string named_;                        ///< the model of the last header
+  std::vector<std::string> models_;          ///< of which there are routes
+  std::optional<std::string> model_;         ///< whose are read
+  std::set<std::int64_t> dense_;
   std::size_t num_experts_ = 0;
   std::map<std::int64_t, LayerTokens> layers_;
   RepeatedTokens repeated_;
   std::string token_;  ///< what names the tokens of a line
   std::vector<double> row_;
 };
+
+/// A glance at the first object.
+bool first_is(std::string_view text, std::string_view type) {
+  constexpr std::string_view kKey = "\"type\"";
+  constexpr std::string_view kBetween = " \t:";
+  const std::size_t key = text.substr(0, text.find('\n')).find(kKey);
+  if (key == std::string_view::npos) return false;
+  const std::size_t value = text.find_first_not_of(kBetween, key + kKey.size());
+  return value != std::string_view::npos && text.substr(value).starts_with(type);
+}
 
 std::unique_ptr<TraceReader> open_routes(std::unique_ptr<ByteSource> bytes,
                                          const TraceReadOptions& options) {
@@ -168,12 +286,16 @@ std::unique_ptr<TraceReader> open_routes(std::unique_ptr<ByteSource> bytes,
 
 }  // namespace
 
+bool begins_routes(const FormatHead& head) {
+  if (head.has("topk_ids") || head.has("topk_experts") || head.has("layers_logged")) return true;
+  if (head.has("model_id") && head.has("top_k")) return true;
+  return head.has("type") &&
+         (first_is(head.bytes, "\"meta\"") || first_is(head.bytes, "\"route\""));
+}
+
 TraceFormat routes_trace_format() {
   return {"routes", "JSON Lines of routes, a token and layer each: {\"layer\", \"topk_ids\": [k]}",
-          [](const FormatHead& head) {
-            return head.has("topk_ids") || head.has("topk_experts") || head.has("layers_logged");
-          },
-          open_routes, nullptr};
+          begins_routes, open_routes, nullptr};
 }
 
 }  // namespace moeshift

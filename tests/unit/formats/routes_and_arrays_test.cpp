@@ -54,7 +54,7 @@ TEST_CASE("layers that engines left at 0 in every token of routes are dense") {
     CHECK(trace.header.layer_ids == std::vector<std::int64_t>{1, 2, 4, 5});
     CHECK(trace.header.num_hidden_layers == 6U);
     REQUIRE(trace.header.notes.size() == 1);
-    CHECK(has(trace.header.notes[0], "layers 0, 3 of 6 hold 0 alone in every token"));
+    CHECK(has(trace.header.notes[0], "layers 0, 3 of 6 hold 0 or -1 alone in every token"));
     REQUIRE(trace.steps.size() == 1);
     const auto loads = row(trace.steps[0], 3);
     double first = 0;
@@ -75,6 +75,13 @@ TEST_CASE("layers that engines left at 0 in every token of routes are dense") {
     const std::string asked = fault_of({text("r.npy", npy("40, 6, 2", padded))}, experts(16));
     CHECK(has(asked, "but for layers 0, 3, which are 0 in every token, but for 1 rows of 0"));
     CHECK(has(asked, "say `as` loads"));
+  }
+  SECTION("rows of -1 are none either") {
+    std::vector<std::int32_t> minus = ids;
+    for (std::size_t token = 0; token < 40; ++token) minus[12 * token] = minus[12 * token + 1] = -1;
+    const Trace trace = read({text("r.npy", npy("40, 6, 2", minus))}, told);
+    CHECK(trace.header.layer_ids == std::vector<std::int64_t>{1, 2, 4, 5});
+    CHECK(same_loads(trace, read({text("r.npy", bytes)}, told)));
   }
   SECTION("one token with a route makes a layer no dense one") {
     std::vector<std::int32_t> late = ids;
@@ -258,4 +265,87 @@ TEST_CASE("loads of slots and the map under which they were counted are of as ma
   CHECK(under("1, 2, 3").empty());
   CHECK(under("1, 6").empty());  // a map that does not say its ranks
   CHECK(has(under("1, 3, 2"), "loads of the slots of 2 ranks, and the map is of 3"));
+}
+
+namespace {
+
+const std::string kA = R"({"type":"meta","model_id":"A","top_k":2,"num_experts":4})"
+                       "\n";
+const std::string kB = R"({"type":"meta","model_id":"B","top_k":2,"num_experts":4})"
+                       "\n";
+
+std::string route(int token, const std::string& ids, int layer = 0, const std::string& more = "") {
+  return R"({"type":"route","token_idx":)" + std::to_string(token) + R"(,"layer":)" +
+         std::to_string(layer) + R"(,"topk_ids":)" + ids + more + "}\n";
+}
+
+}  // namespace
+
+TEST_CASE("routes need no more header than what is documented") {
+  for (const char* header : {R"({"type":"meta","model_id":"A","top_k":2,"num_experts":4})",
+                             R"({"top_k": 2, "type" : "meta", "num_experts": 4})",
+                             R"({"type":"meta","num_experts":4,"num_layers":1})",
+                             R"({"model_id":"A","top_k":2,"num_experts":4})"}) {
+    INFO(header);
+    const Trace trace = read({text("r.jsonl", header + ("\n" + route(0, "[1,3]")))});
+    CHECK(row(trace.steps.at(0), 0) == std::vector<double>{0, 1, 0, 1});
+  }
+  CHECK(read({text("n", R"({"num_layers":1,"num_experts":2,"type":"chat"})"
+                        "\n"
+                        R"({"step":0,"load":[[1,2]]})")})
+            .steps.size() == 1);
+}
+
+TEST_CASE("routes of two models are never added up") {
+  const std::string both = kA + route(0, "[0,1]") + kB + route(0, "[2,3]");
+  CHECK(has(fault_of({text("r", both)}), "r:4#: these routes are of another model ('B')"));
+  CHECK(has(fault_of({text("r", both)}), "`trace-model`"));
+  const std::string by_line =
+      route(0, "[0,1]", 0, R"(,"model":"A")") + route(1, "[2,3]", 0, R"(,"model":"B")");
+  CHECK(has(fault_of({text("r", by_line)}, experts(4)), "r:2#: these routes are of another model"));
+  const std::string late = route(0, "[0,1]") + kB + route(0, "[2,3]");
+  CHECK(has(fault_of({text("r", late)}, experts(4)), "another model ('B') than those before ('')"));
+  TraceReadOptions of;
+  for (const auto& [model, loads] :
+       {std::pair("A", std::vector<double>{1, 1, 0, 0}), {"B", {0, 0, 1, 1}}}) {
+    of.model = model;
+    const Trace trace = read({text("r", both)}, of);
+    CHECK(trace.header.model == model);
+    CHECK(row(trace.steps.at(0), 0) == loads);
+  }
+  of.model = "C";
+  CHECK(has(fault_of({text("r", both)}, of), "found 'A', 'B'"));
+  // The drafter may be of another shape.
+  of.model = "A";
+  const std::string drafter = R"({"type":"meta","model_id":"D","top_k":1,"num_experts":2})"
+                              "\n";
+  CHECK(read({text("r", kA + route(0, "[0,3]") + drafter + route(0, "[1]"))}, of).steps.size() ==
+        1);
+}
+
+TEST_CASE("headers of routes that contradict each other are refused") {
+  for (const char* other :
+       {R"({"type":"meta","model_id":"A","num_experts":8})", R"({"type":"meta","top_k":3})"}) {
+    INFO(other);
+    CHECK(has(fault_of({text("r", kA + route(0, "[0,1]") + other + "\n" + route(1, "[2,3]"))}),
+              "as an earlier header says"));
+  }
+  CHECK(read({text("r", kA + route(0, "[0,1]") + kA + route(1, "[2,3]"))}).steps.size() == 1);
+}
+
+TEST_CASE("layers of JSON Lines whose rows are 0 or -1 in every token are dense") {
+  for (const char* blank : {"[0,0]", "[-1,-1]"}) {
+    INFO(blank);
+    const Trace trace = read({text("r", kA + route(0, blank, 0) + route(0, "[0,1]", 1) +
+                                            route(1, blank, 0) + route(1, "[2,3]", 1))});
+    CHECK(trace.header.layer_ids == std::vector<std::int64_t>{1});
+    CHECK(row(trace.steps.at(0), 0) == std::vector<double>{1, 1, 1, 1});
+    CHECK(has(trace.header.notes.at(0), "layer 0 holds 0 or -1 alone"));
+    CHECK(has(fault_of({text("r", kA + route(0, blank, 0) + route(1, "[2,3]", 0))}),
+              "r:2#/topk_ids: expected the experts"));
+    CHECK(has(fault_of({text("r", kA + route(0, blank, 0))}), "no token is routed"));
+  }
+  const std::string top_1 = R"({"type":"meta","model_id":"A","top_k":1,"num_experts":4})"
+                            "\n";
+  CHECK(row(read({text("r", top_1 + route(0, "[0]"))}).steps.at(0), 0)[0] == 1);
 }

@@ -13,6 +13,13 @@
 #include "moeshift/core/error.hpp"
 
 namespace moeshift {
+
+bool is_unrouted(std::span<const double> row) {
+  const auto all = [&](double value) {
+    return std::ranges::all_of(row, [&](double id) { return id == value; });
+  };
+  return all(0) || all(-1);
+}
 namespace {
 
 constexpr std::size_t kSample = std::size_t{1} << 17U;
@@ -247,9 +254,7 @@ std::vector<std::size_t> unrouted_layers(std::span<const std::size_t> shape,
   if (shape[2] == 1 && sample.rows() < kFewestRows * layers) return {};
   std::vector<bool> routed(layers, false);
   for (std::size_t i = 0; i < sample.rows(); ++i) {
-    if (std::ranges::any_of(sample.row(i), [](double id) { return id != 0; })) {
-      routed[i % shape[1]] = true;
-    }
+    if (!is_unrouted(sample.row(i))) routed[i % shape[1]] = true;
   }
   std::vector<std::size_t> unrouted;
   for (std::size_t layer = 0; layer < layers; ++layer) {

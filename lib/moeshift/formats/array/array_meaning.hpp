@@ -30,10 +30,13 @@ struct ArrayEvidence {
 [[nodiscard]] ArrayEvidence evidence_of(std::span<const std::size_t> shape,
                                         std::span<const double> rows);
 
-/// The layers of routes [tokens, layers, k] whose rows are all 0 in every token of its beginning:
-/// dense ones, since engines (vLLM, SGLang) allocate zeros for every hidden layer and fill in the
-/// MoE layers. A row of zeros is no route where k > 1; where k is 1 at least 8 tokens have to say
-/// so. Empty where no layer has anything else. Nothing is consumed.
+/// Whether nothing was routed: 0 or -1 throughout.
+[[nodiscard]] bool is_unrouted(std::span<const double> row);
+
+/// The layers of routes [tokens, layers, k] whose rows are all 0 or -1 in every token of its
+/// beginning: dense ones, since engines (vLLM, SGLang) allocate such rows for every hidden layer
+/// and fill in the MoE layers. A row of zeros is no route where k > 1; where k is 1 at least 8
+/// tokens have to say so. Empty where no layer has anything else. Nothing is consumed.
 [[nodiscard]] std::vector<std::size_t> unrouted_layers(ArrayRows& array);
 
 /// The meaning of `array`: the one asked for, or the only one that its evidence allows.

@@ -2,6 +2,8 @@
 #include "moeshift/formats/array/array_trace.hpp"
 
 #include <algorithm>
+#include <cctype>
+#include <initializer_list>
 #include <utility>
 
 #include <fmt/format.h>
@@ -23,6 +25,8 @@ void begin_step(TraceStep& step, std::size_t number) {
 
 void adopt(TraceHeader& header, const ArrayCompany& company, const std::string& place) {
   header.notes = company.notes;
+  if (company.num_ranks) header.num_ranks = company.num_ranks;
+  if (company.top_k && !header.top_k) header.top_k = company.top_k;
   if (company.layer_ids.empty()) return;
   if (company.layer_ids.size() != header.num_layers) {
     throw InputError(place, fmt::format("has {} layers, and {} layer numbers lie beside it",
@@ -110,9 +114,11 @@ SlotShape slot_shape(const ArrayRows& array, const Placement& map) {
                   map.layers(), map.slots(), fmt::join(shape, ", ")));
 }
 
-const PlacementFile& demanded_map(const TraceReadOptions& options, const ArrayRows& array) {
+const PlacementFile& demanded_map(const TraceReadOptions& options, const ArrayRows& array,
+                                  const ArrayCompany& company) {
   if (options.heeded) options.heeded->map = true;
   if (options.map != nullptr) return *options.map;
+  if (company.map) return *company.map;
   throw InputError(array.place(),
                    "loads of slots mean nothing without the placement under which they were "
                    "counted; expected `map` PLACEMENT");
@@ -123,11 +129,14 @@ class PhysicalReader final : public TraceReader {
  public:
   PhysicalReader(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options,
                  const ArrayCompany& company)
-      : array_(std::move(array)), scale_(options.scale), map_(demanded_map(options, *array_)) {
+      : array_(std::move(array)),
+        scale_(options.scale),
+        map_(demanded_map(options, *array_, company)) {
     shape_ = slot_shape(*array_, map_.placement);
     header_.num_layers = map_.placement.layers();
     header_.num_experts = map_.placement.experts();
     header_.layer_ids = map_.layer_ids;
+    if (company.map) header_.num_slots = map_.placement.slots();
     row_.resize(map_.placement.slots());
     check_shape(header_.num_layers, header_.num_experts, array_->place());
     adopt(header_, company, array_->place());
@@ -188,11 +197,11 @@ void take_out(TraceHeader& header, const ArrayCompany& company,
   if (header.layer_ids.empty()) header.layer_ids = std::move(kept);
   if (company.layer_ids.empty()) header.num_hidden_layers = rows;
   header.notes.push_back(fmt::format(
-      "{}: layer{} {} of {} {} 0 alone in every token: taken out as dense", place,
+      "{}: layer{} {} of {} {} 0 or -1 alone in every token: taken out as dense", place,
       out.size() > 1 ? "s" : "", fmt::join(out, ", "), rows, out.size() > 1 ? "hold" : "holds"));
 }
 
-/// [tokens, layers, k] experts. Layers that hold 0 alone are dense and taken out.
+/// [tokens, layers, k] experts. Layers that hold 0 or -1 alone are dense and taken out.
 class ArrayRoutes final : public RoutesReader {
  public:
   ArrayRoutes(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options,
@@ -250,10 +259,11 @@ class ArrayRoutes final : public RoutesReader {
   }
 
   void check_unrouted(std::size_t row) const {
-    if (std::ranges::all_of(row_, [](double id) { return id == 0; })) return;
-    throw InputError(fmt::format("{}/{}/{}", array_->place(), done_, row),
-                     "this layer held 0 alone in the tokens before, as a dense one does: cut off "
-                     "padding, and tokens that were not routed");
+    if (is_unrouted(row_)) return;
+    throw InputError(
+        fmt::format("{}/{}/{}", array_->place(), done_, row),
+        "this layer held 0 or -1 alone in the tokens before, as a dense one does: cut off "
+        "padding, and tokens that were not routed");
   }
 
   std::unique_ptr<ArrayRows> array_;
@@ -264,13 +274,96 @@ class ArrayRoutes final : public RoutesReader {
   std::int64_t step_ = 0;
 };
 
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> parts) {
+  return std::ranges::any_of(
+      parts, [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
+}
+
+/// Whether each slot holds the expert of its own number.
+bool is_identity(const Placement& map) {
+  for (const LayerId layer : map.physical_to_logical().row_ids()) {
+    const auto row = map.layer(layer);
+    for (std::size_t slot = 0; slot < row.size(); ++slot) {
+      if (row[slot].is_none() || row[slot].index() != slot) return false;
+    }
+  }
+  return true;
+}
+
+/// The layers and columns that loads may have: [..., layers, columns], [layers, ranks, columns].
+bool has_slots_of(const ArrayRows& array, const Placement& map) {
+  const auto& shape = array.shape();
+  const std::size_t n = shape.size();
+  const auto fits = [&](std::size_t layers, std::size_t slots) {
+    return layers == map.layers() && slots == map.slots();
+  };
+  return (n >= 2 && fits(shape[n - 2], shape[n - 1])) ||
+         (n >= 3 && fits(shape[n - 3], shape[n - 2] * shape[n - 1]));
+}
+
+/// What the numbers beside a map are.
+ArrayMeaning beside_map(const ArrayRows& array, const ArrayCompany& company, MemberKind kind) {
+  const Placement& map = company.map->placement;
+  const auto& shape = array.shape();
+  const bool logical = kind == MemberKind::kLogicalLoads;
+  const bool of_experts =
+      shape.size() >= 2 && shape[shape.size() - 2] == map.layers() && shape.back() == map.experts();
+  const bool of_slots = has_slots_of(array, map);
+  if (of_slots && !logical && (!of_experts || is_identity(map))) return ArrayMeaning::kPhysical;
+  if (of_slots && !logical) {
+    if (kind == MemberKind::kPhysicalLoads) return ArrayMeaning::kPhysical;
+    throw InputError(array.place(),
+                     fmt::format("may be loads of experts, or of slots that {} beside it says the "
+                                 "experts of; expected `as` loads or `as` physical",
+                                 company.map_name));
+  }
+  // An expert that the map lacks may still have a column.
+  if (!of_slots || of_experts) return ArrayMeaning::kTold;
+  throw InputError(array.place(),
+                   fmt::format("has a column for each slot of {} beside it, which has {} experts, "
+                               "and is called loads of experts; expected `as` loads or `as` "
+                               "physical",
+                               company.map_name, map.experts()));
+}
+
 }  // namespace
+
+MemberKind member_kind(std::string_view name) {
+  std::string lower(name);
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (contains_any(lower, {"logical_to_physical", "log2phy", "l2p", "logical2physical"})) {
+    return MemberKind::kInverseMap;
+  }
+  if (contains_any(lower, {"physical_to_logical", "phy2log", "p2l", "physical2logical", "map",
+                           "placement", "slot_experts"})) {
+    return MemberKind::kMap;
+  }
+  if (!contains_any(lower, {"load", "count", "hotness"})) return MemberKind::kOther;
+  if (contains_any(lower, {"logical"})) return MemberKind::kLogicalLoads;
+  const bool physical = contains_any(lower, {"physical", "slot"}) || lower == "expert_load";
+  return physical ? MemberKind::kPhysicalLoads : MemberKind::kLoads;
+}
 
 std::unique_ptr<TraceReader> array_trace(std::unique_ptr<ArrayRows> array,
                                          const TraceReadOptions& options,
-                                         const ArrayCompany& company) {
+                                         const ArrayCompany& beside, std::string_view name) {
   if (options.heeded) options.heeded->as = true;
-  switch (meaning_of(*array, options.as)) {
+  ArrayCompany company = beside;
+  ArrayMeaning meaning = options.as;
+  if (meaning == ArrayMeaning::kTold && company.map) {
+    meaning = beside_map(*array, company, member_kind(name));
+  }
+  if (meaning == ArrayMeaning::kTold) meaning = meaning_of(*array, meaning);
+  const bool folded = meaning == ArrayMeaning::kPhysical && options.map == nullptr;
+  if (company.map && !folded) {
+    company.notes.push_back(fmt::format("the map {} beside it is not read", company.map_name));
+  }
+  if (company.map && folded) {
+    company.notes.push_back(fmt::format(
+        "{} has loads of slots: they are summed by the map {} beside it", name, company.map_name));
+  }
+  switch (meaning) {
     case ArrayMeaning::kPhysical:
       return std::make_unique<PhysicalReader>(std::move(array), options, company);
     case ArrayMeaning::kRouting:

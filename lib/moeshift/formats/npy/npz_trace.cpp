@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/array/array_placement.hpp"
 #include "moeshift/formats/array/array_trace.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/npy/npy.hpp"
@@ -156,16 +157,28 @@ std::unique_ptr<TraceReader> open_megatron(const Npz& npz, const std::string& na
   return std::move(counts).reader(std::move(header), name, rank, std::move(file));
 }
 
+/// Members of one number that are read beside an array.
+bool number_key(std::string_view name) {
+  constexpr std::array kNames{"num_experts", "num_ranks", "world_size", "ep_size", "top_k"};
+  return std::ranges::find(kNames, name) != kNames.end();
+}
+
 /// The array to read: the only one, or one by a name that writers use.
 std::string loads_in(const Npz& npz, const std::string& name) {
   std::vector<std::string> names = npz.names();
   std::erase_if(names, [](const std::string& array) {
-    return array == "layer_ids" || array == "layer_numbers" || array == "num_experts";
+    const MemberKind kind = member_kind(array);
+    return array == "layer_ids" || array == "layer_numbers" || number_key(array) ||
+           kind == MemberKind::kInverseMap;
   });
   if (names.size() == 1) return names.front();
-  for (const char* known : {"loads", "load", "expert_load", "expert_loads", "logical_count"}) {
+  for (const char* known : {"loads", "load", "expert_load", "expert_loads", "logical_count",
+                            "physical_count", "global_physical_count"}) {
     if (npz.has(known)) return known;
   }
+  std::erase_if(names,
+                [](const std::string& array) { return member_kind(array) == MemberKind::kMap; });
+  if (names.size() == 1) return names.front();
   throw InputError(name, fmt::format("holds the arrays {}; expected one called \"loads\" or "
                                      "\"routed_experts\" (or one array alone)",
                                      fmt::join(names, ", ")));
@@ -177,8 +190,26 @@ struct Beside {
   std::optional<std::size_t> num_experts;
 };
 
-Beside beside(const Npz& npz, const std::string& array) {
+/// Reads the map `name` beside the loads `array`. @throws InputError where it is no single map.
+void take_map(const Npz& npz, const std::string& name, const std::string& array, Beside& found) {
+  const auto rows = npz.rows(name);
+  const auto shape = npz.rows(array)->shape();
+  if (rows->shape().size() == 3 && shape.size() == 3 && rows->shape()[0] == shape[0] &&
+      rows->shape()[1] == shape[1]) {
+    throw InputError(npz.place(name),
+                     "holds a map per step: expected one [layers, slots] for all, or `as` physical "
+                     "with `map` PLACEMENT, or `as` loads");
+  }
+  PlacementHints hints{found.num_experts, std::nullopt};
+  hints.likely_ranks = found.company.num_ranks.value_or(1);
+  found.company.map = std::make_shared<PlacementFile>(array_placement(*rows, hints));
+  found.company.map_name = name;
+}
+
+Beside beside(const Npz& npz, const std::string& array, bool asks_map) {
   Beside found;
+  std::vector<std::string> maps;
+  std::string inverse;
   std::vector<std::string> unread;
   for (const std::string& name : npz.names()) {
     if (name == array) continue;
@@ -193,10 +224,32 @@ Beside beside(const Npz& npz, const std::string& array) {
       }
     } else if (name == "num_experts") {
       found.num_experts = npz.number(name);
+    } else if (name == "top_k") {
+      found.company.top_k = npz.number(name);
+    } else if (number_key(name)) {
+      found.company.num_ranks = npz.number(name);
+    } else if (asks_map && member_kind(name) == MemberKind::kMap) {
+      maps.push_back(name);
+    } else if (asks_map && member_kind(name) == MemberKind::kInverseMap) {
+      inverse = name;
     } else {
       unread.push_back(name);
     }
   }
+  if (maps.size() > 1) {
+    throw InputError(npz.place(array),
+                     fmt::format("the maps {} lie beside it: expected one, or `as` physical with "
+                                 "`map` PLACEMENT, or `as` loads",
+                                 fmt::join(maps, ", ")));
+  }
+  if (maps.empty() && !inverse.empty()) {
+    throw InputError(npz.place(array),
+                     fmt::format("{} lies beside it, so that these may be loads of slots: expected "
+                                 "`as` physical with `map` PLACEMENT, or `as` loads",
+                                 inverse));
+  }
+  if (!maps.empty()) take_map(npz, maps.front(), array, found);
+  if (!inverse.empty()) unread.push_back(inverse);
   if (!unread.empty()) {
     found.company.notes.push_back(
         fmt::format("of the archive {} is read, not {}", array, fmt::join(unread, ", ")));
@@ -206,7 +259,10 @@ Beside beside(const Npz& npz, const std::string& array) {
 
 std::unique_ptr<TraceReader> array_of(const Npz& npz, const std::string& array,
                                       TraceReadOptions options) {
-  const Beside found = beside(npz, array);
+  // Whoever says what the numbers are need not be asked by a map beside them.
+  const bool asks_map = options.as == ArrayMeaning::kTold ||
+                        (options.as == ArrayMeaning::kPhysical && options.map == nullptr);
+  const Beside found = beside(npz, array, asks_map);
   if (found.num_experts) {
     if (options.num_experts.value_or(*found.num_experts) != *found.num_experts) {
       throw InputError(npz.place("num_experts"),
@@ -215,7 +271,7 @@ std::unique_ptr<TraceReader> array_of(const Npz& npz, const std::string& array,
     }
     options.num_experts = found.num_experts;
   }
-  auto reader = array_trace(npz.rows(array), options, found.company);
+  auto reader = array_trace(npz.rows(array), options, found.company, array);
   if (found.num_experts && reader->header().num_experts != *found.num_experts) {
     throw InputError(npz.place("num_experts"),
                      fmt::format("expected {}, as in {}", reader->header().num_experts, array));

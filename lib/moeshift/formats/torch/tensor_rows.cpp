@@ -11,8 +11,9 @@ namespace {
 
 class TensorRows final : public ArrayRows {
  public:
-  TensorRows(TorchArchive file, const PickleTensor& tensor, const std::string& pointer)
-      : ArrayRows(file.name() + "#" + pointer, tensor.shape),
+  TensorRows(std::shared_ptr<TorchArchive> file, const PickleTensor& tensor,
+             const std::string& pointer)
+      : ArrayRows(file->name() + "#" + pointer, tensor.shape),
         file_(std::move(file)),
         tensor_(tensor) {}
 
@@ -36,23 +37,28 @@ class TensorRows final : public ArrayRows {
       index[i] = rest % shape()[i];
       rest /= shape()[i];
     }
-    file_.read_row(tensor_, index, row, row_place(number).substr(file_.name().size() + 1));
+    file_->read_row(tensor_, index, row, row_place(number).substr(file_->name().size() + 1));
   }
 
-  TorchArchive file_;
+  std::shared_ptr<TorchArchive> file_;
   const PickleTensor& tensor_;  ///< of file_, which does not move it
   std::size_t done_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<ArrayRows> tensor_rows(TorchArchive file, const PickleNode* node,
+std::unique_ptr<ArrayRows> tensor_rows(std::shared_ptr<TorchArchive> file, const PickleNode* node,
                                        const std::string& place) {
-  const PickleTensor& tensor = file.tensor(node, place);
+  const PickleTensor& tensor = file->tensor(node, place);
   if (tensor.shape.empty()) {
-    throw InputError(file.name() + "#" + place, "expected an array, found one number");
+    throw InputError(file->name() + "#" + place, "expected an array, found one number");
   }
   return std::make_unique<TensorRows>(std::move(file), tensor, place);
+}
+
+std::unique_ptr<ArrayRows> tensor_rows(TorchArchive file, const PickleNode* node,
+                                       const std::string& place) {
+  return tensor_rows(std::make_shared<TorchArchive>(std::move(file)), node, place);
 }
 
 }  // namespace moeshift

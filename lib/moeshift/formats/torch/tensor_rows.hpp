@@ -14,4 +14,9 @@ namespace moeshift {
 [[nodiscard]] std::unique_ptr<ArrayRows> tensor_rows(TorchArchive file, const PickleNode* node,
                                                      const std::string& place);
 
+/// The same, of a file of which several tensors are read.
+[[nodiscard]] std::unique_ptr<ArrayRows> tensor_rows(std::shared_ptr<TorchArchive> file,
+                                                     const PickleNode* node,
+                                                     const std::string& place);
+
 }  // namespace moeshift

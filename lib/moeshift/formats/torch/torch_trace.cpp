@@ -5,6 +5,7 @@
 // [T,L,E] or [L,E], as msit takes it.
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <utility>
@@ -13,6 +14,7 @@
 #include <fmt/ranges.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/formats/array/array_placement.hpp"
 #include "moeshift/formats/array/array_trace.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/repeated_steps.hpp"
@@ -48,6 +50,20 @@ void read_matrix(TorchArchive& file, const Matrix& matrix, double lowest, double
   }
 }
 
+/// What of `keys` is a tensor of the dictionary; null = nothing.
+const char* tensor_among(const PickleNode& root, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    const PickleNode* node = root.find(key);
+    if (node != nullptr && std::holds_alternative<PickleTensor>(node->value)) return key;
+  }
+  return nullptr;
+}
+
+const char* map_among(const PickleNode& root) {
+  return tensor_among(root, {"physical_to_logical_map", "last_physical_to_logical_map", "p2l_map",
+                             "phy2log", "physical_to_logical"});
+}
+
 class TorchReader final : public TraceReader {
  public:
   TorchReader(TorchArchive file, const TraceReadOptions& options)
@@ -57,6 +73,7 @@ class TorchReader final : public TraceReader {
       open_records(root);
     } else if (const PickleNode* counts = root.find("logical_count")) {
       open_counts(counts, "/logical_count");
+      if (options.as == ArrayMeaning::kTold) check_logical(root);
       header_.source = "sglang recorder, stat: steps in the order of its ring buffer";
     } else {
       throw InputError(file_.name() + "#",
@@ -148,6 +165,25 @@ class TorchReader final : public TraceReader {
     num_steps_ = dimensions == 3 ? tensor.shape[0] : 1;
   }
 
+  /// Counts with a column for each slot of the map beside them are not what they are called.
+  void check_logical(const PickleNode& root) {
+    const char* key = map_among(root);
+    if (key == nullptr) return;
+    const std::string place = std::string("/") + key;
+    const PickleTensor& map = file_.tensor(root.find(key), place);
+    const std::vector<std::size_t> shape{header_.num_layers, header_.num_experts};
+    if (map.shape != shape) return;
+    LoadMatrix experts(shape[0], shape[1]);
+    read_matrix(file_, {&map, {}, 0, place}, -1, 0, experts);
+    const auto ids = experts.items();
+    const double largest = *std::ranges::max_element(ids);
+    if (largest + 1 >= static_cast<double>(shape[1])) return;
+    throw InputError(file_.name() + "#" + place_,
+                     fmt::format("has a column for each slot of {}, which has {} experts, and is "
+                                 "called loads of experts; expected `as` loads",
+                                 key, largest + 1));
+  }
+
   void open_records(const PickleNode& root) {
     const PickleTensor& map =
         file_.tensor(root.find("last_physical_to_logical_map"), "/last_physical_to_logical_map");
@@ -235,6 +271,23 @@ class TorchReader final : public TraceReader {
   std::size_t done_ = 0;
 };
 
+/// The loads `key` of a dictionary, by the map beside them where there is one.
+std::unique_ptr<TraceReader> dictionary_trace(TorchArchive file, const char* key,
+                                              const TraceReadOptions& options) {
+  const auto shared = std::make_shared<TorchArchive>(std::move(file));
+  const auto rows = [&](const char* of) {
+    return tensor_rows(shared, shared->root().find(of), std::string("/") + of);
+  };
+  ArrayCompany company;
+  if (const char* map = map_among(shared->root())) {
+    PlacementHints hints{};
+    hints.likely_ranks = 1;  // only what each slot holds is asked
+    company.map = std::make_shared<PlacementFile>(array_placement(*rows(map), hints));
+    company.map_name = map;
+  }
+  return array_trace(rows(key), options, company, key);
+}
+
 }  // namespace
 
 std::unique_ptr<TraceReader> torch_trace(std::unique_ptr<ZipArchive> zip, const std::string& name,
@@ -244,6 +297,10 @@ std::unique_ptr<TraceReader> torch_trace(std::unique_ptr<ZipArchive> zip, const 
   if (std::holds_alternative<PickleTensor>(root.value)) {
     return array_trace(tensor_rows(std::move(file), &root, ""), options);
   }
+  const bool recorded = root.find("records") != nullptr || root.find("logical_count") != nullptr;
+  const char* loads = tensor_among(root, {"loads", "load", "expert_load", "expert_loads",
+                                          "physical_count", "global_physical_count"});
+  if (!recorded && loads != nullptr) return dictionary_trace(std::move(file), loads, options);
   if (root.find("layers") != nullptr) return routes_bundle(std::move(file), options);
   return std::make_unique<TorchReader>(std::move(file), options);
 }
