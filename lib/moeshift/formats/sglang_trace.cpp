@@ -14,6 +14,7 @@
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/json/json_document.hpp"
 #include "moeshift/formats/json/json_scan.hpp"
+#include "moeshift/formats/physical_fold.hpp"
 
 namespace moeshift {
 namespace {
@@ -22,6 +23,11 @@ namespace {
 simdjson::dom::element first_of(simdjson::dom::element value, const JsonPlace& place) {
   for (const simdjson::dom::element item : json_array(value, place)) return item;
   place.fail("expected a filled array");
+}
+
+/// Rows of numbers, by the first of them.
+bool is_table(simdjson::dom::element value) {
+  return value.is_array() && value.at(0).is_array() && value.at(0).at(0).is_int64();
 }
 
 class SglangReader final : public TraceReader {
@@ -36,6 +42,7 @@ class SglangReader final : public TraceReader {
     if (!split) explain(text);
     header_.other_json = normal_json(fmt::format("{{{}}}", fmt::join(split->others, ",")), name_);
     adopt_shape(*split);
+    check_map(*split);
   }
 
   bool next(TraceStep& step) override {
@@ -67,6 +74,38 @@ class SglangReader final : public TraceReader {
     const JsonPlace place = top.at("logical_count");
     static_cast<void>(first_of(*counts, place));
     place.fail("expected an array of steps");
+  }
+
+  /// Counts with a column for each slot of a map beside them are not what they are called.
+  void check_map(const SplitObject& split) {
+    for (const std::string_view member : split.others) {
+      const std::size_t colon = member.find(':');
+      const std::string_view key = member.substr(0, colon);
+      if (key.find("physical_to_logical") == std::string_view::npos &&
+          key.find("p2l_map") == std::string_view::npos) {
+        continue;
+      }
+      std::string document = fmt::format("{{{}}}", member);
+      const std::size_t length = document.size();
+      document.append(ByteSource::kPadding, ' ');
+      const JsonPlace top{name_, ""};
+      const auto parsed = json_.parse(std::string_view(document).substr(0, length), name_);
+      for (const auto field : json_object(parsed, top)) {
+        if (!is_table(field.value)) continue;
+        refuse_slots(slot_map(field.value, top.at(field.key)), field.key);
+      }
+    }
+  }
+
+  void refuse_slots(const SlotMap& map, std::string_view key) const {
+    const bool of_slots = map.size() == header_.num_layers &&
+                          map.front().size() == header_.num_experts &&
+                          experts_of(map) < header_.num_experts;
+    if (!of_slots) return;
+    throw InputError(name_ + "#/logical_count",
+                     fmt::format("has a column for each slot of {}, which has {} experts, and is "
+                                 "called loads of experts: expected [steps][layers][experts]",
+                                 key, experts_of(map)));
   }
 
   void adopt_shape(const SplitObject& split) {

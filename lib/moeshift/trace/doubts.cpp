@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,8 @@ constexpr std::size_t kGrowingCounts = 12;
 /// A recorder that stops in the middle of a pass makes layers differ by far less.
 constexpr double kOtherwise = 0.05;
 constexpr double kAlike = 0.02;
+constexpr std::size_t kVariedCounts = 32;
+constexpr std::size_t kVariedKinds = 8;
 
 double median_of_filled(std::span<const double> totals) {
   std::vector<double> filled;
@@ -29,6 +32,13 @@ double median_of_filled(std::span<const double> totals) {
   const auto middle = filled.begin() + static_cast<std::ptrdiff_t>(filled.size() / 2);
   std::ranges::nth_element(filled, middle);
   return *middle;
+}
+
+/// Whether equal loads by chance are out of the question: many numbers, of several kinds.
+bool is_varied(const LoadMatrix& load) {
+  const auto items = load.items();
+  const std::set<double> kinds(items.begin(), items.end());
+  return items.size() >= kVariedCounts && kinds.size() >= kVariedKinds;
 }
 
 }  // namespace
@@ -99,6 +109,8 @@ void TraceDoubts::check_totals(const TraceStep& step, std::span<const double> to
 
 void TraceDoubts::compare(const TraceStep& step) {
   if (num_steps_ == 0) return;
+  // Loads of their own are never the same to the last token, unless all are alike or nearly none.
+  if (step.load == last_ && is_varied(step.load)) ++repeated_steps_;
   std::size_t growing = 0;
   bool falls = false;
   for (const LayerId layer : step.load.row_ids()) {
@@ -238,6 +250,15 @@ std::vector<TraceWarning> TraceDoubts::warnings() const {
          "drop warm-up steps with `windows`; a dense layer does not belong in a trace"});
   }
   warn_of_running_totals(found);
+  if (repeated_steps_ > 0) {
+    found.push_back({"repeated_steps",
+                     fmt::format("{} of {} steps have the loads of the step before them, to the "
+                                 "last token",
+                                 repeated_steps_, num_steps_),
+                     "a snapshot was written again without passes between, and each counts: leave "
+                     "them out with trace select `steps`",
+                     true});
+  }
   if (!ascending_) {
     found.push_back({"step_order", "step numbers do not ascend",
                      "a ring buffer was dumped as it lay, or files were joined: trace join `sort`",

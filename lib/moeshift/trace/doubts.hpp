@@ -27,8 +27,9 @@ struct TraceWarning {
 /// Looks for: layer totals that top_k does not divide; an expert chosen more often than there are
 /// tokens (max * top_k > sum); an expert chosen by every token of every layer (a shared one);
 /// layers of one step with unequal totals, and a single layer that counts otherwise than the rest;
-/// layers without load; counts that only grow, also where the counter began anew in between; step
-/// numbers that do not ascend; top_k not stated. O(layers * experts) a step.
+/// layers without load; steps that repeat the one before; counts that only grow, also where the
+/// counter began anew in between; step numbers that do not ascend; top_k not stated. O(layers *
+/// experts) a step.
 class TraceDoubts {
  public:
   explicit TraceDoubts(const TraceHeader& header);
@@ -66,6 +67,7 @@ class TraceDoubts {
   std::size_t growing_pairs_ = 0;   ///< of consecutive steps: something grows, nothing falls
   std::size_t growing_counts_ = 0;  ///< in those
   std::size_t falling_pairs_ = 0;
+  std::size_t repeated_steps_ = 0;  ///< equal to the step before
   std::size_t filled_rows_ = 0;
   std::vector<std::size_t> chosen_by_all_;  ///< [experts] rows in which every token chose it
   std::vector<double> ratio_sum_;           ///< [layers] total / median total of the step

@@ -253,6 +253,16 @@ TEST_CASE("running totals are told, also where the counter began anew") {
   CHECK(same_loads(back, plain));
 }
 
+TEST_CASE("steps that repeat the loads of the step before are doubted") {
+  Trace plain = interop_trace("plain.json");
+  CHECK_FALSE(doubted(plain, "repeated_steps"));
+  plain.steps.insert(plain.steps.begin() + 2, plain.steps[1]);
+  CHECK(doubted(plain, "repeated_steps"));
+  for (TraceStep& step : plain.steps)
+    step.load = LoadMatrix(step.load.rows(), step.load.columns(), 3);
+  CHECK_FALSE(doubted(plain, "repeated_steps"));
+}
+
 TEST_CASE("one layer that counts otherwise is named") {
   Trace trace = interop_trace("plain.json");
   for (TraceStep& step : trace.steps) {

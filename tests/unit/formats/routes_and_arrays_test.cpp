@@ -349,3 +349,30 @@ TEST_CASE("layers of JSON Lines whose rows are 0 or -1 in every token are dense"
                             "\n";
   CHECK(row(read({text("r", top_1 + route(0, "[0]"))}).steps.at(0), 0)[0] == 1);
 }
+
+TEST_CASE("layers that lie side by side in a row are told by the number of experts") {
+  const std::string flat = npy("2, 8", {1, 2, 3, 4, 4, 3, 2, 1, 5, 5, 0, 2, 3, 3, 3, 3});
+  const Trace trace = read({text("f.npy", flat)}, experts(4));
+  REQUIRE(trace.steps.size() == 2);
+  CHECK(trace.header.num_layers == 2);
+  CHECK(row(trace.steps[1], 1) == std::vector<double>{3, 3, 3, 3});
+  CHECK(has(trace.header.notes.at(0), "shape (2, 8) is taken for steps of 2 layers x 4 experts"));
+  CHECK(has(fault_of({text("f.npy", npy("2, 8", {1, 2, 3, 4, 4, 3, 2, 9, 5, 5, 0, 2, 3, 3, 3, 3}))},
+                     experts(4)),
+            "expected 4 experts"));
+  CHECK(read({text("f.npy", flat)}).header.num_experts == 8);
+}
+
+TEST_CASE("SGLang's counts of slots are not taken for counts of experts") {
+  const auto with_map = [](const std::string& map) {
+    return std::vector{
+        text("s.json",
+             R"({"logical_count":[[[1,2,3]],[[4,5,6]]],"physical_to_logical_map":)" + map + "}")};
+  };
+  CHECK(has(fault_of(with_map("[[0,1,0]]")),
+            "s.json#/logical_count: has a column for each slot of physical_to_logical_map"));
+  for (const char* map : {"[[0,2,1]]", "[[0,1,0,2]]", "null", "[]", "{}", "[[]]", "[[0.5,1,0]]"}) {
+    INFO(map);
+    CHECK(read(with_map(map)).steps.size() == 2);
+  }
+}

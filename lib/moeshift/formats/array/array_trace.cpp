@@ -2,8 +2,7 @@
 #include "moeshift/formats/array/array_trace.hpp"
 
 #include <algorithm>
-#include <cctype>
-#include <initializer_list>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -35,11 +34,31 @@ void adopt(TraceHeader& header, const ArrayCompany& company, const std::string& 
   header.layer_ids = company.layer_ids;
 }
 
-/// [steps, layers, experts] or [layers, experts].
+/// The layers of [steps, layers * experts], where the experts are told and each row, cut into as
+/// many, has layers of equal totals; 0 = it is none. Nothing is consumed.
+std::size_t flattened_layers(ArrayRows& array, const TraceReadOptions& options) {
+  const std::size_t experts = options.num_experts.value_or(options.likely_experts.value_or(0));
+  const auto& shape = array.shape();
+  if (shape.size() != 2 || experts == 0 || shape[1] <= experts || shape[1] % experts != 0) return 0;
+  constexpr std::size_t kSampled = 1U << 16U;
+  const std::vector<double> numbers = array.sample(std::max(kSampled, shape[1]));
+  if (numbers.empty()) return 0;
+  double of_row = 0;
+  for (std::size_t at = 0; at < numbers.size(); at += experts) {
+    const auto begin = numbers.begin() + static_cast<std::ptrdiff_t>(at);
+    const double total = std::accumulate(begin, begin + static_cast<std::ptrdiff_t>(experts), 0.0);
+    if (at % shape[1] == 0) of_row = total;
+    if (total != of_row || total <= 0) return 0;
+  }
+  return shape[1] / experts;
+}
+
+/// [steps, layers, experts] or [layers, experts]; with flat_layers [steps, layers * experts].
 class LoadsReader final : public TraceReader {
  public:
-  LoadsReader(std::unique_ptr<ArrayRows> array, double scale, const ArrayCompany& company)
-      : array_(std::move(array)), scale_(scale) {
+  LoadsReader(std::unique_ptr<ArrayRows> array, double scale, const ArrayCompany& company,
+              std::size_t flat_layers = 0)
+      : array_(std::move(array)), scale_(scale), flat_(flat_layers > 0) {
     const auto& shape = array_->shape();
     const std::size_t dimensions = shape.size();
     if (dimensions != 2 && dimensions != 3) {
@@ -49,8 +68,16 @@ class LoadsReader final : public TraceReader {
     num_steps_ = dimensions == 3 ? shape[0] : 1;
     header_.num_layers = shape[dimensions - 2];
     header_.num_experts = shape[dimensions - 1];
+    if (flat_) {
+      num_steps_ = shape[0];
+      header_.num_layers = flat_layers;
+      header_.num_experts = shape[1] / flat_layers;
+    }
     check_shape(header_.num_layers, header_.num_experts, array_->place() + "/header");
     adopt(header_, company, array_->place());
+    if (!flat_) return;
+    header_.notes.push_back(fmt::format("shape ({}) is taken for steps of {} layers x {} experts",
+                                        fmt::join(shape, ", "), flat_layers, header_.num_experts));
   }
 
   bool next(TraceStep& step) override {
@@ -62,6 +89,11 @@ class LoadsReader final : public TraceReader {
       step.load = LoadMatrix(header_.num_layers, header_.num_experts);
     }
     begin_step(step, done_);
+    if (flat_) {
+      array_->next(step.load.items());
+      accept_loads(step.load.items(), scale_, fmt::format("{}/{}", array_->place(), done_++));
+      return true;
+    }
     for (const LayerId layer : step.load.row_ids()) {
       const auto row = step.load.row(layer);
       array_->next(row);
@@ -74,6 +106,7 @@ class LoadsReader final : public TraceReader {
  private:
   std::unique_ptr<ArrayRows> array_;
   double scale_;
+  bool flat_;
   std::size_t num_steps_ = 0;
   std::size_t done_ = 0;
 };
@@ -274,76 +307,7 @@ class ArrayRoutes final : public RoutesReader {
   std::int64_t step_ = 0;
 };
 
-bool contains_any(std::string_view text, std::initializer_list<std::string_view> parts) {
-  return std::ranges::any_of(
-      parts, [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
-}
-
-/// Whether each slot holds the expert of its own number.
-bool is_identity(const Placement& map) {
-  for (const LayerId layer : map.physical_to_logical().row_ids()) {
-    const auto row = map.layer(layer);
-    for (std::size_t slot = 0; slot < row.size(); ++slot) {
-      if (row[slot].is_none() || row[slot].index() != slot) return false;
-    }
-  }
-  return true;
-}
-
-/// The layers and columns that loads may have: [..., layers, columns], [layers, ranks, columns].
-bool has_slots_of(const ArrayRows& array, const Placement& map) {
-  const auto& shape = array.shape();
-  const std::size_t n = shape.size();
-  const auto fits = [&](std::size_t layers, std::size_t slots) {
-    return layers == map.layers() && slots == map.slots();
-  };
-  return (n >= 2 && fits(shape[n - 2], shape[n - 1])) ||
-         (n >= 3 && fits(shape[n - 3], shape[n - 2] * shape[n - 1]));
-}
-
-/// What the numbers beside a map are.
-ArrayMeaning beside_map(const ArrayRows& array, const ArrayCompany& company, MemberKind kind) {
-  const Placement& map = company.map->placement;
-  const auto& shape = array.shape();
-  const bool logical = kind == MemberKind::kLogicalLoads;
-  const bool of_experts =
-      shape.size() >= 2 && shape[shape.size() - 2] == map.layers() && shape.back() == map.experts();
-  const bool of_slots = has_slots_of(array, map);
-  if (of_slots && !logical && (!of_experts || is_identity(map))) return ArrayMeaning::kPhysical;
-  if (of_slots && !logical) {
-    if (kind == MemberKind::kPhysicalLoads) return ArrayMeaning::kPhysical;
-    throw InputError(array.place(),
-                     fmt::format("may be loads of experts, or of slots that {} beside it says the "
-                                 "experts of; expected `as` loads or `as` physical",
-                                 company.map_name));
-  }
-  // An expert that the map lacks may still have a column.
-  if (!of_slots || of_experts) return ArrayMeaning::kTold;
-  throw InputError(array.place(),
-                   fmt::format("has a column for each slot of {} beside it, which has {} experts, "
-                               "and is called loads of experts; expected `as` loads or `as` "
-                               "physical",
-                               company.map_name, map.experts()));
-}
-
 }  // namespace
-
-MemberKind member_kind(std::string_view name) {
-  std::string lower(name);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (contains_any(lower, {"logical_to_physical", "log2phy", "l2p", "logical2physical"})) {
-    return MemberKind::kInverseMap;
-  }
-  if (contains_any(lower, {"physical_to_logical", "phy2log", "p2l", "physical2logical", "map",
-                           "placement", "slot_experts"})) {
-    return MemberKind::kMap;
-  }
-  if (!contains_any(lower, {"load", "count", "hotness"})) return MemberKind::kOther;
-  if (contains_any(lower, {"logical"})) return MemberKind::kLogicalLoads;
-  const bool physical = contains_any(lower, {"physical", "slot"}) || lower == "expert_load";
-  return physical ? MemberKind::kPhysicalLoads : MemberKind::kLoads;
-}
 
 std::unique_ptr<TraceReader> array_trace(std::unique_ptr<ArrayRows> array,
                                          const TraceReadOptions& options,
@@ -354,6 +318,10 @@ std::unique_ptr<TraceReader> array_trace(std::unique_ptr<ArrayRows> array,
   if (meaning == ArrayMeaning::kTold && company.map) {
     meaning = beside_map(*array, company, member_kind(name));
   }
+  const bool may_be_loads = meaning == ArrayMeaning::kTold || meaning == ArrayMeaning::kLoads;
+  const std::size_t flat = may_be_loads ? flattened_layers(*array, options) : 0;
+  if (flat > 0)
+    return std::make_unique<LoadsReader>(std::move(array), options.scale, company, flat);
   if (meaning == ArrayMeaning::kTold) meaning = meaning_of(*array, meaning);
   const bool folded = meaning == ArrayMeaning::kPhysical && options.map == nullptr;
   if (company.map && !folded) {
