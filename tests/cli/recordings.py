@@ -106,6 +106,8 @@ class Recordings(CliTest):
         self.refused("trace", "info", "l.npz", says=("a column for each slot", "--as physical"))
         self.save("l.pt", {"logical_count": Tensor(self.TOKENS), "physical_to_logical_map": Tensor(self.SLOTS)})
         self.refused("trace", "info", "l.pt", says=("l.pt#/logical_count", "a column for each slot"))
+        self.npz("l.npz", loads=self.TOKENS, p2l_map=self.SLOTS[:1])
+        self.refused("trace", "info", "l.npz", says=("neither of the experts nor of the slots of p2l_map", "1 layers x 6 slots"))
         self.npz("l.npz", loads=self.TOKENS, p2l_map=[self.SLOTS, self.SLOTS])
         self.refused("trace", "info", "l.npz", says=("a map per step", "--map"))
         self.npz("l.npz", loads=self.TOKENS, p2l_map=self.SLOTS, expert_map=self.SLOTS)

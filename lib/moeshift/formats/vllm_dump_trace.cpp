@@ -106,7 +106,7 @@ class DumpReader final : public TraceReader {
   }
   [[nodiscard]] RankFile rank_file() const override {
     RankFile file;
-    file.map = map_hash_;
+    if (!live_map_.empty()) file.map = hash_of(live_map_);  // few ask: joined files
     return file;
   }
 
@@ -162,11 +162,11 @@ class DumpReader final : public TraceReader {
   bool read_snapshot(TraceStep& step) {
     JsonPlace place;
     while (const auto snapshot = next_snapshot(place)) {
-      const SlotMap map = slot_map(*snapshot->map, place.at(kMap));
+      SlotMap map = slot_map(*snapshot->map, place.at(kMap));
       if (header_.num_experts == 0) adopt(map, place);
       fold(*snapshot, map, step.load, place);
-      map_hash_ = hash_of(map);
       if (repeated_.seen(snapshot->step, step.load) || overlaps(*snapshot)) continue;
+      live_map_ = std::move(map);
       step.step = snapshot->step;
       step.label.reset();
       step.other_json = "{}";
@@ -252,7 +252,7 @@ class DumpReader final : public TraceReader {
   std::optional<JsonItems> items_;  ///< none where every snapshot is a line
   JsonDocument json_;
   LoadMatrix physical_;
-  std::uint64_t map_hash_ = 0;  ///< of the step read last
+  SlotMap live_map_;  ///< of the step read last
   RepeatedSteps repeated_;
   std::set<std::int64_t> taken_;  ///< steps at the ends of windows
   std::size_t overlapping_ = 0;

@@ -95,7 +95,7 @@ class VllmReader final : public TraceReader {
   }
   [[nodiscard]] RankFile rank_file() const override {
     RankFile file;
-    file.map = map_hash_;
+    if (!live_map_.empty()) file.map = hash_of(live_map_);  // few ask: joined files
     return file;
   }
 
@@ -106,16 +106,16 @@ class VllmReader final : public TraceReader {
       const JsonPlace line{bytes_->where(), ""};
       const auto record = stats_record(json_.parse(text, line.document), line);
       if (!record || json_array(*record->expert_load, line.at("expert_load")).size() == 0) continue;
-      const SlotMap map = slot_map(*record->p2l_map, line.at("p2l_map"));
+      SlotMap map = slot_map(*record->p2l_map, line.at("p2l_map"));
       if (!is_ours(*record, map, line)) continue;
       if (header_.num_experts == 0) adopt(*record, map, line);
       fold(*record, map, step.load, line);
-      map_hash_ = hash_of(map);
       if (header_.num_ranks &&
           record->num_ranks.value_or(*header_.num_ranks) != *header_.num_ranks) {
         other_world_.emplace(*record->num_ranks, record->step);
       }
       if (repeated_.seen(record->step, step.load)) continue;
+      live_map_ = std::move(map);
       step.step = record->step;
       step.label.reset();
       step.other_json = normal_json("{" + record->other_members + "}", line.document);
@@ -192,7 +192,7 @@ class VllmReader final : public TraceReader {
   std::map<std::size_t, std::int64_t> other_world_;  ///< ranks that changed, with the first step
   JsonDocument json_;
   LoadMatrix physical_;
-  std::uint64_t map_hash_ = 0;  ///< of the step read last
+  SlotMap live_map_;  ///< of the step read last
   RepeatedSteps repeated_;
   TraceStep pending_;
   bool has_pending_ = false;

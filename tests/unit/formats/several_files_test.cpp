@@ -311,3 +311,15 @@ TEST_CASE("MindIE's devices of unlike numbers of passes are read as far as all g
 TEST_CASE("the first of MindIE's totals is said to hold all that was counted before") {
   CHECK(has(all_notes(read(mindie("", "30,40\n31,42\n33,45\n"))), "3070 against at most 16"));
 }
+
+TEST_CASE("records of two ranks under different maps are not added up") {
+  const auto record = [](const std::string& name, const std::string& map) {
+    return text(name, R"({"record_type":"eplb_load_stats","version":1,"step":0,"num_ranks":2,)"
+                      R"("expert_load":[[1,2,3,4]],"p2l_map":)" +
+                          map + "}\n");
+  };
+  const Trace sum = read({record("a", "[[0,1,2,0]]"), record("b", "[[0,1,2,0]]")}, {}, kSum);
+  CHECK(row(sum.steps.at(0), 0) == std::vector<double>{10, 4, 6});
+  CHECK(has(fault_of({record("a", "[[0,1,2,0]]"), record("b", "[[1,0,2,0]]")}, {}, kSum),
+            "b: step 0 has another map of slots than in a"));
+}

@@ -74,8 +74,19 @@ ArrayMeaning beside_map(const ArrayRows& array, const ArrayCompany& company, Mem
                                  "experts of; expected `as` loads or `as` physical",
                                  company.map_name));
   }
-  // An expert that the map lacks may still have a column.
-  if (!of_slots || of_experts) return ArrayMeaning::kTold;
+  // Loads of experts: those of other layers than the map, too.
+  if (of_experts || (!of_slots && !shape.empty() && shape.back() == map.experts())) {
+    return ArrayMeaning::kTold;
+  }
+  if (!of_slots) {
+    throw InputError(
+        array.place(),
+        fmt::format("shape ({}) is neither of the experts nor of the slots of {} beside "
+                    "it ({} layers x {} slots of {} experts); expected `as` loads, or "
+                    "`as` physical with `map` PLACEMENT",
+                    fmt::join(shape, ", "), company.map_name, map.layers(), map.slots(),
+                    map.experts()));
+  }
   throw InputError(array.place(),
                    fmt::format("has a column for each slot of {} beside it, which has {} experts, "
                                "and is called loads of experts; expected `as` loads or `as` "
