@@ -165,7 +165,7 @@ Rehearsal rehearsal_of(const CalibrationCase& ring, const CaseShape& shape, std:
 }
 
 std::size_t repeated(const CalibrationCase& ring, const CaseShape& shape) {
-  constexpr std::size_t kOften = 5;
+  constexpr std::size_t kOften = 3;
   const auto experts = static_cast<std::int64_t>(ring.layers() * kSlotsPerRank);
   const bool unpaced = ring.mode == CaseMode::kSync || ring.mode == CaseMode::kLockstep;
   return unpaced && ring.expert * experts < shape.little ? kOften : 1;
