@@ -43,7 +43,7 @@ class Determinism(CliTest):
         for name, window in (("old", "0:10"), ("new", "10:20")):
             self.good("plan", cli.MOE64_LIKE, *SHAPE[:-2], "--windows", window, "-o", f"{name}.json", "-q")
         model = json.loads((cli.SOURCE / "configs/models/olmoe_1b_7b_bf16.json").read_text())
-        model.update({"name": "moe64", "num_layers": 24, "layer_ids": list(range(24))})
+        model.update({"name": "moe64", "num_layers": 24, "num_hidden_layers": 24, "layer_ids": list(range(24))})
         self.write("model.json", json.dumps(model))
         moves = self.same_for_threads("moves", "old.json", "new.json", "--cluster", "hgx_h200", "--model", "model.json")
         self.assertEqual(len(moves["result"]["plan_hash"]), 64)
