@@ -121,6 +121,19 @@ class OnProcesses(Faults):
     def test_a_sleeping_process_is_named(self):
         self.drilled("sleep:1,2,voting,60", "--rank-processes", survivors=4, says=("rank 1, layer 2, staged: no vote",))
 
+    def test_ctrl_c_at_any_moment_ends_all_processes_with_exit_130_and_one_line(self):
+        for seconds in (.05, .08, .12, .2, .5):
+            words = [cli.PROGRAM, *map(str, self.words("--rank-processes", "--inject", "lose:1,3", "--timeout", 60))]
+            with subprocess.Popen(words, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+                time.sleep(seconds)
+                run.send_signal(signal.SIGINT)
+                _, err = run.communicate(timeout=30)
+            self.assertEqual(run.returncode, 130, f"after {seconds} s: {err}")
+            self.assertEqual(err.count("stopped: interrupted"), 1, err)
+            self.assertNotIn("device error", err)
+            self.assertNotIn("killed by signal", err)
+        self.assert_left_nothing()
+
     def test_children_die_with_the_launcher(self):
         words = [cli.PROGRAM, *map(str, self.words("--rank-processes", "--inject", "lose:1,3", "--timeout", 60))]
         with subprocess.Popen(words, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:

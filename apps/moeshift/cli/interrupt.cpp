@@ -64,6 +64,12 @@ void watch_interrupt() {
   if (::timer_create(CLOCK_MONOTONIC, &event, &patience) == 0) impatient.store(true);
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  // A launcher of ranks holds them back until here.
+  sigset_t stops;
+  sigemptyset(&stops);
+  sigaddset(&stops, SIGINT);
+  sigaddset(&stops, SIGTERM);
+  sigprocmask(SIG_UNBLOCK, &stops, nullptr);
 }
 
 void take_time_to_end() {

@@ -67,6 +67,20 @@ class Execute final : public Command {
     take_time_to_end();
     const Backend& backend = usable_backend();
     const std::optional<ProcessPlace> place = place_of(backend);
+    if (!place || place->started_by != "moeshift") return perform_here(session, backend, place);
+    try {
+      return perform_here(session, backend, place);
+    } catch (const InterruptedError&) {
+      return ExitCode::kInterrupted;  // our launcher says it, once for all ranks
+    } catch (const DeviceError&) {
+      if (session.progress().interrupted()) return ExitCode::kInterrupted;  // peers stopped sooner
+      throw;
+    }
+  }
+
+ private:
+  ExitCode perform_here(Session& session, const Backend& backend,
+                        const std::optional<ProcessPlace>& place) {
     static_cast<void>(options_.shuffle(session.seed(), Seconds(0.0)));  // refuse before anything
     if (options_.journal) refuse_shared_journal(session.common().output);
     if (!place || place->rank == RankId(0)) say_unused(session, place.has_value());
@@ -129,7 +143,6 @@ class Execute final : public Command {
     return conclude(session, std::move(execution), leader);
   }
 
- private:
   /// A cell that changes roles belongs to any layer.
   void refuse_uneven_flips(const ExpertSizes& sizes, LayerRange range) const {
     if (options_.commit != "flip") return;
@@ -339,8 +352,10 @@ class Execute final : public Command {
     const auto failure = execution.failure();
     if (!failure) return judge(execution);
     session.warn(survey_line(execution));
-    if (!failure->interrupted) throw ShuffleFailure(*failure);
-    session.warn(failure->message());
+    // Peers that stopped a moment earlier look like a failure to one that is about to stop.
+    const bool stopped = failure->interrupted || session.progress().interrupted();
+    if (!stopped) throw ShuffleFailure(*failure);
+    if (leader) session.warn(failure->message());
     throw InterruptedError();
   }
 

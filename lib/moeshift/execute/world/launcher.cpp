@@ -87,6 +87,12 @@ std::vector<std::string> environment_of(const LaunchRequest& request, RankId ran
   if (silent) dup2(nowhere, STDOUT_FILENO);
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
+  // Until the program minds them: a rank that dies of one looks to the others like a failure.
+  sigset_t stops;
+  sigemptyset(&stops);
+  sigaddset(&stops, SIGINT);
+  sigaddset(&stops, SIGTERM);
+  sigprocmask(SIG_BLOCK, &stops, nullptr);
   execve("/proc/self/exe", child.argument_pointers.data(), child.environment_pointers.data());
   _exit(kCannotStart);
 }
@@ -158,9 +164,10 @@ class Family {
     if (!end_) end_ = Deadline::in(request_.grace);
   }
 
+  /// Rank 0 last: all others would see it go.
   void kill_all(int signal_number) const {
-    for (const Child& child : children_) {
-      if (child.process > 0) kill(child.process, signal_number);
+    for (std::size_t rank = children_.size(); rank-- > 0;) {
+      if (children_[rank].process > 0) kill(children_[rank].process, signal_number);
     }
   }
 
@@ -181,14 +188,21 @@ std::vector<RankExit> launch_ranks(const LaunchRequest& request) {
   return family.wait();
 }
 
-int joint_status(const std::vector<RankExit>& exits) {
+int joint_status(const std::vector<RankExit>& exits, bool interrupted) {
   constexpr int kDevice = 3;
-  int status = 0;
+  constexpr int kInterrupted = 130;
+  int found = 0;
+  bool killed = false;
+  bool lost = false;
   for (const RankExit& exit : exits) {
-    if (exit.signal != 0) return kDevice;
-    if (status == 0) status = exit.code;
+    killed = killed || exit.signal != 0;
+    lost = lost || exit.code == kDevice || exit.code == kInterrupted;
+    const bool of_the_stop = interrupted && (exit.code == kDevice || exit.code == kInterrupted);
+    if (found == 0 && !of_the_stop) found = exit.code;
   }
-  return status;
+  if (killed && !interrupted) return kDevice;
+  if (found != 0) return found;
+  return interrupted && (killed || lost) ? kInterrupted : 0;
 }
 
 }  // namespace moeshift

@@ -40,6 +40,8 @@ struct RankExit {
 
 /// One exit status for all of them: 0 when all are good, 3 when one was killed, else the status of
 /// the lowest rank that is not good.
-[[nodiscard]] int joint_status(const std::vector<RankExit>& exits);
+/// @param interrupted the user wanted to stop: ranks that died of it, or that missed those who did,
+/// make it 130. What a rank found out before (1, 2) stays.
+[[nodiscard]] int joint_status(const std::vector<RankExit>& exits, bool interrupted = false);
 
 }  // namespace moeshift
