@@ -26,8 +26,9 @@ namespace moeshift {
 [[nodiscard]] std::string found_peers(const Platform& platform);
 
 /// A vote, a batch of copies and a commit cost some 50 us, in which twenty megabytes go over a
-/// link.
-inline constexpr Bytes kJoinPeersBelow(std::int64_t{64} << 20U);
+/// link; copy engines gain from batches of up to a quarter of a gigabyte.
+inline constexpr Joining kJoinPeers{.below = Bytes(std::int64_t{128} << 20U),
+                                    .up_to = Bytes(std::int64_t{256} << 20U)};
 
 /// Of a storing kernel: eight fill a link of a Hopper GPU to nine tenths.
 inline constexpr std::size_t kStoringBlocks = 8;
@@ -41,7 +42,7 @@ template <const Platform& (*kPlatform)(), PeerCopy kHow>
       .launch = [](const WorldRequest& options) { return launch_peers(kPlatform(), options); },
       .open = [](const WorldRequest& options) { return open_peers(kPlatform(), kHow, options); },
       .found = [] { return found_peers(kPlatform()); },
-      .join = {.below = kJoinPeersBelow, .up_to = {}},
+      .join = kJoinPeers,
       .staging_blocks = kHow == PeerCopy::kStores ? kStoringBlocks : 0,
       .escort = [](const WorldRequest& options) { return escort_peers(kPlatform(), options); }};
 }
