@@ -104,7 +104,7 @@ class Streams(CliTest):
         with open("/dev/full", "w", encoding="utf-8") as full:
             result = self.run_program("models", stdout=full)
         self.assertEqual(result.code, 3, result.err)
-        self.assertIn("standard output", result.err)
+        self.assertIn("moeshift: error: standard output: cannot be written", result.err)
 
     def test_a_reader_that_goes_away_is_no_crash_and_no_talk(self):
         program = subprocess.Popen([cli.PROGRAM, "models", "--format", "json"], stdout=subprocess.PIPE,

@@ -91,6 +91,12 @@ class TraceCommands(CliTest):
                     self.assertEqual(sum(row), 500 * head["top_k"])
                     self.assertLessEqual(max(row), 500)
 
+    def test_a_generated_trace_has_steps_and_changes_its_domain_within_them(self):
+        for more in ((), ("--routes",)):
+            self.refused("trace", "generate", "--steps", 0, *more, says="--steps: expected at least 1")
+            for change in ("0", "4", "2,9"):
+                self.refused("trace", "generate", "--steps", 4, "--domain-changes", change, *more, says="expected steps 1 to 3")
+
     def test_generator_options_that_make_no_sense_are_refused(self):
         for words in (("--rho", 2), ("--top-k", 300), ("--groups", 7), ("--dispersion", 0),
                       ("--domain-changes", "x"), ("--tokens", 0)):

@@ -36,6 +36,11 @@ class UnusedOptions(CliTest):
                     self.assertIn(f"{option} is not used: {policy} does not look at it", self.said(words(policy), option, right))
                     self.refused(*words(policy), f"{option}={wrong}")
 
+    def test_what_a_plan_makes_no_use_of_is_said(self):
+        words = ("plan", "trace.jsonl", *SHAPE, "--model", "model.json", "--policy", "deepseek", "--from", "old.json")
+        self.assertIn("--budget-bytes is not used: deepseek does not look at it", self.said(words, "--budget-bytes", "1"))
+        self.assertIn("--explain is not used: deepseek gives no reasons", self.said(words, "--explain"))
+
     def test_what_some_policy_looks_at_is_not_said_to_be_unused(self):
         words = ("compare", "trace.jsonl", *SHAPE, "--policies", "deepseek,hierarchical")
         self.assertNotIn("not used", self.said(words, "--home", "hard"))

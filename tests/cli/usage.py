@@ -122,6 +122,37 @@ class Usage(CliTest):
             with self.subTest(word=word):
                 self.refused("plan", self.trace(), f"--ranks={word}", "--slots", 12, says="--ranks")
 
+    def test_a_number_that_is_too_large_is_not_said_to_be_none(self):
+        self.refused("plan", self.trace(), *SHAPE, "--seed", 2**64 - 1, says=("--seed", "at most 2^53"))
+
+    def test_no_ranks_and_no_slots_are_too_few(self):
+        self.refused("plan", self.trace(), "--ranks", 0, "--slots", 12, says="--ranks: expected at least 1")
+        self.refused("plan", self.trace(), "--ranks", 4, "--slots", 0, says="--slots: expected at least 1")
+
+    def test_an_option_that_is_there_twice_is_said_to_be(self):
+        self.refused("plan", self.trace(), *SHAPE, "--ranks", 8, says="--ranks: is there 2 times; expected it once")
+
+    def test_an_option_without_its_value_is_said_to_need_one(self):
+        self.refused("compare", self.trace(), *SHAPE, "--policies", says="--policies: expected a value")
+
+    def test_two_answers_do_not_share_a_file(self):
+        self.plan("old.json")
+        self.plan("new.json", "--policy", "static")
+        self.tiny_model()
+        moves = ("moves", "old.json", "new.json", "--cluster", "host", "--model", "model.json", "-o", "same")
+        self.refused(*moves, "--matrix", "./same", says=("--matrix", "that of --output"))
+        self.assertNotIn("same", self.files())
+
+    def test_a_result_that_is_named_like_a_page_is_said_to_be_none(self):
+        said = self.good("plan", self.trace(), *SHAPE, "-o", "plan.html").err
+        self.assertIn("moeshift report plan.html -o PAGE.html", said)
+        self.assertEqual(self.good("report", "plan.html", "-o", "page.html").err, "")
+
+    def test_one_of_a_kind_is_singular(self):
+        trace = self.trace(header={"num_layers": 1}, loads=[[[3, 1, 1, 1, 1, 1, 1, 1]]])
+        said = self.good("plan", trace, "--ranks", 1, "--slots", 8).out.splitlines()[0]
+        self.assertEqual(said, "balanced: 1 layer x 8 experts, 1 step -> 8 slots on 1 rank, 1 node")
+
     def test_a_window_that_is_none_is_refused(self):
         for window in ("4:2", "1:1", "a:b", "-1:2", "0:2:4", "1.5:2"):
             with self.subTest(window=window):

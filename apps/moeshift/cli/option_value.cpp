@@ -39,8 +39,10 @@ constexpr std::array<std::pair<std::string_view, double>, 11> kByteUnits = {{
 std::size_t parse_count(const std::string& option, const std::string& word) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error != std::errc{} || end != word.data() + word.size() || value > (1ULL << 53U)) {
-    expected(option, "a whole number >= 0", word);
+  const bool whole = end == word.data() + word.size() && error != std::errc::invalid_argument;
+  if (!whole) expected(option, "a whole number >= 0", word);
+  if (error != std::errc{} || value > (1ULL << 53U)) {
+    expected(option, "a whole number of at most 2^53", word);
   }
   return value;
 }

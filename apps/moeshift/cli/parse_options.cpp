@@ -44,6 +44,10 @@ std::string unknown_option(const OptionSet& options, const std::vector<std::stri
 
 void add_to(CLI::App& app, const OptionRecord& record, Given& given) {
   const auto store = [&record, &given](const std::vector<std::string>& words) {
+    if (words.size() > 1 && !record.many) {
+      throw InputError(main_name(record.names),
+                       fmt::format("is there {} times; expected it once", words.size()));
+    }
     record.store(words);
     given[main_name(record.names)] = words;
     return true;
@@ -58,8 +62,7 @@ void add_to(CLI::App& app, const OptionRecord& record, Given& given) {
   } else {
     option->expected(1);
   }
-  if (record.many && !record.positional)
-    option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  if (!record.positional) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 }  // namespace
@@ -75,6 +78,12 @@ Given parse_options(const OptionSet& options, const std::vector<std::string>& wo
     const std::string unknown = unknown_option(options, words);
     if (!unknown.empty()) throw InputError("", unknown);
     throw InputError("", fmt::format("unexpected argument '{}'", app.remaining().front()));
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string unknown = unknown_option(options, words);
+    const std::string text = error.what();
+    if (!unknown.empty()) throw InputError("", unknown);
+    if (text.find("missing") == std::string::npos) throw InputError("", text);
+    throw InputError(text.substr(0, text.find(':')), "expected a value");
   } catch (const CLI::ParseError& error) {
     const std::string unknown = unknown_option(options, words);
     throw InputError("", unknown.empty() ? error.what() : unknown);

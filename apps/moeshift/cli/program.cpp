@@ -2,6 +2,7 @@
 #include "apps/moeshift/cli/program.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -22,6 +23,7 @@
 #include "moeshift/model/layer_text.hpp"
 #include "moeshift/report/table.hpp"
 
+#include "apps/moeshift/cli/atomic_file.hpp"
 #include "apps/moeshift/cli/command.hpp"
 #include "apps/moeshift/cli/common_options.hpp"
 #include "apps/moeshift/cli/complete.hpp"
@@ -150,6 +152,20 @@ ExitCode run_naming_layers(Command& command, const OptionSet& options, Session& 
   }
 }
 
+/// Files that options name and that are written, beside --output.
+constexpr std::array kWritten = {"--timeline", "--matrix", "--write", "--cluster-file"};
+
+/// The second of two written to one file would be the end of the first.
+void refuse_one_file_twice(const Settings& settings, const std::string& output) {
+  for (const char* option : kWritten) {
+    const auto given = settings.find(option);
+    if (given == settings.end() || given->second.words.empty()) continue;
+    const std::string& path = given->second.words.front();
+    if (path == "-" || output == "-" || !is_same_file(path, output)) continue;
+    throw InputError(option, "expected a file of its own, found that of --output: " + path);
+  }
+}
+
 /// A command with its options.
 class Call {
  public:
@@ -173,6 +189,7 @@ class Call {
       return ExitCode::kGood;
     }
     common_.format_given = settings.contains("--format");
+    refuse_one_file_twice(settings, common_.output);
     Session session(argv, common_, host);
     tell_settings(settings, session);
     const ExitCode code = run_naming_layers(*command_, options_, session);
@@ -236,7 +253,8 @@ int run_program(const std::vector<std::string>& argv) {
     watch_interrupt();
     const ExitCode code = run_command(argv);
     if (!std::cout.flush() && !nobody_reads_output()) {
-      throw DeviceError("standard output cannot be written");
+      const DeviceError lost("standard output: cannot be written: it is full or closed");
+      return complain("error", lost, ExitCode::kDevice);
     }
     return static_cast<int>(code);
   } catch (const InputError& error) {

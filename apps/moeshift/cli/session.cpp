@@ -310,6 +310,12 @@ void Session::emit(const Report& report, const std::string& format) {
     const Style style{.format = format_of_file(common_.output, format, common_.format_given)};
     write_file(common_.output,
                [&](std::ostream& out) { write_report(out, report, state_->meta, style); });
+    if (!common_.format_given && fs::path(common_.output).extension() == ".html") {
+      warn(
+          fmt::format("{0} is no page but the result, as JSON: moeshift report {0} -o PAGE.html "
+                      "makes one",
+                      common_.output));
+    }
     if (common_.format_given || common_.quiet) return;
   }
   if (state_->host != nullptr) return;

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
+
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/compare/commands.hpp"
 #include "apps/moeshift/compare/compare_options.hpp"
@@ -110,10 +112,11 @@ class Compare final : public Command {
         {"reference", rows[standings.reference].name()},
         {"best", best_json(rows, standings)},
         {"rows", to_json(rows, standings, header.num_layers, with_bytes)}};
-    report.note(fmt::format("{} layers x {} experts -> {} slots on {} ranks, {} nodes; {}",
-                            header.num_layers, header.num_experts,
-                            fmt::join(question_.slot_counts, ", "), topology.ranks(),
-                            topology.nodes(), windows_note(windows, rows)));
+    report.note(
+        fmt::format("{} x {} -> {} slots on {}, {}; {}", counted(header.num_layers, "layer"),
+                    counted(header.num_experts, "expert"), fmt::join(question_.slot_counts, ", "),
+                    counted(topology.ranks(), "rank"), counted(topology.nodes(), "node"),
+                    windows_note(windows, rows)));
     report.table(comparison_table(rows, header.num_layers, with_bytes));
     report.table(held_out_table(rows, standings));
     if (auto network = network_table(rows, standings.reference)) report.table(std::move(*network));
@@ -132,8 +135,8 @@ class Compare final : public Command {
     }
     std::vector<std::size_t> steps;
     for (const TrainWindow& window : windows.train) steps.push_back(window.steps.size());
-    return fmt::format("{} steps to plan on, {} to judge", fmt::join(steps, ", "),
-                       windows.test.steps.size());
+    return fmt::format("{} step{} to plan on, {} to judge", fmt::join(steps, ", "),
+                       steps == std::vector<std::size_t>{1} ? "" : "s", windows.test.steps.size());
   }
 
   [[nodiscard]] std::string legend(const std::string& reference) const {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/model/topology.hpp"
 #include "moeshift/report/figures.hpp"
 
@@ -35,7 +36,7 @@ Json bytes_json(const ComparisonRow& row, bool with_bytes) {
 /// "0.0081 to 0.0163"
 Cell interval_cell(const PairedDifference& difference) {
   if (difference.method == IntervalMethod::kNone) return Cell::empty();
-  return Cell::text(fmt::format("{:.4f} to {:.4f}", difference.low, difference.high));
+  return Cell::text(fmt::format("{} to {}", fixed(difference.low, 4), fixed(difference.high, 4)));
 }
 
 std::string names_of(const std::vector<ComparisonRow>& rows,
@@ -72,8 +73,9 @@ Json network_json(const ComparisonRow& row, const ComparisonRow& reference) {
 /// "12.3 % (11.0 to 13.6)"
 Cell share_cell(const PairedDifference& difference, double whole) {
   if (difference.method == IntervalMethod::kNone) return Cell::percent(difference.mean / whole, 1);
-  return Cell::text(fmt::format("{:.1f} % ({:.1f} to {:.1f})", 100 * difference.mean / whole,
-                                100 * difference.low / whole, 100 * difference.high / whole));
+  return Cell::text(fmt::format("{} % ({} to {})", fixed(100 * difference.mean / whole, 1),
+                                fixed(100 * difference.low / whole, 1),
+                                fixed(100 * difference.high / whole, 1)));
 }
 
 }  // namespace
@@ -201,14 +203,14 @@ Conclusion conclusion_of(const std::vector<ComparisonRow>& rows, const Standings
     return said;
   }
   const PairedDifference& lead = standings.behind[*standings.runner_up];
-  said.text += fmt::format(", {:.4f} of balancedness ahead of {}", lead.mean,
+  said.text += fmt::format(", {} of balancedness ahead of {}", fixed(lead.mean, 4),
                            rows[*standings.runner_up].name());
   if (lead.method == IntervalMethod::kNone) {
     said.reasons = {"one window cannot say whether that is chance"};
     return said;
   }
-  said.reasons = {fmt::format("95 % interval of the lead {:.4f} to {:.4f} over {} windows",
-                              lead.low, lead.high, lead.pairs)};
+  said.reasons = {fmt::format("95 % interval of the lead {} to {} over {}", fixed(lead.low, 4),
+                              fixed(lead.high, 4), counted(lead.pairs, "window"))};
   if (standings.tied.empty()) {
     said.text += ": a real difference";
     return said;

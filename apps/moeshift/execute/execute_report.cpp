@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
+
 #include "apps/moeshift/execute/execute_page.hpp"
 #include "apps/moeshift/inputs/by_link.hpp"
 #include "apps/moeshift/moves/moves_report.hpp"
@@ -238,9 +240,10 @@ Report execution_report(const Execution& execution) {
   const TransferPlan& plan = *execution.job->plan;
   const TransferTotals totals = totals_of(plan);
   const Seconds total = execution.longest(&RankTimes::total);
-  report.note(fmt::format("{}, {}: {} ranks, {} layers, {} per expert, {} transfers, {} copies",
-                          execution.transport, execution.mode, plan.ranks, plan.layers.size(),
-                          human_sizes(plan.sizes), totals.transfers, totals.local_copies));
+  report.note(fmt::format(
+      "{}, {}: {}, {}, {} per expert, {}, {}", execution.transport, execution.mode,
+      counted(plan.ranks, "rank"), counted(plan.layers.size(), "layer"), human_sizes(plan.sizes),
+      counted(totals.transfers, "transfer"), counted(totals.local_copies, "copy", "copies")));
   report.table(times_table(execution));
   if (!execution.failure()) {
     report.note(execution.is_calibrated() ? error_line(error_of(execution))
@@ -274,7 +277,7 @@ Report execution_report(const Execution& execution) {
     report.add(Conclusion{"no slot was verified", Tone::kPlain, {}});
   } else {
     report.add(
-        Conclusion{fmt::format("verified every byte of {} slots: {}", slots,
+        Conclusion{fmt::format("verified every byte of {}: {}", counted(slots, "slot"),
                                wrong == 0 ? "all right" : fmt::format("{} WRONG bytes", wrong)),
                    execution.verified() ? Tone::kGood : Tone::kBad,
                    {}});

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/report/figures.hpp"
 #include "moeshift/report/html.hpp"
 
@@ -52,7 +53,7 @@ Cell value_cell(const std::optional<double>& number, const std::string& json) {
 Cell change_cell(const MetricComparison& row) {
   const std::optional<double> share = row.relative_change();
   if (!share) return Cell::empty();
-  return {fmt::format("{:+.2f} %", *share * 100), round_trip(*share), true};
+  return {fixed_with_sign(*share * 100, 2) + " %", round_trip(*share), true};
 }
 
 Cell tolerance_cell(Tolerance tolerance) {
@@ -160,7 +161,7 @@ std::string fault_of(const MetricComparison& row) {
   return fmt::format("{} {}: {} -> {}{}", row.path, how,
                      row.baseline_text.empty() ? "nothing" : row.baseline_text,
                      row.value_text.empty() ? "nothing" : row.value_text,
-                     change ? fmt::format(" ({:+.2f} %)", *change * 100) : "");
+                     change ? fmt::format(" ({} %)", fixed_with_sign(*change * 100, 2)) : "");
 }
 
 std::string fault_of(const RequirementOutcome& row) {

@@ -86,13 +86,15 @@ PlanShape with_record(Session& session, PlanShape shape, const TraceHeader& trac
 PlanShape whole_shape(Session& session, PlanShape shape, const TraceHeader& trace) {
   shape = with_record(session, std::move(shape), trace);
   if (shape.ranks == 0) {
-    throw InputError("--ranks", "needed: neither the recording nor a plan says how many there are");
+    throw InputError("--ranks",
+                     "expected at least 1; neither the recording nor a plan says how many");
   }
   if (shape.slots == 0) {
-    throw InputError("--slots",
-                     fmt::format("needed: neither the recording nor a plan says how many there "
-                                 "are; the {} experts and some more, a multiple of {} ranks",
-                                 trace.num_experts, shape.ranks));
+    throw InputError(
+        "--slots",
+        fmt::format("expected at least 1; neither the recording nor a plan says how many. "
+                    "The {} experts and some more, a multiple of {} ranks",
+                    trace.num_experts, shape.ranks));
   }
   return shape;
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/core/shown_text.hpp"
 #include "moeshift/report/table.hpp"
 
@@ -138,10 +139,9 @@ Report check_schedule_report(const std::string& schedule, const std::string& rul
   for (const Finding& finding : proof.findings) {
     report.result()["findings"].push_back(finding_json(lists, finding));
   }
-  report.note(fmt::format("{} under the rules of {}: {} ranks, {} calls, {} messages",
-                          shown(schedule), rules, lists.ranks(),
-                          human_count(static_cast<std::int64_t>(proof.calls)),
-                          human_count(static_cast<std::int64_t>(proof.messages))));
+  report.note(fmt::format("{} under the rules of {}: {}, {}, {}", shown(schedule), rules,
+                          counted(lists.ranks(), "rank"), counted(proof.calls, "call"),
+                          counted(proof.messages, "message")));
   report.note(fmt::format("staging memory of the fullest rank, all sets of buffers: {}",
                           human(most(proof.staging))));
   add_verdict(lists, proof, report);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
@@ -89,9 +90,10 @@ class Moves final : public Command {
                        {"plan_hash", plan.hash},
                        {"layers", layers_json(plan, cost)}};
     if (plan.ranks <= kMostRanksShown) report.result()["traffic_bytes"] = traffic_json(plan);
-    report.note(fmt::format("{} on {}: {} layers, {} -> {} ranks, {} nodes, {} per expert",
-                            task.model.name, task.cluster.name, plan.layers.size(), plan.old_ranks,
-                            plan.new_ranks, task.topology.nodes(), human_sizes(plan.sizes)));
+    report.note(fmt::format("{} on {}: {}, {} -> {}, {}, {} per expert", task.model.name,
+                            task.cluster.name, counted(plan.layers.size(), "layer"), plan.old_ranks,
+                            counted(plan.new_ranks, "rank"), counted(task.topology.nodes(), "node"),
+                            human_sizes(plan.sizes)));
     if (rounds_) {
       add_rounds(report, plan);
     } else {

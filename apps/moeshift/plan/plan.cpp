@@ -99,8 +99,18 @@ class Plan final : public Command {
     Report report = report_plan(answer);
     if (frontier_) add_frontier(plan.frontier(), answer.problem.topology.nodes(), report);
     if (per_layer_) report.table(layer_table(answer));
-    if (explain_) explain_moves(answer, report);
+    if (explain_) explain(session, answer, report);
     session.emit(report);
+  }
+
+  /// Only a search has a reason for each move.
+  void explain(Session& session, const PlanAnswer& answer, Report& report) const {
+    if (answer.policy != "incremental" && answer.policy != "robust") {
+      session.mention(fmt::format(
+          "--explain is not used: {} gives no reasons, incremental and robust do", answer.policy));
+      return;
+    }
+    explain_moves(answer, report);
   }
 
   TraceInputs trace_;

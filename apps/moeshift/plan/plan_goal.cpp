@@ -132,7 +132,7 @@ void PlanGoal::apply_to(PolicyOptions& policy, Session& session, const PlannedFo
 Objective PlanGoal::resolve_objective(Session& session, const PlannedFor& planned,
                                       std::size_t steps) const {
   if (tokens_per_step && (*tokens_per_step < 1 || *tokens_per_step > 1e12)) {
-    throw InputError("--tokens-per-step", "expected a number of tokens, at least 1");
+    throw InputError("--tokens-per-step", "expected a number of tokens, 1 to 10^12");
   }
   Objective goal{.top_k = static_cast<double>(planned.top_k()),
                  .steps = static_cast<double>(steps),

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/plan/layer_problem.hpp"
 #include "moeshift/report/figures.hpp"
 
@@ -173,9 +174,11 @@ Report report_plan(const PlanAnswer& answer) {
                      {"hasty_layers", hasty},
                      {"plan_seconds", answer.times.plan},
                      {"bound_seconds", answer.times.bound}};
-  report.note(fmt::format("{}: {} layers x {} experts, {} steps -> {} slots on {} ranks, {} nodes",
-                          answer.policy, problem.layers(), problem.experts(), answer.steps,
-                          problem.slots, problem.topology.ranks(), problem.topology.nodes()));
+  report.note(fmt::format("{}: {} x {}, {} -> {} on {}, {}", answer.policy,
+                          counted(problem.layers(), "layer"), counted(problem.experts(), "expert"),
+                          counted(answer.steps, "step"), counted(problem.slots, "slot"),
+                          counted(problem.topology.ranks(), "rank"),
+                          counted(problem.topology.nodes(), "node")));
   if (answer.rule.rule != DispatchRule::kEven) {
     report.note(
         fmt::format("scored under {} dispatch; gaps are to the mean rank", answer.dispatch));

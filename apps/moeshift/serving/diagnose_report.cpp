@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
+
 #include "apps/moeshift/compare/compare_report.hpp"
 #include "apps/moeshift/inputs/by_link.hpp"
 #include "apps/moeshift/plan/network_report.hpp"
@@ -38,7 +40,7 @@ std::string advice_text(const Findings& findings) {
   const Diagnosis& diagnosis = findings.diagnosis;
   std::string text(name_of(diagnosis.advice));
   if (diagnosis.advice == Advice::kDynamic) {
-    text += fmt::format(" with an interval of {} steps", findings.lanes[*diagnosis.lane].interval);
+    text += " with an interval of " + counted(findings.lanes[*diagnosis.lane].interval, "step");
   }
   return text;
 }
@@ -171,12 +173,14 @@ Json result_of(const Findings& findings) {
 
 std::string setting_text(const Findings& findings) {
   return fmt::format(
-      "{}: {} layers x {} experts, {} recorded steps, served as {} forward pass{} of {:.0f} tokens "
-      "each on {} ranks, {} nodes, {} slots",
-      findings.header.model.empty() ? "trace" : findings.header.model, findings.header.num_layers,
-      findings.header.num_experts, findings.statistics.num_steps, findings.repeat,
-      findings.repeat == 1 ? "" : "es", findings.tokens_per_pass, findings.ranks, findings.nodes,
-      findings.slots);
+      "{}: {} x {}, {}, served as {} of {} each on {}, {}, {}",
+      findings.header.model.empty() ? "trace" : findings.header.model,
+      counted(findings.header.num_layers, "layer"), counted(findings.header.num_experts, "expert"),
+      counted(findings.statistics.num_steps, "recorded step"),
+      counted(findings.repeat, "forward pass", "forward passes"),
+      counted(static_cast<std::uint64_t>(std::llround(findings.tokens_per_pass)), "token"),
+      counted(findings.ranks, "rank"), counted(findings.nodes, "node"),
+      counted(findings.slots, "slot"));
 }
 
 Table imbalance_table(const Findings& findings) {
@@ -256,16 +260,17 @@ Table layer_table(const Findings& findings) {
 Cell saving_cell(const PairedDifference& saving, double whole) {
   const auto percent = [&](double seconds) { return 100 * seconds / whole; };
   if (saving.method == IntervalMethod::kNone) {
-    return {fmt::format("{:+.1f} %", percent(saving.mean)), round_trip(saving.mean / whole), true};
+    return {fixed_with_sign(percent(saving.mean), 1) + " %", round_trip(saving.mean / whole), true};
   }
-  return {fmt::format("{:+.1f} [{:+.1f}, {:+.1f}] %", percent(saving.mean), percent(saving.low),
-                      percent(saving.high)),
+  return {fmt::format("{} [{}, {}] %", fixed_with_sign(percent(saving.mean), 1),
+                      fixed_with_sign(percent(saving.low), 1),
+                      fixed_with_sign(percent(saving.high), 1)),
           round_trip(saving.mean / whole), true};
 }
 
 Table backtest_table(const Findings& findings) {
-  Table table{fmt::format("backtest, out of sample, after {} steps of warm-up: {}, {}",
-                          findings.warm_up, findings.policy, findings.mode),
+  Table table{fmt::format("backtest, out of sample, after {} of warm-up: {}, {}",
+                          counted(findings.warm_up, "step"), findings.policy, findings.mode),
               {"plan", "step mean", "p99", "saves [95 %]", "moves", "bytes", "lost per move"},
               {}};
   table.keys = 1;

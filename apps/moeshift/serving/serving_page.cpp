@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/report/figures.hpp"
 
 namespace moeshift::cli {
@@ -16,7 +17,7 @@ Bytes sum_of(const BytesByLink& bytes) {
 }
 
 Cell change(double ratio) {
-  return {fmt::format("{:+.1f} %", (ratio - 1) * 100), round_trip(ratio - 1), true};
+  return {fixed_with_sign((ratio - 1) * 100, 1) + " %", round_trip(ratio - 1), true};
 }
 
 Tiles simulate_tiles(const LaneResult& asked, const LaneResult& still) {

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/report/chrome_trace.hpp"
 #include "moeshift/simulate/timeline_recorder.hpp"
@@ -229,9 +230,10 @@ class Simulate final : public Command {
     result["interval_steps"] = settings.rule.interval;
     if (!network.is_null()) result["network"] = network;
     report.note(fmt::format(
-        "{} steps of {:.0f} tokens on {} ranks; {} {}, forecast {}, every {} steps", asked.steps,
-        asked.tokens / static_cast<double>(asked.steps), shape_.ranks, asked.name,
-        to_string(settings.mode), settings.forecaster, settings.rule.interval));
+        "{} of {} on {}; {} {}, forecast {}, every {}", counted(asked.steps, "step"),
+        counted(asked.tokens_per_step(), "token"), counted(shape_.ranks, "rank"), asked.name,
+        to_string(settings.mode), settings.forecaster,
+        settings.rule.interval == 1 ? "step" : counted(settings.rule.interval, "step")));
     std::vector<LaneResult> shown = results;
     if (asked.name == "static") shown.resize(1);
     report.table(lane_table(shown, results[1]));
@@ -252,13 +254,14 @@ class Simulate final : public Command {
   static std::string verdict(const LaneResult& asked, const LaneResult& still) {
     const DecisionCounts& d = asked.decisions;
     if (asked.name != "static" && d.due == 0) {
-      return fmt::format("no decision was due within the {} steps: this is static", asked.steps);
+      return fmt::format("no decision was due within {}: this is static",
+                         counted(asked.steps, "step"));
     }
     return fmt::format(
-        "{:+.2f} % tokens/s against static; {} of {} decisions moved something ({} balanced, {} "
+        "{} % tokens/s against static; {} of {} decisions moved something ({} balanced, {} "
         "little worse than promised, {} would not pay, {} nothing to move)",
-        (asked.tokens_per_second() / still.tokens_per_second() - 1) * 100, d.rearranged, d.due,
-        d.balanced, d.hysteresis, d.too_costly, d.unchanged);
+        fixed_with_sign((asked.tokens_per_second() / still.tokens_per_second() - 1) * 100, 2),
+        d.rearranged, d.due, d.balanced, d.hysteresis, d.too_costly, d.unchanged);
   }
 
   TraceInputs trace_;

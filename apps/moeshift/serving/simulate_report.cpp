@@ -76,6 +76,8 @@ Json to_json(const std::vector<RearrangementRecord>& records) {
   for (const RearrangementRecord& record : records) {
     const auto break_even = record.break_even_steps();
     const bool resize = record.cause == RearrangementRecord::Cause::kResize;
+    Cell not_even = Cell::text(resize ? "resize" : "never");
+    not_even.number = true;  // among numbers, whose digits line up
     rows.push_back({{"step", record.step},
                     {"cause", resize ? "resize" : "decision"},
                     {"finished_step", record.finished_step ? Json(*record.finished_step) : Json()},
@@ -140,15 +142,16 @@ Table rearrangement_table(const LaneResult& lane) {
   for (const RearrangementRecord& record : lane.rearrangements) {
     const auto break_even = record.break_even_steps();
     const bool resize = record.cause == RearrangementRecord::Cause::kResize;
-    table.rows.push_back(
-        {Cell::count(static_cast<std::int64_t>(record.step)),
-         record.finished_step
-             ? Cell::count(static_cast<std::int64_t>(*record.finished_step - record.step))
-             : Cell::text("..."),
-         Cell::count(record.layers), Cell::count(record.transfers),
-         Cell::bytes(sum_of(record.bytes)), Cell::seconds(record.predicted),
-         Cell::seconds(record.exposed), Cell::seconds(record.gained),
-         break_even ? Cell::decimal(*break_even, 1) : Cell::text(resize ? "resize" : "never")});
+    Cell not_even = Cell::text(resize ? "resize" : "never");
+    not_even.number = true;  // among numbers, whose digits line up
+    table.rows.push_back({Cell::count(static_cast<std::int64_t>(record.step)),
+                          record.finished_step ? Cell::count(static_cast<std::int64_t>(
+                                                     *record.finished_step - record.step))
+                                               : Cell::text("..."),
+                          Cell::count(record.layers), Cell::count(record.transfers),
+                          Cell::bytes(sum_of(record.bytes)), Cell::seconds(record.predicted),
+                          Cell::seconds(record.exposed), Cell::seconds(record.gained),
+                          break_even ? Cell::decimal(*break_even, 1) : not_even});
   }
   return table;
 }

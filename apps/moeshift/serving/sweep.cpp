@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/forecast/forecaster.hpp"
 #include "moeshift/plan/registry.hpp"
 #include "moeshift/simulate/objectives.hpp"
@@ -214,9 +215,9 @@ class Sweep final : public Command {
       rows.push_back(std::move(row));
     }
     if (rows.empty()) {
-      throw InfeasibleError(fmt::format("none of {} combinations can be; the first, {}: {}",
-                                        refused_.size(), refused_.front().point.name(),
-                                        refused_.front().reason));
+      throw InfeasibleError(fmt::format("{} cannot be; the first, {}: {}",
+                                        counted(refused_.size(), "combination"),
+                                        refused_.front().point.name(), refused_.front().reason));
     }
     return rows;
   }
@@ -326,11 +327,10 @@ class Sweep final : public Command {
          objectives_json(objectives ? objectives->outcomes : std::vector<ObjectiveOutcome>())},
         {"rows", to_json(rows, verdict)},
         {"refused", to_json(refused_)}};
-    report.note(fmt::format(
-        "{} combinations, {} cannot be; {} steps of {:.0f} tokens; mode {}; at most {} of experts "
-        "per rank",
-        rows.size() + refused_.size(), refused_.size(), first.steps,
-        first.tokens / static_cast<double>(first.steps), to_string(settings.mode), human(limit_)));
+    report.note(fmt::format("{}, {} cannot be; {} of {}; mode {}; at most {} of experts per rank",
+                            counted(rows.size() + refused_.size(), "combination"), refused_.size(),
+                            counted(first.steps, "step"), counted(first.tokens_per_step(), "token"),
+                            to_string(settings.mode), human(limit_)));
     report.table(sweep_table(rows, verdict, goal));
     if (!refused_.empty()) report.table(refused_table(refused_));
     report.add(conclusion);

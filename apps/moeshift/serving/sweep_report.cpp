@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "moeshift/core/number_text.hpp"
+
 #include "apps/moeshift/compare/compare_report.hpp"
 #include "apps/moeshift/serving/simulate_report.hpp"
 
@@ -38,9 +40,9 @@ std::string goal_text(SweepGoal goal, const SweepRow& row) {
     return fmt::format("p99 of {}", human(row.result.step_times.quantile(0.99)));
   }
   if (goal == SweepGoal::kPerRank) {
-    return fmt::format("{:.0f} tokens/s and rank", row.value(goal));
+    return grouped(std::llround(row.value(goal))) + " tokens/s and rank";
   }
-  return fmt::format("{:.0f} tokens/s", row.value(goal));
+  return grouped(std::llround(row.value(goal))) + " tokens/s";
 }
 
 std::string_view goal_name(SweepGoal goal) {
@@ -59,10 +61,11 @@ double best_seconds(const std::vector<SweepRow>& rows, const SweepVerdict& verdi
 
 Cell behind_cell(const PairedDifference& behind, double whole) {
   const auto percent = [&](double seconds) { return 100 * seconds / whole; };
-  const std::string mean = fmt::format("{:.2f}", percent(behind.mean));
+  const std::string mean = fixed(percent(behind.mean), 2);
   const std::string raw = round_trip(behind.mean / whole);
   if (behind.method == IntervalMethod::kNone) return {mean + " %", raw, true};
-  return {fmt::format("{} [{:.2f}, {:.2f}] %", mean, percent(behind.low), percent(behind.high)),
+  return {fmt::format("{} [{}, {}] %", mean, fixed(percent(behind.low), 2),
+                      fixed(percent(behind.high), 2)),
           raw, true};
 }
 
@@ -160,16 +163,18 @@ Conclusion conclusion_of(const std::vector<SweepRow>& rows, const SweepVerdict& 
   const PairedDifference& behind = verdict.behind[*verdict.runner_up];
   const double whole = best_seconds(rows, verdict, goal);
   const std::string next =
-      fmt::format("next is {}, {:.2f} % behind", rows[*verdict.runner_up].point.name(),
-                  100 * behind.mean / whole);
+      fmt::format("next is {}, {} % behind", rows[*verdict.runner_up].point.name(),
+                  fixed(100 * behind.mean / whole, 2));
   if (!behind.enough()) {
     said.reasons = {next,
                     fmt::format("{} {} of recordings are too few to say whether that is chance",
                                 behind.pairs, behind.pairs == 1 ? "block" : "blocks")};
     return said;
   }
-  said.reasons = {fmt::format("{} (95 % interval {:.2f} to {:.2f} %, {} blocks of steps)", next,
-                              100 * behind.low / whole, 100 * behind.high / whole, behind.pairs)};
+  said.reasons = {fmt::format("{} (95 % interval {} to {} %, {})", next,
+                              fixed(100 * behind.low / whole, 2),
+                              fixed(100 * behind.high / whole, 2),
+                              counted(behind.pairs, "block of steps", "blocks of steps"))};
   if (verdict.tied.empty()) {
     said.text += ": a real difference";
     return said;

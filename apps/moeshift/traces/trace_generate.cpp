@@ -63,6 +63,7 @@ class TraceGenerate final : public Command {
       throw InputError("--routes", "expected with --clique, --affinity and --skew");
     }
     const SyntheticOptions options = chosen(session);
+    check_steps(options.num_steps, options.domain_changes);
     const auto trace = make_synthetic_trace(options);
     const std::string& path = session.common().output;
     session.write_file(path, [&](std::ostream& out) {
@@ -77,6 +78,16 @@ class TraceGenerate final : public Command {
   }
 
  private:
+  template <class Steps>
+  static void check_steps(std::size_t steps, const Steps& domain_changes) {
+    if (steps < 1) throw InputError("--steps", "expected at least 1");
+    for (const auto step : domain_changes) {
+      if (step > 0 && step < steps) continue;
+      throw InputError("--domain-changes",
+                       fmt::format("expected steps 1 to {}, got {}", steps - 1, step));
+    }
+  }
+
   ExitCode write_routes(Session& session) {
     if (sigma_ || sigma_sd_ || rho_ || kappa_ || dispersion_ || persistence_ || groups_ ||
         domain_correlation_ || format_ != "neutral") {
@@ -97,6 +108,7 @@ class TraceGenerate final : public Command {
     for (const std::string& step : domain_changes_) {
       options.domain_changes.push_back(parse_count("--domain-changes", step));
     }
+    check_steps(options.num_steps, options.domain_changes);
     const auto reader = make_synthetic_routes(options);
     const std::string& path = session.common().output;
     session.write_file(path, [&](std::ostream& out) { write_route_lines(*reader, out); });

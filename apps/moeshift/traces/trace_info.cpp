@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/formats/header_json.hpp"
 #include "moeshift/formats/trace_format.hpp"
 #include "moeshift/trace/statistics.hpp"
@@ -254,13 +255,14 @@ class TraceInfo final : public Command {
   }
 
   static std::string shape_text(const TraceHeader& header, const TraceStatistics& statistics) {
-    std::string text = fmt::format("{} layers x {} experts, {} steps", header.num_layers,
-                                   header.num_experts, statistics.num_steps);
+    std::string text =
+        fmt::format("{} x {}, {}", counted(header.num_layers, "layer"),
+                    counted(header.num_experts, "expert"), counted(statistics.num_steps, "step"));
     if (header.top_k) text += fmt::format(", top-{}", *header.top_k);
     if (header.num_expert_groups.value_or(1) > 1)
       text += fmt::format(", {} groups", *header.num_expert_groups);
     if (statistics.tokens) {
-      text += fmt::format(", {} tokens", human_count(std::llround(*statistics.tokens)));
+      text += ", " + counted(static_cast<std::uint64_t>(std::llround(*statistics.tokens)), "token");
     }
     return text;
   }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/core/rng.hpp"
 
 namespace moeshift {
@@ -180,10 +181,10 @@ PairedDifference paired_difference(std::span<const double> a, std::span<const do
 
 std::string share_text(const PairedDifference& difference, double whole) {
   const auto percent = [&](double value) { return 100 * value / whole; };
-  const std::string mean = fmt::format("{:.1f} %", percent(difference.mean));
+  const std::string mean = fixed(percent(difference.mean), 1) + " %";
   if (difference.method == IntervalMethod::kNone) return mean;
-  return fmt::format("{} (95 % interval {:.1f} to {:.1f} %)", mean, percent(difference.low),
-                     percent(difference.high));
+  return fmt::format("{} (95 % interval {} to {} %)", mean, fixed(percent(difference.low), 1),
+                     fixed(percent(difference.high), 1));
 }
 
 }  // namespace moeshift

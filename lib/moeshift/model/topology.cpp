@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/number_text.hpp"
 
 namespace moeshift {
 namespace {
@@ -34,8 +35,8 @@ std::string_view name_of(LinkClass link) {
 
 Topology::Topology(std::size_t ranks, std::size_t nodes, std::size_t racks) : racks_(racks) {
   if (racks < 1 || nodes < racks || ranks < nodes) {
-    throw InputError("", fmt::format("{} ranks cannot be spread over {} nodes in {} racks", ranks,
-                                     nodes, racks));
+    throw InputError("", fmt::format("{} cannot be spread over {} in {}", counted(ranks, "rank"),
+                                     counted(nodes, "node"), counted(racks, "rack")));
   }
   node_of_ = spread<RankId, NodeId>(ranks, nodes);
   rack_of_ = spread<NodeId, RackId>(nodes, racks);

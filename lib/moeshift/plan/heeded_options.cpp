@@ -21,7 +21,7 @@ struct Row {
   std::string_view readers;
 };
 
-constexpr std::array<Row, 9> kRows = {{
+constexpr std::array<Row, 10> kRows = {{
     {"hierarchy", [](const auto& a, const auto& b) { return a.hierarchy != b.hierarchy; },
      "deepseek vllm snake"},
     {"effort", [](const auto& a, const auto& b) { return a.effort != b.effort; }, kOurs},
@@ -29,6 +29,8 @@ constexpr std::array<Row, 9> kRows = {{
     {"risk", [](const auto& a, const auto& b) { return a.risk != b.risk; }, "robust"},
     {"from_scratch", [](const auto& a, const auto& b) { return a.from_scratch != b.from_scratch; },
      "robust"},
+    {"budget_bytes", [](const auto& a, const auto& b) { return a.budget != b.budget; },
+     "incremental robust"},
     {"price", [](const auto& a, const auto& b) { return a.price != b.price; },
      "incremental robust"},
     {"inter_node_price",

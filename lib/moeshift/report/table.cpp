@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "moeshift/core/number_text.hpp"
 #include "moeshift/core/shown_text.hpp"
 #include "moeshift/report/figure.hpp"
 
@@ -84,16 +85,13 @@ Cell Cell::decimal(double value, int digits) {
   constexpr double kLarge = 1e4;
   constexpr double kExact = 0x1p53;
   const bool large = std::abs(value) >= kLarge && std::abs(value) <= kExact;
-  return {large ? human_count(std::llround(value)) : fmt::format("{:.{}f}", value, digits),
+  return {large ? human_count(std::llround(value)) : fixed(value, digits),
           round_trip(value),
           true,
           {Unit::kPlain, digits}};
 }
 Cell Cell::percent(double share, int digits) {
-  return {fmt::format("{:.{}f} %", share * 100, digits),
-          round_trip(share),
-          true,
-          {Unit::kShare, digits}};
+  return {fixed(share * 100, digits) + " %", round_trip(share), true, {Unit::kShare, digits}};
 }
 Cell Cell::bytes(Bytes bytes) {
   return {human(bytes), std::to_string(bytes.count()), true, {Unit::kBytes}};
@@ -127,9 +125,7 @@ std::string human(BytesPerSecond rate) {
 }
 
 std::string human_count(std::int64_t n) {
-  std::string digits = std::to_string(n < 0 ? -n : n);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return n < 0 ? "-" + digits : digits;
+  return grouped(n);
 }
 
 std::string round_trip(double value) {

@@ -70,7 +70,8 @@ std::vector<BacktestLane> backtest(const StepSource& source, const Deployment& d
   add("never", Habit::kNever, 0);
   add("once", Habit::kOnce, 0);
   for (const std::uint64_t interval : options.intervals) {
-    add(fmt::format("every {} steps", interval), Habit::kEvery, interval);
+    add(interval == 1 ? "every step" : fmt::format("every {} steps", interval), Habit::kEvery,
+        interval);
   }
   add("oracle", Habit::kOracle, options.intervals.front());
   for (const auto& [objective, planner] : options.objectives) {

@@ -71,6 +71,8 @@ struct LaneResult {
   static constexpr std::size_t kRecordsKept = 1000;
 
   [[nodiscard]] double tokens_per_second() const;
+  /// Mean, as a whole number; 0 without steps.
+  [[nodiscard]] std::uint64_t tokens_per_step() const;
 };
 
 }  // namespace moeshift

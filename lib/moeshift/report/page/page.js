@@ -19,13 +19,14 @@
     const thousands = rounded ? Math.min(0, Math.max(-3, Math.floor(Math.log10(Math.abs(rounded)) / 3))) : 0;
     return `${Number((rounded / 1000 ** thousands).toPrecision(digits))} ${["s", "ms", "us", "ns"][-thousands]}`;
   };
+  const unsigned = (text) => (/^-[0.,]*$/.test(text) ? text.slice(1) : text);  // what rounds to zero has no sign
   const measured = (value, unit, digits) => (unit === "s" ? inTime(value, digits) : compact(value, digits) + unit);
   const shown = (value, { unit, digits = 0 }) => {
     if (typeof value !== "number" || Number.isNaN(value)) return String(value || "-");
     if (["s", "B", "B/s"].includes(unit)) return measured(value, unit, 3);
-    if (unit === "%") return `${(value * 100).toFixed(digits)} %`;
+    if (unit === "%") return `${unsigned((value * 100).toFixed(digits))} %`;
     const places = unit === "count" || Math.abs(value) >= 1e4 ? 0 : digits;
-    return value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
+    return unsigned(value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places }));
   };
   const tick = (value, { unit }) => {
     if (["s", "B", "B/s"].includes(unit)) return measured(value, unit, 4);
