@@ -95,18 +95,19 @@ std::vector<std::uint32_t> by_ranks(const LayerProblem& problem, std::span<const
 std::vector<float> holding_prices(const LayerProblem& problem, const LinkPrices& prices) {
   const std::size_t experts = problem.experts();
   if (problem.held.empty()) return std::vector<float>(problem.ranks() * experts, 0.0F);
-  std::vector<float> price(problem.ranks() * experts, static_cast<float>(prices.inter_node));
-  std::vector<std::uint8_t> on_node(problem.nodes * experts, 0);
+  // First what a node's ranks have in common.
+  std::vector<float> on_node(problem.nodes * experts, static_cast<float>(prices.inter_node));
   for (std::size_t rank = 0; rank < problem.ranks(); ++rank) {
+    float* node = on_node.data() + problem.node_of[rank] * experts;
     for (const ExpertId expert : problem.held[rank]) {
-      if (!expert.is_none()) on_node[problem.node_of[rank] * experts + expert.index()] = 1;
+      if (!expert.is_none()) node[expert.index()] = static_cast<float>(prices.intra_node);
     }
   }
+  std::vector<float> price;
+  price.reserve(problem.ranks() * experts);
   for (std::size_t rank = 0; rank < problem.ranks(); ++rank) {
-    const std::uint8_t* node = on_node.data() + problem.node_of[rank] * experts;
-    for (std::size_t e = 0; e < experts; ++e) {
-      if (node[e] != 0) price[rank * experts + e] = static_cast<float>(prices.intra_node);
-    }
+    const float* node = on_node.data() + problem.node_of[rank] * experts;
+    price.insert(price.end(), node, node + experts);
     for (const ExpertId expert : problem.held[rank]) {
       if (!expert.is_none()) price[rank * experts + expert.index()] = 0;
     }

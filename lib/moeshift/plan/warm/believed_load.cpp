@@ -142,14 +142,27 @@ class Correction {
   [[nodiscard]] std::vector<double> solve(std::span<const double> wanted,
                                           std::span<const double> variance) const {
     constexpr int kSweeps = 30;
+    const std::size_t ranks = wanted.size();
+    // Of one replica each.
     std::vector<double> change(count_.size(), 0.0);
+    std::vector<double> gives(placed_.size());
+    std::vector<double> of_rank(ranks);
+    for (std::size_t slot = 0; slot < gives.size(); ++slot) {
+      const std::uint32_t e = placed_[slot];
+      gives[slot] = variance[e] / (count_[e] * count_[e]);
+    }
+    for (std::size_t rank = 0; rank < ranks; ++rank)
+      of_rank[rank] = variance_on_rank(rank, variance);
     for (int sweep = 0; sweep < kSweeps; ++sweep) {
-      for (std::size_t rank = 0; rank < wanted.size(); ++rank) {
-        const double missing = wanted[rank] - on_rank(rank, change);
-        const double each = missing / variance_on_rank(rank, variance);
-        for (const std::uint32_t e : slots_of(rank)) change[e] += each * variance[e] / count_[e];
+      for (std::size_t rank = 0; rank < ranks; ++rank) {
+        double missing = wanted[rank];
+        for (const std::uint32_t e : slots_of(rank)) missing -= change[e];
+        const double each = missing / of_rank[rank];
+        const double* give = gives.data() + rank * k_;
+        for (const std::uint32_t e : slots_of(rank)) change[e] += each * *give++;
       }
     }
+    for (std::size_t e = 0; e < change.size(); ++e) change[e] *= count_[e];
     return change;
   }
 
