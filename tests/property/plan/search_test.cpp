@@ -140,8 +140,27 @@ double score_of(double gain, double cost) {
   return gain / std::max(cost, 0.5);
 }
 
-/// The best gain per cost of the swaps of the hottest rank's slots and of replicas of its experts
-/// on ranks that are not busy (elsewhere the search counts what they put on the rank twice).
+/// What one replica more of an expert puts on a rank, to first order: the search asks for it twice.
+double burden_of(const World& world, std::size_t rank, std::uint32_t expert) {
+  std::vector<double> count(world.loads.experts, 0);
+  for (const std::uint32_t e : world.placed) ++count[e];
+  const double slowness = world.speed.empty() ? 1 : 1 / world.speed[rank];
+  double burden = 0;
+  for (std::size_t t = 0; t < world.loads.windows; ++t) {
+    double load = 0;
+    for (std::size_t slot = rank * world.k; slot < (rank + 1) * world.k; ++slot) {
+      const std::uint32_t e = world.placed[slot];
+      load += static_cast<double>(world.loads.of(e)[t]) / count[e];
+    }
+    const double above = std::max(0.0, load * slowness - 1);
+    const double comes = static_cast<double>(world.loads.of(expert)[t]) / (count[expert] + 1);
+    burden += 2 * above * slowness * comes / static_cast<double>(world.loads.windows);
+  }
+  return burden;
+}
+
+/// The best gain per cost of the swaps of the hottest rank's slots, of replicas of its experts
+/// elsewhere and of any expert on it.
 double best_score(const World& world) {
   const std::vector<double> parts = parts_of(world, world.placed);
   const auto hot =
@@ -152,10 +171,11 @@ double best_score(const World& world) {
   const auto replace = [&](std::size_t slot, std::uint32_t expert) {
     const std::uint32_t dropped = placed[slot];
     if (std::count(placed.begin(), placed.end(), dropped) < 2) return;
-    if (world.holds(slot / world.k, expert) || parts[slot / world.k] > 0) return;
+    if (world.holds(slot / world.k, expert)) return;
     placed[slot] = expert;
     const double cost = static_cast<double>(world.price(slot, expert) - world.price(slot, dropped));
-    best = std::max(best, score_of(before - objective_of(world, placed), cost));
+    const double burden = burden_of(world, slot / world.k, expert);
+    best = std::max(best, score_of(before - objective_of(world, placed) - burden, cost));
     placed[slot] = dropped;
   };
   for (std::size_t slot = hot * world.k; slot < (hot + 1) * world.k; ++slot) {

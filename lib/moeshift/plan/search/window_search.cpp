@@ -17,6 +17,8 @@ constexpr std::size_t kRanksPerStepOfPatience = 64;
 /// Whether to end is asked before one rank in so many: it may read a clock, as long as a rank
 /// takes.
 constexpr std::size_t kRanksPerLook = 4;
+/// Ranks are tried before those are passed over that cannot be better; then again in other nodes.
+constexpr std::size_t kTriedUnscreened = 4;
 /// Gains below are rounding.
 constexpr float kLeastGain = 1e-10F;
 
@@ -30,6 +32,8 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
       free_(prices.empty() ? loads.experts : 0, 0.0F),
       prices_(prices.empty() ? std::span<const float>(free_) : prices),
       prices_per_rank_(prices.empty() ? 0 : loads.experts),
+      by_expert_(loads.experts * ranks),
+      known_by_expert_(loads.experts, 0),
       options_(options),
       single_(loads.windows == 1 && options.holders.node_of.empty() &&
               options.budget == std::numeric_limits<double>::infinity()),
@@ -40,6 +44,7 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
       units_(loads.experts, 1),
       units_of_more_(loads.experts, 1),
       paid_(start_.size()),
+      most_paid_(ranks),
       peak_(loads.windows),
       variance_(loads.experts, 0),
       padded_((k_ + 3) / 4 * 4),
@@ -47,20 +52,30 @@ WindowSearch::WindowSearch(const WindowLoads& loads, std::size_t ranks,
       at_hot_(padded_, 0),
       cost_here_(k_),
       spares_before_(ranks + 1, 0),
+      spare_bits_((start_.size() + 63) / 64, 0),
+      known_(start_.size()),
+      may_pay_(ranks, 1),
       coldest_first_(ranks) {
+  hot_.price.resize(k_);
   for (auto* values : {&hot_.share, &hot_.pull, &hot_.kept, &hot_.spread, &hot_.spread_first_order,
-                       &at_rank_.pull, &at_rank_.cost, &at_rank_.price}) {
+                       &hot_.beyond, &at_rank_.pull, &at_rank_.cost, &at_rank_.price}) {
     values->assign(padded_, 0);
   }
   // Nothing is behind the padding, at a price that nothing is worth.
   std::fill(at_rank_.cost.begin() + static_cast<std::ptrdiff_t>(k_), at_rank_.cost.end(), 1e30F);
   std::fill(at_rank_.price.begin() + static_cast<std::ptrdiff_t>(k_), at_rank_.price.end(), 1e30F);
+  for (auto* values : {&hot_.met, &hot_.least_there, &hot_.least_price, &most_value_}) {
+    values->assign(ranks, 0);
+  }
   for (auto* values : {&cooling_.elsewhere, &cooling_.kept, &cooling_.price, &cooling_.gain}) {
     values->assign(loads.experts, 0);
   }
   std::iota(coldest_first_.begin(), coldest_first_.end(), 0U);
   MOESHIFT_CHECK(prices.empty() || prices.size() == ranks * loads.experts);
-  for (std::uint32_t e = 0; e < loads.experts; ++e) count_replicas(e);
+  for (std::uint32_t e = 0; e < loads.experts; ++e) {
+    count_replicas(e);
+    mark_spares(e);
+  }
   measure_risk();
   measure_cost();
   start_risk_ = risk_;
@@ -89,9 +104,16 @@ void WindowSearch::count_replicas(std::uint32_t expert) {
 void WindowSearch::measure_cost() {
   cost_ = 0;
   for (std::size_t slot = 0; slot < state_.slots(); ++slot) {
-    paid_[slot] = price_of(state_.rank_of(slot), state_.expert(slot));
+    pay(slot);
     cost_ += static_cast<double>(paid_[slot]);
   }
+}
+
+void WindowSearch::pay(std::size_t slot) {
+  const std::size_t rank = state_.rank_of(slot);
+  paid_[slot] = price_of(rank, state_.expert(slot));
+  const auto first = paid_.begin() + static_cast<std::ptrdiff_t>(rank * k_);
+  most_paid_[rank] = *std::max_element(first, first + static_cast<std::ptrdiff_t>(k_));
 }
 
 void WindowSearch::run() {
@@ -107,6 +129,7 @@ void WindowSearch::go_on(double target, std::vector<double> cuts, std::size_t pa
   options_.patience = patience;
   options_.doubt = 0;
   std::fill(variance_.begin(), variance_.end(), 0.0F);
+  forget_spares();
   options_.max_steps += steps_.size();
   run();
 }
@@ -136,15 +159,19 @@ void WindowSearch::pass(double cut) {
 void WindowSearch::aim(double cut) {
   state_.aim(cut, weights_);
   if (options_.doubt > 0) measure_doubt();
+  forget_spares();
   std::vector<float> load(state_.ranks());
   for (std::size_t rank = 0; rank < load.size(); ++rank) load[rank] = state_.mean_load(rank);
   std::stable_sort(coldest_first_.begin(), coldest_first_.end(),
                    [&](std::uint32_t a, std::uint32_t b) { return load[a] < load[b]; });
 }
 
-/// Even after replicas were added and dropped, share x count is the expert's load.
+/// Even after replicas were added and dropped, share x count is the expert's load, but for
+/// rounding.
 void WindowSearch::measure_doubt() {
+  if (measured_.weights != weights_) measured_ = {weights_, std::vector(state_.experts(), 0U)};
   for (std::uint32_t e = 0; e < state_.experts(); ++e) {
+    if (std::exchange(measured_.count[e], state_.count(e)) == state_.count(e)) continue;
     double squares = 0;
     for (std::size_t t = 0; t < weights_.size(); ++t) {
       const double load = static_cast<double>(state_.share(e)[t]) * state_.count(e);
@@ -162,14 +189,22 @@ bool WindowSearch::step() {
   prepare(hot);
   Candidate best;
   // Those of the same node first: their exchanges cost least, and prune most of the others.
+  std::size_t tried = 0;
   for (const bool near : {true, false}) {
     std::size_t looked_at = 0;
+    bool screened = false;
     for (const std::uint32_t rank : coldest_first_) {
       if (rank == hot) continue;
       const bool passed_over = looked_at >= kMostRanks && !on_same_node(hot, rank);
       if (!passed_over) ++looked_at;
       if (passed_over || on_same_node(hot, rank) != near) continue;
       if (looked_at % kRanksPerLook == 0 && stopped()) return false;
+      if (!screened && tried >= kTriedUnscreened) {
+        screen(hot, best);
+        screened = true;
+      }
+      if (screened && may_pay_[rank] == 0) continue;
+      ++tried;
       try_rank(hot, rank, best);
     }
   }
@@ -208,12 +243,13 @@ void WindowSearch::apply(const Candidate& chosen) {
   if (chosen.other != WindowState::kNoSlot) {
     step.other = chosen.other;
     state_.swap(chosen.slot, chosen.other);
-    paid_[chosen.other] = price_of(state_.rank_of(chosen.other), dropped);
+    pay(chosen.other);
   } else {
     state_.replace(chosen.slot, chosen.expert);
     for (const std::uint32_t e : {dropped, chosen.expert}) count_replicas(e);
   }
-  paid_[chosen.slot] = price_of(state_.rank_of(chosen.slot), state_.expert(chosen.slot));
+  for (const std::uint32_t e : {dropped, state_.expert(chosen.slot)}) mark_spares(e);
+  pay(chosen.slot);
   measure_risk();
   if (options_.cost_by_load) {
     measure_cost();

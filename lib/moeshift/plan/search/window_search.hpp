@@ -137,10 +137,15 @@ class WindowSearch {
   bool step();
   void look_everywhere(std::size_t hot, Candidate& best);
   void measure_doubt();
+  void pay(std::size_t slot);
   void prepare(std::size_t hot);
   void prepare_partners(std::size_t hot);
   void try_rank(std::size_t hot, std::size_t rank, Candidate& best);
   void look_from(std::size_t hot, std::size_t rank);
+  void price_at(std::size_t hot, std::size_t rank);
+  [[nodiscard]] const float* prices_of(std::uint32_t expert);
+  void prepare_prices(std::size_t hot);
+  void screen(std::size_t hot, const Candidate& best);
   [[nodiscard]] bool swaps_may_pay(std::size_t hot, std::size_t rank, const Candidate& best);
   void try_swaps(std::size_t hot, std::size_t rank, Candidate& best);
   void try_partners(std::size_t hot, std::size_t other, float cost_here, Candidate& best);
@@ -149,21 +154,33 @@ class WindowSearch {
                                  float cost_here, const Candidate& best);
   void try_swap(std::size_t slot, std::size_t other, float cost, float most, Candidate& best);
   void try_spreading(std::size_t hot, std::size_t rank, Candidate& best);
-  [[nodiscard]] bool bound_spreading(std::size_t hot, std::size_t slot, float value,
-                                     const Candidate& best);
+  [[nodiscard]] float others_without(std::size_t slot, float first_order) const;
+  [[nodiscard]] float most_met(std::size_t slot) const;
+  void look_beyond(std::size_t hot, std::size_t slot, float first_order, float others);
+  [[nodiscard]] bool bound_spreading(std::size_t slot, const Candidate& best);
   void try_cooling(std::size_t hot, Candidate& best);
   void prepare_cooling(std::size_t hot);
   [[nodiscard]] float loss_of_others(std::size_t slot) const;
   void bound_cooling(std::size_t hot, std::size_t slot, float value);
+  [[nodiscard]] bool any_pays(std::size_t first, std::size_t last, float paid,
+                              const Candidate& best) const;
+  void try_coolest(std::size_t hot, std::size_t slot, float value, std::size_t first,
+                   std::size_t last, Candidate& best);
   void find_spares();
+  void mark_spares(std::uint32_t expert);
+  void forget_spares();
   [[nodiscard]] std::span<const Spare> spares_on(std::size_t rank) const {
     return std::span(spares_).subspan(spares_before_[rank],
                                       spares_before_[rank + 1] - spares_before_[rank]);
   }
   [[nodiscard]] float value_of_dropping(std::size_t slot) const;
+  [[nodiscard]] float known_value_of_dropping(std::size_t slot);
   /// What the expectation of Phi loses to one replica more than `count`.
   [[nodiscard]] float steadied(std::uint32_t expert, std::uint32_t count) const {
     return variance_[expert] / static_cast<float>(count * (count + 1));
+  }
+  [[nodiscard]] float elsewhere_first_order(std::uint32_t expert) const {
+    return state_.pull_of_all(expert) * thinner_[expert] + variance_[expert] * steadier_[expert];
   }
   void try_replacement(std::size_t slot, std::uint32_t expert, float ceiling, Candidate& best);
   [[nodiscard]] static bool worth(float ceiling, float cost, const Candidate& best) {
@@ -199,7 +216,9 @@ class WindowSearch {
   std::size_t k_;
   std::vector<float> free_;  ///< [experts] where nothing has a price
   std::span<const float> prices_;
-  std::size_t prices_per_rank_;  ///< 0: all ranks see the same
+  std::size_t prices_per_rank_;   ///< 0: all ranks see the same
+  std::vector<float> by_expert_;  ///< [experts, ranks] prices, one expert's side by side
+  std::vector<std::uint8_t> known_by_expert_;  ///< [experts] whether they are there yet
   WindowSearchOptions options_;
   bool single_;  ///< one window, no budget and no rule of nodes: gains are computed outright
   std::vector<std::uint32_t> start_;
@@ -209,16 +228,27 @@ class WindowSearch {
   std::vector<float> units_;          ///< [experts] that a replica counts in costs
   std::vector<float> units_of_more_;  ///< [experts] likewise, with one replica more
   std::vector<float> paid_;           ///< [slots] price of what they hold
+  std::vector<float> most_paid_;      ///< [ranks] of their slots
   std::vector<double> peak_;          ///< [windows]
   std::vector<double> weights_;       ///< [windows]
   std::vector<float> variance_;       ///< [experts] of its load, undivided, by the doubt
+  /// What it was measured with: the windows' weights, and [experts] replicas.
+  struct {
+    std::vector<double> weights;
+    std::vector<std::uint32_t> count;
+  } measured_;
   /// The hot rank's replicas, [k] padded.
   struct {
     std::vector<float> share;  ///< mean over windows
     std::vector<float> pull;
     std::vector<float> kept;    ///< share of it that stays with one replica more
-    std::vector<float> spread;  ///< most that one replica more is worth, without its rank's burden
-    std::vector<float> spread_first_order;  ///< the same, each rank to first order
+    std::vector<float> spread;  ///< what one replica more is worth, without its rank's burden
+    std::vector<float> spread_first_order;  ///< the same, each rank to first order: a bound
+    std::vector<float> met;  ///< [ranks] most of spread_first_order of those that it holds, too
+    std::vector<const float*> price;  ///< [k][ranks] of each everywhere
+    std::vector<float> least_there;   ///< [ranks] of their prices, less what they cost here
+    std::vector<float> least_price;   ///< [ranks] of their prices with one replica more
+    std::vector<float> beyond;  ///< most that this and a slot's replica less are, but for its rank
   } hot_;
   /// The same replicas on another rank, [k] padded.
   struct {
@@ -228,7 +258,7 @@ class WindowSearch {
   } at_rank_;
   /// A replica more of each expert on the hot rank, [experts].
   struct {
-    std::vector<float> elsewhere;  ///< most that it is worth on other ranks
+    std::vector<float> elsewhere;  ///< what it is worth on other ranks
     std::vector<float> kept;       ///< what it carries, mean over windows
     std::vector<float> price;
     std::vector<float> gain;  ///< bound with a slot's replica dropped
@@ -239,8 +269,22 @@ class WindowSearch {
   std::vector<float> cost_here_;  ///< [k] price of the other rank's at the hot one less there
   std::vector<Spare> spares_;
   std::vector<std::uint32_t> spares_before_;  ///< [ranks + 1] of a rank's first, in spares_
-  float most_spread_ = 0;          ///< most that one more replica of one of its experts is worth
-  bool looked_from_rank_ = false;  ///< whether at_rank_ is of the rank looked at
+  float most_spread_ = 0;  ///< most that one more replica of an expert of the hot rank is worth
+  float most_spread_first_order_ = 0;  ///< likewise, to first order
+  /// Which slots are spare, a bit each.
+  std::vector<std::uint64_t> spare_bits_;
+  /// [slots] what dropping it was worth when its pulls were these.
+  struct KnownValue {
+    float pull;
+    float pull_of_all;
+    float value;
+  };
+  std::vector<KnownValue> known_;
+  bool looked_from_rank_ = false;             ///< whether at_rank_ is of the rank looked at
+  bool priced_at_rank_ = false;               ///< likewise, its prices
+  float most_by_swap_ = 0;                    ///< what a swap with the rank looked at gains at most
+  std::vector<std::uint32_t> may_pay_;        ///< [ranks] whether anything there could be the best
+  std::vector<float> most_value_;             ///< [ranks] of its spare replicas
   std::vector<std::uint32_t> coldest_first_;  ///< [ranks]
 
   double risk_ = 0;

@@ -13,26 +13,34 @@ namespace moeshift {
 void WindowSearch::prepare(std::size_t hot) {
   find_spares();
   prepare_partners(hot);
+  prepare_prices(hot);
 }
 
 /// The hot rank's replicas side by side, so that all are tried at once.
 void WindowSearch::prepare_partners(std::size_t hot) {
   most_spread_ = 0;
+  most_spread_first_order_ = 0;
   for (std::size_t i = 0; i < k_; ++i) {
     const std::size_t slot = hot * k_ + i;
     const std::uint32_t e = state_.expert(slot);
     const auto copies = static_cast<float>(state_.count(e));
     const float relief = state_.pull_of_all(e) / (copies + 1);
-    const float thinner = 1 / (copies + 1);
-    const float* in = state_.share(e);
-    const float less = state_.part_with(hot, [&](std::size_t t) { return -in[t] * thinner; });
+    const float steadier = steadied(e, state_.count(e));
     hot_.share[i] = state_.mean_share(e);
     hot_.pull[i] = state_.pull(slot);
-    hot_.kept[i] = copies * thinner;
-    hot_.spread_first_order[i] = relief + steadied(e, state_.count(e));
-    hot_.spread[i] = hot_.spread_first_order[i] - state_.pull(slot) * thinner +
-                     (state_.part(hot) - less) * kRounding;
-    most_spread_ = std::max(most_spread_, hot_.spread_first_order[i]);
+    hot_.kept[i] = copies * (1 / (copies + 1));
+    hot_.spread_first_order[i] = relief + steadier;
+    hot_.spread[i] = state_.relief(e) * kRounding + steadier;
+    most_spread_ = std::max(most_spread_, hot_.spread[i]);
+    most_spread_first_order_ = std::max(most_spread_first_order_, hot_.spread_first_order[i]);
+  }
+  std::fill(hot_.met.begin(), hot_.met.end(), -std::numeric_limits<float>::infinity());
+  for (std::size_t i = 0; i < k_; ++i) {
+    for (std::uint32_t s = state_.first_slot(state_.expert(hot * k_ + i));
+         s != WindowState::kNoSlot; s = state_.next_slot(s)) {
+      float& met = hot_.met[state_.rank_of(s)];
+      met = std::max(met, hot_.spread_first_order[i]);
+    }
   }
 }
 
@@ -53,19 +61,28 @@ bool WindowSearch::may_leave(std::size_t slot, std::optional<std::size_t> to) co
 
 void WindowSearch::try_rank(std::size_t hot, std::size_t rank, Candidate& best) {
   looked_from_rank_ = false;
+  priced_at_rank_ = false;
   if (swaps_may_pay(hot, rank, best)) try_swaps(hot, rank, best);
   try_spreading(hot, rank, best);
 }
 
-/// What the hot rank's replicas do at another, to first order, and what one more of them costs
-/// there.
+/// What the hot rank's replicas do at another, to first order.
 void WindowSearch::look_from(std::size_t hot, std::size_t rank) {
   if (std::exchange(looked_from_rank_, true)) return;
-  const bool busy = state_.part(rank) > 0;
+  if (state_.part(rank) <= 0) {
+    std::fill_n(at_rank_.pull.begin(), k_, 0.0F);
+    return;
+  }
   for (std::size_t i = 0; i < k_; ++i) {
-    const std::uint32_t e = state_.expert(hot * k_ + i);
-    at_rank_.pull[i] = busy ? state_.pull_at(rank, e) : 0;
-    at_rank_.price[i] = price_of_more(rank, e);
+    at_rank_.pull[i] = state_.pull_at(rank, state_.expert(hot * k_ + i));
+  }
+}
+
+/// What one more of the hot rank's replicas costs at another.
+void WindowSearch::price_at(std::size_t hot, std::size_t rank) {
+  if (std::exchange(priced_at_rank_, true)) return;
+  for (std::size_t i = 0; i < k_; ++i) {
+    at_rank_.price[i] = hot_.price[i][rank] * units_of_more_[state_.expert(hot * k_ + i)];
   }
 }
 
@@ -76,21 +93,27 @@ bool WindowSearch::swaps_may_pay(std::size_t hot, std::size_t rank, const Candid
   const float most =
       (state_.part(hot) + state_.part(rank) - state_.parts_evened_out(hot, rank)) * kRounding;
   if (most <= best.score * kLeastCost) return false;
-  float least_there = std::numeric_limits<float>::infinity();
-  float least_here = least_there;
+  most_by_swap_ = most;
+  const float least_there = hot_.least_there[rank];
+  if (!worth(most, least_there - most_paid_[rank], best)) return false;
+  float least_here = std::numeric_limits<float>::infinity();
   for (std::size_t i = 0; i < k_; ++i) {
-    at_rank_.cost[i] = price_of(rank, state_.expert(hot * k_ + i)) - paid_[hot * k_ + i];
     cost_here_[i] = price_of(hot, state_.expert(rank * k_ + i)) - paid_[rank * k_ + i];
-    least_there = std::min(least_there, at_rank_.cost[i]);
     least_here = std::min(least_here, cost_here_[i]);
   }
-  return worth(most, least_there + least_here, best);
+  if (!worth(most, least_there + least_here, best)) return false;
+  for (std::size_t i = 0; i < k_; ++i) {
+    const std::size_t slot = hot * k_ + i;
+    at_rank_.cost[i] = hot_.price[i][rank] * units_[state_.expert(slot)] - paid_[slot];
+  }
+  return true;
 }
 
 void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best) {
   if (!single_) look_from(hot, rank);
   for (std::size_t i = 0; i < k_; ++i) {
     const std::size_t other = rank * k_ + i;
+    if (!worth(most_by_swap_, hot_.least_there[rank] + cost_here_[i], best)) continue;
     if (state_.holds(hot, state_.expert(other))) continue;
     if (single_) {
       try_partners(hot, other, cost_here_[i], best);

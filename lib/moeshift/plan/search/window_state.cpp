@@ -34,6 +34,8 @@ WindowState::WindowState(const WindowLoads& loads, std::size_t ranks,
       part_(ranks, 0),
       pull_(expert_.size(), 0),
       pull_of_all_(loads.experts, 0),
+      relief_at_(expert_.size(), 0),
+      relief_(loads.experts, 0),
       mean_share_(loads.experts, 0),
       mean_excess_(ranks, 0),
       tau_(lanes_, 1),
@@ -71,8 +73,19 @@ void WindowState::aim(double cut, std::span<const double> weights) {
 
 void WindowState::sum_pulls(std::uint32_t expert) {
   float sum = 0;
-  for (std::uint32_t slot = first_[expert]; slot != kNoSlot; slot = next_[slot]) sum += pull_[slot];
+  float relief = 0;
+  for (std::uint32_t slot = first_[expert]; slot != kNoSlot; slot = next_[slot]) {
+    sum += pull_[slot];
+    relief += relief_at_[slot];
+  }
   pull_of_all_[expert] = sum;
+  relief_[expert] = relief;
+}
+
+float WindowState::relief_at(std::size_t rank, std::uint32_t expert) const {
+  const float thinner = 1.0F / static_cast<float>(count_[expert] + 1);
+  const float* in = share(expert);
+  return part_[rank] - part_with(rank, [&](std::size_t t) { return -in[t] * thinner; });
 }
 
 void WindowState::sum_pulls_on(std::size_t rank) {
@@ -131,15 +144,20 @@ void WindowState::score_rank(std::size_t rank) {
   mean_excess_[rank] =
       sum_over_lanes(lanes_, [&](std::size_t t) { return weight_[t] * (load[t] - tau_[t]); });
   float* pull = pull_.data() + rank * k_;
+  float* relief = relief_at_.data() + rank * k_;
   if (part_[rank] <= 0) {
     std::fill_n(pull, k_, 0.0F);
+    std::fill_n(relief, k_, 0.0F);
     return;
   }
   float* slope = gradient_.data() + rank * lanes_;
   for (std::size_t t = 0; t < lanes_; ++t) {
     slope[t] = 2 * weight_[t] * std::max(0.0F, load[t] - tau_[t]);
   }
-  for (std::size_t i = 0; i < k_; ++i) pull[i] = pull_at(rank, expert_[rank * k_ + i]);
+  for (std::size_t i = 0; i < k_; ++i) {
+    pull[i] = pull_at(rank, expert_[rank * k_ + i]);
+    relief[i] = relief_at(rank, expert_[rank * k_ + i]);
+  }
 }
 
 void WindowState::swap(std::size_t slot, std::size_t other) {

@@ -74,6 +74,10 @@ class WindowState {
   /// Sum of the pulls of an expert's replicas.
   [[nodiscard]] float pull_of_all(std::uint32_t expert) const { return pull_of_all_[expert]; }
   [[nodiscard]] std::span<const float> pulls_of_all() const { return pull_of_all_; }
+  /// What Phi loses on an expert's holders when there is one replica more of it: at most
+  /// pull_of_all / (count + 1), its first order.
+  [[nodiscard]] float relief(std::uint32_t expert) const { return relief_[expert]; }
+  [[nodiscard]] std::span<const float> reliefs() const { return relief_; }
   /// gradient(rank) x the time that share(expert) takes there.
   [[nodiscard]] float pull_at(std::size_t rank, std::uint32_t expert) const {
     const float* slope = gradient(rank);
@@ -123,6 +127,8 @@ class WindowState {
   [[nodiscard]] float mean_share(std::uint32_t expert) const { return mean_share_[expert]; }
   [[nodiscard]] std::span<const float> mean_shares() const { return mean_share_; }
   [[nodiscard]] float mean_excess(std::size_t rank) const { return mean_excess_[rank]; }
+  [[nodiscard]] std::span<const float> mean_excesses() const { return mean_excess_; }
+  [[nodiscard]] std::span<const float> slownesses() const { return slowness_; }
   [[nodiscard]] float slowness(std::size_t rank) const { return slowness_[rank]; }
   /// A rank's part is at least this times the square of its mean excess, where that is positive
   /// (Jensen); with one window it is the part, but for a little that covers rounding.
@@ -153,6 +159,7 @@ class WindowState {
   void sum_rank(std::size_t rank);
   void score_rank(std::size_t rank);
   void sum_pulls(std::uint32_t expert);
+  [[nodiscard]] float relief_at(std::size_t rank, std::uint32_t expert) const;
   void sum_pulls_on(std::size_t rank);
   void average_share(std::uint32_t expert);
 
@@ -173,6 +180,8 @@ class WindowState {
   std::vector<float> part_;             ///< [ranks]
   std::vector<float> pull_;             ///< [slots]
   std::vector<float> pull_of_all_;      ///< [experts]
+  std::vector<float> relief_at_;        ///< [slots] a rank's part of its expert's relief
+  std::vector<float> relief_;           ///< [experts]
   std::vector<float> mean_share_;       ///< [experts]
   std::vector<float> mean_excess_;      ///< [ranks]
   float part_per_square_ = 0;
