@@ -121,6 +121,11 @@ class Remembered(CliTest):
         self.assertEqual(planned("deepseek-ai/DeepSeek-R1", "deepseek_v3_fp8")[0], "deepseek_v3_fp8")
         self.assertNotIn("DeepSeek-R1", planned("deepseek-ai/DeepSeek-R1", "deepseek_v3_fp8")[1])
         self.assertNotIn("model", planned("Qwen/Qwen3-235B-A22B", None, 94, 128)[1])
+        for name, shape, why in (("nvidia/DeepSeek-R1-NVFP4", (57, 256), "deepseek_r1_nvfp4 has 58 MoE layers, the recording 57"),
+                                 ("deepseek-ai/DeepSeek-R1-0528", (58, 288), "deepseek_v3_fp8 has 256 experts, the recording 288")):
+            model, said = planned(name, None, *shape)
+            self.assertIsNone(model)
+            self.assertIn(f"the recording is of {name}, but {why}: it is not taken", said)
 
     def test_a_plan_from_standard_input_says_as_much_as_one_from_a_file(self):
         self.plans()

@@ -2,6 +2,7 @@
 #include "apps/moeshift/inputs/recorded_world.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -32,22 +33,54 @@ void check_agrees(const char* option, const Count& asked, const Count& recorded,
                                        *asked, *recorded, what));
 }
 
-bool has_layers_of(const MoeModel& given, const TraceHeader& trace) {
+/// In what the recording is not of the model; "" where it may be.
+std::string difference_to(const MoeModel& given, const TraceHeader& trace) {
   const MoeModel model = with_drafts(given, trace.layer_ids);
-  if (model.num_experts != trace.num_experts) return false;
-  if (trace.num_expert_groups && *trace.num_expert_groups != model.num_expert_groups) return false;
-  if (trace.top_k && *trace.top_k != model.top_k) return false;
-  if (trace.layer_ids.empty()) return trace.num_layers == model.num_layers;
-  return std::ranges::all_of(trace.layer_ids,
-                             [&](std::int64_t id) { return has_layer(model, id); });
+  const auto differs = [](const char* what, std::size_t own, std::size_t recorded) {
+    return fmt::format("has {} {}, the recording {}", own, what, recorded);
+  };
+  if (model.num_experts != trace.num_experts) {
+    return differs("experts", model.num_experts, trace.num_experts);
+  }
+  if (trace.num_expert_groups && *trace.num_expert_groups != model.num_expert_groups) {
+    return differs("expert groups", model.num_expert_groups, *trace.num_expert_groups);
+  }
+  if (trace.top_k && *trace.top_k != model.top_k) {
+    return differs("experts per token", model.top_k, *trace.top_k);
+  }
+  if (trace.layer_ids.empty()) {
+    if (trace.num_layers == model.num_layers) return "";
+    return differs("MoE layers", model.num_layers, trace.num_layers);
+  }
+  const auto other =
+      std::ranges::find_if(trace.layer_ids, [&](std::int64_t id) { return !has_layer(model, id); });
+  if (other == trace.layer_ids.end()) return "";
+  return fmt::format("has no MoE layer {}, the recording has", *other);
+}
+
+/// The recording names models and fits none of them: it is of another one, or some layers' loads
+/// are not in it.
+void tell_none_fits(Session& session, const std::vector<NamedModel>& meant,
+                    const TraceHeader& trace) {
+  const NamedModel& first = meant.front();
+  session.mention(
+      fmt::format("moeshift: the recording is of {}, but {} {}: it is not taken for the model, and "
+                  "--model names the one to take",
+                  trace.model, first.configuration, difference_to(first.model, trace)));
 }
 
 /// The shipped model that the recording names, where it can mean no other; else a line says which
 /// it may mean.
 std::optional<std::string> model_of(Session& session, const TraceHeader& trace) {
-  std::vector<NamedModel> meant = models_named(session, trace.model);
-  std::erase_if(meant, [&](const NamedModel& each) { return !has_layers_of(each.model, trace); });
-  if (meant.empty()) return {};
+  const std::vector<NamedModel> named = models_named(session, trace.model);
+  std::vector<NamedModel> meant;
+  std::ranges::copy_if(named, std::back_inserter(meant), [&](const NamedModel& each) {
+    return difference_to(each.model, trace).empty();
+  });
+  if (meant.empty()) {
+    if (!named.empty()) tell_none_fits(session, named, trace);
+    return {};
+  }
   if (meant.size() == 1 && meant.front().certain) return meant.front().configuration;
   std::vector<std::string> names;
   for (const NamedModel& each : meant) names.push_back(each.configuration);
