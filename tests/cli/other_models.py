@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model that contradicts what a recording or a plan says of its layers is never taken without a word."""
+import gzip
 import json
 
 from cli import LOADS, CliTest
@@ -102,6 +103,9 @@ class OtherModels(CliTest):
         sizes = [sum(tensor["bytes"] for tensor in model["expert_tensors"]) for model in (plain, json.loads(result.out))]
         self.assertLess(sizes[1] * 3, sizes[0])
         self.assertIn("quant_config.json beside it says", result.err)
+        (self.folder / "m/quant_config.json.gz").write_bytes(gzip.compress((self.folder / "m/quant_config.json").read_bytes()))
+        (self.folder / "m/quant_config.json").unlink()
+        self.assertEqual(self.good("models", "import", "m/config.json").out, result.out)
         self.write("m/quant_config.json", "{")
         self.refused("models", "import", "m/config.json", says="m/quant_config.json")
         self.good("models", "import", "-", stdin=json.dumps(config))

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/python_json.hpp"
 #include "moeshift/model/checkpoint/hf_config.hpp"
 #include "moeshift/report/table.hpp"
 
@@ -32,6 +33,13 @@ std::string default_name(const std::string& output, const std::string& config) {
   return name.empty() ? "imported" : name;
 }
 
+/// "hf_quant_config.json" of "hf_quant_config.json.gz": files are unpacked as they are read.
+std::string unpacked_name(const fs::path& file) {
+  const std::string extension = file.extension().string();
+  const bool packed = extension == ".gz" || extension == ".zst";
+  return (packed ? file.stem() : file.filename()).string();
+}
+
 /// Files beside config.json that tell of its quantisation, by name.
 std::vector<std::string> files_beside(const std::string& config) {
   std::vector<std::string> files;
@@ -41,7 +49,7 @@ std::vector<std::string> files_beside(const std::string& config) {
   for (const fs::directory_entry& entry :
        fs::directory_iterator(folder.empty() ? fs::path(".") : folder, error)) {
     const std::string file = entry.path().filename().string();
-    if (is_beside_config(file) && file != fs::path(config).filename()) {
+    if (is_beside_config(unpacked_name(file)) && file != fs::path(config).filename()) {
       files.push_back((folder / file).string());
     }
   }
@@ -73,7 +81,7 @@ class ModelsImport final : public Command {
   ExitCode run(Session& session) override {
     const std::string source = Session::name_of_input(config_);
     const std::string& output = session.common().output;
-    const nlohmann::ordered_json document = parse_json(session.read_text(config_), source);
+    const nlohmann::ordered_json document = parse_python_json(session.read_text(config_), source);
     HfImportOptions options{.name = name_.value_or(default_name(output, config_)),
                             .source =
                                 "config.json of the checkpoint, read by `moeshift models "
@@ -81,9 +89,8 @@ class ModelsImport final : public Command {
                             .with_mtp = with_mtp_};
     std::deque<nlohmann::ordered_json> documents;  // a reader keeps a pointer
     for (const std::string& file : files_beside(config_)) {
-      documents.push_back(parse_json(session.read_text(file), file));
-      options.beside.push_back(
-          {fs::path(file).filename().string(), JsonReader(documents.back(), file)});
+      documents.push_back(parse_python_json(session.read_text(file), file));
+      options.beside.push_back({unpacked_name(file), JsonReader(documents.back(), file)});
     }
     const HfImport imported = import_hf_config(JsonReader(document, source), options);
     const std::string text = moe_model_text(imported.model);

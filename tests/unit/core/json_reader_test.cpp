@@ -2,16 +2,19 @@
 #include "moeshift/core/json_reader.hpp"
 
 #include <array>
+#include <cmath>
 
 #include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
+#include "moeshift/core/python_json.hpp"
 
 #include "tests/support/catch.hpp"
 
 using moeshift::InputError;
 using moeshift::JsonReader;
 using moeshift::parse_json;
+using moeshift::parse_python_json;
 
 namespace {
 
@@ -84,4 +87,29 @@ TEST_CASE("a document nested deeper than any of ours is refused before anything 
   CHECK_THROWS_WITH(parse_json(deep, "x.json"), "x.json:2: nested more than 1024 deep");
   const std::string text = "[\"" + std::string(5'000, '[') + "\\\"[\"]";
   CHECK_NOTHROW(parse_json(text, "x.json"));
+}
+
+TEST_CASE("Infinity and NaN of Python's json are numbers that nobody may read") {
+  const auto document = parse_python_json(
+      R"({"limit": [0.0, Infinity, -Infinity], "none":NaN, "text": "a \"NaN, Infinity", "n": 3})",
+      "c.json");
+  const JsonReader json(document, "c.json");
+  CHECK(document["limit"][1].get<double>() == INFINITY);
+  CHECK(document["limit"][2].get<double>() == -INFINITY);
+  CHECK(std::isnan(document["none"].get<double>()));
+  CHECK(json.at("text").string() == "a \"NaN, Infinity");
+  CHECK(json.at("n").whole() == 3);
+  CHECK_THROWS_WITH(json.at("limit").at(1).number(), "c.json#/limit/1: expected a finite number");
+  CHECK_THROWS_WITH(json.at("none").whole(1, 8), "c.json#/none: expected a whole number in [1, 8]");
+  CHECK_THROWS_WITH(json.at("none").string(), "c.json#/none: expected a string");
+}
+
+TEST_CASE("What Python's json does not write is refused beside Infinity too, with its line") {
+  for (const char* bad : {"infinity", "NaNs", "xNaN", "+Infinity", "--Infinity", "Infinity.0",
+                          "nan", "- Infinity", "{NaN: 1}"}) {
+    CAPTURE(bad);
+    const std::string text = std::string("{\"a\": Infinity,\n\"b\": ") + bad + "}";
+    CHECK(error_of([&] { (void)parse_python_json(text, "c.json"); }).starts_with("c.json:2: not"));
+  }
+  CHECK(error_of([] { (void)parse_json("[NaN]", "c.json"); }).starts_with("c.json:1: not valid"));
 }

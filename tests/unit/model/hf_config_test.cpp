@@ -3,6 +3,7 @@
 // what their papers and checkpoints say.
 #include "moeshift/model/checkpoint/hf_config.hpp"
 
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/python_json.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/model/hf_import.hpp"
@@ -26,7 +28,7 @@ using Json = nlohmann::ordered_json;
 Json published() {
   std::ifstream in(moeshift::test::source_path("tests/unit/model/hf_configs.json"));
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  return moeshift::parse_json(text, "hf_configs.json");
+  return moeshift::parse_python_json(text, "hf_configs.json");
 }
 
 Json config_of(const std::string& name) {
@@ -237,4 +239,92 @@ TEST_CASE("Of experts per modality those of text are read, with a line that says
   CHECK(imported.model.expert_bytes().count() == 3LL * 8192 * 3584 * 2);
   REQUIRE(imported.assumed.size() == 1);
   CHECK(imported.assumed.front().find("experts per modality") == 0);
+}
+
+TEST_CASE("A number that is Infinity is refused where it is read, by its key") {
+  Json config = config_of("DeepSeek-V3");
+  config["rope_scaling"] = {{"factor", INFINITY}};
+  CHECK_NOTHROW(import(config));
+  for (const char* key : {"n_routed_experts", "hidden_size", "num_hidden_layers", "topk_group"}) {
+    Json bad = config;
+    bad[key] = NAN;
+    CAPTURE(key);
+    CHECK(fault_of(bad).starts_with(std::string("config.json#/") + key + ": expected"));
+  }
+}
+
+TEST_CASE("Layers whose dictionaries give their experts another shape are refused by their key") {
+  const Json config = config_of("Nemotron-3-Nano-30B-A3B");
+  const auto blocks = [&](const char* key, const Json& list) {
+    Json with = config;
+    with[key] = list;
+    return with;
+  };
+  const std::size_t layers = 52;
+  const Json same = {{"block_type", "moe"}, {"n_routed_experts", 128}, {"num_experts_per_tok", 6}};
+  CHECK(import(blocks("block_configs", Json(layers, same))).assumed.empty());
+  CHECK(import(blocks("block_configs", Json(layers, {{"n_routed_experts", 0}}))).assumed.empty());
+  for (const char* key : {"n_routed_experts", "moe_intermediate_size", "num_experts_per_tok"}) {
+    CAPTURE(key);
+    const std::string fault =
+        fault_of(blocks("block_configs", Json(layers, {{"block_type", "moe"}, {key, 5}})));
+    CHECK(fault.starts_with(std::string("config.json#/block_configs/0/") + key + ": 5 here"));
+    CHECK(fault.find("whole config") != std::string::npos);
+  }
+  const Json deep = {{"ffn", {{"moe", {{"num_local_experts", 64}}}}}};
+  CHECK(fault_of(blocks("layers", {nullptr, Json::object(), deep}))
+            .starts_with("config.json#/layers/2/ffn/moe/num_local_experts: 64 here"));
+  CHECK(fault_of(blocks("per_layer", {{"0", same}, {"1", {{"n_routed_experts", 2}}}}))
+            .starts_with("config.json#/per_layer/1/n_routed_experts: 2 here, 128 for the model"));
+  const auto told = import(blocks("block_configs", Json(layers, {{"expert_merge", 2}}))).assumed;
+  REQUIRE(told.size() == 1);
+  CHECK(told.front() == "expert_merge of single layers, in block_configs, is not read");
+}
+
+TEST_CASE("Lists of dictionaries that are no layers of the language model say nothing of experts") {
+  Json config = config_of("Llama-4-Scout");
+  config["vision_config"]["blocks"] = Json(3, {{"num_experts", 2}});
+  CHECK(import(config).assumed.empty());
+  config["block_configs"] = Json(3, {{"num_local_experts", 2}});
+  CHECK(fault_of(config).starts_with("config.json#/block_configs/0/num_local_experts"));
+}
+
+TEST_CASE("Families that keep the width of an expert in intermediate_size are read so") {
+  struct Case {
+    const char* config;
+    std::int64_t bytes;
+  };
+  for (const Case& each : {
+           Case{R"({"model_type": "aria", "text_config": {"model_type": "aria_text",
+             "hidden_size": 2560, "intermediate_size": 1664, "moe_num_experts": 64,
+             "moe_topk": 6, "num_hidden_layers": 28, "torch_dtype": "bfloat16"}})",
+                3LL * 2560 * 1664 * 2},
+           Case{R"({"model_type": "jetmoe", "hidden_size": 2048, "intermediate_size": 5632,
+             "num_experts_per_tok": 2, "num_local_experts": 8, "num_hidden_layers": 24,
+             "torch_dtype": "bfloat16"})",
+                3LL * 2048 * 5632 * 2},
+           Case{R"({"model_type": "xverse", "hidden_size": 2560, "intermediate_size": 1728,
+             "num_experts": 64, "moe_top_k": 6, "num_hidden_layers": 28,
+             "torch_dtype": "bfloat16"})",
+                3LL * 2560 * 1728 * 2},
+           Case{R"({"model_type": "granitemoeshared", "hidden_size": 1536,
+             "intermediate_size": 512, "num_experts_per_tok": 6, "num_local_experts": 62,
+             "num_hidden_layers": 40, "torch_dtype": "bfloat16"})",
+                3LL * 1536 * 512 * 2},
+       }) {
+    CAPTURE(each.config);
+    const HfImport imported = import(Json::parse(each.config));
+    CHECK(imported.model.expert_bytes().count() == each.bytes);
+    CHECK(imported.assumed.empty());
+  }
+}
+
+TEST_CASE(
+    "Where the width of an expert is missing, intermediate_size is offered as what it may be") {
+  Json config = config_of("DeepSeek-V3");
+  config.erase("moe_intermediate_size");
+  CHECK(fault_of(config).find("where intermediate_size is the width of an expert, write it as "
+                              "moe_intermediate_size too") != std::string::npos);
+  config.erase("intermediate_size");
+  CHECK(fault_of(config).find("intermediate_size is the width") == std::string::npos);
 }

@@ -15,6 +15,8 @@
 namespace {
 
 using moeshift::HfImport;
+using moeshift::LayerId;
+using moeshift::MoeModel;
 using moeshift::test::fault_of;
 using moeshift::test::import;
 using Json = nlohmann::ordered_json;
@@ -243,4 +245,35 @@ TEST_CASE("ModelOpt's mixed precision is read where it names all experts alike, 
   CHECK(contains(fault_of_quantised(mixed), "names 3 of 4 experts in layer 9 (up_proj)"));
   mixed.erase("quantized_layers");
   CHECK(contains(fault_of_quantised(mixed), kNextStep));
+}
+
+TEST_CASE("Wildcards have the classes of characters that Python's fnmatch has") {
+  // `spared`: of the layers 3 to 8 those that stay as they were trained.
+  const auto spared = [](const std::string& wildcard) {
+    Json config = deepseek();
+    config["num_hidden_layers"] = 9;
+    config["quantization_config"] = {
+        {"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}, {"exclude_modules", {wildcard}}};
+    const MoeModel model = import(config).model;
+    std::string layers;
+    for (const LayerId layer : moeshift::all_ids<LayerId>(model.num_layers)) {
+      const bool trained = model.expert_sizes().largest(layer).count() == kValues * 2;
+      if (trained) layers += std::to_string(model.layer_ids[layer.index()]);
+    }
+    return layers;
+  };
+  CHECK(spared("model.layers.[34].*") == "34");
+  CHECK(spared("model.layers.[3-5].mlp.experts") == "345");
+  CHECK(spared("model.layers.[!3-5]*") == "678");
+  CHECK(spared("model.layers.[!3].*") == "45678");
+  CHECK(spared("model.layers.[57-8].*") == "578");
+  CHECK(spared("model.layers.[5-3].*").empty());       // an empty range
+  CHECK(spared("model.layers.[!5-3].*") == "345678");  // whatever is not in it
+  CHECK(spared("model.layers.[]4].*") == "4");
+  CHECK(spared("model.layers.[^4].*") == "4");  // the circumflex means itself
+  CHECK(spared("model.layers.[\\d-].*").empty());
+  CHECK(spared("model.layers.[[:digit:]].*").empty());
+  CHECK(spared("model[.]layers[.]6[.]*") == "6");
+  CHECK(spared("model.layers.[4.*").empty());  // nothing ends it: a bracket
+  CHECK(spared("model.layers.?.*") == "345678");
 }

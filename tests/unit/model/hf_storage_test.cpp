@@ -2,6 +2,7 @@
 // Where a checkpoint says how it is quantised, files beside config.json included, and what of that
 // is stored how: the shapes are DeepSeek-V3's, three projections of 7168 x 2048.
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -156,11 +157,11 @@ TEST_CASE("What config.json only hints at is read from the file that says it") {
   CHECK(bytes_of(import_beside(deepseek(hint), {{"hf_quant_config.json", mixed}})) == kNvfp4);
 }
 
-TEST_CASE("Two quantisations in one config.json are refused where they differ") {
-  Json config = {{"model_type", "kimi_k25"},
-                 {"text_config", deepseek(kNvfp4Config)},
-                 {"quantization_config", kFp8Config}};
-  CHECK(contains(fault_of(config), "#/quantization_config: differs from"));
+TEST_CASE("Two quantisations in one part of config.json are refused where they differ") {
+  Json config = {{"model_type", "kimi_k25"}, {"text_config", deepseek(kNvfp4Config)}};
+  config["text_config"]["compression_config"] = kFp8Config;
+  CHECK(contains(fault_of(config), "#/text_config/compression_config: differs from"));
+  config["text_config"]["compression_config"] = kNvfp4Config;
   config["quantization_config"] = kNvfp4Config;
   CHECK(bytes_of(import(config)) == kNvfp4);
 }
@@ -293,4 +294,67 @@ TEST_CASE("A dtype of experts that nothing explains is refused") {
   CHECK(bytes_of(import(config)) == kValues / 2 + kValues / 32);
   config["expert_dtype"] = "tea";
   CHECK(contains(fault_of(config), "#/expert_dtype: 'tea'"));
+}
+
+TEST_CASE("fbgemm_fp8 keeps a scale for every output") {
+  const HfImport imported = import(deepseek({{"quant_method", "fbgemm_fp8"}}));
+  CHECK(bytes_of(imported) == kValues + kChannels * 4);
+}
+
+TEST_CASE("What a text part was once quantised by gives way to what engines read before it") {
+  const Json leftover = Json::parse(R"({"quant_method": "compressed-tensors",
+    "format": "pack-quantized", "config_groups": {"group_0": {"targets": ["Linear"], "weights":
+    {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32, "symmetric": true}}}})");
+  const Json text = deepseek(leftover);
+  const Json nvfp4 = {
+      {"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}, {"ignore", {"lm_head"}}};
+  Json whole = {{"model_type", "kimi_k25"}, {"text_config", text}};
+  const std::int64_t int4 = bytes_of(import(whole));
+  CHECK(int4 != kNvfp4);
+
+  const HfImport beside = import_beside(whole, {{"hf_quant_config.json", modelopt_file("NVFP4")}});
+  CHECK(bytes_of(beside) == kNvfp4);
+  CHECK(contains(joined(beside), "#/text_config/quantization_config (compressed-tensors) is not"));
+  // Of the cache of keys and values alone: it says nothing of weights.
+  const Json cache = {{"quantization", {{"quant_algo", nullptr}, {"kv_cache_quant_algo", "FP8"}}}};
+  CHECK(bytes_of(import_beside(whole, {{"hf_quant_config.json", cache}})) == int4);
+
+  whole["quantization_config"] = nvfp4;
+  CHECK(bytes_of(import(whole)) == kNvfp4);
+  CHECK(contains(joined(import(whole)), "quantization_config of the whole is, as engines do"));
+  whole["quantization_config"] = leftover;
+  CHECK(import(whole).assumed.empty());
+  whole.erase("quantization_config");
+  whole["quant_config"] = nvfp4;  // no engine reads that one
+  CHECK(contains(fault_of(whole), "differs from config.json#/text_config/quantization_config"));
+}
+
+TEST_CASE("MXFP8 by compressed-tensors has scales of a byte only where its format or dtype says") {
+  const auto with = [](const char* format, const Json& dtype) {
+    Json group = {
+        {"targets", {"Linear"}},
+        {"weights",
+         {{"num_bits", 8}, {"type", "float"}, {"strategy", "group"}, {"group_size", 32}}}};
+    if (!dtype.is_null()) group["weights"]["scale_dtype"] = dtype;
+    return bytes_of(import(deepseek({{"quant_method", "compressed-tensors"},
+                                     {"format", format},
+                                     {"config_groups", {{"group_0", group}}}})));
+  };
+  CHECK(with("mxfp8-quantized", nullptr) == kValues + kValues / 32);
+  CHECK(with("float-quantized", "torch.uint8") == kValues + kValues / 32);
+  CHECK(with("float-quantized", nullptr) == kValues + kValues / 32 * 4);
+}
+
+TEST_CASE("Short names of dtypes are those of torch") {
+  for (const auto& [name, bytes] : {std::pair{"bf16", 2},
+                                    {"half", 2},
+                                    {"fp16", 2},
+                                    {"float", 4},
+                                    {"fp32", 4},
+                                    {"torch.float32", 4}}) {
+    Json config = deepseek();
+    config["torch_dtype"] = name;
+    CAPTURE(name);
+    CHECK(bytes_of(import(config)) == kValues * bytes);
+  }
 }

@@ -45,9 +45,13 @@ Layout integers(const ExpertScheme& scheme, std::int64_t bits) {
                                            !hf_flag(scheme.weights, "symmetric", true)));
 }
 
-Layout eight_bit_floats(const JsonReader& weights) {
-  const auto [rows, columns] = block_of(weights);
-  const bool mx = rows == 1 && columns == 32;  // MXFP8: a power of two per 32 values
+/// MXFP8 has a power of two, one byte, per 32 values (compressed-tensors,
+/// MXFP8QuantizationCompressor); groups of 32 in other formats have scales as others do.
+Layout eight_bit_floats(const ExpertScheme& scheme) {
+  const auto [rows, columns] = block_of(scheme.weights);
+  const bool bytes = scheme.format == "mxfp8-quantized" || scheme.format.empty() ||
+                     hf_text(scheme.weights, "scale_dtype").ends_with("uint8");
+  const bool mx = rows == 1 && columns == 32 && bytes;
   return scaled("fp8_e4m3", rows, columns, "weight_scale", mx ? "e8m0" : "fp32");
 }
 
@@ -86,7 +90,7 @@ Layout of_scheme(const ExpertScheme& scheme) {
                              bits, type, scheme.format, kWriteTensors));
   }
   if (type == "int") return integers(scheme, bits);
-  return bits == 8 ? eight_bit_floats(weights) : four_bit_floats(weights);
+  return bits == 8 ? eight_bit_floats(scheme) : four_bit_floats(weights);
 }
 
 /// Weights of which a half is left out are stored with a mask: how is not counted here.

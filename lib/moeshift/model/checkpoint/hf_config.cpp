@@ -18,13 +18,14 @@ namespace {
 constexpr std::int64_t kMost = 1 << 20;
 
 /// Families whose experts have the width intermediate_size; elsewhere that is the dense layers'.
-constexpr std::array<std::string_view, 18> kOneWidth = {
+constexpr std::array<std::string_view, 22> kOneWidth = {
     "flex_olmo",  "mixtral",          "gpt_oss",    "llama4", "llama4_text", "minimax",
     "minimax_m1", "minimax_text_01",  "minimax_m2", "olmoe",  "phimoe",      "granitemoe",
-    "jamba",      "granitemoehybrid", "hunyuan",    "arctic", "grok-1",      "grok"};
+    "jamba",      "granitemoehybrid", "hunyuan",    "arctic", "grok-1",      "grok",
+    "aria_text",  "granitemoeshared", "jetmoe",     "xverse"};
 
 /// Families read here so far; of others the keys are read as these use them.
-constexpr std::array<std::string_view, 56> kKnown = {"deepseek",
+constexpr std::array<std::string_view, 60> kKnown = {"deepseek",
                                                      "dbrx",
                                                      "hunyuan",
                                                      "arctic",
@@ -60,6 +61,10 @@ constexpr std::array<std::string_view, 56> kKnown = {"deepseek",
                                                      "phimoe",
                                                      "granitemoe",
                                                      "granitemoehybrid",
+                                                     "granitemoeshared",
+                                                     "aria_text",
+                                                     "jetmoe",
+                                                     "xverse",
                                                      "jamba",
                                                      "dots1",
                                                      "bailing_moe",
@@ -100,32 +105,13 @@ HfConfig open(const JsonReader& config) {
   return {config, config};
 }
 
-HfKeys keys_of_experts() {
-  return {"n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts",
-          "num_routed_experts"};
-}
-
-HfKeys keys_of_top_k() {
-  return {"num_experts_per_tok",
-          "num_experts_per_token",
-          "experts_per_token",
-          "top_k_experts",
-          "moe_k",
-          "moe_topk",
-          "moe_top_k"};
-}
-
 HfKeys keys_of_hidden() {
   return {"hidden_size", "n_embd", "d_model"};
 }
 
-HfKeys keys_of_own_width() {
-  return {"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"};
-}
-
 /// Under which names the width of an expert may be.
 HfKeys keys_of_width(const HfConfig& config) {
-  HfKeys keys = keys_of_own_width();
+  HfKeys keys = hf_keys_of_own_width();
   if (among(kOneWidth, config.family())) keys.emplace_back("intermediate_size");
   if (config.family() == "dbrx") keys.emplace_back("ffn_hidden_size");
   return keys;
@@ -135,12 +121,18 @@ HfKeys keys_of_width(const HfConfig& config) {
 void require_keys(const HfConfig& config) {
   std::vector<std::string> missing;
   for (const HfKeys& keys :
-       {keys_of_experts(), keys_of_top_k(), keys_of_hidden(), keys_of_width(config)}) {
+       {hf_keys_of_experts(), hf_keys_of_top_k(), keys_of_hidden(), keys_of_width(config)}) {
     if (!config.find_count(keys)) missing.push_back(fmt::format("{}", fmt::join(keys, ", ")));
   }
   if (!hf_says_layers(config)) missing.emplace_back("num_hidden_layers, num_layers");
   if (missing.empty()) return;
-  config.text.fail(fmt::format("expected one of the keys {}", fmt::join(missing, "; and one of ")));
+  const bool dense_width =
+      !config.find_count(keys_of_width(config)) && config.find_count({"intermediate_size"});
+  config.text.fail(
+      fmt::format("expected one of the keys {}{}", fmt::join(missing, "; and one of "),
+                  dense_width ? "; where intermediate_size is the width of an expert, write it as "
+                                "moe_intermediate_size too"
+                              : ""));
 }
 
 /// Experts of Nemotron-H have no gate, whatever they compute (transformers, NemotronHMLP).
@@ -154,7 +146,7 @@ bool is_gated(const HfConfig& config, std::vector<std::string>& assumed) {
 }
 
 void tell_modalities(const HfConfig& config, std::vector<std::string>& assumed) {
-  const auto experts = config.find(keys_of_experts());
+  const auto experts = config.find(hf_keys_of_experts());
   const auto width = config.find(keys_of_width(config));
   const bool two =
       (experts && config.is_per_modality(*experts)) || (width && config.is_per_modality(*width));
@@ -168,9 +160,10 @@ ExpertShape shape_of(const HfConfig& config, std::vector<std::string>& assumed) 
   ExpertShape shape;
   const auto latent = config.find_count({"moe_latent_size"});
   shape.hidden = latent ? *latent : config.count(keys_of_hidden());
-  const bool own_width = config.find_count(keys_of_own_width()).has_value();
-  shape.intermediate = own_width ? static_cast<std::int64_t>(config.one_count(keys_of_own_width()))
-                                 : config.count(keys_of_width(config));
+  const bool own_width = config.find_count(hf_keys_of_own_width()).has_value();
+  shape.intermediate = own_width
+                           ? static_cast<std::int64_t>(config.one_count(hf_keys_of_own_width()))
+                           : config.count(keys_of_width(config));
   const std::string family = config.family();
   shape.gated = is_gated(config, assumed);
   shape.fused = family == "gpt_oss" || family.rfind("llama4", 0) == 0;
@@ -190,8 +183,8 @@ std::size_t groups_of(const HfConfig& config) {
 }
 
 void read_routing(const HfConfig& config, MoeModel& model) {
-  model.num_experts = config.one_count(keys_of_experts());
-  model.top_k = config.one_count(keys_of_top_k());
+  model.num_experts = config.one_count(hf_keys_of_experts());
+  model.top_k = config.one_count(hf_keys_of_top_k());
   if (model.top_k > model.num_experts) {
     config.text.fail(
         fmt::format("{} experts per token of {}: expected at most as many as there are",
@@ -205,6 +198,25 @@ void read_routing(const HfConfig& config, MoeModel& model) {
 }
 
 }  // namespace
+
+HfKeys hf_keys_of_experts() {
+  return {"n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts",
+          "num_routed_experts"};
+}
+
+HfKeys hf_keys_of_top_k() {
+  return {"num_experts_per_tok",
+          "num_experts_per_token",
+          "experts_per_token",
+          "top_k_experts",
+          "moe_k",
+          "moe_topk",
+          "moe_top_k"};
+}
+
+HfKeys hf_keys_of_own_width() {
+  return {"moe_intermediate_size", "moe_ffn_hidden_size", "expert_ffn_hidden_size"};
+}
 
 std::optional<JsonReader> HfConfig::find(const HfKeys& keys) const {
   for (const JsonReader* part : {&text, &top}) {
@@ -280,7 +292,7 @@ bool HfConfig::is_per_modality(const JsonReader& value) const {
 }
 
 std::int64_t hf_num_experts(const HfConfig& config) {
-  return config.count(keys_of_experts());
+  return config.count(hf_keys_of_experts());
 }
 
 namespace {
@@ -340,6 +352,7 @@ HfImport import_hf_config(const JsonReader& json, const HfImportOptions& options
                     config.family()));
   }
   MoeModel& model = imported.model;
+  refuse_own_blocks(config, assumed);
   require_keys(config);
   tell_modalities(config, assumed);
   read_routing(config, model);

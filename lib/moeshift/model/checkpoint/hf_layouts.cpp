@@ -15,12 +15,18 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
 }
 
 std::string dtype_named(const JsonReader& json) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kNames = {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kNames = {
       {{"bfloat16", "bf16"},
        {"float16", "fp16"},
        {"float32", "fp32"},
        {"torch.bfloat16", "bf16"},
        {"torch.float16", "fp16"},
+       {"torch.float32", "fp32"},
+       {"bf16", "bf16"},
+       {"fp16", "fp16"},
+       {"half", "fp16"},
+       {"fp32", "fp32"},
+       {"float", "fp32"},
        {"float8_e4m3fn", "fp8_e4m3"}}};
   const std::string text = json.string();
   for (const auto& [name, dtype] : kNames) {

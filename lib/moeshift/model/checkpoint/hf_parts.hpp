@@ -21,6 +21,12 @@ namespace moeshift {
 /// Names under which families write one thing.
 using HfKeys = std::vector<std::string_view>;
 
+/// Routed experts of a layer, how many of them a token chooses, the width of one where it has a key
+/// of its own.
+[[nodiscard]] HfKeys hf_keys_of_experts();
+[[nodiscard]] HfKeys hf_keys_of_top_k();
+[[nodiscard]] HfKeys hf_keys_of_own_width();
+
 /// The numbers of the MoE layers and of all.
 struct HfLayers {
   std::vector<std::int64_t> moe;
@@ -65,6 +71,11 @@ struct HfConfig {
 /// True when config.json says how many layers there are.
 [[nodiscard]] bool hf_says_layers(const HfConfig& config);
 
+/// Lists of one dictionary per layer may say of a layer's experts what the model says of all.
+/// @param assumed takes a sentence for each key about experts in them that is not read.
+/// @throws InputError where one says otherwise.
+void refuse_own_blocks(const HfConfig& config, std::vector<std::string>& assumed);
+
 /// What one expert computes.
 struct ExpertShape {
   std::int64_t hidden = 0;  ///< what goes in and comes out: hidden_size, or the latent size
@@ -82,9 +93,11 @@ struct HfQuantization {
   bool beside = false;  ///< it is a file beside config.json
 };
 /// All that state one, the one that engines read first: MindIE's key, config.json, files beside.
-/// @throws InputError where config.json has two that differ.
+/// Of a text part's own, that other ones are read before (vLLM, get_config), it is told only.
+/// @throws InputError where config.json has two that differ and no engine says which it takes.
 [[nodiscard]] std::vector<HfQuantization> hf_quantizations(const HfConfig& config,
-                                                           const std::vector<HfBeside>& beside);
+                                                           const std::vector<HfBeside>& beside,
+                                                           std::vector<std::string>& assumed);
 
 /// Experts as the checkpoint holds them.
 struct HfExperts {

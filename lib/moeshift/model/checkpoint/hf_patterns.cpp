@@ -73,17 +73,56 @@ bool is_of_drafts(const std::string& text) {
   return text.find("layers", at) != std::string::npos || text.find("layers") == std::string::npos;
 }
 
+void add_plain(char c, std::string& regex) {
+  if (std::string_view(R"(.\+*?^$(){}|[]-/)").find(c) != std::string_view::npos) regex += '\\';
+  regex += c;
+}
+
+/// The class that begins at `at` ("[34]", "[!3-5]"), added to `regex`; how long it is, 0 where
+/// nothing ends it and the bracket means itself (fnmatch.translate).
+std::size_t add_class(std::string_view wildcard, std::size_t at, std::string& regex) {
+  std::size_t begin = at + 1;
+  const bool inverse = begin < wildcard.size() && wildcard[begin] == '!';
+  if (inverse) ++begin;
+  // Right after the opening one, a closing bracket is a member.
+  const std::size_t end = wildcard.find(']', begin + 1);
+  if (end == std::string_view::npos) return 0;
+  std::string members;
+  for (std::size_t i = begin; i < end; ++i) {
+    const bool range = i + 2 < end && wildcard[i + 1] == '-';
+    if (!range) {
+      add_plain(wildcard[i], members);
+      continue;
+    }
+    if (wildcard[i] <= wildcard[i + 2]) {  // else Python takes it for empty
+      add_plain(wildcard[i], members);
+      members += '-';
+      add_plain(wildcard[i + 2], members);
+    }
+    i += 2;
+  }
+  if (members.empty()) {
+    regex += inverse ? "." : "(?!)";
+  } else {
+    regex += fmt::format("[{}{}]", inverse ? "^" : "", members);
+  }
+  return end + 1 - at;
+}
+
 /// A wildcard as Python's fnmatch reads it, as a regular expression; what lies within is meant too.
 std::string regex_of_wildcard(const std::string& wildcard) {
   std::string regex;
-  for (const char c : wildcard) {
-    if (c == '*') {
+  for (std::size_t i = 0; i < wildcard.size(); ++i) {
+    const char c = wildcard[i];
+    const std::size_t length = c == '[' ? add_class(wildcard, i, regex) : 0;
+    if (length > 0) {
+      i += length - 1;
+    } else if (c == '*') {
       regex += ".*";
     } else if (c == '?') {
       regex += '.';
     } else {
-      if (std::string_view(R"(.\+^$(){}|[])").find(c) != std::string_view::npos) regex += '\\';
-      regex += c;
+      add_plain(c, regex);
     }
   }
   return regex + R"((\..*)?$)";
@@ -130,7 +169,7 @@ ModulePattern::ModulePattern(std::string text) : text_(std::move(text)) {
   if (text_.find('|') == std::string::npos) (of_drafts_ ? draft_ : layer_) = layer_in(text_);
   if (text_.starts_with(kRegexMark)) {
     compile(of_first_expert(text_.substr(kRegexMark.size())));
-  } else if (text_.find_first_of("*?") != std::string::npos) {
+  } else if (text_.find_first_of("*?[") != std::string::npos) {
     compile(regex_of_wildcard(text_));
   }
 }

@@ -170,7 +170,9 @@ Layout quantized_layout(const HfConfig& config, const HfQuantization& quantizati
                         const std::string& projection, std::vector<std::string>& assumed) {
   const JsonReader& json = quantization.json;
   const std::string& method = quantization.method;
-  if (method == "fp8" || method == "fbgemm_fp8") return fp8(config, json);
+  if (method == "fp8") return fp8(config, json);
+  // vLLM, FBGEMMFp8LinearMethod; transformers, FbgemmFp8Llama4TextExperts: a scale per output.
+  if (method == "fbgemm_fp8") return scaled("fp8_e4m3", 1, 0, "weight_scale", "fp32");
   if (method == "mxfp4") return mxfp4();
   if (method == "compressed-tensors") {
     return compressed_tensors(config, json, projection, assumed);
@@ -185,10 +187,11 @@ Layout quantized_layout(const HfConfig& config, const HfQuantization& quantizati
   if (method == "mindie") {
     return mindie(config, json, assumed).value_or(plain(weight_dtype(config, assumed)));
   }
-  json.fail(fmt::format(
-      "quant_method '{}' is not known (fp8, mxfp4, compressed-tensors, modelopt, quark, awq, gptq, "
-      "w4afp8, ascend are): {}",
-      method, kWriteTensors));
+  json.fail(
+      fmt::format("quant_method '{}' is not known (fp8, fbgemm_fp8, mxfp4, compressed-tensors, "
+                  "modelopt, quark, awq, gptq, "
+                  "w4afp8, ascend are): {}",
+                  method, kWriteTensors));
 }
 
 }  // namespace moeshift

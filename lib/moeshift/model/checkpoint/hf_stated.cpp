@@ -60,24 +60,53 @@ std::optional<HfQuantization> mindie_key(const HfConfig& config) {
   return {};
 }
 
-/// Some keep it in the text part, some on top; the first two names are those that engines read, the
-/// others say that weights are not as they were trained.
-std::optional<HfQuantization> in_config(const HfConfig& config) {
+/// One part's; the first two names are those that engines read, the others say that weights are not
+/// as they were trained.
+std::optional<HfQuantization> in_part(const JsonReader& part) {
   std::optional<HfQuantization> found;
-  for (const JsonReader* part : {&config.text, &config.top}) {
-    for (const char* key : {"quantization_config", "compression_config", "quantization",
-                            "quant_config", "quantize_config"}) {
-      const auto json = part->find(key);
-      if (!json || is_empty(*json)) continue;
-      if (!json->is_object()) json->fail("expected an object that says how weights are quantised");
-      HfQuantization other = stated(key, *json, false);
-      if (found && other.json.raw() != found->json.raw()) {
-        json->fail(fmt::format("differs from {}: take away what is wrong", found->json.where()));
-      }
-      if (!found) found = std::move(other);
+  for (const char* key : {"quantization_config", "compression_config", "quantization",
+                          "quant_config", "quantize_config"}) {
+    const auto json = part.find(key);
+    if (!json || is_empty(*json)) continue;
+    if (!json->is_object()) json->fail("expected an object that says how weights are quantised");
+    HfQuantization other = stated(key, *json, false);
+    if (found && other.json.raw() != found->json.raw()) {
+      json->fail(fmt::format("differs from {}: take away what is wrong", found->json.where()));
     }
+    if (!found) found = std::move(other);
   }
   return found;
+}
+
+/// Whose a text part's own gives way to, as a tool leaves it behind that quantises anew: that of
+/// the whole, else hf_quant_config.json (vLLM, get_config and get_quant_config). "" for none.
+std::string read_before_text(const std::optional<HfQuantization>& top,
+                             const std::vector<HfQuantization>& files) {
+  constexpr const char* kKey = "quantization_config";
+  constexpr const char* kFile = "hf_quant_config.json";
+  if (top) return top->name == kKey ? kKey : "";
+  const bool file = std::ranges::any_of(files, [&](const auto& f) { return f.name == kFile; });
+  return file ? kFile : "";
+}
+
+/// Some keep it in the text part, some on top.
+std::optional<HfQuantization> in_config(const HfConfig& config,
+                                        const std::vector<HfQuantization>& files,
+                                        std::vector<std::string>& assumed) {
+  auto top = in_part(config.top);
+  if (&config.text.raw() == &config.top.raw()) return top;
+  auto text = in_part(config.text);
+  if (!text) return top;
+  if (top && top->json.raw() == text->json.raw()) return text;
+  const std::string before = read_before_text(top, files);
+  if (before.empty()) {
+    if (!top) return text;
+    top->json.fail(fmt::format("differs from {}: take away what is wrong", text->json.where()));
+  }
+  assumed.push_back(fmt::format("{} ({}) is not read: {} {} is, as engines do",
+                                text->json.where().substr(text->json.where().find('#')),
+                                text->method, before, top ? "of the whole" : "beside config.json"));
+  return top;
 }
 
 /// MindIE's list of all tensors wins over what config.json says (SGLang, ModelConfig.
@@ -122,7 +151,8 @@ bool is_beside_config(std::string_view file) {
 }
 
 std::vector<HfQuantization> hf_quantizations(const HfConfig& config,
-                                             const std::vector<HfBeside>& beside) {
+                                             const std::vector<HfBeside>& beside,
+                                             std::vector<std::string>& assumed) {
   std::vector<HfQuantization> files;
   for (const HfBeside& file : beside) {
     if (const auto quantization = in_file(file)) files.push_back(*quantization);
@@ -130,7 +160,7 @@ std::vector<HfQuantization> hf_quantizations(const HfConfig& config,
   std::ranges::stable_partition(files, [](const auto& file) { return file.method == "ascend"; });
   std::vector<HfQuantization> all;
   if (const auto word = mindie_key(config)) all.push_back(*word);
-  const auto own = in_config(config);
+  const auto own = in_config(config, files, assumed);
   const bool hint = own && std::ranges::any_of(files, [&](const auto& file) {
                       return is_hint_of(config, *own, file);
                     });

@@ -152,7 +152,7 @@ ExpertTensor make_tensor(std::string name, std::vector<std::int64_t> shape, std:
 
 HfExperts hf_experts(const HfConfig& config, const ExpertShape& shape,
                      const std::vector<HfBeside>& beside, std::vector<std::string>& assumed) {
-  const std::vector<HfQuantization> stated = hf_quantizations(config, beside);
+  const std::vector<HfQuantization> stated = hf_quantizations(config, beside, assumed);
   if (stated.empty()) return unquantised(config, shape, assumed);
   const HfQuantization& chosen = stated.front();
   if (chosen.beside) {
