@@ -56,11 +56,16 @@ float weight_of(const Candidate& candidate, std::size_t count) {
 /// Twice the share of tokens that came elsewhere than expected; the level then takes them in.
 float miss_and_learn(std::span<const float> came, float weight, std::span<float> level) {
   std::array<float, 8> missed{};
-  for (std::size_t e = 0; e < came.size(); ++e) {
-    const float by = came[e] - level[e];
-    missed[e % missed.size()] += std::abs(by);
-    level[e] += weight * by;
+  const auto take_in = [&](std::size_t e, std::size_t i) {
+    const float by = came[e + i] - level[e + i];
+    missed[i] += std::abs(by);
+    level[e + i] += weight * by;
+  };
+  const std::size_t whole = came.size() - came.size() % missed.size();
+  for (std::size_t e = 0; e < whole; e += missed.size()) {
+    for (std::size_t i = 0; i < missed.size(); ++i) take_in(e, i);
   }
+  for (std::size_t e = whole; e < came.size(); ++e) take_in(whole, e - whole);
   return std::accumulate(missed.begin(), missed.end(), 0.0F);
 }
 

@@ -161,7 +161,10 @@ class WindowSearch {
   void try_cooling(std::size_t hot, Candidate& best);
   void prepare_cooling(std::size_t hot);
   [[nodiscard]] float loss_of_others(std::size_t slot) const;
-  void bound_cooling(std::size_t hot, std::size_t slot, float value);
+  [[nodiscard]] bool bound_cooling(std::size_t hot, std::size_t slot, float value,
+                                   const Candidate& best);
+  [[nodiscard]] bool any_cools(std::size_t slot, float most, float first_order,
+                               const Candidate& best) const;
   [[nodiscard]] bool any_pays(std::size_t first, std::size_t last, float paid,
                               const Candidate& best) const;
   void try_coolest(std::size_t hot, std::size_t slot, float value, std::size_t first,

@@ -13,6 +13,8 @@ namespace {
 
 /// Experts are looked at one by one only where one of so many may pay.
 constexpr std::size_t kExpertsPerLook = 16;
+/// Less than any gain: of experts that the hot rank has.
+constexpr float kNoMore = 1e30F;
 
 }  // namespace
 
@@ -175,7 +177,7 @@ void WindowSearch::try_cooling(std::size_t hot, Candidate& best) {
   prepare_cooling(hot);
   for (const auto& [slot, value] : spares) {
     if (!may_leave(slot)) continue;
-    bound_cooling(hot, slot, value);
+    if (!bound_cooling(hot, slot, value, best)) continue;
     const std::size_t experts = state_.experts();
     for (std::size_t first = 0; first < experts; first += kExpertsPerLook) {
       const std::size_t last = std::min(first + kExpertsPerLook, experts);
@@ -230,6 +232,9 @@ void WindowSearch::prepare_cooling(std::size_t hot) {
   }
   for (std::size_t e = 0; e < experts; ++e) kept[e] = (1 - thinner[e]) * share[e];
   for (std::size_t e = 0; e < experts; ++e) cost[e] = price[e] * units[e];
+  for (std::size_t slot = hot * k_; slot < (hot + 1) * k_; ++slot) {
+    cooling_.elsewhere[state_.expert(slot)] = -kNoMore;
+  }
 }
 
 /// What the other holders of a slot's expert lose when it goes.
@@ -249,7 +254,9 @@ float WindowSearch::loss_of_others(std::size_t slot) const {
 
 /// Bounds for all experts in a slot of the hot rank, by means over windows there; into
 /// `cooling_.gain`.
-void WindowSearch::bound_cooling(std::size_t hot, std::size_t slot, float value) {
+/// @return whether any of them could be the best.
+bool WindowSearch::bound_cooling(std::size_t hot, std::size_t slot, float value,
+                                 const Candidate& best) {
   const std::uint32_t dropped = state_.expert(slot);
   const float per_square = state_.part_per_square();
   const float excess = state_.mean_excess(hot) - state_.slowness(hot) * state_.mean_share(dropped);
@@ -261,6 +268,7 @@ void WindowSearch::bound_cooling(std::size_t hot, std::size_t slot, float value)
   const float* kept = cooling_.kept.data();
   float* __restrict gain = cooling_.gain.data();
   const std::size_t experts = state_.experts();
+  if (!any_cools(slot, most, first_order, best)) return false;
   for (std::size_t e = 0; e < experts; ++e) {
     const float more = above_zero(excess + slow * kept[e]);
     gain[e] = most - per_square * more * more + elsewhere[e];
@@ -270,12 +278,36 @@ void WindowSearch::bound_cooling(std::size_t hot, std::size_t slot, float value)
   for (std::uint32_t s = state_.first_slot(dropped); s != WindowState::kNoSlot;
        s = state_.next_slot(s)) {
     const std::size_t first = state_.rank_of(s) * k_;
-    for (std::size_t i = first; i < first + k_; ++i) {
+    for (std::size_t i = first; i < first + k_ && s != slot; ++i) {
       const std::uint32_t e = state_.expert(i);
+      if (state_.holds(hot, e)) continue;
       cooling_.gain[e] +=
           first_order - others + above_zero(elsewhere_first_order(e) - cooling_.elsewhere[e]);
     }
   }
+  return true;
+}
+
+/// Whether any expert could pay in a slot of the hot rank, if it had no load: most slots are done
+/// with here.
+bool WindowSearch::any_cools(std::size_t slot, float most, float first_order,
+                             const Candidate& best) const {
+  const std::uint32_t dropped = state_.expert(slot);
+  const float enough = best.score * kLeastCost;
+  const float* elsewhere = cooling_.elsewhere.data();
+  unsigned any = 0;
+  const std::size_t experts = state_.experts();
+  for (std::size_t e = 0; e < experts; ++e) any |= most + elsewhere[e] > enough ? 1U : 0U;
+  const float to_first_order = state_.part(state_.rank_of(slot)) + first_order;
+  for (std::uint32_t s = state_.first_slot(dropped); s != WindowState::kNoSlot;
+       s = state_.next_slot(s)) {
+    const std::size_t first = state_.rank_of(s) * k_;
+    for (std::size_t i = first; i < first + k_ && s != slot; ++i) {
+      const float relief = elsewhere_first_order(state_.expert(i)) * kRounding;
+      any |= to_first_order + relief > enough ? 1U : 0U;
+    }
+  }
+  return any != 0;
 }
 
 void WindowSearch::try_replacement(std::size_t slot, std::uint32_t expert, float ceiling,
