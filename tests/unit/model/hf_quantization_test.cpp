@@ -2,6 +2,7 @@
 // What quantised checkpoints store of an expert, by what their config.json says: the shapes are
 // DeepSeek-V3's, three projections of 7168 x 2048.
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -276,4 +277,52 @@ TEST_CASE("Wildcards have the classes of characters that Python's fnmatch has") 
   CHECK(spared("model[.]layers[.]6[.]*") == "6");
   CHECK(spared("model.layers.[4.*").empty());  // nothing ends it: a bracket
   CHECK(spared("model.layers.?.*") == "345678");
+}
+
+TEST_CASE("AutoRound stores experts as GPTQ does, but those that extra_config spares") {
+  Json round = {{"quant_method", "auto-round"},
+                {"bits", 4},
+                {"group_size", 128},
+                {"sym", true},
+                {"data_type", "int"},
+                {"packing_format", "auto_round:auto_gptq"}};
+  const std::int64_t four = kValues / 2 + kValues / 128 / 2 + kValues / 128 * 2;
+  CHECK(bytes_of(quantised(round)) == four);
+  round["block_name_to_quantize"] = "model.layers";
+  round["extra_config"] = {{"model.layers.3.mlp.gate", {{"bits", 16}, {"data_type", "float"}}},
+                           {".*shared_experts.*", {{"bits", 8}, {"group_size", 64}}}};
+  const HfImport plain = quantised(round);
+  CHECK(bytes_of(plain) == four);
+  CHECK_FALSE(plain.model.bytes_per_expert);
+  round["extra_config"]["model.layers.3.mlp.experts.0.up_proj"] = {{"bits", 16}};
+  const MoeModel spared = quantised(round).model;
+  CHECK(spared.expert_sizes().largest(LayerId(0)).count() == kValues * 2);
+  CHECK(spared.expert_sizes().largest(LayerId(1)).count() == four);
+  round["extra_config"]["experts\\.\\d+\\.down"] = {{"bits", 8}};
+  CHECK(contains(fault_of_quantised(round), "gives experts settings of their own"));
+  round.erase("extra_config");
+  round["block_name_to_quantize"] = Json::array({"visual.blocks"});
+  CHECK(bytes_of(quantised(round)) == kValues * 2);
+  for (const auto& [key, value] : {std::pair{"packing_format", Json("auto_round:llm_compressor")},
+                                   {"data_type", Json("mx_fp")},
+                                   {"bits", Json(3)}}) {
+    Json other = round;
+    other.erase("block_name_to_quantize");
+    other[key] = value;
+    CAPTURE(key);
+    CHECK(contains(fault_of_quantised(other), kNextStep));
+  }
+}
+
+TEST_CASE("vllm-ascend's W4A8_DYNAMIC has two weights a byte and scales per output and group") {
+  Json types = {{"quant_method", "ascend"},
+                {"version", "1.0.0"},
+                {"group_size", 256},
+                {"model.layers.3.mlp.experts.0.up_proj.weight", "W4A8_DYNAMIC"}};
+  const std::int64_t channels = kValues / 2 + (2 * kChannels + 2 * 2048 + 16 * 7168) * 4;
+  CHECK(bytes_of(quantised(types)) == channels + kValues / 256 * 2 * 4);
+  types["group_size"] = 0;
+  CHECK(bytes_of(quantised(types)) == channels);
+  types.erase("version");
+  CHECK(contains(fault_of_quantised(types), "is known in version"));
 }

@@ -30,6 +30,31 @@ std::optional<Layout> mindie_type(const JsonReader& where, std::string type,
   };
 }
 
+/// vllm-ascend, AscendW4A8DynamicFusedMoEMethod: two weights a byte, a scale and an offset per
+/// output, as many more per group where there are groups, and biases of the scales, sixteen for an
+/// output of down_proj.
+Layout w4a8(const JsonReader& quantization) {
+  if (hf_text(quantization, "version") != "1.0.0") {
+    quantization.fail(fmt::format(
+        "W4A8_DYNAMIC of experts is known in version \"1.0.0\", which packs two weights a byte: {}",
+        kWriteTensors));
+  }
+  const std::int64_t group = hf_number(quantization, "group_size", 256);
+  return [group](const Projection& p, std::vector<ExpertTensor>& tensors) {
+    const auto add = [&](const char* what, std::int64_t across) {
+      tensors.push_back(make_tensor(p.name + "." + what, {p.out, across}, "fp32"));
+    };
+    tensors.push_back(make_tensor(p.name + ".weight", {p.out, p.in}, "int4"));
+    add("weight_scale", 1);
+    add("weight_offset", 1);
+    if (group > 0) {
+      add("weight_scale_second", p.in / group);
+      add("weight_offset_second", p.in / group);
+    }
+    add("scale_bias", p.name == "down_proj" ? 16 : 1);
+  };
+}
+
 }  // namespace
 
 std::optional<Layout> mindie(const HfConfig& config, const JsonReader& type,
@@ -69,6 +94,7 @@ Layout ascend(const HfConfig& config, const JsonReader& quantization,
         "config.json the key \"quantize\": \"w8a8_dynamic\"; else {}",
         kWriteTensors));
   }
+  if (*types.begin() == "W4A8_DYNAMIC") return w4a8(quantization);
   const std::string dtype = weight_dtype(config, assumed);
   return mindie_type(quantization, *types.begin(), dtype).value_or(plain(dtype));
 }

@@ -63,6 +63,10 @@ using Layout = std::function<void(const Projection&, std::vector<ExpertTensor>&)
                            const std::string& projection, std::vector<std::string>& assumed);
 [[nodiscard]] Layout gptq(const HfConfig& config, const JsonReader& quantization,
                           const std::string& projection, std::vector<std::string>& assumed);
+[[nodiscard]] Layout auto_round(const HfConfig& config, const JsonReader& quantization,
+                                const std::string& projection, std::vector<std::string>& assumed);
+/// Modules that its extra_config leaves as they were trained.
+[[nodiscard]] std::vector<ModulePattern> spared_by_auto_round(const JsonReader& quantization);
 /// vllm-ascend's list of all tensors and their types (quant_model_description.json).
 [[nodiscard]] Layout ascend(const HfConfig& config, const JsonReader& quantization,
                             std::vector<std::string>& assumed);

@@ -181,6 +181,7 @@ Layout quantized_layout(const HfConfig& config, const HfQuantization& quantizati
   if (method == "quark") return quark(config, json, projection, assumed);
   if (method == "awq") return awq(json, assumed);
   if (method == "gptq") return gptq(config, json, projection, assumed);
+  if (method == "auto-round") return auto_round(config, json, projection, assumed);
   // SGLang, W4AFp8MoEMethod: scales of groups become bf16 once loaded.
   if (method == "w4afp8") return scaled("int4", 1, group_of(json), "weight_scale_inv", "bf16");
   if (method == "ascend") return ascend(config, json, assumed);
@@ -190,7 +191,7 @@ Layout quantized_layout(const HfConfig& config, const HfQuantization& quantizati
   json.fail(
       fmt::format("quant_method '{}' is not known (fp8, fbgemm_fp8, mxfp4, compressed-tensors, "
                   "modelopt, quark, awq, gptq, "
-                  "w4afp8, ascend are): {}",
+                  "auto-round, w4afp8, ascend are): {}",
                   method, kWriteTensors));
 }
 

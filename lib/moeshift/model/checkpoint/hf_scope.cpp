@@ -7,13 +7,14 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
-#include "moeshift/model/checkpoint/hf_parts.hpp"
+#include "moeshift/model/checkpoint/hf_layouts.hpp"
 
 namespace moeshift {
 namespace {
 
 /// Modules that stay as they were trained.
-std::vector<ModulePattern> spared_modules(const JsonReader& quantization) {
+std::vector<ModulePattern> spared_modules(const HfQuantization& stated) {
+  const JsonReader& quantization = stated.json;
   std::set<std::string> texts;
   for (const char* key : {"ignore", "ignored_layers", "modules_to_not_convert", "exclude_modules",
                           "exclude", "llm_int8_skip_modules"}) {
@@ -25,6 +26,11 @@ std::vector<ModulePattern> spared_modules(const JsonReader& quantization) {
   }
   std::vector<ModulePattern> modules;
   for (const std::string& text : texts) modules.emplace_back(text);
+  if (stated.method == "auto-round") {
+    for (ModulePattern& module : spared_by_auto_round(quantization)) {
+      modules.push_back(std::move(module));
+    }
+  }
   // GPTQModel: patterns that begin with "-:" take modules out.
   if (const auto dynamic = quantization.find("dynamic"); dynamic && dynamic->is_object()) {
     for (const std::string& key : dynamic->keys()) {
@@ -196,7 +202,7 @@ std::vector<std::set<std::int64_t>> layers_left_alone(const HfConfig& config,
   if (quantization.method == "mindie") return spared;  // one word for all
   std::vector<std::string> unmatched;
   ExpertNames names(config);
-  for (const ModulePattern& module : spared_modules(quantization.json)) {
+  for (const ModulePattern& module : spared_modules(quantization)) {
     if (module.layer() && std::ranges::find(moe, *module.layer()) == moe.end()) continue;
     bool matched = false;
     for (std::size_t p = 0; p < projections.size(); ++p) {

@@ -34,6 +34,7 @@ std::string method_of(const JsonReader& json) {
   if (method == "auto_awq" || method == "awq_marlin") return "awq";
   if (method == "auto_gptq" || method == "gptq_marlin") return "gptq";
   if (method == "compressed_tensors") return "compressed-tensors";
+  if (method == "auto_round" || method == "intel/auto-round") return "auto-round";
   if (!method.empty()) return method;
   // SGLang, ModelConfig._parse_quant_hf_config.
   if (inner(json).has("quant_algo")) return "modelopt";
