@@ -53,7 +53,8 @@ class TraceCommands(CliTest):
         steps = [json.loads(line)["load"] for line in MOE64_LIKE.read_text().splitlines()[1:]]
         for form in ("neutral", "vllm", "sglang", "npy"):
             with self.subTest(format=form):
-                self.good("trace", "convert", MOE64_LIKE, "there", "--to", form, "-q")
+                self.good("trace", "convert", MOE64_LIKE, "there", "--to", form, *(("--first-layer", 0, "--num-hidden-layers",
+                          len(steps[0])) if form == "sglang" else ()), "-q")
                 self.good("trace", "convert", "there", "back", "--to", "neutral", "-q")
                 back = (self.folder / "back").read_text().splitlines()
                 self.assertEqual([json.loads(line)["load"] for line in back[1:]], steps)
@@ -74,7 +75,7 @@ class TraceCommands(CliTest):
 
     def test_commands_can_be_piped(self):
         made = self.good("trace", "generate", "--layers", 2, "--steps", 3, "--tokens", 100).out
-        text = self.good("trace", "convert", "-", "-", "--to", "sglang", stdin=made).out
+        text = self.good("trace", "convert", "-", "-", "--to", "sglang", "--num-hidden-layers", 2, stdin=made).out
         result = json.loads(self.good("trace", "info", "-", "--format", "json", stdin=text).out)["result"]
         self.assertEqual(result["steps"], 3)
         self.assertEqual(result["layers"][0]["assignments"], 3 * 100 * 8)
@@ -132,14 +133,81 @@ class TraceCommands(CliTest):
         step = [[layer + 1] * 8 for layer in range(4)]
         none = [0] * 8
         expected = [none] * 3 + [step[2], step[1], step[0], none, none, none, step[3]]
-        for ids, rows, hidden in (([5, 4, 3, 9], step, 10), ([3, 4, 5, 9], [step[2], step[1], step[0], step[3]], None),
-                                  ([9, 5, 4, 3], [step[3], *step[:3]], None)):
+        for ids, rows, hidden in (([5, 4, 3, 9], step, 10), ([3, 4, 5, 9], [step[2], step[1], step[0], step[3]], 10),
+                                  ([9, 5, 4, 3], [step[3], *step[:3]], 10)):
             trace = self.trace("ids.jsonl", {"num_layers": 4, "layer_ids": ids, "num_hidden_layers": hidden}, [rows])
             self.good("trace", "convert", trace, "rows.json", "--to", "sglang")
             self.assertEqual(self.load("rows.json"), {"logical_count": [expected]})
-        trace = self.trace("ids.jsonl", {"num_layers": 2, "layer_ids": [1, 0]}, [step[:2]])
+        trace = self.trace("ids.jsonl", {"num_layers": 2, "layer_ids": [1, 0], "num_hidden_layers": 2}, [step[:2]])
         self.good("trace", "convert", trace, "rows.json", "--to", "sglang")
         self.assertEqual(self.load("rows.json"), {"logical_count": [step[1::-1]]})
+
+    def rows_for_sglang(self, header, *words, loads=None):
+        """One step of 4 layers, as trace convert, join and select write it for SGLang."""
+        loads = loads or [[layer + 1] * 8 for layer in range(header.get("num_layers", 4))]
+        trace = self.trace("rows.jsonl", {"num_layers": 4, **header}, [loads])
+        self.good("trace", "convert", trace, "rows.json", "--to", "sglang", *words)
+        for command in ("join", "select"):
+            out = self.good("trace", command, trace, "--to", "sglang", *words).out
+            self.assertEqual(json.loads(out), self.load("rows.json"))
+        return [row[0] for row in self.load("rows.json")["logical_count"][0]]
+
+    def test_which_layers_sglang_is_given_rows_of_is_asked_where_nobody_says_it(self):
+        for header, says in (({}, ("--model", "--first-layer and --num-hidden-layers")),
+                             ({"num_hidden_layers": 8}, ("--model", "--first-layer")),
+                             ({"layer_ids": [3, 4, 5, 6]}, ("--model", "--num-hidden-layers"))):
+            trace = self.trace("rows.jsonl", {"num_layers": 4, **header}, [[[1] * 8] * 4])
+            for words in (("convert", trace, "x"), ("join", trace, "-o", "x"), ("select", trace, "-o", "x", "--layers", "4:5")):
+                self.refused("trace", *words, "--to", "sglang", says=says)
+        self.assertNotIn("x", self.files())
+        self.assertEqual(self.rows_for_sglang({}, "--num-hidden-layers", 4), [1, 2, 3, 4])
+        self.assertEqual(self.rows_for_sglang({"num_hidden_layers": 6}, "--first-layer", 1), [0, 1, 2, 3, 4, 0])
+        self.assertEqual(self.rows_for_sglang({}, "--first-layer", 1, "--num-hidden-layers", 5), [0, 1, 2, 3, 4])
+        self.assertEqual(self.rows_for_sglang({"layer_ids": [2, 1, 3, 0]}, "--num-hidden-layers", 4), [4, 2, 1, 3])
+        model = json.loads((self.folder / self.tiny_model()).read_text())
+        model.update(num_layers=4, layer_ids=[1, 2, 3, 4], num_hidden_layers=6, mtp_layer_ids=[6])
+        self.write("model.json", json.dumps(model))
+        self.assertEqual(self.rows_for_sglang({}, "--model", "model.json"), [0, 1, 2, 3, 4, 0])
+        self.assertEqual(self.rows_for_sglang({"layer_ids": [4, 3, 2, 6]}, "--model", "model.json"), [0, 0, 3, 2, 1, 0])
+
+    def test_answers_that_contradict_a_trace_are_refused(self):
+        trace = self.trace("rows.jsonl", {"num_layers": 4, "layer_ids": [3, 4, 5, 6], "num_hidden_layers": 8}, [[[1] * 8] * 4])
+        to = ("trace", "convert", trace, "x", "--to", "sglang")
+        self.refused(*to, "--first-layer", 2, says=("--first-layer", "3, 4, 5, 6"))
+        self.refused(*to, "--num-hidden-layers", 9, says=("--num-hidden-layers", "8"))
+        self.refused(*to, "--model", self.tiny_model(), says="--model")
+        trace = self.trace("rows.jsonl", {"num_layers": 4, "layer_ids": [3, 4, 5, 6]}, [[[1] * 8] * 4])
+        self.refused(*to, "--num-hidden-layers", 6, says=("layer 6", "beyond 6"))
+
+    def test_what_sglang_recorded_goes_back_as_it_was(self):
+        self.write("in.json", json.dumps({"logical_count": LOADS}))
+        self.good("trace", "convert", "in.json", "out.json", "--to", "sglang")
+        self.assertEqual(self.load("out.json"), self.load("in.json"))
+
+    def test_draft_layers_are_left_out_for_engines_that_have_none_in_the_file(self):
+        header = {"layer_ids": [3, 4, 5, 8], "num_hidden_layers": 8}
+        self.assertEqual(self.rows_for_sglang(header), [0, 0, 0, 1, 2, 3, 0, 0])
+        for to, layers in (("sglang", 8), ("vllm", 3), ("npy", 4), ("adrs", 4), ("neutral", 4)):
+            err = self.good("trace", "convert", "rows.jsonl", "x", "--to", to).err
+            self.assertEqual("layer 8 is a draft layer" in err, to in ("sglang", "vllm"))
+            if to != "npy":
+                self.assertEqual((self.folder / "x").read_text().count("[" + ",".join("0" * 8) + "]"), 5 if to == "sglang" else 0)
+            self.assertIn(f"{3 if to == 'sglang' else layers} layers x 8 experts", err)
+
+    def test_formats_without_layer_numbers_have_the_layers_in_order(self):
+        rows = [[number, 0, 1, 2, 0, 3, 0, 10 - number] for number in (6, 3, 4, 5)]
+        trace = self.trace("rows.jsonl", {"num_layers": 4, "layer_ids": [6, 3, 4, 5]}, [rows])
+        for to in ("npy", "vllm", "adrs"):
+            err = self.good("trace", "convert", trace, "x", "--to", to).err
+            self.assertIn("ascending", err)
+            self.assertIn("(3 to 6)", err)
+            back = self.good("trace", "convert", "x", "-").out.splitlines()
+            self.assertEqual(json.loads(back[1])["load"], [*rows[1:], rows[0]])
+            self.assertIn("ascending", self.good("trace", "join", trace, "--to", to, "-o", "y").err)
+            self.assertEqual((self.folder / "x").read_bytes(), (self.folder / "y").read_bytes())
+        self.good("trace", "convert", trace, "x")
+        same = [[json.loads(line) for line in (self.folder / name).read_text().splitlines()] for name in ("x", "rows.jsonl")]
+        self.assertEqual(*same)
 
     def test_export_refuses_a_map_that_an_engine_would_choke_on(self):
         self.write("hole.json", json.dumps({"physical_to_logical_map": [[0, 1, 1, 3]]}))

@@ -3,14 +3,13 @@
 #include <string>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "moeshift/formats/trace_format.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/traces/commands.hpp"
 #include "apps/moeshift/traces/trace_copy.hpp"
+#include "apps/moeshift/traces/written_layers.hpp"
 
 namespace moeshift::cli {
 namespace {
@@ -27,26 +26,16 @@ class TraceConvert final : public Command {
     options.flag("--differences", differences_,
                  "counts run on from step to step: write what each step added; where they fall the "
                  "counter began anew");
+    layers_.declare(options);
     trace_.declare_options(options);
   }
 
   ExitCode run(Session& session) override {
     trace_.set_paths({in_});
     if (differences_) trace_.take_differences();
-    const auto reader = trace_.open(session, {}, Reading::kOnce, input_format_);
-    const TraceHeader header = reader->header();
-    std::size_t steps = 0;
-    session.write_file(out_, [&](std::ostream& out) {
-      steps = copy_trace(*reader, *trace_format(to_).create(out, header), session.progress());
-    });
-    if (!header.layer_ids.empty() && to_ != "neutral" && to_ != "sglang") {
-      session.say(fmt::format("{} does not say which layers of the model these are ({} to {})", to_,
-                              header.layer_ids.front(), header.layer_ids.back()));
-    }
-    if (out_ != "-") {
-      session.say(fmt::format("{}: {} steps of {} layers x {} experts as {}", out_, steps,
-                              header.num_layers, header.num_experts, to_));
-    }
+    auto reader = trace_.open(session, layers_.model(), Reading::kOnce, input_format_);
+    reader = layers_.of(session, std::move(reader), to_, trace_.name());
+    write_trace(session, *reader, to_, out_);
     return ExitCode::kGood;
   }
 
@@ -63,6 +52,7 @@ class TraceConvert final : public Command {
   std::string input_format_ = "auto";
   bool differences_ = false;
   TraceInputs trace_;
+  WrittenLayers layers_;
 };
 
 }  // namespace

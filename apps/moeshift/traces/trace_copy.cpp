@@ -34,15 +34,20 @@ std::size_t copy_trace(TraceReader& reader, TraceWriter& writer, Progress& progr
   return steps;
 }
 
-void write_trace(Session& session, TraceReader& reader, const std::string& to) {
-  const std::string& path = session.common().output;
+void write_trace(Session& session, TraceReader& reader, const std::string& to,
+                 const std::string& path) {
+  const TraceHeader header = reader.header();
   std::size_t steps = 0;
   session.write_file(path, [&](std::ostream& out) {
-    steps = copy_trace(reader, *trace_format(to).create(out, reader.header()), session.progress());
+    steps = copy_trace(reader, *trace_format(to).create(out, header), session.progress());
   });
+  if (!header.layer_ids.empty() && to != "neutral" && to != "sglang") {
+    session.say(fmt::format("{} does not say which layers of the model these are ({} to {})", to,
+                            header.layer_ids.front(), header.layer_ids.back()));
+  }
   if (path == "-") return;
   session.say(fmt::format("{}: {} steps of {} layers x {} experts as {}", path, steps,
-                          reader.header().num_layers, reader.header().num_experts, to));
+                          header.num_layers, header.num_experts, to));
 }
 
 }  // namespace moeshift::cli

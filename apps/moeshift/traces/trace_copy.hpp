@@ -23,8 +23,9 @@ class Session;
 std::size_t copy_trace(TraceReader& reader, TraceWriter& writer, Progress& progress,
                        std::size_t total = 0);
 
-/// Writes all of `reader` in the format called `to` to the file for the answer (-o), and says what
-/// was written.
-void write_trace(Session& session, TraceReader& reader, const std::string& to);
+/// Writes all of `reader`, whose layers are as `to` wants them (written_layers.hpp), to `path`, and
+/// says what was written and what the format does not say.
+void write_trace(Session& session, TraceReader& reader, const std::string& to,
+                 const std::string& path);
 
 }  // namespace moeshift::cli

@@ -57,6 +57,39 @@ class Differences final : public TraceReader {
   std::size_t falls_ = 0;
 };
 
+LoadMatrix rows_of(const LoadMatrix& load, const std::vector<std::size_t>& rows) {
+  LoadMatrix taken(rows.size(), load.columns());
+  for (const LayerId layer : taken.row_ids()) {
+    std::ranges::copy(load.row(LayerId(rows[layer.index()])), taken.row(layer).begin());
+  }
+  return taken;
+}
+
+class ChosenRows final : public TraceReader {
+ public:
+  ChosenRows(std::unique_ptr<TraceReader> reader, std::vector<std::size_t> rows,
+             std::vector<std::int64_t> layer_ids, std::optional<std::size_t> num_hidden_layers)
+      : reader_(std::move(reader)), rows_(std::move(rows)) {
+    header_ = reader_->header();
+    header_.num_layers = rows_.size();
+    header_.layer_ids = std::move(layer_ids);
+    header_.num_hidden_layers = num_hidden_layers;
+  }
+
+  bool next(TraceStep& step) override {
+    if (reader_->next(step)) {
+      step.load = rows_of(step.load, rows_);
+      return true;
+    }
+    header_.notes = reader_->header().notes;
+    return false;
+  }
+
+ private:
+  std::unique_ptr<TraceReader> reader_;
+  std::vector<std::size_t> rows_;
+};
+
 class Selection final : public TraceReader {
  public:
   Selection(std::unique_ptr<TraceReader> reader, const StepRange& layers, const StepRange& steps,
@@ -102,12 +135,7 @@ class Selection final : public TraceReader {
   }
 
   void take_rows(LoadMatrix& load) {
-    if (rows_.size() == load.rows()) return;
-    LoadMatrix taken(rows_.size(), load.columns());
-    for (const LayerId layer : taken.row_ids()) {
-      std::ranges::copy(load.row(LayerId(rows_[layer.index()])), taken.row(layer).begin());
-    }
-    load = std::move(taken);
+    if (rows_.size() != load.rows()) load = rows_of(load, rows_);
   }
 
   std::unique_ptr<TraceReader> reader_;
@@ -128,6 +156,14 @@ std::unique_ptr<TraceReader> selection_of(std::unique_ptr<TraceReader> reader,
                                           const StepRange& layers, const StepRange& steps,
                                           const std::string& name) {
   return std::make_unique<Selection>(std::move(reader), layers, steps, name);
+}
+
+std::unique_ptr<TraceReader> rows_of_trace(std::unique_ptr<TraceReader> reader,
+                                           std::vector<std::size_t> rows,
+                                           std::vector<std::int64_t> layer_ids,
+                                           std::optional<std::size_t> num_hidden_layers) {
+  return std::make_unique<ChosenRows>(std::move(reader), std::move(rows), std::move(layer_ids),
+                                      num_hidden_layers);
 }
 
 }  // namespace moeshift

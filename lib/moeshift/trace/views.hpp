@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A trace seen otherwise, step by step: differences of running totals, some layers, some steps.
+// A trace seen otherwise, step by step: differences of running totals, some layers, some steps,
+// layers in another order.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "moeshift/formats/trace_format.hpp"
 #include "moeshift/trace/window.hpp"
@@ -24,5 +27,11 @@ namespace moeshift {
                                                         const StepRange& layers,
                                                         const StepRange& steps,
                                                         const std::string& name);
+
+/// The rows `rows` of every step, in that order. @param layer_ids, num_hidden_layers what the
+/// header says of them.
+[[nodiscard]] std::unique_ptr<TraceReader> rows_of_trace(
+    std::unique_ptr<TraceReader> reader, std::vector<std::size_t> rows,
+    std::vector<std::int64_t> layer_ids, std::optional<std::size_t> num_hidden_layers);
 
 }  // namespace moeshift
