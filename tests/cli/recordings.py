@@ -4,6 +4,7 @@ import fractions
 import json
 import os
 import struct
+import warnings
 import zipfile
 
 import torch_file
@@ -101,13 +102,62 @@ class Recordings(CliTest):
         self.npz("l.npz", expert_load=tokens, p2l_map=swapped)
         self.assertIn("[[2,4,3],[3,3,3]]", self.good("trace", "join", "l.npz").out)
 
+    def test_a_map_with_other_rows_than_the_loads_is_refused_unless_their_numbers_say_which(self):
+        dense = [[0, 1, 2, 3, 0, 1]] * 3
+        for name in ("expert_load", "loads"):
+            for rows in (dense + self.SLOTS, self.SLOTS[:1], dense):
+                self.npz("l.npz", **{name: self.TOKENS, "physical_to_logical_map": rows})
+                self.refused("trace", "info", "l.npz", says=(f"{len(rows)} layers x 6 slots", "2 x 6", "layer_ids"))
+                self.save("l.pt", {name: Tensor(self.TOKENS), "physical_to_logical_map": Tensor(rows)})
+                self.refused("trace", "info", "l.pt", says=f"{len(rows)} layers x 6 slots")
+        self.npz("l.npz", expert_load=self.TOKENS, p2l_map=dense + self.SLOTS, layer_ids=[3, 4])
+        self.assertIn("layers 3, 4 are read", self.good("trace", "join", "l.npz").err)
+        self.assertEqual([load for _, load in self.steps("l.npz")], self.FOLDED)
+        self.npz("l.npz", expert_load=self.TOKENS, p2l_map=dense + self.SLOTS, layer_ids=[3, 9])
+        self.refused("trace", "info", "l.npz", says="5 layers x 6 slots")
+        # As many slots as experts: by their name they are slots, or nobody knows.
+        swapped = [[1, 0, 2], [0, 2, 1], [2, 1, 0]]
+        for name in ("expert_load", "loads"):
+            self.npz("l.npz", **{name: [[[4, 2, 3], [3, 3, 3]]], "p2l_map": swapped})
+            self.refused("trace", "info", "l.npz", says=("3 layers x 3 slots", "--as loads"))
+        self.npz("l.npz", logical_count=[[[4, 2, 3], [3, 3, 3]]], p2l_map=swapped)
+        self.assertIn("[[4,2,3],[3,3,3]]", self.good("trace", "join", "l.npz").out)
+
+    def test_a_map_of_other_layers_than_the_loads_name_is_refused(self):
+        plan = {"num_experts": 4, "num_ranks": 2, "layer_ids": [4, 3], "physical_to_logical": self.SLOTS[::-1]}
+        self.write("p.json", json.dumps({"schema": "moeshift.plan/2", "result": {"placement": plan}}))
+        words = ("trace", "join", "l.npz", "--as", "physical", "--map", "p.json")
+        self.npz("l.npz", loads=self.TOKENS, layer_ids=[3, 4])
+        self.assertEqual(json.loads(self.good(*words).out.splitlines()[1])["load"], self.FOLDED[0])
+        self.npz("l.npz", loads=[step[::-1] for step in self.TOKENS], layer_ids=[4, 3])
+        self.assertEqual(json.loads(self.good(*words).out.splitlines()[1])["load"], self.FOLDED[0][::-1])
+        self.npz("l.npz", loads=self.TOKENS, layer_ids=[3, 5])
+        self.refused(*words, says="no layer 5")
+
+    def test_an_archive_with_an_array_twice_is_refused(self):
+        self.npz("l.npz", loads=LOADS)
+        entry = zipfile.ZipFile(self.folder / "l.npz").read("loads.npy")
+        with warnings.catch_warnings(), zipfile.ZipFile(self.folder / "l.npz", "a") as archive:
+            warnings.simplefilter("ignore")
+            archive.writestr("loads.npy", entry)
+        self.refused("trace", "info", "l.npz", says=("l.npz#loads.npy", "twice"))
+
+    def test_routes_and_the_top_k_beside_them_must_agree(self):
+        tokens = [[[token % 8, (token + 1) % 8]] for token in range(16)]
+        self.npz("r.npz", routed_experts=tokens, num_experts=8, top_k=2)
+        self.good("trace", "info", "r.npz")
+        self.npz("r.npz", routed_experts=tokens, num_experts=8, top_k=3)
+        self.refused("trace", "info", "r.npz", says=("2 experts", "top_k", "3"))
+
     def test_loads_that_contradict_the_map_beside_them_are_refused(self):
         self.npz("l.npz", logical_count=self.TOKENS, p2l_map=self.SLOTS)
         self.refused("trace", "info", "l.npz", says=("a column for each slot", "--as physical"))
         self.save("l.pt", {"logical_count": Tensor(self.TOKENS), "physical_to_logical_map": Tensor(self.SLOTS)})
         self.refused("trace", "info", "l.pt", says=("l.pt#/logical_count", "a column for each slot"))
         self.npz("l.npz", loads=self.TOKENS, p2l_map=self.SLOTS[:1])
-        self.refused("trace", "info", "l.npz", says=("neither of the experts nor of the slots of p2l_map", "1 layers x 6 slots"))
+        self.refused("trace", "info", "l.npz", says=("p2l_map", "1 layers x 6 slots", "2 x 6"))
+        self.npz("l.npz", loads=self.TOKENS, p2l_map=[[0, 1, 2, 3, 0], [3, 2, 1, 0, 1]])
+        self.refused("trace", "info", "l.npz", says=("neither of the experts nor of the slots of p2l_map", "2 layers x 5 slots"))
         self.npz("l.npz", loads=self.TOKENS, p2l_map=[self.SLOTS, self.SLOTS])
         self.refused("trace", "info", "l.npz", says=("a map per step", "--map"))
         self.npz("l.npz", loads=self.TOKENS, p2l_map=self.SLOTS, expert_map=self.SLOTS)

@@ -26,13 +26,20 @@ constexpr std::array<std::string_view, 12> kHeaderKeys{
     "layer_ids", "num_ranks",  "num_hidden_layers", "num_slots", "num_nodes",
     "source",    "licence"};
 
+/// Null says nothing.
+std::optional<JsonReader> said_in(const JsonReader& header, std::string_view key) {
+  auto value = header.find(key);
+  if (value && value->is_null()) value.reset();
+  return value;
+}
+
 std::string optional_text(const JsonReader& header, std::string_view key) {
-  const auto value = header.find(key);
+  const auto value = said_in(header, key);
   return value ? value->string() : std::string();
 }
 
 std::vector<std::int64_t> layer_ids_of(const JsonReader& header, std::size_t num_layers) {
-  const auto value = header.find("layer_ids");
+  const auto value = said_in(header, "layer_ids");
   if (!value) return {};
   if (value->size() != num_layers) {
     value->fail(fmt::format("expected {} layer numbers, got {}", num_layers, value->size()));
@@ -54,7 +61,7 @@ std::size_t count_of(const JsonReader& value, std::size_t highest) {
 
 std::optional<std::size_t> optional_count(const JsonReader& header, std::string_view key,
                                           std::size_t highest) {
-  const auto value = header.find(key);
+  const auto value = said_in(header, key);
   if (!value) return std::nullopt;
   return count_of(*value, highest);
 }

@@ -207,23 +207,40 @@ PlacementFile with_rows(PlacementFile file, std::span<const LayerId> from) {
 
 }  // namespace
 
+PlacementFile with_layers(PlacementFile file, std::span<const std::int64_t> ids,
+                          const std::string& where) {
+  if (std::ranges::equal(file.layer_ids, ids)) return file;
+  std::vector<LayerId> from;
+  for (const std::int64_t id : ids) {
+    const auto found = std::ranges::find(file.layer_ids, id);
+    if (found == file.layer_ids.end()) {
+      throw InputError(where, fmt::format("the map has no layer {}: expected the map of these "
+                                          "layers, got that of {}",
+                                          id, fmt::join(file.layer_ids, ", ")));
+    }
+    from.emplace_back(static_cast<std::size_t>(found - file.layer_ids.begin()));
+  }
+  file.layer_ids.assign(ids.begin(), ids.end());
+  return with_rows(std::move(file), from);
+}
+
+PlacementFile in_layer_order(PlacementFile file) {
+  std::vector<std::int64_t> ids = file.layer_ids;
+  std::ranges::sort(ids);
+  return with_layers(std::move(file), ids, "");
+}
+
 PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> ids,
                             std::optional<std::size_t> num_hidden_layers) {
   const std::size_t rows = file.placement.layers();
-  std::vector<LayerId> from;
-  if (!std::ranges::equal(file.layer_ids, ids) &&
-      std::ranges::is_permutation(file.layer_ids, ids)) {
-    for (const std::int64_t id : ids) {
-      from.emplace_back(
-          static_cast<std::size_t>(std::ranges::find(file.layer_ids, id) - file.layer_ids.begin()));
-    }
-    file.layer_ids.assign(ids.begin(), ids.end());
-    return with_rows(std::move(file), from);
+  if (std::ranges::is_permutation(file.layer_ids, ids)) {
+    return with_layers(std::move(file), ids, "");
   }
   const bool whole = file.layer_ids.empty() && num_hidden_layers == rows && ids.size() < rows &&
                      !ids.empty() && std::ranges::min(ids) >= 0 &&
                      std::ranges::max(ids) < static_cast<std::int64_t>(rows);
   if (!whole) return file;
+  std::vector<LayerId> from;
   for (const std::int64_t id : ids) from.emplace_back(static_cast<std::size_t>(id));
   file = with_rows(std::move(file), from);
   file.layer_ids.assign(ids.begin(), ids.end());

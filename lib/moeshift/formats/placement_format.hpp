@@ -83,6 +83,15 @@ struct PlacementFormat {
                                            const PlacementHints& hints = {},
                                            std::string_view format = "auto");
 
+/// The rows of the layers `ids`, in their order. O(rows * slots).
+/// @throws InputError unless `file` names each of them. @param where for errors.
+[[nodiscard]] PlacementFile with_layers(PlacementFile file, std::span<const std::int64_t> ids,
+                                        const std::string& where);
+
+/// `file` with its rows by ascending layer numbers, as engines count layers whatever order a trace
+/// named them in; as it is where it names none. O(rows * slots).
+[[nodiscard]] PlacementFile in_layer_order(PlacementFile file);
+
 /// The rows of `ids`, in their order: where `file` names these in another, or has a row for each of
 /// `num_hidden_layers` layers and names none (SGLang's maps); else `file` as it is. O(rows *
 /// slots).

@@ -44,6 +44,10 @@ bool names_token(std::string_view key) {
   return std::ranges::find(kNames, key) != kNames.end();
 }
 
+bool holds_routes(std::string_view key) {
+  return key == "topk_ids" || key == "topk_experts";
+}
+
 RouteLine route_line(simdjson::dom::object object, const JsonPlace& place) {
   RouteLine line;
   for (const auto field : object) {
@@ -51,9 +55,10 @@ RouteLine route_line(simdjson::dom::object object, const JsonPlace& place) {
       return static_cast<std::size_t>(json_whole(field.value, 1, place.at(field.key)));
     };
     if (names_token(field.key)) append_json_member(line.token, field);
+    if (field.value.is_null() && !holds_routes(field.key)) continue;  // not said
     if (field.key == "layer" || field.key == "layer_id") {
       line.layer = json_whole(field.value, 0, place.at(field.key));
-    } else if (field.key == "topk_ids" || field.key == "topk_experts") {
+    } else if (holds_routes(field.key)) {
       line.ids = field.value;
       line.ids_key = field.key;
     } else if (field.key == "model_id" || field.key == "model") {
@@ -71,7 +76,10 @@ RouteLine route_line(simdjson::dom::object object, const JsonPlace& place) {
   return line;
 }
 
-/// Nothing was routed: 0 or -1 throughout. One 0 alone is an expert.
+/// Tokens by which a layer of 0 alone is told from one in which every token chose expert 0.
+constexpr std::size_t kFewestTokens = 8;
+
+/// Nothing was routed: 0 or -1 throughout. One 0 alone may be an expert, see is_dense.
 bool is_blank(std::span<const double> ids) {
   const auto all = [&](double value) {
     return std::ranges::all_of(ids, [&](double id) { return id == value; });
@@ -101,6 +109,7 @@ class RouteLines {
       }
     }
     if (layers_.empty()) throw InputError(bytes_.name(), "expected at least one route" + wanted());
+    check_headers();
     take_out_blank_layers();
     note_silent_layers();
     if (const std::string note = repeated_.note(); !note.empty()) header_.notes.push_back(note);
@@ -134,12 +143,50 @@ class RouteLines {
     agree("num_experts", said.experts, line.said.experts);
     agree("top_k", said.top_k, line.said.top_k);
     said.logged.insert(line.said.logged.begin(), line.said.logged.end());
+    told_.reset();
+  }
+
+  /// What holds for the model whose routes are read: its headers, and those that name none while
+  /// there is no other model.
+  const SaidOfModel& told() {
+    if (told_) return *told_;
+    told_ = said_[*model_];
+    if (model_->empty() || models_.size() > 1) return *told_;
+    const SaidOfModel& nameless = said_[""];
+    if (!told_->experts) told_->experts = nameless.experts;
+    if (!told_->top_k) told_->top_k = nameless.top_k;
+    if (told_->logged.empty()) told_->logged = nameless.logged;
+    return *told_;
+  }
+
+  /// Headers may stand after routes, and say what these are held to.
+  void check_headers() {
+    const SaidOfModel& own = said_[*model_];
+    const SaidOfModel& nameless = said_[""];
+    if (models_.size() > 1 && !own.experts && nameless.experts && !options_.num_experts) {
+      throw InputError(bytes_.name(),
+                       fmt::format("a header that names no model says num_experts, and there are "
+                                   "routes of the models '{}': expected `experts`",
+                                   fmt::join(models_, "', '")));
+    }
+    const auto agree = [&](const char* key, const std::optional<std::size_t>& header,
+                           std::size_t found) {
+      if (header.value_or(found) == found) return;
+      throw InputError(bytes_.name(), fmt::format("a header says {} {}, and the routes were read "
+                                                  "with {}: expected the same",
+                                                  key, *header, found));
+    };
+    agree("num_experts", told().experts, num_experts_);
+    for (const auto& [layer, tokens] : layers_) agree("top_k", told().top_k, tokens.routes.top_k);
   }
 
   /// Routes of two models are not added up: their experts have nothing in common.
   bool is_ours(const RouteLine& line, const JsonPlace& place) {
     const std::string& model = line.model ? *line.model : named_;
-    if (std::ranges::find(models_, model) == models_.end()) models_.push_back(model);
+    if (std::ranges::find(models_, model) == models_.end()) {
+      models_.push_back(model);
+      told_.reset();
+    }
     if (!options_.model.empty() && model != options_.model) return false;
     if (!model_) model_ = model;
     if (model == *model_) return true;
@@ -159,7 +206,7 @@ class RouteLines {
 
   void take_routes(const RouteLine& line, const JsonPlace& place) {
     if (!is_ours(line, place)) return;
-    const SaidOfModel& said = said_[*model_];
+    const SaidOfModel& said = told();
     if (!line.layer) place.fail("expected the key \"layer\"");
     if (!said.logged.empty() && !said.logged.contains(*line.layer)) {
       place.at("layer").fail(
@@ -183,10 +230,20 @@ class RouteLines {
     }
   }
 
+  /// Every token of the layer has the one expert 0, as loggers write dense layers.
+  static bool is_zero_throughout(const LayerRoutes& routes) {
+    return routes.top_k == 1 && routes.rows() >= kFewestTokens &&
+           std::ranges::all_of(routes.experts, [](auto expert) { return expert == 0; });
+  }
+
   /// Loggers of whole models write rows of 0 or -1 for dense layers.
   void take_out_blank_layers() {
     std::vector<std::int64_t> dense;
     for (const auto& [layer, tokens] : layers_) {
+      if (is_zero_throughout(tokens.routes)) {
+        dense.push_back(layer);
+        continue;
+      }
       if (tokens.blank.empty()) continue;
       if (tokens.routes.rows() > 0) {
         throw InputError(tokens.blank,
@@ -197,7 +254,7 @@ class RouteLines {
     }
     if (dense.empty()) return;
     if (dense.size() == layers_.size()) {
-      throw InputError(layers_.begin()->second.blank, "no token is routed in any layer");
+      throw InputError(bytes_.name(), "no token is routed in any layer: all hold 0 or -1 alone");
     }
     for (const std::int64_t layer : dense) layers_.erase(layer);
     header_.notes.push_back(fmt::format(
@@ -208,9 +265,9 @@ class RouteLines {
 
   void note_silent_layers() {
     std::vector<std::int64_t> silent;
-    std::ranges::copy_if(
-        said_[*model_].logged, std::back_inserter(silent),
-        [&](std::int64_t layer) { return !layers_.contains(layer) && !dense_.contains(layer); });
+    std::ranges::copy_if(told().logged, std::back_inserter(silent), [&](std::int64_t layer) {
+      return !layers_.contains(layer) && !dense_.contains(layer);
+    });
     if (silent.empty()) return;
     header_.notes.push_back(
         fmt::format("the header lists layers {} too, of which nothing is logged: they are left out",
@@ -223,7 +280,7 @@ class RouteLines {
     if (row_.empty()) place.fail("expected the experts of a token");
     LayerTokens& tokens = layers_[layer];
     LayerRoutes& routes = tokens.routes;
-    const auto& top_k = said_[*model_].top_k;
+    const auto& top_k = told().top_k;
     if (routes.top_k == 0) routes.top_k = top_k.value_or(row_.size());
     if (routes.top_k != row_.size()) {
       place.fail(fmt::format("expected {} experts, as {}, got {}", routes.top_k,
@@ -258,6 +315,7 @@ class RouteLines {
   const TraceReadOptions& options_;
   TraceHeader header_;
   std::map<std::string, SaidOfModel> said_;  ///< by model; "" = no name
+  std::optional<SaidOfModel> told_;          ///< of our model; empty = to be put together
   std::string named_;                        ///< the model of the last header
   std::vector<std::string> models_;          ///< of which there are routes
   std::optional<std::string> model_;         ///< whose are read

@@ -108,6 +108,11 @@ std::unique_ptr<TraceReader> open_bytes(std::unique_ptr<ByteSource> bytes, std::
   const FormatHead head = head_of(*bytes);
   const std::string name = bytes->name();
   if (head.bytes.empty()) throw InputError(name + ":1", "the file is empty; expected a trace");
+  if (head.has("format") && head.bytes.find("\"moeshift_routes/") < head.bytes.find('\n')) {
+    throw InputError(name + ":1",
+                     "this is a summary of routes, not a load trace: give it by "
+                     "`routes` beside one, or the recording that it was made of");
+  }
   for (const TraceFormat& candidate : trace_formats()) {
     if (candidate.detect(head)) return candidate.open(std::move(bytes), options);
   }

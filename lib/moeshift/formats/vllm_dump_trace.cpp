@@ -31,6 +31,7 @@ struct DumpHeader {
 
 void read_member(DumpHeader& header, std::string_view key, simdjson::dom::element value,
                  const JsonPlace& top) {
+  if (value.is_null()) return;  // not said
   const auto count = [&] { return static_cast<std::size_t>(json_whole(value, 1, top.at(key))); };
   if (key == "model" || key == "model_name") header.model = json_string(value, top.at(key));
   if (key == "world_size") header.ranks = count();

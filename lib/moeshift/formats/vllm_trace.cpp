@@ -54,8 +54,9 @@ std::optional<StatsRecord> stats_record(simdjson::dom::element root, const JsonP
     } else if (field.key == "num_layers") {
       record.num_layers = count_at(field, line);
     } else {
-      if (field.key == "num_ranks") record.num_ranks = count_at(field, line);
-      if (field.key == "model" || field.key == "model_name") {
+      const bool said = !field.value.is_null();
+      if (field.key == "num_ranks" && said) record.num_ranks = count_at(field, line);
+      if ((field.key == "model" || field.key == "model_name") && said) {
         record.model = json_string(field.value, line.at(field.key));
       }
       append_json_member(record.other_members, field);

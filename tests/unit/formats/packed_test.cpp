@@ -32,6 +32,19 @@ TEST_CASE("gzip is read like zstd, in several members and not when cut off") {
   CHECK(has(fault_of({text("x.gz", whole.substr(0, whole.size() - 9))}), "truncated"));
 }
 
+TEST_CASE("zeros after a gzip stream are passed over, other bytes are not") {
+  const std::string whole = gzip(R"({"logical_count":[[[1,2]]]})", 6);
+  CHECK(read({text("x.gz", whole + std::string(512, '\0'))}).steps.size() == 1);
+  CHECK(read({text("x.gz", whole + std::string(200'000, '\0'))}).steps.size() == 1);
+  CHECK_FALSE(fault_of({text("x.gz", whole + "junk")}).empty());
+  CHECK(has(fault_of({text("x.gz", whole + std::string(512, '\0') + whole)}), "after its end"));
+}
+
+TEST_CASE("what is packed twice is named as that") {
+  CHECK(has(fault_of({text("x", gzip(gzip(R"({"logical_count":[[[1,2]]]})", 6), 6))}),
+            "packed twice"));
+}
+
 TEST_CASE("a long compressed recording is unfolded ahead and means the same") {
   std::string plain = R"({"num_layers": 1, "num_experts": 64})"
                       "\n";

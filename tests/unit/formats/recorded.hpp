@@ -93,6 +93,12 @@ inline bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+inline std::string all_notes(const Trace& trace) {
+  std::string all;
+  for (const std::string& note : trace.header.notes) all += note + "\n";
+  return all;
+}
+
 inline std::vector<std::string> kinds_of(const Trace& trace) {
   TraceDoubts doubts(trace.header);
   for (const TraceStep& step : trace.steps) doubts.add(step);

@@ -350,6 +350,87 @@ TEST_CASE("layers of JSON Lines whose rows are 0 or -1 in every token are dense"
   CHECK(row(read({text("r", top_1 + route(0, "[0]"))}).steps.at(0), 0)[0] == 1);
 }
 
+TEST_CASE("a layer of 0 alone is dense where a token chooses one expert, from eight tokens on") {
+  const auto tokens = [](int count, const std::string& last) {
+    std::string lines = R"({"type":"meta","top_k":1,"num_experts":4})"
+                        "\n";
+    for (int token = 0; token < count; ++token) {
+      lines += route(token, token + 1 == count ? last : "[0]", 0);
+      lines += route(token, "[" + std::to_string(token % 4) + "]", 1);
+    }
+    return read({text("r", lines)});
+  };
+  const Trace dense = tokens(8, "[0]");
+  CHECK(dense.header.layer_ids == std::vector<std::int64_t>{1});
+  CHECK(has(all_notes(dense), "layer 0 holds 0 or -1 alone"));
+  CHECK(row(tokens(7, "[0]").steps.at(0), 0)[0] == 7);
+  CHECK(row(tokens(8, "[1]").steps.at(0), 0) == std::vector<double>{7, 1, 0, 0});
+}
+
+TEST_CASE("a header that names no model holds for the one model of the lines") {
+  const std::string header = R"({"type":"meta","top_k":2,"num_experts":4})"
+                             "\n";
+  const std::string a = route(0, "[0,1]", 0, R"(,"model":"A")");
+  const std::string b = route(0, "[2,3]", 0, R"(,"model":"B")");
+  CHECK(row(read({text("r", header + a)}).steps.at(0), 0) == std::vector<double>{1, 1, 0, 0});
+  CHECK(has(fault_of({text("r", header + a)}, experts(3)), "the file says 4"));
+  const std::string three = route(0, "[0,1,2]", 0, R"(,"model":"A")");
+  CHECK(has(fault_of({text("r", header + three)}), "expected 2 experts, as top_k says, got 3"));
+  CHECK(has(fault_of({text("r", a + header)}, experts(8)), "a header says num_experts 4"));
+  CHECK(has(fault_of({text("r", three + header)}, experts(4)), "a header says top_k 2"));
+  const std::string other = R"({"type":"meta","model":"A","num_experts":4,"layers_logged":[1]})"
+                            "\n";
+  CHECK(has(fault_of({text("r", other + a)}), "not among layers_logged"));
+  TraceReadOptions of;
+  of.model = "A";
+  CHECK(has(fault_of({text("r", header + a + b)}, of), "expected `experts`"));
+  CHECK(has(fault_of({text("r", header + b + a)}, of), "`experts`"));
+  of.num_experts = 4;
+  CHECK(read({text("r", header + b + a)}, of).steps.size() == 1);
+}
+
+TEST_CASE("null in the header of a recording says nothing") {
+  for (const char* header : {R"({"type":"meta","model_id":null,"top_k":2,"num_experts":4})",
+                             R"({"type":"meta","model_id":"A","top_k":null,"num_experts":null})"}) {
+    INFO(header);
+    CHECK(read({text("r", header + ("\n" + route(0, "[1,3]")))}, experts(4)).steps.size() == 1);
+  }
+  CHECK_FALSE(fault_of({text("r", kA + R"({"layer":0,"topk_ids":null})")}).empty());
+  const Trace neutral = read({text("n", R"({"num_layers":1,"num_experts":2,"model":null,)"
+                                        R"("layer_ids":null,"top_k":null})"
+                                        "\n"
+                                        R"({"step":0,"load":[[1,2]]})")});
+  CHECK(neutral.header.layer_ids.empty());
+}
+
+TEST_CASE("a summary of routes is told from a trace") {
+  CHECK(has(fault_of({text("s", R"({"format":"moeshift_routes/1","num_layers":4})")}), "`routes`"));
+}
+
+TEST_CASE("loads of slots are in the order of the model's layers, whatever order the map names") {
+  const auto map_of = [](const std::string& ids) {
+    std::istringstream in(
+        R"({"schema":"moeshift.plan/2","result":{"placement":{"num_experts":2,"num_ranks":1,)"
+        R"("layer_ids":[)" +
+        ids + R"(],"physical_to_logical":[[0,1,1],[1,0,0]]}}})");
+    return read_placement(in, "m", {});
+  };
+  const std::string loads = npy("1, 2, 3", {1, 2, 3, 4, 5, 6});
+  TraceReadOptions options;
+  options.as = ArrayMeaning::kPhysical;
+  const PlacementFile up = map_of("3,5");
+  const PlacementFile down = map_of("5,3");
+  options.map = &up;
+  const Trace ascending = read({text("a.npy", loads)}, options);
+  CHECK(row(ascending.steps.at(0), 0) == std::vector<double>{1, 5});
+  CHECK(ascending.header.notes.empty());
+  options.map = &down;
+  const Trace descending = read({text("a.npy", loads)}, options);
+  CHECK(descending.header.layer_ids == std::vector<std::int64_t>{3, 5});
+  CHECK(row(descending.steps.at(0), 0) == std::vector<double>{5, 1});
+  CHECK(has(all_notes(descending), "the map has layers 5, 3"));
+}
+
 TEST_CASE("layers that lie side by side in a row are told by the number of experts") {
   const std::string flat = npy("2, 8", {1, 2, 3, 4, 4, 3, 2, 1, 5, 5, 0, 2, 3, 3, 3, 3});
   const Trace trace = read({text("f.npy", flat)}, experts(4));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which order several files of one recording have.
 #include "moeshift/formats/joined/natural_order.hpp"
+#include "moeshift/formats/placement_format.hpp"
 
 #include "tests/unit/formats/recorded.hpp"
 
@@ -180,12 +181,6 @@ std::vector<TraceInput> mindie(const std::string& config, const std::string& sec
       text("f/model_gen_config.json", R"({"num_moe_layers":1,"num_of_experts":4)" + config + "}")};
 }
 
-std::string all_notes(const Trace& trace) {
-  std::string all;
-  for (const std::string& note : trace.header.notes) all += note + "\n";
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("files of ranks that number the same layers in another order have these layers") {
@@ -212,9 +207,24 @@ TEST_CASE("files of which only some number their layers are of the same layers, 
        {std::vector{plain, layered("b", {5, 4})}, {layered("b", {5, 4}), plain}}) {
     const Trace sum = read(inputs, {}, kSum);
     CHECK(sum.header.layer_ids == std::vector<std::int64_t>{5, 4});
-    CHECK(row(sum.steps.at(0), 0)[0] == 57);
+    CHECK(row(sum.steps.at(0), 0)[0] == 58);
     CHECK(has(all_notes(sum), "in order"));
+    const Trace both = read(inputs);
+    const std::size_t plain_at = inputs.front().name == "p" ? 0 : 1;
+    CHECK(both.header.layer_ids == std::vector<std::int64_t>{5, 4});
+    CHECK(row(both.steps.at(plain_at), 0)[0] == 8);
+    CHECK(row(both.steps.at(1 - plain_at), 0)[0] == 50);
   }
+}
+
+TEST_CASE("files after each other may name the same layers in any order") {
+  for (const bool sort : {false, true}) {
+    const Trace both = read({layered("a", {5, 3, 4}), layered("b", {3, 4, 5})}, {}, {.sort = sort});
+    CHECK(both.header.layer_ids == std::vector<std::int64_t>{5, 3, 4});
+    REQUIRE(both.steps.size() == 1);  // the same step, with equal loads
+    CHECK(row(both.steps[0], 0)[0] == 50);
+  }
+  CHECK(has(fault_of({layered("a", {5, 3}), layered("b", {3, 4})}), "other layer_ids"));
 }
 
 TEST_CASE("files that contradict each other in any key of the header are refused") {
@@ -299,6 +309,27 @@ TEST_CASE("MindIE's map is held to the devices, and no load is lost in an empty 
   CHECK(trace.header.layer_ids == std::vector<std::int64_t>{3});
   CHECK(has(fault_of(with_map(device(0, "3,1,0,2"), "1")), "map.json: is of 1 devices"));
   CHECK(has(fault_of(with_map(device(0, "3,1") + "," + device(1, "0"), "2")), "empty"));
+}
+
+TEST_CASE("MindIE's lines are the model's layers in order, whatever order the map names them in") {
+  const auto under = [](const std::string& ids, const std::string& rows) {
+    std::istringstream in(
+        R"({"schema":"moeshift.plan/2","result":{"placement":{"num_experts":2,"num_ranks":1,)"
+        R"("layer_ids":[)" +
+        ids + R"(],"physical_to_logical":[)" + rows + "]}}}");
+    const PlacementFile map = read_placement(in, "m", {});
+    TraceReadOptions options;
+    options.map = &map;
+    return read({text("f/decode_0.csv", "1,2,3\n4,5,6\n"),
+                 text("f/model_gen_config.json", R"({"num_moe_layers":2,"num_of_experts":2})")},
+                options);
+  };
+  const Trace up = under("3,5", "[0,1,1],[1,0,0]");
+  const Trace down = under("5,3", "[1,0,0],[0,1,1]");
+  CHECK(same_loads(up, down));
+  CHECK(down.header.layer_ids == std::vector<std::int64_t>{3, 5});
+  CHECK(has(all_notes(down), "the map has layers 5, 3"));
+  CHECK_FALSE(has(all_notes(up), "the map has layers"));
 }
 
 TEST_CASE("MindIE's devices of unlike numbers of passes are read as far as all go, which is said") {

@@ -29,15 +29,26 @@ bool is_identity(const Placement& map) {
   return true;
 }
 
-/// The layers and columns that loads may have: [..., layers, columns], [layers, ranks, columns].
-bool has_slots_of(const ArrayRows& array, const Placement& map) {
+/// The layers of loads with a column for each slot of `map`: [..., layers, columns], [layers,
+/// ranks, columns]. Those of the map where it may be either; none where no columns are its slots.
+std::optional<std::size_t> layers_of_slots(const ArrayRows& array, const Placement& map) {
   const auto& shape = array.shape();
   const std::size_t n = shape.size();
-  const auto fits = [&](std::size_t layers, std::size_t slots) {
-    return layers == map.layers() && slots == map.slots();
-  };
-  return (n >= 2 && fits(shape[n - 2], shape[n - 1])) ||
-         (n >= 3 && fits(shape[n - 3], shape[n - 2] * shape[n - 1]));
+  std::optional<std::size_t> layers;
+  if (n >= 3 && shape[n - 2] * shape[n - 1] == map.slots()) layers = shape[n - 3];
+  if (n >= 2 && shape[n - 1] == map.slots() && layers != map.layers()) layers = shape[n - 2];
+  return layers;
+}
+
+[[noreturn]] void refuse_other_layers(const ArrayRows& array, const ArrayCompany& company,
+                                      std::size_t layers) {
+  const Placement& map = company.map->placement;
+  throw InputError(
+      array.place(),
+      fmt::format("has a column for each slot of {} beside it, which is of {} layers x {} slots, "
+                  "and these are of {} x {}: expected the map of these layers, or layer_ids that "
+                  "say which of its rows they are; `as` loads where the columns are experts",
+                  company.map_name, map.layers(), map.slots(), layers, map.slots()));
 }
 
 }  // namespace
@@ -65,7 +76,11 @@ ArrayMeaning beside_map(const ArrayRows& array, const ArrayCompany& company, Mem
   const bool logical = kind == MemberKind::kLogicalLoads;
   const bool of_experts =
       shape.size() >= 2 && shape[shape.size() - 2] == map.layers() && shape.back() == map.experts();
-  const bool of_slots = has_slots_of(array, map);
+  const std::optional<std::size_t> layers = layers_of_slots(array, map);
+  const bool of_slots = layers == map.layers();
+  // As many experts as slots, each in its own: slots are experts.
+  const bool either = map.slots() == map.experts() && is_identity(map);
+  if (layers && !of_slots && !logical && !either) refuse_other_layers(array, company, *layers);
   if (of_slots && !logical && (!of_experts || is_identity(map))) return ArrayMeaning::kPhysical;
   if (of_slots && !logical) {
     if (kind == MemberKind::kPhysicalLoads) return ArrayMeaning::kPhysical;

@@ -157,14 +157,43 @@ const PlacementFile& demanded_map(const TraceReadOptions& options, const ArrayRo
                    "counted; expected `map` PLACEMENT");
 }
 
+/// `map` with the rows of the layers that `array` has: by the numbers that lie beside it, else by
+/// ascending numbers, as engines count the layers of loads. What was done is noted.
+/// @param own the map lies beside the array: as many rows are those of the array.
+PlacementFile map_of_rows(PlacementFile map, ArrayCompany& company, bool own,
+                          const std::string& where) {
+  const auto& ids = company.layer_ids;
+  const std::size_t rows = map.placement.layers();
+  if (ids.empty()) {
+    if (std::ranges::is_sorted(map.layer_ids)) return map;
+    company.notes.push_back(
+        fmt::format("{}: the map has layers {}; those of the loads are taken to ascend", where,
+                    fmt::join(map.layer_ids, ", ")));
+    return in_layer_order(std::move(map));
+  }
+  if (map.layer_ids.empty() && rows == ids.size()) {
+    map.layer_ids = ids;
+    if (!own) std::ranges::sort(map.layer_ids);
+  } else if (map.layer_ids.empty()) {
+    // A row for every layer of the model, dense ones too, as in SGLang's maps.
+    if (std::ranges::max(ids) >= static_cast<std::int64_t>(rows)) return map;
+    company.notes.push_back(fmt::format("{}: of the map's {} rows those of layers {} are read",
+                                        where, rows, fmt::join(ids, ", ")));
+    map.layer_ids.resize(rows);
+    std::iota(map.layer_ids.begin(), map.layer_ids.end(), std::int64_t{0});
+  }
+  return with_layers(std::move(map), ids, where);
+}
+
 /// Loads of slots, summed over the replicas of each expert.
 class PhysicalReader final : public TraceReader {
  public:
   PhysicalReader(std::unique_ptr<ArrayRows> array, const TraceReadOptions& options,
-                 const ArrayCompany& company)
+                 ArrayCompany company)
       : array_(std::move(array)),
         scale_(options.scale),
-        map_(demanded_map(options, *array_, company)) {
+        map_(map_of_rows(demanded_map(options, *array_, company), company, options.map == nullptr,
+                         array_->place())) {
     shape_ = slot_shape(*array_, map_.placement);
     header_.num_layers = map_.placement.layers();
     header_.num_experts = map_.placement.experts();
@@ -246,6 +275,11 @@ class ArrayRoutes final : public RoutesReader {
     }
     header_.num_layers = shape[1];
     header_.num_experts = demanded_experts(options, array_->place());
+    if (company.top_k.value_or(shape[2]) != shape[2]) {
+      throw InputError(array_->place(), fmt::format("tokens have {} experts, and the top_k beside "
+                                                    "it is {}: expected the same",
+                                                    shape[2], *company.top_k));
+    }
     header_.top_k = shape[2];
     unrouted_ = unrouted_layers(*array_);
     header_.source = fmt::format("routes of {} tokens, {} a step", shape[0], tokens_per_step_);
@@ -316,7 +350,10 @@ std::unique_ptr<TraceReader> array_trace(std::unique_ptr<ArrayRows> array,
   ArrayCompany company = beside;
   ArrayMeaning meaning = options.as;
   if (meaning == ArrayMeaning::kTold && company.map) {
-    meaning = beside_map(*array, company, member_kind(name));
+    ArrayCompany of_rows = company;
+    of_rows.map =
+        std::make_shared<PlacementFile>(map_of_rows(*company.map, of_rows, true, array->place()));
+    meaning = beside_map(*array, of_rows, member_kind(name));
   }
   const bool may_be_loads = meaning == ArrayMeaning::kTold || meaning == ArrayMeaning::kLoads;
   const std::size_t flat = may_be_loads ? flattened_layers(*array, options) : 0;

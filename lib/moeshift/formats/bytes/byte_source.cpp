@@ -23,6 +23,11 @@ ByteSource::ByteSource(std::istream& in, std::string name)
   static_cast<void>(peek(4));
   decoder_ = decoder_for(in_, peek(available()), name_);
   if (decoder_) begin_ = end_;
+  if (decoder_ && is_packed(peek(4))) {
+    throw InputError(name_,
+                     "is packed twice (what it unfolds to is gzip or zstd again): unpack it "
+                     "once, by `zstd -d` or `gunzip`");
+  }
   static_cast<void>(take(byte_order_mark(peek(8), name_)));
 }
 

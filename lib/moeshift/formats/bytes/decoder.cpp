@@ -27,6 +27,10 @@ void check_growth(std::uint64_t packed, std::uint64_t unfolded, const std::strin
                                       kMostGrowth));
 }
 
+bool is_packed(std::string_view start) {
+  return looks_like_zstd(start) || looks_like_gzip(start);
+}
+
 std::unique_ptr<Decoder> decoder_for(std::istream& in, std::string_view start,
                                      const std::string& name) {
   const MakeDecoder make = [&](std::istream& packed) -> std::unique_ptr<Decoder> {
@@ -35,7 +39,7 @@ std::unique_ptr<Decoder> decoder_for(std::istream& in, std::string_view start,
     }
     return std::make_unique<GzipDecoder>(packed, std::string(start), name);
   };
-  if (!looks_like_zstd(start) && !looks_like_gzip(start)) return nullptr;
+  if (!is_packed(start)) return nullptr;
   if (start.size() < kLong) return make(in);
   try {
     return std::make_unique<AheadDecoder>(in, make);

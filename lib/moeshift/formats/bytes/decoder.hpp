@@ -31,6 +31,9 @@ class Decoder {
 /// @throws InputError
 void check_growth(std::uint64_t packed, std::uint64_t unfolded, const std::string& where);
 
+/// Whether `start` is that of a stream of zstd or gzip.
+[[nodiscard]] bool is_packed(std::string_view start);
+
 /// The decoder for a stream that begins with `start` (already taken from `in`), which tells zstd
 /// and gzip by their magic numbers; null when it is neither.
 [[nodiscard]] std::unique_ptr<Decoder> decoder_for(std::istream& in, std::string_view start,

@@ -22,6 +22,7 @@ constexpr int kGzipWindow = 15 + 16;
 struct GzipDecoder::State {
   z_stream stream{};
   bool inside_member = true;
+  bool padded = false;  ///< zeros followed the last member
   std::uint64_t packed = 0;
   std::uint64_t unfolded = 0;
 };
@@ -51,6 +52,23 @@ bool GzipDecoder::refill() {
   return state_->stream.avail_in > 0;
 }
 
+/// Tapes and blocks are filled up with zeros, which gzip passes over at the end.
+/// @return whether there were some.
+bool GzipDecoder::skip_padding() {
+  z_stream& stream = state_->stream;
+  const uInt before = stream.avail_in;
+  while (stream.avail_in > 0 && *stream.next_in == 0) {
+    ++stream.next_in;
+    --stream.avail_in;
+  }
+  if (stream.avail_in == before) {
+    if (!state_->padded) return false;
+    throw InputError(name_, "not a valid gzip stream: something follows the zeros after its end");
+  }
+  state_->padded = true;
+  return true;
+}
+
 void GzipDecoder::begin_member() {
   MOESHIFT_CHECK(inflateReset2(&state_->stream, kGzipWindow) == Z_OK);
   state_->inside_member = true;
@@ -67,7 +85,10 @@ std::size_t GzipDecoder::read(char* to, std::size_t count) {
       if (state_->inside_member) throw InputError(name_, "the gzip stream is truncated");
       return 0;
     }
-    if (!state_->inside_member) begin_member();
+    if (!state_->inside_member) {
+      if (skip_padding()) continue;
+      begin_member();
+    }
     const int code = inflate(&stream, Z_NO_FLUSH);
     if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
       const std::string reason = stream.msg == nullptr ? "damaged" : stream.msg;

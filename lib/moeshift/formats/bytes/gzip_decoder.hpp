@@ -25,6 +25,7 @@ class GzipDecoder final : public Decoder {
  private:
   struct State;
   bool refill();
+  bool skip_padding();
   void begin_member();
 
   std::istream& in_;

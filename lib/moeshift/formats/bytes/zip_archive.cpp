@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "moeshift/formats/bytes/zip_archive.hpp"
 
+#include <algorithm>
+
 #include <zip.h>
 
 #include "moeshift/core/error.hpp"
@@ -21,6 +23,17 @@ ZipArchive::ZipArchive(ByteSource& bytes) : name_(bytes.name()), bytes_(bytes.re
   const std::string reason = zip_error_strerror(&error);
   zip_error_fini(&error);
   if (archive_ == nullptr) throw InputError(name_, "not a whole zip archive: " + reason);
+  refuse_repeated();
+}
+
+/// Readers do not agree on which of two entries counts.
+void ZipArchive::refuse_repeated() const {
+  std::vector<std::string> names = entries();
+  std::ranges::sort(names);
+  const auto twice = std::ranges::adjacent_find(names);
+  if (twice == names.end()) return;
+  zip_discard(archive_);
+  throw InputError(name_ + "#" + *twice, "is in the archive twice: expected each entry once");
 }
 
 ZipArchive::~ZipArchive() {

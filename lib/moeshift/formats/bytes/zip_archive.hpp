@@ -20,7 +20,8 @@ namespace moeshift {
 /// An archive, closed when it goes away.
 class ZipArchive {
  public:
-  /// Takes everything that is left of `bytes`. @throws InputError when that is no whole archive.
+  /// Takes everything that is left of `bytes`. @throws InputError when that is no whole archive, or
+  /// has two entries of one name.
   explicit ZipArchive(ByteSource& bytes);
   ZipArchive(const ZipArchive&) = delete;
   ZipArchive& operator=(const ZipArchive&) = delete;
@@ -35,6 +36,8 @@ class ZipArchive {
   [[nodiscard]] std::optional<std::string> read(const std::string& path) const;
 
  private:
+  void refuse_repeated() const;
+
   std::string name_;
   std::string bytes_;
   zip* archive_ = nullptr;

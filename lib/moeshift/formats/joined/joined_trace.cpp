@@ -21,19 +21,36 @@
 namespace moeshift {
 namespace {
 
+/// Files may name the same layers in different orders; rows follow the first that names them.
 TraceHeader header_of(const std::vector<TracePart>& parts) {
   TraceHeader header = parts.front().reader->header();
   header.notes.clear();
   for (std::size_t i = 1; i < parts.size(); ++i) {
-    merge_header(header, parts[i].reader->header(), parts[i].name);
+    TraceHeader other = parts[i].reader->header();
+    if (std::ranges::is_permutation(header.layer_ids, other.layer_ids)) {
+      other.layer_ids = header.layer_ids;
+    }
+    merge_header(header, other, parts[i].name);
   }
   return header;
+}
+
+/// Rows of loads can be put in another order, those of routes are not.
+void check_order_of_routes(const TracePart& part, const TraceHeader& all) {
+  std::vector<std::int64_t> rows = part.reader->header().layer_ids;
+  if (rows.empty()) {
+    rows = all.layer_ids;
+    std::ranges::sort(rows);
+  }
+  if (rows == all.layer_ids || !part.reader->has_routes()) return;
+  throw InputError(part.name, "expected the layers of the other files in the same order");
 }
 
 class Sequence final : public TraceReader {
  public:
   explicit Sequence(std::vector<TracePart> parts) : parts_(std::move(parts)) {
     header_ = header_of(parts_);
+    for (const TracePart& part : parts_) check_order_of_routes(part, header_);
   }
 
   bool next(TraceStep& step) override {
@@ -43,6 +60,7 @@ class Sequence final : public TraceReader {
         continue;
       }
       note_map();
+      step.load = in_layers_of(std::move(step.load), parts_[at_].reader->header(), header_);
       if (is_repeated(step)) continue;
       renumber(step);
       return true;
@@ -164,8 +182,10 @@ class Sorted final : public TraceReader {
     header_ = header_of(parts);
     std::size_t repeated = 0;
     for (TracePart& part : parts) {
+      check_order_of_routes(part, header_);
       TraceStep step;
       while (part.reader->next(step)) {
+        step.load = in_layers_of(std::move(step.load), part.reader->header(), header_);
         const auto [known, is_new] =
             steps_.try_emplace(step.step, Kept{step, part.reader->rank_file()});
         if (is_new) continue;

@@ -45,10 +45,11 @@ void merge_other_keys(TraceHeader& into, const TraceHeader& other, const std::st
 /// What may differ from file to file is said.
 void note_changes(TraceHeader& into, const TraceHeader& other, const std::string& where) {
   if (into.layer_ids.empty() != other.layer_ids.empty()) {
-    into.notes.push_back(fmt::format(
-        "{} {} its layers, the files before {}: rows are taken for the same layers, in order",
-        where, into.layer_ids.empty() ? "numbers" : "does not number",
-        into.layer_ids.empty() ? "do not" : "do"));
+    into.notes.push_back(
+        fmt::format("{} {} its layers, the files before {}: rows are taken for the same layers, in "
+                    "order of their numbers",
+                    where, into.layer_ids.empty() ? "numbers" : "does not number",
+                    into.layer_ids.empty() ? "do not" : "do"));
   }
   if (into.num_slots && other.num_slots && *into.num_slots != *other.num_slots) {
     into.notes.push_back(
@@ -104,11 +105,14 @@ void unite_layers(TraceHeader& into, const TraceHeader& other) {
   into.num_layers = into.layer_ids.size();
 }
 
-LoadMatrix in_layers_of(const LoadMatrix& load, const TraceHeader& from, const TraceHeader& to) {
-  if (from.layer_ids.empty() || from.layer_ids == to.layer_ids) return load;
+LoadMatrix in_layers_of(LoadMatrix load, const TraceHeader& from, const TraceHeader& to) {
+  if (to.layer_ids.empty() || from.layer_ids == to.layer_ids) return load;
+  std::vector<std::int64_t> ids = from.layer_ids.empty() ? to.layer_ids : from.layer_ids;
+  if (from.layer_ids.empty()) std::ranges::sort(ids);
+  if (ids == to.layer_ids) return load;
   LoadMatrix moved(to.num_layers, to.num_experts);
   for (const LayerId layer : load.row_ids()) {
-    const auto at = std::ranges::find(to.layer_ids, from.layer_ids[layer.index()]);
+    const auto at = std::ranges::find(to.layer_ids, ids[layer.index()]);
     const auto index = static_cast<std::size_t>(at - to.layer_ids.begin());
     std::ranges::copy(load.row(layer), moved.row(LayerId(index)).begin());
   }

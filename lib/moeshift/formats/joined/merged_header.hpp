@@ -17,8 +17,8 @@ void merge_header(TraceHeader& into, const TraceHeader& other, const std::string
 void unite_layers(TraceHeader& into, const TraceHeader& other);
 
 /// The rows of `load`, a step of a trace with `from`, in the order of `to`'s layers; zero where
-/// there is none. `load` as it is where `from` numbers no layers.
-[[nodiscard]] LoadMatrix in_layers_of(const LoadMatrix& load, const TraceHeader& from,
+/// there is none. Rows that `from` does not number are those of `to`, ascending.
+[[nodiscard]] LoadMatrix in_layers_of(LoadMatrix load, const TraceHeader& from,
                                       const TraceHeader& to);
 
 }  // namespace moeshift

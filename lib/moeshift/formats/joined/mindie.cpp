@@ -3,26 +3,24 @@
 
 #include <algorithm>
 #include <charconv>
+#include <istream>
 #include <iterator>
 #include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "moeshift/core/error.hpp"
-#include "moeshift/core/json_reader.hpp"
 #include "moeshift/formats/array_rows.hpp"
 #include "moeshift/formats/formats.hpp"
 #include "moeshift/formats/joined/file_names.hpp"
+#include "moeshift/formats/joined/mindie_config.hpp"
 #include "moeshift/formats/joined/natural_order.hpp"
 #include "moeshift/formats/placement_format.hpp"
 #include "moeshift/formats/running_totals.hpp"
 
 namespace moeshift {
 namespace {
-
-constexpr std::string_view kConfig = "model_gen_config.json";
 
 /// The counts of one device, [rows, slots].
 struct DeviceCounts {
@@ -60,41 +58,6 @@ DeviceCounts read_device(const TraceInput& input, const TraceReadOptions& option
   return device;
 }
 
-/// What model_gen_config.json says.
-struct Config {
-  std::size_t layers = 0;
-  std::size_t experts = 0;
-  std::optional<std::size_t> top_k;
-  std::size_t shared_devices = 0;
-  std::string map;
-};
-
-Config read_config(const TraceInput& input) {
-  ByteSource bytes(input.open(), input.name);
-  const auto document = parse_json(bytes.rest(), input.name);
-  const JsonReader top(document, input.name);
-  Config config;
-  config.layers = static_cast<std::size_t>(
-      top.at("num_moe_layers").whole(1, static_cast<std::int64_t>(kMostLayers)));
-  config.experts = static_cast<std::size_t>(
-      top.at("num_of_experts").whole(1, static_cast<std::int64_t>(kMostExperts)));
-  for (const char* key : {"num_of_selected_expert", "num_of_selected_experts"}) {
-    const auto chosen = top.find(key);
-    if (!chosen) continue;
-    const JsonReader number = chosen->is_array() ? chosen->at(std::size_t{0}) : *chosen;
-    config.top_k =
-        static_cast<std::size_t>(number.whole(1, static_cast<std::int64_t>(config.experts)));
-  }
-  const auto enabled = top.find("enable_dangling_shared_expert");
-  const auto shared = top.find("num_dangling_shared_experts");
-  if (shared && (!enabled || enabled->boolean())) {
-    config.shared_devices = static_cast<std::size_t>(shared->whole(0, 1'000'000));
-  }
-  const auto map = top.find("eplb_expert_map_file");
-  if (map && !map->is_null()) config.map = file_name(map->string());
-  return config;
-}
-
 /// All steps in memory.
 class StepsReader final : public TraceReader {
  public:
@@ -123,19 +86,20 @@ std::vector<double> counts_at(const DeviceCounts& device, std::size_t pass, std:
   return now;
 }
 
-[[noreturn]] void demand_map(const Config& config, std::size_t slots, const std::string& where) {
+[[noreturn]] void demand_map(const MindieConfig& config, std::size_t slots,
+                             const std::string& where) {
   if (!config.map.empty()) {
     throw InputError(where,
                      fmt::format("{} names the map {} that says which slot held which expert, and "
                                  "it is not among the files; expected `map` PLACEMENT",
-                                 kConfig, config.map));
+                                 kMindieConfig, config.map));
   }
   throw InputError(where, fmt::format("{} slots hold {} experts, and {} names no map that says "
                                       "which (eplb_expert_map_file); expected `map` PLACEMENT",
-                                      slots, config.experts, kConfig));
+                                      slots, config.experts, kMindieConfig));
 }
 
-void check_map(const PlacementFile& map, const Config& config,
+void check_map(const PlacementFile& map, const MindieConfig& config,
                const std::vector<DeviceCounts>& devices, std::size_t slots) {
   const Placement& placement = map.placement;
   const std::string& where = devices.front().name;
@@ -162,7 +126,8 @@ void check_map(const PlacementFile& map, const Config& config,
 constexpr std::size_t kNoExpert = static_cast<std::size_t>(-1);
 
 /// The experts of all slots, device by device, of each layer; kNoExpert where the map has none.
-std::vector<std::vector<std::size_t>> slot_experts(const Config& config, const PlacementFile* map,
+std::vector<std::vector<std::size_t>> slot_experts(const MindieConfig& config,
+                                                   const PlacementFile* map,
                                                    const std::vector<DeviceCounts>& devices,
                                                    std::size_t slots) {
   std::vector<std::vector<std::size_t>> experts(config.layers, std::vector<std::size_t>(slots));
@@ -189,7 +154,7 @@ struct Passes {
   std::size_t most = 0;
 };
 
-Passes passes_of(const std::vector<DeviceCounts>& devices, const Config& config) {
+Passes passes_of(const std::vector<DeviceCounts>& devices, const MindieConfig& config) {
   Passes passes;
   for (const DeviceCounts& device : devices) {
     if (device.rows.size() % config.layers != 0) {
@@ -205,7 +170,8 @@ Passes passes_of(const std::vector<DeviceCounts>& devices, const Config& config)
 
 /// Loads of one pass.
 LoadMatrix loads_at(const std::vector<DeviceCounts>& devices, std::size_t pass,
-                    const Config& config, const std::vector<std::vector<std::size_t>>& experts) {
+                    const MindieConfig& config,
+                    const std::vector<std::vector<std::size_t>>& experts) {
   LoadMatrix load(config.layers, config.experts);
   for (const LayerId layer : load.row_ids()) {
     std::size_t slot = 0;
@@ -225,7 +191,7 @@ LoadMatrix loads_at(const std::vector<DeviceCounts>& devices, std::size_t pass,
   return load;
 }
 
-void add_notes(TraceHeader& header, const Config& config, bool has_map, const Passes& passes,
+void add_notes(TraceHeader& header, const MindieConfig& config, bool has_map, const Passes& passes,
                const FirstTotal& first) {
   auto& notes = header.notes;
   notes.push_back("MindIE writes running totals: each step is the difference to the one before, " +
@@ -235,8 +201,8 @@ void add_notes(TraceHeader& header, const Config& config, bool has_map, const Pa
                                 config.shared_devices));
   }
   if (!has_map) {
-    notes.push_back(
-        fmt::format("{} names no eplb_expert_map_file: slot i is taken for expert i", kConfig));
+    notes.push_back(fmt::format("{} names no eplb_expert_map_file: slot i is taken for expert i",
+                                kMindieConfig));
   }
   if (passes.most > passes.fewest) {
     notes.push_back(
@@ -246,8 +212,21 @@ void add_notes(TraceHeader& header, const Config& config, bool has_map, const Pa
   }
 }
 
+/// A line counts the layers of the model in order, whatever order the map names them in.
+std::string put_in_order(std::optional<PlacementFile>& map) {
+  if (!map || std::ranges::is_sorted(map->layer_ids)) return "";
+  const std::string note =
+      fmt::format("the map has layers {}; those of the counts are taken to ascend",
+                  fmt::join(map->layer_ids, ", "));
+  map = in_layer_order(*std::move(map));
+  return note;
+}
+
 std::unique_ptr<TraceReader> with_config(const std::vector<DeviceCounts>& devices,
-                                         const Config& config, const PlacementFile* map) {
+                                         const MindieConfig& config,
+                                         std::optional<PlacementFile> own) {
+  const std::string order = put_in_order(own);
+  const PlacementFile* map = own ? &*own : nullptr;
   const Passes passes = passes_of(devices, config);
   std::size_t slots = 0;
   for (const DeviceCounts& device : devices) slots += device.rows.front().size();
@@ -268,6 +247,7 @@ std::unique_ptr<TraceReader> with_config(const std::vector<DeviceCounts>& device
   header.num_slots = slots;
   header.source = "mindie expert counts";
   add_notes(header, config, map != nullptr, passes, first);
+  if (!order.empty()) header.notes.push_back(order);
   check_shape(header.num_layers, header.num_experts, devices.front().name);
   return std::make_unique<StepsReader>(std::move(header), std::move(steps));
 }
@@ -299,7 +279,7 @@ std::unique_ptr<TraceReader> without_config(const std::vector<DeviceCounts>& dev
   header.notes.push_back(
       fmt::format("no {}: a line is a layer, a column an expert, devices in the "
                   "order of their numbers",
-                  kConfig));
+                  kMindieConfig));
   return std::make_unique<StepsReader>(std::move(header), std::vector<LoadMatrix>{std::move(load)});
 }
 
@@ -363,9 +343,9 @@ std::unique_ptr<TraceReader> mindie_trace(std::vector<TraceInput> inputs,
       return unpacked_name(file_name(input.name)) == unpacked_name(std::string(name));
     });
   };
-  const auto config_file = called(kConfig);
+  const auto config_file = called(kMindieConfig);
   const bool has_config = config_file != inputs.end();
-  const Config config = has_config ? read_config(*config_file) : Config{};
+  const MindieConfig config = has_config ? read_mindie_config(*config_file) : MindieConfig{};
   std::vector<DeviceCounts> devices;
   for (const TraceInput& input : in_device_order(std::move(counts))) {
     devices.push_back(read_device(input, options));
@@ -392,7 +372,7 @@ std::unique_ptr<TraceReader> mindie_trace(std::vector<TraceInput> inputs,
                                                    map->placement.ranks(), devices.size()));
     }
   }
-  return with_config(devices, config, map ? &*map : nullptr);
+  return with_config(devices, config, std::move(map));
 }
 
 }  // namespace moeshift
