@@ -266,6 +266,9 @@ class Remembered(CliTest):
                   "num_experts_per_tok": 2, "n_group": 1, "hidden_size": 64, "moe_intermediate_size": 32,
                   "num_nextn_predict_layers": 1, "torch_dtype": "bfloat16"}
         self.write("config.json", json.dumps(config))
+        for more in ({}, {"time_step_limit": [0.0, float("inf")]}):
+            self.write("config.json", json.dumps({**config, **more}))
+            self.refused("plan", self.trace(), "--ranks", 4, "--slots", 12, "--model", "config.json", says="models import")
         said = self.good("models", "import", "config.json", "-o", "mine.json")
         self.assertIn("2 MoE layers of 5 (3 to 4), 8 experts of 12.3 kB", said.err)
         model = self.good("models", "mine.json", "--format", "json").json()["result"]["models"][0]

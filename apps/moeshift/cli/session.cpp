@@ -19,6 +19,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/interrupted.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/python_json.hpp"
 #include "moeshift/core/sha256.hpp"
 #include "moeshift/core/shown_text.hpp"
 #include "moeshift/core/suggest.hpp"
@@ -271,13 +272,19 @@ std::string Session::config_path(const std::string& kind, const std::string& nam
 const nlohmann::ordered_json& Session::document(const std::string& path) {
   const auto found = state_->documents.find(path);
   if (found != state_->documents.end()) return found->second;
-  nlohmann::ordered_json parsed = parse_json(read_text(path), name_of_input(path));
+  // A config.json in the place of a model is told what to do with it, Infinity in it or not.
+  nlohmann::ordered_json parsed = parse_python_json(read_text(path), name_of_input(path));
   return state_->documents.emplace(path, std::move(parsed)).first->second;
 }
 
 MoeModel Session::load_model(const std::string& name_or_path) {
   const std::string path = config_path("models", name_or_path);
-  MoeModel model = read_moe_model(JsonReader(document(path), name_of_input(path)));
+  const JsonReader json(document(path), name_of_input(path));
+  if (json.is_object() && json.has("model_type") && !json.has("expert_tensors")) {
+    json.fail(
+        "this is the config.json of a checkpoint: 'moeshift models import' makes a model of it");
+  }
+  MoeModel model = read_moe_model(json);
   state_->meta.about.emplace_back("model", fmt::format("{}, {} MoE layers x {} experts", model.name,
                                                        model.num_layers, model.num_experts));
   return model;
