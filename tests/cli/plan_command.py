@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """plan: what may be asked of a plan besides balance."""
 import json
+import re
 
 from cli import DEEPSEEK_LIKE, SOURCE, CliTest
 
@@ -13,6 +14,14 @@ class PlanCommand(CliTest):
 
     def rows(self, result):
         return result["placement"]["physical_to_logical"]
+
+    def test_memory_grows_with_ranks_and_not_with_their_pairs(self):
+        self.tiny_model()
+        said = self.good("plan", self.trace(), "--ranks", 4096, "--slots", 4096, "--nodes", 512, "--policy", "static",
+                         "--cluster", "hgx_h200", "--model", "model.json", "-v", "-o", "plan.json").err
+        used = re.search(r"processors, ([0-9.]+) MB of memory", said)
+        self.assertIsNotNone(used, said)
+        self.assertLess(float(used.group(1)), 100)
 
     def test_every_expert_survives_the_loss_of_a_node(self):
         for row in self.rows(self.result("--survive", "nodes:1")):

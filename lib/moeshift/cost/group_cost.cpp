@@ -6,6 +6,9 @@
 namespace moeshift {
 namespace {
 
+/// Worlds up to here have a table of all pairs: 6 MB at most.
+constexpr std::size_t kTabledRanks = 512;
+
 constexpr std::array kPortClasses = {LinkClass::kIntraNode, LinkClass::kInterNode,
                                      LinkClass::kInterRack};
 
@@ -28,7 +31,7 @@ GroupPricer::GroupPricer(const TransferPlan& plan, const Topology& topology, con
       share_(share),
       per_operation_(per_operation),
       operations_(topology.ranks(), 0),
-      pairs_(topology.ranks() * topology.ranks()),
+      pairs_(topology.ranks() > kTabledRanks ? 0 : topology.ranks() * topology.ranks()),
       fabric_(topology.nodes()) {
   for (LinkTraffic& link : links_) {
     link.egress.resize(topology.ranks());
@@ -38,12 +41,16 @@ GroupPricer::GroupPricer(const TransferPlan& plan, const Topology& topology, con
   }
 }
 
+Traffic& GroupPricer::pair(RankId source, RankId destination) {
+  const std::uint64_t key = std::uint64_t{source.index()} * topology_.ranks() + destination.index();
+  return pairs_.empty() ? pairs_of_many_[key] : pairs_[key];
+}
+
 void GroupPricer::add(std::size_t layer, std::span<const Transfer> transfers) {
   for (const Transfer& transfer : transfers) {
-    Traffic& pair =
-        pairs_[transfer.source.index() * topology_.ranks() + transfer.destination.index()];
-    if (pair.experts++ == 0) touched_.emplace_back(transfer.source, transfer.destination);
-    pair.bytes += sizes_(LayerId(layer), transfer.expert);
+    Traffic& sent = pair(transfer.source, transfer.destination);
+    if (sent.experts++ == 0) touched_.emplace_back(transfer.source, transfer.destination);
+    sent.bytes += sizes_(LayerId(layer), transfer.expert);
   }
 }
 
@@ -104,14 +111,15 @@ Seconds GroupPricer::class_time(LinkClass link_class) const {
 Seconds GroupPricer::finish() {
   if (touched_.empty()) return {};
   for (const auto& [source, destination] : touched_) {
-    Traffic& pair = pairs_[source.index() * topology_.ranks() + destination.index()];
-    pair.messages = messages_of(pair);
-    add_message(topology_.link(source, destination), source, destination, pair);
-    operations_[source.index()] += pair.messages;
-    operations_[destination.index()] += pair.messages;
-    pair = {};
+    Traffic& sent = pair(source, destination);
+    sent.messages = messages_of(sent);
+    add_message(topology_.link(source, destination), source, destination, sent);
+    operations_[source.index()] += sent.messages;
+    operations_[destination.index()] += sent.messages;
+    sent = {};
   }
   touched_.clear();
+  pairs_of_many_.clear();
   const auto operations = *std::max_element(operations_.begin(), operations_.end());
   std::fill(operations_.begin(), operations_.end(), 0);
   Seconds slowest;

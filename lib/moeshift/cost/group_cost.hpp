@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct Traffic {
 
 /// Adds up the transfers of one group per resource, then prices the slowest.
 ///
-/// Reused from group to group: a group costs O(its transfers), not O(ranks^2).
+/// Reused from group to group: a group costs O(its transfers), not O(ranks^2). Memory is O(ranks +
+/// the pairs of a group), but for small worlds, where a table of all pairs is quicker.
 class GroupPricer {
  public:
   /// @param share of every link's capacity that the rearrangement may use, in (0, 1].
@@ -47,6 +49,8 @@ class GroupPricer {
     bool used = false;
   };
 
+  /// What goes from one rank to another.
+  Traffic& pair(RankId source, RankId destination);
   void add_message(LinkClass link, RankId source, RankId destination, Traffic traffic);
   /// Messages that carry so much from one rank to another.
   [[nodiscard]] std::int64_t messages_of(const Traffic& traffic) const;
@@ -65,10 +69,11 @@ class GroupPricer {
   const Cluster& cluster_;
   double share_;
   Seconds per_operation_;
-  std::vector<std::int64_t> operations_;            ///< [ranks]
-  std::vector<Traffic> pairs_;                      ///< [ranks, ranks]
-  std::vector<std::pair<RankId, RankId>> touched_;  ///< pairs with traffic
-  std::array<LinkTraffic, kLinkClasses> links_;     ///< none for kLocal
+  std::vector<std::int64_t> operations_;  ///< [ranks]
+  std::vector<Traffic> pairs_;            ///< [ranks, ranks]; of large worlds empty
+  std::unordered_map<std::uint64_t, Traffic> pairs_of_many_;  ///< of these: source, destination
+  std::vector<std::pair<RankId, RankId>> touched_;            ///< pairs with traffic
+  std::array<LinkTraffic, kLinkClasses> links_;               ///< none for kLocal
   std::array<Traffic, kLinkClasses> busiest_pair_{};
   std::vector<Traffic> fabric_;  ///< [nodes]
 };

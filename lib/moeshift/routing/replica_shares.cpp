@@ -23,9 +23,9 @@ Holders::Holders(const Placement& placement, LayerId layer, const Topology& topo
                                      placement.ranks(), topology.ranks()));
   }
   for (const RankId rank : all_ids<RankId>(topology.ranks())) {
-    node_of_.push_back(static_cast<std::uint32_t>(topology.node_of(rank).index()));
-    for (const RankId to : all_ids<RankId>(topology.ranks()))
-      link_.push_back(topology.link(rank, to));
+    const NodeId node = topology.node_of(rank);
+    node_of_.push_back(static_cast<std::uint32_t>(node.index()));
+    rack_of_.push_back(static_cast<std::uint32_t>(topology.rack_of(node).index()));
   }
   const std::span<const ExpertId> slots = placement.layer(layer);
   for (const ExpertId e : slots) {

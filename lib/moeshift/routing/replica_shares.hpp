@@ -42,7 +42,9 @@ class Holders {
   [[nodiscard]] std::size_t experts() const { return first_.size() - 1; }
   [[nodiscard]] std::uint32_t node_of(std::size_t rank) const { return node_of_[rank]; }
   [[nodiscard]] LinkClass link(std::size_t from, std::size_t to) const {
-    return link_[from * ranks() + to];
+    if (from == to) return LinkClass::kLocal;
+    if (node_of_[from] == node_of_[to]) return LinkClass::kIntraNode;
+    return rack_of_[from] == rack_of_[to] ? LinkClass::kInterNode : LinkClass::kInterRack;
   }
   /// The ranks of an expert's replicas, ascending; a rank that holds two is there twice.
   [[nodiscard]] std::span<const std::uint32_t> of(std::size_t expert) const {
@@ -58,7 +60,7 @@ class Holders {
  private:
   std::size_t nodes_ = 1;
   std::vector<std::uint32_t> node_of_;
-  std::vector<LinkClass> link_;
+  std::vector<std::uint32_t> rack_of_;  ///< [ranks]: a table of links would be ranks^2
   std::vector<std::size_t> first_;
   std::vector<std::uint32_t> ranks_;
 };

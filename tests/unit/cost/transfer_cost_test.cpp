@@ -96,6 +96,21 @@ TEST_CASE("commits alone are felt when the model runs meanwhile") {
   REQUIRE(synchronous.exposed == synchronous.total);
 }
 
+TEST_CASE("a pair of ranks costs the same in a world too large for a table of pairs") {
+  TransferPlan plan =
+      plan_of({{transfer(0, 0, 2, kInter), transfer(1, 0, 2, kInter), transfer(2, 1, 0, kIntra)},
+               {transfer(0, 3, 0, kInter), transfer(1, 0, 3, kInter)},
+               {transfer(0, 0, 2, kInter)}});
+  const TransferCost few = price_of(plan);
+  plan.ranks = 1000;
+  plan.staging_slots.assign(1000, 1);
+  const TransferCost many = price(plan, Topology(1000, 500), cluster(), {});
+  REQUIRE(few.layers.size() == many.layers.size());
+  for (std::size_t i = 0; i < few.layers.size(); ++i) {
+    CHECK(few.layers[i].stage == many.layers[i].stage);
+  }
+}
+
 TEST_CASE("an unchanged layer costs nothing") {
   const auto cost = price_of(plan_of({{}}));
   REQUIRE(cost.total == Seconds(0));
