@@ -148,7 +148,8 @@ class WindowSearch {
   void screen(std::size_t hot, const Candidate& best);
   [[nodiscard]] bool swaps_may_pay(std::size_t hot, std::size_t rank, const Candidate& best);
   void try_swaps(std::size_t hot, std::size_t rank, Candidate& best);
-  void try_partners(std::size_t hot, std::size_t other, float cost_here, Candidate& best);
+  void try_partners(const WindowState::SingleRank& at_hot, const WindowState::SingleRank& at_rank,
+                    std::size_t hot, std::size_t other, Candidate& best);
   void try_bounded(std::size_t hot, std::size_t other, float cost_here, Candidate& best);
   [[nodiscard]] bool bound_swaps(std::size_t hot, std::size_t rank, float in, float spared,
                                  float cost_here, const Candidate& best);
@@ -170,6 +171,7 @@ class WindowSearch {
   void try_coolest(std::size_t hot, std::size_t slot, float value, std::size_t first,
                    std::size_t last, Candidate& best);
   void find_spares();
+  void list_spares();
   void mark_spares(std::uint32_t expert);
   void forget_spares();
   [[nodiscard]] std::span<const Spare> spares_on(std::size_t rank) const {
@@ -276,6 +278,7 @@ class WindowSearch {
   float most_spread_first_order_ = 0;  ///< likewise, to first order
   /// Which slots are spare, a bit each.
   std::vector<std::uint64_t> spare_bits_;
+  bool spares_moved_ = true;  ///< since they were listed
   /// [slots] what dropping it was worth when its pulls were these.
   struct KnownValue {
     float pull;

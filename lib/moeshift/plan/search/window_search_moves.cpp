@@ -111,12 +111,14 @@ bool WindowSearch::swaps_may_pay(std::size_t hot, std::size_t rank, const Candid
 
 void WindowSearch::try_swaps(std::size_t hot, std::size_t rank, Candidate& best) {
   if (!single_) look_from(hot, rank);
+  const WindowState::SingleRank at_hot = state_.single(hot);
+  const WindowState::SingleRank at_rank = state_.single(rank);
   for (std::size_t i = 0; i < k_; ++i) {
     const std::size_t other = rank * k_ + i;
     if (!worth(most_by_swap_, hot_.least_there[rank] + cost_here_[i], best)) continue;
     if (state_.holds(hot, state_.expert(other))) continue;
     if (single_) {
-      try_partners(hot, other, cost_here_[i], best);
+      try_partners(at_hot, at_rank, hot, other, best);
     } else {
       try_bounded(hot, other, cost_here_[i], best);
     }
@@ -177,11 +179,11 @@ bool WindowSearch::bound_swaps(std::size_t hot, std::size_t rank, float in, floa
 
 /// With one window every gain is a few operations: those of all partners of a slot at once, in a
 /// form that compilers turn into vector instructions, and a closer look only where one is better.
-void WindowSearch::try_partners(std::size_t hot, std::size_t other, float cost_here,
-                                Candidate& best) {
+void WindowSearch::try_partners(const WindowState::SingleRank& at_hot,
+                                const WindowState::SingleRank& at_rank, std::size_t hot,
+                                std::size_t other, Candidate& best) {
   const std::size_t rank = state_.rank_of(other);
-  const WindowState::SingleRank at_hot = state_.single(hot);
-  const WindowState::SingleRank at_rank = state_.single(rank);
+  const float cost_here = cost_here_[other - rank * k_];
   const float in = state_.share(state_.expert(other))[0];
   const float score = best.score;
   const float* out = hot_.share.data();

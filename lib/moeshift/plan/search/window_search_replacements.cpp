@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "moeshift/plan/search/window_search.hpp"
 
@@ -48,7 +49,8 @@ void WindowSearch::mark_spares(std::uint32_t expert) {
        slot = state_.next_slot(slot)) {
     const std::uint64_t bit = std::uint64_t{1} << slot % 64;
     std::uint64_t& bits = spare_bits_[slot / 64];
-    bits = spare ? bits | bit : bits & ~bit;
+    const std::uint64_t before = std::exchange(bits, spare ? bits | bit : bits & ~bit);
+    spares_moved_ |= bits != before;
     known_[slot].pull = std::numeric_limits<float>::quiet_NaN();
   }
 }
@@ -59,8 +61,17 @@ void WindowSearch::forget_spares() {
 }
 
 void WindowSearch::find_spares() {
-  spares_.clear();
+  if (std::exchange(spares_moved_, false)) list_spares();
   std::fill(most_value_.begin(), most_value_.end(), -std::numeric_limits<float>::infinity());
+  for (Spare& spare : spares_) {
+    spare.value = known_value_of_dropping(spare.slot);
+    float& most = most_value_[state_.rank_of(spare.slot)];
+    most = std::max(most, spare.value);
+  }
+}
+
+void WindowSearch::list_spares() {
+  spares_.clear();
   std::size_t rank = 0;
   const auto begin_ranks_up_to = [&](std::size_t slot) {
     for (; rank < state_.ranks() && rank * k_ <= slot; ++rank) {
@@ -71,10 +82,7 @@ void WindowSearch::find_spares() {
     for (std::uint64_t bits = spare_bits_[word]; bits != 0; bits &= bits - 1) {
       const std::size_t slot = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
       begin_ranks_up_to(slot);
-      const float value = known_value_of_dropping(slot);
-      spares_.push_back({static_cast<std::uint32_t>(slot), value});
-      float& most = most_value_[state_.rank_of(slot)];
-      most = std::max(most, value);
+      spares_.push_back({static_cast<std::uint32_t>(slot), 0});
     }
   }
   begin_ranks_up_to(state_.slots());
