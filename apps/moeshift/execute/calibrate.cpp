@@ -204,6 +204,7 @@ class Calibrate final : public Command {
     probed.engine = EngineCosts{.transport = backend_,
                                 .ranks = ranks_,
                                 .pack_below = backend.pack_below,
+                                .gather_first = backend.gather_first,
                                 .overlap = backend.pack_below.count() > 0 ? 0.8 : 0.9,
                                 .launch_ahead = 0.5,
                                 .copy_power = 0.8,

@@ -53,6 +53,9 @@ Json cluster_json(const Cluster& cluster) {
                       {"launch_ahead", engine.launch_ahead},
                       {"copy_power", engine.copy_power},
                       {"once_seconds", engine.once.count()}};
+    if (engine.gather_first.count() > 0) {
+      json["engine"]["gather_first_bytes"] = engine.gather_first.count();
+    }
     if (engine.rearrangements > 0) {
       json["engine"]["held_out_rearrangements"] = engine.rearrangements;
       json["engine"]["median_error"] = engine.median_error;

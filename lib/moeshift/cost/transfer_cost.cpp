@@ -38,6 +38,21 @@ class CopyPricer {
     return sum;
   }
 
+  /// What the rank copies that copies most.
+  [[nodiscard]] Bytes most() const {
+    Bytes most;
+    for (const Traffic& rank : ranks_) most = std::max(most, rank.bytes);
+    return most;
+  }
+  /// Experts that are gathered at their source to be sent.
+  void add(std::span<const Transfer> transfers, std::size_t layer) {
+    for (const Transfer& transfer : transfers) {
+      ++ranks_[transfer.source].experts;
+      ranks_[transfer.source].bytes += plan_.size_of(layer, transfer.expert);
+      nodes_[topology_.node_of(transfer.source)] += plan_.size_of(layer, transfer.expert);
+    }
+  }
+
   /// The time of all that was added.
   [[nodiscard]] Seconds finish() const {
     const double power = cluster_.engine ? cluster_.engine->copy_power : 1;
@@ -107,16 +122,19 @@ class BatchCost {
         cluster_(cluster),
         per_layer_(options.software.per_layer),
         flips_(options.flips),
+        one_by_one_(options.buffers <= 1),
         pricer_(pricer) {}
 
   std::vector<LayerCost> price(const LayerBatch& batch) {
     first_ = batch.first;
+    idle_ |= one_by_one_;
     const std::span<const LayerMoves> layers =
         std::span(plan_.layers).subspan(batch.first, batch.count);
     std::vector<LayerCost> costs(batch.count);
     std::size_t waves = 0;
     for (const LayerMoves& layer : layers) waves = std::max(waves, layer.waves.size());
     for (std::size_t wave = 0; wave < waves; ++wave) add_wave(layers, wave, costs);
+    idle_ &= waves == 0;
     return costs;
   }
 
@@ -127,6 +145,20 @@ class BatchCost {
     return sum;
   }
 
+  [[nodiscard]] bool gathers() const {
+    return cluster_.engine && cluster_.engine->gather_first.count() > 0 &&
+           plan_.messages_per_expert == 0 && plan_.sizes.largest() < cluster_.engine->pack_below;
+  }
+
+  /// Where nothing travels only the first part, the others beside it; else all, beside the batch
+  /// before.
+  [[nodiscard]] Seconds time_to_gather(const CopyPricer& all) const {
+    if (!gathers()) return {};
+    const Bytes first = cluster_.engine->gather_first;
+    const bool cut = idle_ && all.most() >= first * 2;
+    return all.finish() * (cut ? ratio(first, all.most()) : 1.0);
+  }
+
   void add_wave(std::span<const LayerMoves> layers, std::size_t wave,
                 std::vector<LayerCost>& costs) {
     std::size_t groups = 0;
@@ -135,6 +167,7 @@ class BatchCost {
     std::size_t passes = 0;
     CopyPricer stage(plan_, topology_, cluster_);
     CopyPricer commit(plan_, topology_, cluster_);
+    CopyPricer gather(plan_, topology_, cluster_);
     std::vector<Bytes> staged(layers.size());
     std::vector<Bytes> committed(layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -142,6 +175,7 @@ class BatchCost {
       const Wave& moves = layers[i].waves[wave];
       groups = std::max(groups, moves.groups());
       sent[i] = bytes_of(moves, i);
+      if (gathers()) gather.add(moves.transfers, first_ + i);
       if (wave == 0) costs[i].stage += per_layer_;
       staged[i] = stage.add(moves.stage_copies, first_ + i);
       if (!voted) costs[i].vote += cluster_.fixed.vote;
@@ -166,7 +200,9 @@ class BatchCost {
       exchange += taken;
       launch += std::min(taken, cluster_.fixed.launch);
     }
-    share_out(exchange, sent, costs, &LayerCost::stage);
+    const Seconds gathered = time_to_gather(gather);
+    share_out(exchange + gathered, sent, costs, &LayerCost::stage);
+    share_out(gathered, sent, costs, &LayerCost::gather);
     share_out(launch, sent, costs, &LayerCost::launch);
   }
 
@@ -175,6 +211,8 @@ class BatchCost {
   const Cluster& cluster_;
   Seconds per_layer_;
   bool flips_;
+  bool one_by_one_;
+  bool idle_ = true;  ///< nothing is on the wires when the batch begins
   GroupPricer& pricer_;
   std::size_t first_ = 0;  ///< layer of the batch
 };
@@ -203,6 +241,7 @@ std::vector<LayerCost> batches_of(const TransferPlan& plan, std::span<const Laye
       moves |= !plan.layers[i].waves.empty();
       sum.stage += layers[i].stage;
       sum.launch += layers[i].launch;
+      sum.gather += layers[i].gather;
       sum.vote += layers[i].vote;
       sum.commit += layers[i].commit;
     }
@@ -215,7 +254,7 @@ std::vector<LayerCost> batches_of(const TransferPlan& plan, std::span<const Laye
 Seconds pipelined(std::span<const LayerCost> batches, std::size_t in_flight, double ahead) {
   StagePipeline line(in_flight);
   for (const LayerCost& batch : batches) {
-    line.add(batch.stage, batch.vote + batch.commit, batch.launch * ahead);
+    line.add(batch.stage, batch.vote + batch.commit, batch.launch * ahead + batch.gather);
   }
   return line.end();
 }
@@ -274,7 +313,8 @@ void price_beside(TransferCost& cost, const TransferPlan& plan, const SteppedMod
       const std::size_t next = staged.size();
       const Seconds before = staged.empty() ? Seconds() : staged.back();
       const Seconds free = next >= cost.in_flight ? committed[next - cost.in_flight] : Seconds();
-      staged.push_back(std::max(before, free) + batches[next].stage);
+      const Seconds gathered = free + batches[next].gather;
+      staged.push_back(std::max(before, gathered) + batches[next].stage - batches[next].gather);
     }
     // A vote is cast as soon as there is something to vote for, at the latest in mid-step.
     const Seconds first = staged[committed.size()];

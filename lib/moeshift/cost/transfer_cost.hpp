@@ -16,6 +16,7 @@ namespace moeshift {
 struct LayerCost {
   Seconds stage;   ///< stage copies and transfers
   Seconds launch;  ///< of that: issuing its groups
+  Seconds gather;  ///< likewise: gathering its messages, where the wires are idle or beside others
   Seconds vote;    ///< of its batch, with the batch's first layer
   Seconds commit;  ///< buffer to live copies and the switch of the maps
 };

@@ -120,6 +120,7 @@ struct Backend {
   Joining join = {};
   /// TransportTraits::pack_below of its transport, known before it is opened.
   Bytes pack_below{0};
+  Bytes gather_first{0};  ///< TransportTraits::gather_first, likewise
   /// Sets of staging buffers that suit batches of at most kSmallBatch: where a message is gathered
   /// before it travels, two leave the wire idle while a batch is voted for and committed.
   std::size_t sets_of_small_batches = 2;

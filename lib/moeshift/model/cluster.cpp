@@ -45,9 +45,9 @@ void check_keys(const JsonReader& json) {
                                                                   "engine"};
   static constexpr std::array<std::string_view, 4> kEngine = {"transport", "ranks",
                                                               "pack_below_bytes", "overlap"};
-  static constexpr std::array<std::string_view, 6> kEngineToo = {
-      "launch_ahead", "copy_power", "once_seconds", "held_out_rearrangements",
-      "median_error", "p95_error"};
+  static constexpr std::array<std::string_view, 7> kEngineToo = {
+      "gather_first_bytes",      "launch_ahead", "copy_power", "once_seconds",
+      "held_out_rearrangements", "median_error", "p95_error"};
   static constexpr std::array<std::string_view, 6> kLink = {
       "latency_seconds",         "per_message_seconds",      "pair_bytes_per_second",
       "egress_bytes_per_second", "ingress_bytes_per_second", "source"};
@@ -96,6 +96,9 @@ EngineCosts read_engine(const JsonReader& json) {
   engine.transport = json.at("transport").string();
   engine.ranks = static_cast<std::size_t>(json.at("ranks").whole(1, 1 << 20));
   engine.pack_below = Bytes(json.at("pack_below_bytes").whole(0));
+  if (const auto first = json.find("gather_first_bytes")) {
+    engine.gather_first = Bytes(first->whole(0));
+  }
   engine.overlap = share(json.at("overlap"));
   if (const auto ahead = json.find("launch_ahead")) engine.launch_ahead = share(*ahead);
   if (const auto power = json.find("copy_power")) engine.copy_power = share(*power);

@@ -42,6 +42,9 @@ struct EngineCosts {
   std::size_t ranks = 0;  ///< that took part
   /// Experts of at least this size are messages of their own; smaller ones share one per pair.
   Bytes pack_below;
+  /// What a rank gathers for such messages before anything travels; all else is gathered beside
+  /// what does. 0 = gathering costs nothing worth a term.
+  Bytes gather_first = {};
   /// How much of the time that staging and committing could save by going on at once is saved:
   /// 1 = they do not feel each other, 0 = they share everything.
   double overlap = 1;

@@ -135,6 +135,32 @@ TEST_CASE(
   CHECK(stage_ms(c, plan) == about(10));
 }
 
+TEST_CASE("gathering takes its first part where nothing travels, and is hidden beside what does") {
+  Wave busy;
+  for (int i = 0; i < 4; ++i) busy.transfers.push_back(send(0, 1, kIntra, i));
+  const TransferPlan plan = plan_of({busy.transfers, busy.transfers});
+  Cluster c = free_machine();
+  c.local_copy = expert_takes(1);
+  c.intra_node.egress = expert_takes(2);
+  c.engine = EngineCosts{.transport = "nccl", .ranks = 2, .pack_below = Bytes(2'000'000)};
+  const auto total_ms = [&](std::size_t buffers) {
+    CostOptions options;
+    options.buffers = buffers;
+    return price_on(c, plan, options).total.count() * 1e3;
+  };
+  CHECK(total_ms(2) == about(16));  // two layers of four experts
+  c.engine->gather_first = Bytes(1'000'000);
+  CHECK(total_ms(2) == about(1 + 8 + 8));
+  CHECK(total_ms(1) == about(1 + 8 + 1 + 8));  // nothing travels beside either
+  c.engine->gather_first = Bytes(3'000'000);   // what is left would be no part of its own
+  CHECK(total_ms(2) == about(4 + 8 + 8));
+  c.intra_node.egress = kFast;  // nothing to hide behind
+  CHECK(total_ms(2) == about(4 + 4));
+  c.intra_node.egress = expert_takes(2);
+  c.engine->pack_below = Bytes(1'000'000);  // experts are messages of their own
+  CHECK(total_ms(2) == about(16));
+}
+
 TEST_CASE("software: operations of the busiest rank, sent and received, and a price per layer") {
   CostOptions options;
   options.software = {Seconds(0), ms(100), ms(1)};

@@ -132,8 +132,8 @@ Escort escort_collective(const Platform& platform, const WorldRequest& options) 
   return escort_of(settings_of(platform, options));
 }
 
-Bytes collective_pack_below() {
-  return nccl_traits(1).pack_below;
+TransportTraits collective_traits() {
+  return nccl_traits(1);
 }
 
 }  // namespace moeshift

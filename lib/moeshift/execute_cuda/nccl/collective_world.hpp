@@ -20,7 +20,8 @@ namespace moeshift {
                                                      const WorldRequest& options);
 [[nodiscard]] std::string found_collective(const Platform& platform);
 [[nodiscard]] Escort escort_collective(const Platform& platform, const WorldRequest& options);
-[[nodiscard]] Bytes collective_pack_below();
+/// What its transport says of itself, but for what only a communicator knows.
+[[nodiscard]] TransportTraits collective_traits();
 
 /// Of smaller groups of NCCL the start takes more than a tenth of the time.
 inline constexpr Joining kJoinGroups{.below = Bytes(std::int64_t{96} << 20U),
@@ -36,7 +37,8 @@ template <const Platform& (*kPlatform)()>
       .open = [](const WorldRequest& options) { return open_collective(kPlatform(), options); },
       .found = [] { return found_collective(kPlatform()); },
       .join = kJoinGroups,
-      .pack_below = collective_pack_below(),
+      .pack_below = collective_traits().pack_below,
+      .gather_first = collective_traits().gather_first,
       .sets_of_small_batches = 4,
       .escort =
           [](const WorldRequest& options) { return escort_collective(kPlatform(), options); }};
