@@ -123,6 +123,23 @@ class Recordings(CliTest):
         self.npz("l.npz", logical_count=[[[4, 2, 3], [3, 3, 3]]], p2l_map=swapped)
         self.assertIn("[[4,2,3],[3,3,3]]", self.good("trace", "join", "l.npz").out)
 
+    def test_a_dictionary_of_tensors_is_held_to_the_map_and_the_layers_in_it(self):
+        more = {"physical_to_logical_map": Tensor([[0, 1, 2, 3, 0, 1]] * 3 + self.SLOTS)}
+        for ids in ([3, 4], Tensor([3, 4])):
+            self.save("l.pt", {"expert_load": Tensor(self.TOKENS), "layer_ids": ids, **more})
+            self.assertEqual([load for _, load in self.steps("l.pt")], self.FOLDED)
+            self.assertIn('"layer_ids":[3,4]', (self.folder / "neutral.jsonl").read_text().replace(" ", ""))
+        for ids in ([3, 3], [3], ["a", 4], 5, [-1, 4]):
+            self.save("l.pt", {"expert_load": Tensor(self.TOKENS), "layer_ids": ids, **more})
+            self.refused("trace", "info", "l.pt", says="l.pt#/")
+        for name in ("expert_map", "placement", "slot_experts"):
+            self.save("l.pt", {"expert_load": Tensor(self.TOKENS), name: Tensor(self.SLOTS)})
+            self.assertEqual([load for _, load in self.steps("l.pt")], self.FOLDED)
+        for maps in (("logical_to_physical_map",), ("expert_map", "old_map")):
+            self.save("l.pt", {"expert_load": Tensor(self.TOKENS), **{name: Tensor(self.SLOTS) for name in maps}})
+            self.refused("trace", "info", "l.pt", says=("l.pt#/expert_load", "--as physical"))
+            self.good("trace", "info", "l.pt", "--as", "loads")
+
     def test_a_map_of_other_layers_than_the_loads_name_is_refused(self):
         plan = {"num_experts": 4, "num_ranks": 2, "layer_ids": [4, 3], "physical_to_logical": self.SLOTS[::-1]}
         self.write("p.json", json.dumps({"schema": "moeshift.plan/2", "result": {"placement": plan}}))

@@ -175,6 +175,12 @@ std::unique_ptr<TraceReader> WrittenLayers::of(Session& session,
   known.ids = header.layer_ids;
   known.hidden = header.num_hidden_layers;
   known.one_says_both = known.hidden && !known.ids.empty();
+  const auto unused = [&](bool given, const char* option) {
+    if (given) session.mention(fmt::format("{} is not used: {} has layers in order", option, to));
+  };
+  const bool named = to == "neutral" || to == "sglang";
+  unused(first_layer_ && !named && !num_hidden_layers_, "--first-layer");
+  unused(num_hidden_layers_ && !named && to != "vllm", "--num-hidden-layers");
   if (model_) number_by(session, session.load_model(*model_), header, known);
   if (first_layer_) number_from(*first_layer_, known);
   if (num_hidden_layers_) take_hidden(*num_hidden_layers_, known);

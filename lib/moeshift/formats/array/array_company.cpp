@@ -57,7 +57,8 @@ MemberKind member_kind(std::string_view name) {
   std::string lower(name);
   std::ranges::transform(lower, lower.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (contains_any(lower, {"logical_to_physical", "log2phy", "l2p", "logical2physical"})) {
+  if (contains_any(lower, {"logical_to_physical", "logical_to_all_physical", "log2phy", "l2p",
+                           "logical2physical"})) {
     return MemberKind::kInverseMap;
   }
   if (contains_any(lower, {"physical_to_logical", "phy2log", "p2l", "physical2logical", "map",

@@ -5,6 +5,7 @@
 // [T,L,E] or [L,E], as msit takes it.
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <set>
@@ -17,6 +18,7 @@
 #include "moeshift/formats/array/array_placement.hpp"
 #include "moeshift/formats/array/array_trace.hpp"
 #include "moeshift/formats/formats.hpp"
+#include "moeshift/formats/npy/npy.hpp"
 #include "moeshift/formats/repeated_steps.hpp"
 #include "moeshift/formats/torch/routes_bundle.hpp"
 #include "moeshift/formats/torch/tensor_rows.hpp"
@@ -271,15 +273,71 @@ class TorchReader final : public TraceReader {
   std::size_t done_ = 0;
 };
 
+using RowsOf = std::function<std::unique_ptr<ArrayRows>(const std::string&)>;
+
+/// The map beside the loads `loads`: under a name that is known, else the one that is called so.
+/// @throws InputError where there are several, or one from experts to slots alone.
+std::string map_beside(const PickleNode& root, std::string_view loads, const std::string& place) {
+  if (const char* known = map_among(root)) return known;
+  std::vector<std::string> maps;
+  bool inverse = false;
+  for (const auto& [key, value] : std::get<PickleDict>(root.value)) {
+    const auto* name = std::get_if<std::string>(&key->value);
+    if (name == nullptr || *name == loads || !std::holds_alternative<PickleTensor>(value->value)) {
+      continue;
+    }
+    const MemberKind kind = member_kind(*name);
+    if (kind == MemberKind::kMap) maps.push_back(*name);
+    inverse |= kind == MemberKind::kInverseMap;
+  }
+  if (maps.size() == 1) return maps.front();
+  if (maps.empty() && !inverse) return "";
+  throw InputError(place,
+                   "maps lie beside it, so that these may be loads of slots: expected "
+                   "`as` physical with `map` PLACEMENT, or `as` loads");
+}
+
+/// Layer numbers beside loads, as a tensor or a list.
+std::vector<std::int64_t> layers_beside(const PickleNode& root, const RowsOf& rows,
+                                        const std::string& file) {
+  std::vector<std::int64_t> ids;
+  const PickleNode* node = root.find("layer_ids");
+  if (node == nullptr || std::holds_alternative<std::nullptr_t>(node->value)) return ids;
+  if (std::holds_alternative<PickleTensor>(node->value)) {
+    for (const double id : all_numbers(*rows("layer_ids"), kMostLayers)) {
+      ids.push_back(static_cast<std::int64_t>(id));
+    }
+  } else if (const auto* list = std::get_if<PickleList>(&node->value)) {
+    for (const PickleNode* item : *list) {
+      const auto* id = std::get_if<std::int64_t>(&item->value);
+      ids.push_back(id == nullptr ? -1 : *id);
+    }
+  }
+  std::vector<std::int64_t> sorted = ids;
+  std::ranges::sort(sorted);
+  if (sorted.empty() || sorted.front() < 0 ||
+      sorted.back() > static_cast<std::int64_t>(kMostLayers) ||
+      std::ranges::adjacent_find(sorted) != sorted.end()) {
+    throw InputError(file + "#/layer_ids", "expected every layer once, by its number");
+  }
+  return ids;
+}
+
 /// The loads `key` of a dictionary, by the map beside them where there is one.
 std::unique_ptr<TraceReader> dictionary_trace(TorchArchive file, const char* key,
                                               const TraceReadOptions& options) {
   const auto shared = std::make_shared<TorchArchive>(std::move(file));
-  const auto rows = [&](const char* of) {
-    return tensor_rows(shared, shared->root().find(of), std::string("/") + of);
+  const RowsOf rows = [&](const std::string& of) {
+    return tensor_rows(shared, shared->root().find(of), "/" + of);
   };
   ArrayCompany company;
-  if (const char* map = map_among(shared->root())) {
+  company.layer_ids = layers_beside(shared->root(), rows, shared->name());
+  // Whoever says what the numbers are need not be asked by a map beside them.
+  const bool asks_map = options.as == ArrayMeaning::kTold ||
+                        (options.as == ArrayMeaning::kPhysical && options.map == nullptr);
+  const std::string place = shared->name() + "#/" + key;
+  const std::string map = asks_map ? map_beside(shared->root(), key, place) : "";
+  if (!map.empty()) {
     PlacementHints hints{};
     hints.likely_ranks = 1;  // only what each slot holds is asked
     company.map = std::make_shared<PlacementFile>(array_placement(*rows(map), hints));
