@@ -58,7 +58,8 @@ std::span<const CommandEntry> commands() {
        make_simulate},
       {"sweep", "which policy, how many slots and ranks, which interval serves this traffic best",
        "moeshift sweep trace.jsonl --policies deepseek,incremental --ranks 32 --slots 256,288,320 "
-       "--interval 500,1000 --cluster hgx_h200 --model deepseek_v3_fp8 --repeat 1000",
+       "--interval 500,1000 --cluster hgx_h200 --model deepseek_v3_fp8 --tokens-per-step 65536 "
+       "--repeat 1000",
        make_sweep},
       {"diagnose", "is rebalancing worth it on this traffic: one page with a verdict",
        "moeshift diagnose trace.jsonl --cluster hgx_h200 --model deepseek_v3_fp8 --ranks 32 "

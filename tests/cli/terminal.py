@@ -44,6 +44,20 @@ class Terminal(CliTest):
         self.assertEqual(program.returncode, 130, f"{words}: {err}")
         self.assertEqual((out, err), (b"", b"moeshift: stopped: interrupted\n"), words)
 
+    def test_what_no_terminal_can_show_is_not_written_on_one(self):
+        self.plan("plan.json")
+        for words in (("report", "plan.json"), ("export", "plan.json", "--format", "npy"),
+                      ("trace", "routes", cli.SOURCE / "traces" / "routes_cliques.jsonl")):
+            ours, theirs = self.pseudo_terminal()
+            try:
+                result = self.run_program(*words, stdout=theirs)
+                self.assertEqual(result.code, 2, words)
+                self.assertIn("--output: expected a file", result.err)
+            finally:
+                os.close(ours)
+                os.close(theirs)
+            self.good(*words, "-o", "file")
+
     def test_ctrl_c_ends_reading_with_exit_130(self):
         self.endless_trace()
         self.interrupted("trace", "info", "pipe")

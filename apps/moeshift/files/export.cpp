@@ -13,6 +13,7 @@
 #include "moeshift/model/moe_model.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/cli/terminal.hpp"
 #include "apps/moeshift/files/commands.hpp"
 #include "apps/moeshift/inputs/model_agreement.hpp"
 #include "apps/moeshift/inputs/placement_file.hpp"
@@ -123,6 +124,7 @@ class Export final : public Command {
                                    "rank{{rank}}.json",
                                    format.name));
     }
+    if (format.name == "npy") refuse_terminal(path, "numbers as bytes");
     say_unused(session, format);
     ExportOptions options = asked_options();
     PlacementFile file = read(session, options);

@@ -18,6 +18,7 @@
 #include "moeshift/report/sections.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/cli/terminal.hpp"
 #include "apps/moeshift/files/commands.hpp"
 
 namespace moeshift::cli {
@@ -64,15 +65,16 @@ class ReportCommand final : public Command {
       throw InputError("--format", fmt::format("expected one of {}, got '{}'",
                                                fmt::join(kFormats, ", "), *format_));
     }
+    const std::string format = format_.value_or(format_of_file(session.common()));
+    if (format == "html") refuse_terminal(session.common().output, "a page");
     std::vector<PageSection> sections;
     for (const std::string& path : paths_) {
       const std::string name = Session::name_of_input(path);
       sections.push_back(section_of(parse_json(session.read_text(path), name), name));
       if (path != "-") sections.back().date = date_of(path);
     }
-    session.write_file(session.common().output, [&](std::ostream& out) {
-      write(out, sections, format_.value_or(format_of_file(session.common())));
-    });
+    session.write_file(session.common().output,
+                       [&](std::ostream& out) { write(out, sections, format); });
     return ExitCode::kGood;
   }
 

@@ -10,6 +10,7 @@
 #include "moeshift/trace/window.hpp"
 
 #include "apps/moeshift/cli/session.hpp"
+#include "apps/moeshift/cli/terminal.hpp"
 #include "apps/moeshift/inputs/trace_inputs.hpp"
 #include "apps/moeshift/traces/commands.hpp"
 
@@ -29,6 +30,7 @@ class TraceRoutes final : public Command {
   }
 
   ExitCode run(Session& session) override {
+    refuse_terminal(session.common().output, "a summary");
     const StepRange range = parse_step_range(windows_, "--windows");
     const auto reader = trace_.open(session, model_);
     if (!reader->has_routes()) {
