@@ -31,7 +31,7 @@ namespace py = pybind11;
 /// A plan, and its report once somebody asks for it.
 class Plan {
  public:
-  Plan(const LoadWindow& window, std::optional<Placement> old, const Words& words,
+  Plan(const LoadWindow& window, std::optional<PlacementFile> old, const Words& words,
        std::map<std::string, std::string> inputs, const cli::CommonOptions& common)
       : host_(std::move(inputs)), session_({"moeshift", "plan"}, common, &host_) {
     cli::PlanRequest request;
@@ -103,22 +103,14 @@ class Plan {
   }
 
  private:
-  void make(cli::PlanRequest request, const LoadWindow& window, std::optional<Placement> old) {
+  void make(cli::PlanRequest request, const LoadWindow& window, std::optional<PlacementFile> file) {
     cli::PlannedFor planned = cli::read_planned_for(session_, request.shape, window.header);
-    if (old && (old->layers() != window.header.num_layers ||
-                old->experts() != window.header.num_experts)) {
-      throw InputError("old", "has " + shape_of(old->layers(), old->experts()) +
-                                  ", the loads have " +
-                                  shape_of(window.header.num_layers, window.header.num_experts));
-    }
+    std::optional<Placement> old;
+    if (file) old = cli::placement_for(std::move(*file), planned.trace, "old");
     PlannedLoads loads(request.forecaster);
     for (const LoadMatrix& load : window.loads) loads.add(load);
     made_ = std::make_unique<cli::MadePlan>(session_, std::move(request), loads, std::move(planned),
                                             std::move(old));
-  }
-
-  static std::string shape_of(std::size_t layers, std::size_t experts) {
-    return std::to_string(layers) + " layers x " + std::to_string(experts) + " experts";
   }
 
   CallHost host_;
@@ -131,13 +123,16 @@ class Plan {
 std::unique_ptr<Plan> plan(const LoadWindow& window, const py::object& old, std::size_t old_ranks,
                            const Words& words, std::map<std::string, std::string> inputs,
                            std::size_t seed, std::size_t threads) {
-  std::optional<Placement> from;
+  std::optional<PlacementFile> from;
   if (py::isinstance<PlacementFile>(old)) {
-    from = old.cast<const PlacementFile&>().placement;
+    from = old.cast<const PlacementFile&>();
   } else if (py::isinstance<Plan>(old)) {
-    from = old.cast<const Plan&>().placement();
+    from = old.cast<const Plan&>().file();
   } else if (!old.is_none()) {
-    from = placement_of(old, window.header.num_experts, old_ranks, "old");
+    // Rows of an array are those of the loads, in whatever order these name their layers.
+    from =
+        PlacementFile{.placement = placement_of(old, window.header.num_experts, old_ranks, "old"),
+                      .layer_ids = window.header.layer_ids};
   }
   cli::CommonOptions common;
   common.seed = seed;

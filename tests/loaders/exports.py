@@ -2,6 +2,7 @@
 """Every export of ten kinds of plan, loaded by the engines' own rules (engines.py): the engine serves what the plan says."""
 import json
 import random
+import struct
 
 import engines
 from cli import CliTest
@@ -325,6 +326,149 @@ class Exports(CliTest):
         self.good("export", "map.json", "--ranks", RANKS, "--to", "trtllm", "-o", "out", "-q")
         served = engines.trtllm((self.folder / "out").read_text(encoding="utf-8"), self.model_of(plan))
         self.assertEqual(served, rows)
+
+    def answer_of(self, *words):
+        """The result without what it took to find it, and the name of the placement in force."""
+        def cleaned(value):
+            if isinstance(value, dict):
+                return {k: cleaned(v) for k, v in value.items() if k not in ("plan_seconds", "bound_seconds", "previous")}
+            return [cleaned(item) for item in value] if isinstance(value, list) else value
+        return cleaned(self.good(*words, "--format", "json").json()["result"])
+
+    def test_rows_that_are_counted_are_in_the_models_order_for_every_command(self):
+        ids = {"num_layers": 4, "num_experts": EXPERTS, "num_hidden_layers": 8}
+        loads = loads_of(4)
+        turned = self.trace("turned.jsonl", {**ids, "layer_ids": [6, 5, 4, 3]}, [step[::-1] for step in loads])
+        plan = self.plan_of(trace=turned)
+        model = self.write("model.json", json.dumps(self.model_of_layers([3, 4, 5, 6], 8)))
+        world = ("--cluster", "hgx_h200", "--model", model, "--ranks", RANKS, "--slots", SLOTS)
+        commands = {"plan": ("plan", turned, "--ranks", RANKS, "--slots", SLOTS, "--from"),
+                    "simulate": ("simulate", turned, *world, "--policy", "static", "--interval", 2, "--initial"),
+                    "diagnose": ("diagnose", turned, *world, "--initial"),
+                    "compare": ("compare", turned, "--ranks", RANKS, "--slots", SLOTS, "--policies", "incremental", "--from")}
+        right = {name: self.answer_of(*words, plan) for name, words in commands.items()}
+        for form in ("npy", "vllm", "vllm-list", "ascend", "sglang"):
+            self.good("export", plan, "--to", form, "-o", f"out.{form}", "-q")
+            for name, words in commands.items():
+                with self.subTest(form=form, command=name):
+                    self.assertEqual(self.answer_of(*words, f"out.{form}"), right[name])
+        for pair in ((plan, "out.npy"), ("out.npy", plan)):
+            totals = self.answer_of("moves", *pair, "--cluster", "hgx_h200", "--model", model)["totals"]
+            self.assertEqual((totals["transfers"], totals["local_copies"]), (0, 0))
+
+    def test_extra_layers_are_layers_of_the_model(self):
+        model = self.write("model.json", json.dumps({**self.model_of_layers([3, 4, 5, 6], 8), "mtp_layer_ids": [8]}))
+        bare = self.plan_of(ids=[3, 4, 5, 6], num_hidden_layers=8)
+        (self.folder / bare).rename(self.folder / "bare.json")
+        knowing = self.plan_of("--model", model, ids=[3, 4, 5, 6])
+        for words in (("bare.json", "--model", model), (knowing,)):
+            for form in ("vllm", "vllm-list", "ascend", "npy", "trtllm", "sglang", "moeshift"):
+                for extra in ("1", "9", "20", "8,20"):
+                    with self.subTest(plan=words, form=form, extra=extra):
+                        self.refused("export", *words, "--to", form, "--extra-layers", extra, "-o", "x",
+                                     says=(f"no layer {extra.split(',')[-1]} with experts", "3 to 6", "8"))
+            self.good("export", *words, "--to", "trtllm", "--extra-layers", "8", "-o", "out")
+        self.refused("export", "bare.json", "--to", "trtllm", "--extra-layers", "20", "-o", "x", says=("8 hidden layers", "20", "--model"))
+        self.good("export", "bare.json", "--to", "trtllm", "--extra-layers", "8,9", "-o", "out")
+        said = self.good("export", "bare.json", "--to", "vllm", "--extra-layers", "1", "-o", "out").err
+        self.assertIn("layer 1 went in as row 0 of 5", said)
+        self.assertNotIn("went in", self.good("export", "bare.json", "--to", "trtllm", "--extra-layers", "1", "-o", "out").err)
+
+    def test_a_gap_between_the_models_layers_is_refused_where_layers_are_counted(self):
+        model = self.write("model.json", json.dumps({**self.model_of_layers([3, 4, 5, 6], 8), "mtp_layer_ids": [8]}))
+        bare = self.plan_of(layers=3, ids=[3, 4, 6], num_hidden_layers=8)
+        (self.folder / bare).rename(self.folder / "bare.json")
+        knowing = self.plan_of("--model", model, layers=3, ids=[3, 4, 6])
+        for words in (("bare.json", "--model", model), (knowing,)):
+            for form in ("vllm", "vllm-list", "ascend", "npy"):
+                with self.subTest(plan=words, form=form):
+                    self.refused("export", *words, "--to", form, "-o", "x", says=("no layer 5", "--extra-layers 5", "--layers"))
+                    self.good("export", *words, "--to", form, "--extra-layers", "5=copy:4", "-o", "out")
+                    self.good("export", *words, "--to", form, "--layers", ":5", "-o", "out")
+            for form in ("trtllm", "sglang", "moeshift"):
+                self.good("export", *words, "--to", form, "-o", "out")
+        self.good("export", "bare.json", "--to", "vllm", "-o", "out")  # nothing says that there is a layer 5
+
+    def array(self, name, rows):
+        head = str({"descr": "<i8", "fortran_order": False, "shape": (len(rows), len(rows[0]))})
+        head += " " * (63 - (10 + len(head)) % 64) + "\n"
+        body = struct.pack(f"<{len(rows) * len(rows[0])}q", *(slot for row in rows for slot in row))
+        (self.folder / name).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + body)
+        return name
+
+    def test_rows_of_dense_layers_in_an_array_are_asked_about(self):
+        plan = self.plan_of(ids=[3, 4, 5, 6], num_hidden_layers=8)
+        rows = list(self.rows_of(plan).values())
+        model = self.write("model.json", json.dumps(self.model_of_layers([3, 4, 5, 6], 8)))
+        self.good("export", plan, "--to", "vllm", "-o", "direct")
+        trivial = [slot % EXPERTS for slot in range(SLOTS)]
+        unloaded = [slot if slot < EXPERTS else 0 for slot in range(SLOTS)]  # SGLang's own balancer, of a layer without load
+        for dense in (trivial, unloaded):
+            self.array("all.npy", [dense] * 3 + rows + [dense])
+            for form in ("vllm", "vllm-list", "ascend", "trtllm"):
+                for more in ((), ("--first-layer", 0)):
+                    self.refused("export", "all.npy", "--ranks", RANKS, "--to", form, *more, "-o", "x", says=("rows 0, 1, 2, 7", "--model"))
+            self.good("export", "all.npy", "--ranks", RANKS, "--to", "vllm", "--model", model, "-o", "out")
+            self.assertEqual((self.folder / "out").read_bytes(), (self.folder / "direct").read_bytes())
+        self.array("moe.npy", rows)
+        self.good("export", "moe.npy", "--ranks", RANKS, "--to", "vllm", "-o", "out")
+        self.assertEqual((self.folder / "out").read_bytes(), (self.folder / "direct").read_bytes())
+
+    def test_a_map_of_all_layers_with_placements_in_dense_ones_is_of_another_model(self):
+        plan = self.plan_of(ids=[3, 4, 5, 6], num_hidden_layers=8)
+        rows = list(self.rows_of(plan).values())
+        trivial = [slot % EXPERTS for slot in range(SLOTS)]
+        model = self.write("model.json", json.dumps(self.model_of_layers([3, 4, 5, 6], 8)))
+        placed = [trivial, *rows[:3], rows[3], *rows[:3]]
+        self.write("map.json", json.dumps({"physical_to_logical_map": placed}))
+        self.write("list.json", json.dumps(placed))
+        for name in ("map.json", "list.json", self.array("map.npy", placed)):
+            for form in ("vllm", "trtllm", "sglang", "rtp-llm", "moeshift", "ascend"):
+                with self.subTest(name=name, form=form):
+                    self.refused("export", name, "--to", form, "--ranks", RANKS, "--model", model, "-o", "x", says=("rows 1, 2, 7", "3 to 6"))
+            self.refused("plan", "trace.jsonl", "--from", name, "--ranks", RANKS, "-q", says=("rows 1, 2, 7", "3 to 6"))
+            self.refused("moves", plan, name, "--cluster", "hgx_h200", "--model", model, says="rows 1, 2, 7")
+
+    def test_a_map_of_all_layers_beside_a_trace_that_numbers_none_asks_for_the_model(self):
+        rows = list(self.rows_of(self.plan_of(ids=[3, 4, 5, 6], num_hidden_layers=8)).values())
+        trivial = [slot % EXPERTS for slot in range(SLOTS)]
+        self.write("map.json", json.dumps({"physical_to_logical_map": [trivial] * 3 + rows + [trivial]}))
+        model = self.write("model.json", json.dumps(self.model_of_layers([3, 4, 5, 6], 8)))
+        for more in ({}, {"num_hidden_layers": 8}):
+            trace = self.trace("plain.jsonl", {"num_layers": 4, "num_experts": EXPERTS, **more}, loads_of(4))
+            self.refused("plan", trace, "--from", "map.json", "--ranks", RANKS, "-q", says="--model")
+            self.good("plan", trace, "--from", "map.json", "--ranks", RANKS, "--model", model)
+
+    def test_lightllm_files_say_their_ranks_by_their_number(self):
+        model = self.write("model.json", json.dumps(self.model_of_layers([3, 4, 5, 6], 8)))
+        for rank in range(RANKS):
+            self.write(f"r{rank}.json", json.dumps({"redundancy_expert_num": 1, "default": [(2 * rank + 3) % EXPERTS]}))
+            self.write(f"none{rank}.json", json.dumps({"redundancy_expert_num": 0}))
+            self.write(f"bad{rank}.json", json.dumps({"redundancy_expert_num": 1}))
+        trace = self.trace("trace.jsonl", {"num_layers": 4, "num_experts": EXPERTS, "layer_ids": [3, 4, 5, 6]}, loads_of(4))
+        said = self.good("plan", trace, "--from", "r{rank}.json", "--slots", SLOTS).err
+        self.assertIn("ranks 4 as r{rank}.json says", said)
+        said = self.good("export", "r{rank}.json", "--to", "moeshift", "--model", model, "-o", "out.json").err
+        self.assertIn("4 ranks, as many as there are files", said)
+        said = self.good("export", "r{rank}.json", "--to", "moeshift", "--model", model, "--ranks", RANKS, "-o", "out.json").err
+        self.assertNotIn("as many as", said)
+        self.good("export", "none{rank}.json", "--to", "moeshift", "--model", model, "-o", "out.json")
+        placement = self.load("out.json")["result"]["placement"]
+        self.assertEqual((placement["layer_ids"], placement["physical_to_logical"]), ([3, 4, 5, 6], [list(range(EXPERTS))] * 4))
+        self.refused("export", "bad{rank}.json", "--to", "moeshift", "--model", model, says="names neither a layer nor")
+
+    def test_numbers_that_yaml_readers_take_for_others_are_refused(self):
+        text = "num_slots: {}\ninitial_global_assignments:\n  {}: [0,1,2,{}]\n"
+        self.write("good.yaml", text.format(4, 10, 3))
+        self.good("export", "good.yaml", "--to", "npy", "--ranks", 2, "-o", "x.npy")
+        for odd in ("04", "0x4", "0o4", "4_0", "4e0", "0:4", "yes", "+4", "-0", "4.0", "'04'"):
+            for place in range(3):
+                words = [odd if place == i else plain for i, plain in enumerate((4, 10, 3))]
+                self.write("odd.yaml", text.format(*words))
+                with self.subTest(odd=odd, place=place):
+                    self.refused("export", "odd.yaml", "--to", "npy", "--ranks", 2, "-o", "y.npy", says=("odd.yaml:", "plain digits"))
+        self.write("ranks.yaml", "ep_size: 02\n" + text.format(4, 10, 3))
+        self.refused("export", "ranks.yaml", "--to", "npy", "-o", "y.npy", says="octal")
 
     def uneven_loads(self):
         """One step of four layers, in none of which the balanced map is the trivial one."""

@@ -151,8 +151,8 @@ class Export final : public Command {
     if (rank_ && !format.per_rank) {
       session.mention(fmt::format("--rank is not used: {} is one file for all ranks", format.name));
     }
-    const bool numbers = format.rules.own_numbers || format.name == "moeshift" || layers_ ||
-                         !extra_layers_.empty() || asked_.num_hidden_layers;
+    const bool numbers =
+        !format.rules.in_order || layers_ || !extra_layers_.empty() || asked_.num_hidden_layers;
     if (first_layer_ && !numbers) {
       session.mention(
           fmt::format("--first-layer is not used: {} counts MoE layers in order", format.name));
@@ -172,12 +172,12 @@ class Export final : public Command {
     }
     PlacementFile file = read_placement_file(session, plan_, hints);
     if (model) {
-      file = of_moe_layers(std::move(file), model->layer_ids, model->num_hidden_layers);
+      file = of_moe_layers(std::move(file), model->layer_ids, model->num_hidden_layers, name);
       number_by(session, *model, file, name, options);
     } else if ((model = remembered_model(session, file))) {
       mention_missing_layers(session, *model, {name, file.layer_ids});
     }
-    if (model) options.model = KnownModel{model->name, model->mtp_layer_ids};
+    if (model) options.model = KnownModel{model->name, model->layer_ids, model->mtp_layer_ids};
     return file;
   }
 

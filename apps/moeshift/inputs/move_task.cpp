@@ -166,9 +166,9 @@ MoveTask MoveTaskOptions::between(Session& session, PlacementFile old, Placement
     given = session.load_model(remembered(model, "--model", next.world.model, old.world.model));
   }
   Cluster loaded = session.load_cluster(machine);
-  old = of_moe_layers(std::move(old), given->layer_ids, given->num_hidden_layers);
-  next = of_moe_layers(std::move(next), given->layer_ids, given->num_hidden_layers);
-  next = of_moe_layers(std::move(next), old.layer_ids, {});  // in the order of OLD
+  old = of_moe_layers(std::move(old), given->layer_ids, given->num_hidden_layers, "OLD");
+  next = of_moe_layers(std::move(next), given->layer_ids, given->num_hidden_layers, "NEW");
+  order_alike(old, next);
   Ids ids = agreed_ids(old, next);
   check_model_of(session, "OLD", old, *given);
   check_model_of(session, "NEW", next, *given);

@@ -8,6 +8,8 @@
 #include <system_error>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/engines/lightllm.hpp"
 
@@ -53,13 +55,28 @@ std::string name_of_rank(std::string pattern, std::size_t rank) {
                                  : pattern.replace(at, kRankInName.size(), std::to_string(rank));
 }
 
+std::size_t count_rank_files(const std::string& pattern) {
+  std::size_t files = 0;
+  std::error_code error;
+  const bool many = pattern.find(kRankInName) != std::string::npos;
+  while (many && std::filesystem::exists(name_of_rank(pattern, files), error)) ++files;
+  return files;
+}
+
 PlacementFile read_placement_file(Session& session, const std::string& path,
                                   const PlacementHints& hints, const std::string& ranks_option,
                                   const std::string& purpose) {
   PlacementHints asked = hints;
   asked.ranks_option = ranks_option;
   if (path.find(kRankInName) != std::string::npos) {
-    return read_lightllm(rank_files(session, path, purpose), asked);
+    const std::vector<RankText> files = rank_files(session, path, purpose);
+    PlacementFile file = read_lightllm(files, asked);
+    // Nothing in the files says whether more of them belong there.
+    if (!hints.num_ranks) {
+      session.mention(
+          fmt::format("moeshift: {}: {} ranks, as many as there are files", path, files.size()));
+    }
+    return file;
   }
   const std::unique_ptr<std::istream> in = session.open_again(path, purpose);
   return read_placement(*in, Session::name_of_input(path), asked);

@@ -89,7 +89,11 @@ TraceHeader numbered(TraceHeader trace, const std::optional<MoeModel>& model,
                      const PlanShape& shape) {
   if (!model) {
     const bool silent = trace.layer_ids.empty() && shape.layer_ids.size() == trace.num_layers;
-    if (silent) trace.layer_ids = shape.layer_ids;
+    if (silent) {
+      // A trace that names no layers has them in order, however the plan's trace named its own.
+      trace.layer_ids = shape.layer_ids;
+      std::ranges::sort(trace.layer_ids);
+    }
     if (silent && !trace.num_hidden_layers) trace.num_hidden_layers = shape.num_hidden_layers;
     return trace;
   }
@@ -117,6 +121,28 @@ std::vector<double> read_speeds(Session& session, const std::string& path,
       cluster ? cluster->ranks_per_node : topology.ranks() / topology.nodes();
   return read_rank_speed(json.is_object() ? json.at("rank_speed") : json, topology.ranks(),
                          per_node);
+}
+
+/// Files of one rank each say by their number how many ranks there are, even where what they hold
+/// is not to be read yet.
+PlanShape with_ranks_of_files(Session& session, PlanShape shape, const std::string& path) {
+  const std::size_t files = count_rank_files(path);
+  if (shape.ranks > 0 || files == 0) return shape;
+  Taken taken;
+  taken.fill(shape.ranks, "ranks", files);
+  shape.ranks_by = Session::name_of_input(path);
+  taken.say(session, shape.ranks_by + " says");
+  return shape;
+}
+
+/// What would make a map of all layers one of those with experts.
+std::string_view next_step(const Placement& placement, const TraceHeader& trace) {
+  const bool more =
+      placement.layers() > trace.num_layers && placement.experts() == trace.num_experts;
+  const bool known = !trace.layer_ids.empty() && trace.num_hidden_layers;
+  return more && !known ? ": if it has a row for every layer of the model, add --model, which says "
+                          "which of them have experts"
+                        : "";
 }
 
 }  // namespace
@@ -152,7 +178,8 @@ PlanShape with_plan(Session& session, PlanShape shape, const std::optional<std::
     }
     file = read_placement_file(session, *path, hints);
   } catch (const InputError&) {
-    return shape;  // what is wrong is told where it is read for the layers of the trace
+    // What is wrong is told where it is read for the layers of the trace.
+    return with_ranks_of_files(session, std::move(shape), *path);
   }
   const std::size_t of_file = file->placement.ranks();
   if (of_file == kUnknown && shape.ranks == 0) return shape;
@@ -220,16 +247,19 @@ Placement read_placement_for(Session& session, const std::string& path, const Tr
   hints.num_layers = trace.num_layers;
   hints.layer_ids = trace.layer_ids;
   hints.likely_ranks = likely_ranks;
-  PlacementFile file = of_moe_layers(read_placement_file(session, path, hints, "--from-ranks"),
-                                     trace.layer_ids, trace.num_hidden_layers);
+  return placement_for(read_placement_file(session, path, hints, "--from-ranks"), trace, name);
+}
+
+Placement placement_for(PlacementFile file, const TraceHeader& trace, const std::string& name) {
+  file = of_moe_layers(std::move(file), trace.layer_ids, trace.num_hidden_layers, name);
   check_layers(name, file, trace);
   Placement placement = std::move(file.placement);
   if (placement.layers() == trace.num_layers && placement.experts() == trace.num_experts) {
     return placement;
   }
-  throw InputError(name,
-                   fmt::format("has {} layers x {} experts, the trace {} x {}", placement.layers(),
-                               placement.experts(), trace.num_layers, trace.num_experts));
+  throw InputError(name, fmt::format("has {} layers x {} experts, the trace {} x {}{}",
+                                     placement.layers(), placement.experts(), trace.num_layers,
+                                     trace.num_experts, next_step(placement, trace)));
 }
 
 }  // namespace moeshift::cli

@@ -68,4 +68,9 @@ struct PlannedFor {
                                            std::optional<std::size_t> ranks,
                                            std::optional<std::size_t> likely_ranks = {});
 
+/// The same of a placement that is read already: its rows in the order of the trace's layers.
+/// @param name what errors call it.
+[[nodiscard]] Placement placement_for(PlacementFile file, const TraceHeader& trace,
+                                      const std::string& name);
+
 }  // namespace moeshift::cli

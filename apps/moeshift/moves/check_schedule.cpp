@@ -112,8 +112,11 @@ class CheckSchedule final : public Command {
     const PlacementHints hints{
         .num_experts = model ? std::optional(model->num_experts) : std::nullopt,
         .num_ranks = rearrangement_.ranks.value_or(file.lists.ranks())};
-    const Placement before = read_side(session, "OLD", rearrangement_.old_path, hints, model);
-    const Placement after = read_side(session, "NEW", rearrangement_.new_path, hints, model);
+    PlacementFile old = read_side(session, "OLD", rearrangement_.old_path, hints, model);
+    PlacementFile next = read_side(session, "NEW", rearrangement_.new_path, hints, model);
+    order_alike(old, next);
+    const Placement& before = old.placement;
+    const Placement& after = next.placement;
     const std::size_t experts = std::max(before.experts(), after.experts());
     if (!model && !file.expert_bytes) {
       throw InputError("--model", name +
@@ -130,13 +133,14 @@ class CheckSchedule final : public Command {
   }
 
   /// A placement that must be of the model, where one is given.
-  static Placement read_side(Session& session, const std::string& side, const std::string& path,
-                             const PlacementHints& hints, const std::optional<MoeModel>& model) {
+  static PlacementFile read_side(Session& session, const std::string& side, const std::string& path,
+                                 const PlacementHints& hints,
+                                 const std::optional<MoeModel>& model) {
     PlacementFile file = read_placement_file(session, path, hints);
-    if (!model) return std::move(file.placement);
-    file = of_moe_layers(std::move(file), model->layer_ids, model->num_hidden_layers);
+    if (!model) return file;
+    file = of_moe_layers(std::move(file), model->layer_ids, model->num_hidden_layers, side);
     check_model_of(session, side, file, *model);
-    return std::move(file.placement);
+    return file;
   }
 
   void refuse_schedule() const {

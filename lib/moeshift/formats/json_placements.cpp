@@ -26,11 +26,10 @@ constexpr auto kLargestLayerId = static_cast<std::int64_t>(kMostLayers);
 std::int64_t layer_number(const std::string& key, const JsonReader& row) {
   std::int64_t layer = -1;
   const auto [stop, error] = std::from_chars(key.data(), key.data() + key.size(), layer);
-  if (error != std::errc() || stop != key.data() + key.size() || layer < 0 ||
-      layer > kLargestLayerId) {
-    row.fail("expected a layer number as key");
-  }
-  return layer;
+  const bool good = error == std::errc() && stop == key.data() + key.size() && layer >= 0 &&
+                    layer <= kLargestLayerId;
+  if (good && std::to_string(layer) == key) return layer;
+  row.fail("expected a layer number as key");
 }
 
 PlacementFile read_mapping(const JsonReader& record, const PlacementHints& hints) {

@@ -188,67 +188,6 @@ std::vector<std::int64_t> sort_layers(std::vector<std::int64_t> ids, SlotRows& r
   return sorted;
 }
 
-namespace {
-
-/// The rows `from`, in that order.
-PlacementFile with_rows(PlacementFile file, std::span<const LayerId> from) {
-  IdMatrix<LayerId, SlotId, ExpertId> slots(from.size(), file.placement.slots());
-  LoadMatrix load(file.load.rows() > 0 ? from.size() : 0, file.load.columns());
-  for (const LayerId layer : slots.row_ids()) {
-    std::ranges::copy(file.placement.layer(from[layer.index()]), slots.row(layer).begin());
-  }
-  for (const LayerId layer : load.row_ids()) {
-    std::ranges::copy(file.load.row(from[layer.index()]), load.row(layer).begin());
-  }
-  file.placement = Placement(file.placement.experts(), file.placement.ranks(), std::move(slots));
-  file.load = std::move(load);
-  return file;
-}
-
-}  // namespace
-
-PlacementFile with_layers(PlacementFile file, std::span<const std::int64_t> ids,
-                          const std::string& where) {
-  if (std::ranges::equal(file.layer_ids, ids)) return file;
-  std::vector<LayerId> from;
-  for (const std::int64_t id : ids) {
-    const auto found = std::ranges::find(file.layer_ids, id);
-    if (found == file.layer_ids.end()) {
-      throw InputError(where, fmt::format("the map has no layer {}: expected the map of these "
-                                          "layers, got that of {}",
-                                          id, fmt::join(file.layer_ids, ", ")));
-    }
-    from.emplace_back(static_cast<std::size_t>(found - file.layer_ids.begin()));
-  }
-  file.layer_ids.assign(ids.begin(), ids.end());
-  return with_rows(std::move(file), from);
-}
-
-PlacementFile in_layer_order(PlacementFile file) {
-  std::vector<std::int64_t> ids = file.layer_ids;
-  std::ranges::sort(ids);
-  return with_layers(std::move(file), ids, "");
-}
-
-PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> ids,
-                            std::optional<std::size_t> num_hidden_layers) {
-  const std::size_t rows = file.placement.layers();
-  if (std::ranges::is_permutation(file.layer_ids, ids)) {
-    return with_layers(std::move(file), ids, "");
-  }
-  const bool whole = file.layer_ids.empty() && num_hidden_layers == rows && ids.size() < rows &&
-                     !ids.empty() && std::ranges::min(ids) >= 0 &&
-                     std::ranges::max(ids) < static_cast<std::int64_t>(rows);
-  if (!whole) return file;
-  std::vector<LayerId> from;
-  for (const std::int64_t id : ids) from.emplace_back(static_cast<std::size_t>(id));
-  file = with_rows(std::move(file), from);
-  file.layer_ids.assign(ids.begin(), ids.end());
-  file.num_hidden_layers = num_hidden_layers;
-  file.rows = MapRows::kMoeLayers;
-  return file;
-}
-
 std::vector<std::int64_t> unless_plain(std::vector<std::int64_t> ids) {
   const bool plain =
       ids.empty() || (ids.front() == 0 && ids.back() + 1 == static_cast<std::int64_t>(ids.size()));

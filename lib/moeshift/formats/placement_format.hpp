@@ -27,7 +27,7 @@ struct PlannedWorld {
 /// Which layers of the model the rows of a map are of, where it does not number them.
 enum class MapRows {
   kMoeLayers,     ///< those with experts, in order
-  kUnsaid,        ///< those, or all of them: bare lists (vLLM's, rtp-llm's)
+  kUnsaid,        ///< those, or all of them: bare lists (vLLM's, rtp-llm's) and arrays
   kHiddenLayers,  ///< all of them, dense ones with a row that means nothing: SGLang's
 };
 
@@ -92,10 +92,21 @@ struct PlacementFormat {
 /// named them in; as it is where it names none. O(rows * slots).
 [[nodiscard]] PlacementFile in_layer_order(PlacementFile file);
 
-/// The rows of `ids`, in their order: where `file` names these in another, or has a row for each of
-/// `num_hidden_layers` layers and names none (SGLang's maps); else `file` as it is. O(rows *
-/// slots).
+/// `file` with the rows of the layers `ids`, in their order; rows meet layers nowhere else.
+///
+/// A file that names its layers is put in that order where it names the same ones. One that names
+/// none has its rows in ascending order of the layers, as every format counts them: where there are
+/// as many, they are put in the order of `ids`; where there is a row for each of
+/// `num_hidden_layers` (SGLang's maps), those of `ids` are taken out. Else `file` stays as it is.
+/// O(rows * slots).
+/// @param name what errors call the file.
+/// @throws InputError where a row that is left out holds a placement: `ids` are another model's.
 [[nodiscard]] PlacementFile of_moe_layers(PlacementFile file, std::span<const std::int64_t> ids,
-                                          std::optional<std::size_t> num_hidden_layers);
+                                          std::optional<std::size_t> num_hidden_layers,
+                                          const std::string& name);
+
+/// Two placements of the same layers, with their rows in the same order: that of the layers which
+/// one of them names, OLD's where both do.
+void order_alike(PlacementFile& old, PlacementFile& next);
 
 }  // namespace moeshift

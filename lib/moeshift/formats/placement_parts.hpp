@@ -40,6 +40,10 @@ using SlotRows = std::vector<std::vector<std::int64_t>>;
 /// @throws InputError
 [[nodiscard]] Placement placement_of(const SlotRows& rows, const PlacementHints& stated,
                                      const PlacementHints& hints, const std::string& where);
+/// Whether a row says nothing, as those of dense layers: all slots empty, or the experts in order,
+/// again and again (what engines start with), or once and then replicas of the first (what SGLang's
+/// balancer makes of a layer without load).
+[[nodiscard]] bool in_expert_order(const Placement& placement, LayerId layer);
 /// "[4,7,-1]"
 [[nodiscard]] std::string row_text(std::span<const ExpertId> row);
 /// All layers, a line each, without the brackets around them.

@@ -3,6 +3,7 @@
 // docs/formats.md names.
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "moeshift/core/rng.hpp"
 #include "moeshift/formats/engines/engine_export.hpp"
@@ -48,6 +49,9 @@ PlacementFile any_plan(Rng& rng, bool with_holes) {
   }
   const std::size_t all = layers + between(rng, 0, 4);
   PlacementFile plan{Placement(experts, ranks, std::move(slots)), any_ids(rng, layers, all)};
+  for (std::size_t i = layers; i > 1; --i) {  // a trace names its layers in any order
+    std::swap(plan.layer_ids[i - 1], plan.layer_ids[rng.below(static_cast<std::uint32_t>(i))]);
+  }
   plan.num_hidden_layers = all;
   return plan;
 }
@@ -75,7 +79,7 @@ TEST_CASE("any plan comes back from every engine's form, its layers by their num
       std::ostringstream out;
       format.write(out, ready.file, {});
       const PlacementFile back =
-          of_moe_layers(read_back(out.str(), plan), plan.layer_ids, plan.num_hidden_layers);
+          of_moe_layers(read_back(out.str(), plan), plan.layer_ids, plan.num_hidden_layers, "p");
       CHECK(back.placement == plan.placement);
       if (states_own_numbers(format.name)) CHECK(back.layer_ids == plan.layer_ids);
     }
@@ -96,7 +100,7 @@ TEST_CASE("holes of any plan are refused or filled, and what it holds stays") {
       fill.fill = true;
       const ExportReady ready = ready_for(format, plan, fill, "p");
       const PlacementFile filled =
-          of_moe_layers({ready.file.placement, {}}, plan.layer_ids, plan.num_hidden_layers);
+          of_moe_layers({ready.file.placement, {}}, plan.layer_ids, plan.num_hidden_layers, "p");
       const auto after = filled.placement.physical_to_logical().items();
       REQUIRE(after.size() == before.size());
       for (std::size_t i = 0; i < before.size(); ++i) {

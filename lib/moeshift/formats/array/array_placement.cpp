@@ -127,9 +127,7 @@ PlacementFile from_table(const Rows& table, const PlacementHints& hints, const s
   return {placement_of(rows, stated, hints, where), {}};
 }
 
-}  // namespace
-
-PlacementFile array_placement(ArrayRows& array, const PlacementHints& hints) {
+PlacementFile read_array(ArrayRows& array, const PlacementHints& hints) {
   const auto& shape = array.shape();
   const std::string& where = array.place();
   if (shape.size() == 2) {
@@ -145,6 +143,14 @@ PlacementFile array_placement(ArrayRows& array, const PlacementHints& hints) {
   if (is_pattern(rows)) return from_pattern(rows, hints, where);
   if (is_expert_map(rows)) return from_expert_map(rows, hints, where);
   return from_table(rows, hints, where);
+}
+
+}  // namespace
+
+PlacementFile array_placement(ArrayRows& array, const PlacementHints& hints) {
+  PlacementFile file = read_array(array, hints);
+  file.rows = MapRows::kUnsaid;
+  return file;
 }
 
 }  // namespace moeshift

@@ -49,9 +49,10 @@ ExportReady ready_for(const EngineFormat& format, PlacementFile file, const Expo
   file = of_layers_with_experts(std::move(file), format, options, name, notes);
   file = numbered(std::move(file), format, options, name);
   file = chosen_layers(std::move(file), options, name);
-  file = with_extra_layers(std::move(file), options, name);
+  file = with_extra_layers(std::move(file), format, options, name, notes);
   file = mended(std::move(file), options, notes);
   file = without_drafts(std::move(file), format, name, notes);
+  check_no_gap(file, format, options, name);
   check_loader_rules(file, format, name);
   note_missing_drafts(file, format, options, notes);
   file = with_every_layer(std::move(file), format, name, notes);

@@ -23,6 +23,7 @@ struct EngineRules {
   bool own_numbers = false;  ///< layers are found by the model's own numbers, so they must be known
   bool every_layer = false;  ///< there is a row for every hidden layer, dense ones included
   bool drafts = false;       ///< draft (MTP) layers are in the same file
+  bool in_order = false;     ///< a layer is its place: MoE layers are counted, not numbered
 };
 
 /// A row of the registry of what `export` writes.
@@ -53,7 +54,8 @@ struct ExtraLayer {
 /// The layers of the model that a plan is of, by their numbers.
 struct KnownModel {
   std::string name;
-  std::vector<std::int64_t> drafts;  ///< MTP layers
+  std::vector<std::int64_t> layers;  ///< with experts, ascending
+  std::vector<std::int64_t> drafts;  ///< MTP layers, ascending
 };
 
 /// What the user asks for, and knows where the plan does not say it.
@@ -86,8 +88,10 @@ struct ExportReady {
 /// now; ties go to the lowest expert. What the plan holds stays where it is.
 /// Layers beyond the hidden ones are taken for draft layers only where the model names them, or the
 /// file says both its layers' numbers and how many are hidden.
-/// Of a map that may have rows of dense layers (SGLang's, bare lists) they must be known before it
-/// goes to an engine that takes none.
+/// Of a map that may have rows of dense layers (SGLang's, bare lists, arrays) they must be known
+/// before it goes to an engine that takes none.
+/// Where the model is known, extra layers are its own, and a format that counts layers in order
+/// gets a run of them without a gap.
 /// @param name what errors call the plan.
 /// @throws InputError naming layer, rank and the next step when a rule is broken and the options do
 ///         not mend it, or when the numbers of the layers are needed and nothing says them.

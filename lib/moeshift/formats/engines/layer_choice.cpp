@@ -38,6 +38,46 @@ LayerRow extra_row(const ExtraLayer& extra, const std::vector<LayerRow>& rows,
   return {extra.id, source->slots, source->load};
 }
 
+bool has(const std::vector<std::int64_t>& ids, std::int64_t id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
+/// Draft layers follow the hidden ones without a gap; nobody else lies beyond those.
+void check_follows_hidden(std::int64_t id, const std::vector<LayerRow>& rows, std::size_t hidden,
+                          const ExportOptions& options, const std::string& name) {
+  for (auto before = static_cast<std::int64_t>(hidden); before < id; ++before) {
+    if (std::ranges::find(rows, before, &LayerRow::id) != rows.end()) continue;
+    if (std::ranges::find(options.extra_layers, before, &ExtraLayer::id) !=
+        options.extra_layers.end())
+      continue;
+    throw InputError("extra-layers",
+                     fmt::format("{} is of {} hidden layers, after which draft layer {} comes "
+                                 "first, not {}: correct that, or add the `model` that has it",
+                                 name, hidden, before, id));
+  }
+}
+
+/// An extra layer is one of the model.
+void check_extra(const ExtraLayer& extra, const std::vector<LayerRow>& rows,
+                 const PlacementFile& file, const ExportOptions& options, const std::string& name) {
+  if (!options.model) {
+    if (file.num_hidden_layers) {
+      check_follows_hidden(extra.id, rows, *file.num_hidden_layers, options, name);
+    }
+    return;
+  }
+  const KnownModel& model = *options.model;
+  if (has(model.layers, extra.id) || has(model.drafts, extra.id)) return;
+  const std::string drafts =
+      model.drafts.empty() ? std::string("it names no draft layers (`mtp_layer_ids`)")
+                           : fmt::format("its draft layers {}", fmt::join(model.drafts, ", "));
+  throw InputError(
+      "extra-layers",
+      fmt::format("model {} has no layer {} with experts: its MoE layers are {} to "
+                  "{}, {}",
+                  model.name, extra.id, model.layers.front(), model.layers.back(), drafts));
+}
+
 }  // namespace
 
 bool is_chosen(const ExportOptions& options, std::int64_t id) {
@@ -68,18 +108,50 @@ PlacementFile chosen_layers(PlacementFile file, const ExportOptions& options,
                    fmt::format("{} has layers {} to {}", name, all.front().id, all.back().id));
 }
 
-PlacementFile with_extra_layers(PlacementFile file, const ExportOptions& options,
-                                const std::string& name) {
+PlacementFile with_extra_layers(PlacementFile file, const EngineFormat& format,
+                                const ExportOptions& options, const std::string& name,
+                                std::vector<std::string>& notes) {
   if (options.extra_layers.empty()) return file;
   std::vector<LayerRow> rows = rows_of(file);
   for (const ExtraLayer& extra : options.extra_layers) {
+    check_extra(extra, rows, file, options, name);
     if (std::ranges::find(rows, extra.id, &LayerRow::id) != rows.end()) {
       throw InputError("extra-layers", fmt::format("{} has layer {} already", name, extra.id));
     }
     LayerRow row = extra_row(extra, rows, file.placement, name);
     rows.insert(std::ranges::upper_bound(rows, extra.id, {}, &LayerRow::id), std::move(row));
   }
+  for (std::size_t place = 0; place < rows.size(); ++place) {
+    const bool extra = std::ranges::find(options.extra_layers, rows[place].id, &ExtraLayer::id) !=
+                       options.extra_layers.end();
+    if (!extra || !format.rules.in_order || options.model) continue;
+    notes.push_back(
+        fmt::format("layer {} went in as row {} of {}: {} counts MoE layers in order, "
+                    "and no `model` says that it is one",
+                    rows[place].id, place, rows.size(), format.name));
+  }
   return of_rows(std::move(file), rows);
+}
+
+void check_no_gap(const PlacementFile& file, const EngineFormat& format,
+                  const ExportOptions& options, const std::string& name) {
+  if (!format.rules.in_order || !options.model || file.layer_ids.empty()) return;
+  std::vector<std::int64_t> all = options.model->layers;
+  if (format.rules.drafts) {
+    all.insert(all.end(), options.model->drafts.begin(), options.model->drafts.end());
+  }
+  std::vector<std::int64_t> missing;
+  std::ranges::copy_if(all, std::back_inserter(missing), [&](std::int64_t id) {
+    const bool between = file.layer_ids.front() < id && id < file.layer_ids.back();
+    return between && !has(file.layer_ids, id);
+  });
+  if (missing.empty()) return;
+  throw InputError(
+      name, fmt::format("has no layer {} of model {}, and {} counts MoE layers in order: those "
+                        "after it would be taken for others; add `extra-layers` {} (trivial, or "
+                        "{}=copy:{}), or write one run of layers by `layers`",
+                        fmt::join(missing, ", "), options.model->name, format.name,
+                        fmt::join(missing, ","), missing.front(), file.layer_ids.front()));
 }
 
 PlacementFile without_drafts(PlacementFile file, const EngineFormat& format,
@@ -112,8 +184,7 @@ void note_missing_drafts(const PlacementFile& file, const EngineFormat& format,
   if (!format.rules.drafts || !format.rules.own_numbers || !options.model) return;
   std::vector<std::int64_t> missing;
   for (const std::int64_t id : options.model->drafts) {
-    const bool there = std::ranges::find(file.layer_ids, id) != file.layer_ids.end();
-    if (!there && is_chosen(options, id)) missing.push_back(id);
+    if (!has(file.layer_ids, id) && is_chosen(options, id)) missing.push_back(id);
   }
   if (missing.empty()) return;
   std::vector<std::string> words;

@@ -18,9 +18,18 @@ namespace moeshift {
                                           const std::string& name);
 
 /// The extra layers among the others. A copy has the load of its source, so that both are filled
-/// alike. @throws InputError where one is there already, or none is there to copy.
-[[nodiscard]] PlacementFile with_extra_layers(PlacementFile file, const ExportOptions& options,
-                                              const std::string& name);
+/// alike. Without a model it is said at which place one went in where `format` counts layers.
+/// @throws InputError where one is there already, none is there to copy, or it is neither a layer
+///         with experts nor a draft layer of the model; without a model, where it lies beyond the
+///         hidden layers and the draft layers before it are not there.
+[[nodiscard]] PlacementFile with_extra_layers(PlacementFile file, const EngineFormat& format,
+                                              const ExportOptions& options, const std::string& name,
+                                              std::vector<std::string>& notes);
+
+/// Formats that count layers in order get a run of the model's, where that is known: whatever came
+/// after a gap would be taken for the layer before it. @throws InputError
+void check_no_gap(const PlacementFile& file, const EngineFormat& format,
+                  const ExportOptions& options, const std::string& name);
 
 /// Draft layers, which lie beyond the hidden ones, only for engines that take them from the same
 /// file. @throws InputError where no other layer is left.

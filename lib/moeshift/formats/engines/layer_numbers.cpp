@@ -11,6 +11,7 @@
 #include "moeshift/core/error.hpp"
 #include "moeshift/formats/engines/layer_choice.hpp"
 #include "moeshift/formats/engines/layer_rows.hpp"
+#include "moeshift/formats/placement_parts.hpp"
 
 namespace moeshift {
 namespace {
@@ -25,10 +26,9 @@ Ids counted_from(std::int64_t first, std::size_t count) {
 
 /// Rows that say nothing, as those of dense layers (and of layers that were never planned).
 std::vector<std::size_t> trivial_rows(const Placement& placement) {
-  const std::vector<ExpertId> trivial = trivial_slots(placement);
   std::vector<std::size_t> rows;
   for (const LayerId layer : all_ids<LayerId>(placement.layers())) {
-    if (std::ranges::equal(placement.layer(layer), trivial)) rows.push_back(layer.index());
+    if (in_expert_order(placement, layer)) rows.push_back(layer.index());
   }
   return rows;
 }
@@ -133,7 +133,8 @@ PlacementFile of_layers_with_experts(PlacementFile file, const EngineFormat& for
   const bool in_place = format.rules.every_layer && options.first_layer.value_or(0) == 0;
   const bool chosen = options.layers_from || options.layers_to;
   const std::vector<std::size_t> trivial = trivial_rows(file.placement);
-  // A list may well be of layers with experts alone, and what no engine loads misleads none.
+  // A list or an array may well be of layers with experts alone, and what no engine loads misleads
+  // none.
   const bool said = file.rows == MapRows::kUnsaid && format.rules.empty_slots;
   if (!in_place && !chosen && !trivial.empty()) {
     if (!said) ask_for_dense_rows(file, format, name, trivial);

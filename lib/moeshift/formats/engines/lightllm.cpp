@@ -32,8 +32,10 @@ struct Redundant {
   [[nodiscard]] const std::vector<std::int64_t>& at(std::int64_t layer) const {
     if (const auto found = of_layer.find(layer); found != of_layer.end()) return found->second;
     if (of_others) return *of_others;
-    throw InputError(name, fmt::format("has neither layer {}, which other ranks have, nor "
-                                       "\"default\"",
+    static const std::vector<std::int64_t> nothing;
+    if (count == 0) return nothing;
+    throw InputError(name, fmt::format("has neither layer {} nor \"default\", and other ranks have "
+                                       "one of them",
                                        layer));
   }
 };
@@ -99,9 +101,16 @@ std::vector<std::int64_t> layers_of(const std::vector<Redundant>& ranks,
   for (const Redundant& rank : ranks) {
     for (const auto& [layer, ids] : rank.of_layer) layers.insert(layer);
   }
-  const bool others =
+  const bool said =
       std::ranges::any_of(ranks, [](const Redundant& rank) { return rank.of_others.has_value(); });
+  // Without redundant experts nothing needs to be said of any layer.
+  const bool others = said || (layers.empty() && ranks.front().count == 0);
   const std::string& name = ranks.front().name;
+  if (!others && layers.empty()) {
+    throw InputError(name, fmt::format("names neither a layer nor \"{}\": nothing says which {} "
+                                       "experts a rank holds beside its share",
+                                       kDefault, ranks.front().count));
+  }
   if (others && !hints.layer_ids.empty()) {
     layers.insert(hints.layer_ids.begin(), hints.layer_ids.end());
   } else if (others && !layers.empty() && hints.num_layers != layers.size()) {

@@ -21,7 +21,8 @@ std::string where_of(const YAML::Node& node, const std::string& name) {
   return fmt::format("{}:{}", name, node.Mark().line + 1);
 }
 
-/// A plain decimal number; YAML's own conversions would take 0x10 and 1_000 too.
+/// A plain decimal number, without leading zeros: YAML 1.1 (PyYAML, which the engine has) reads 010
+/// as 8, 1_000 as 1000 and 1:30 as 90.
 std::int64_t whole(const YAML::Node& node, std::int64_t lowest, const std::string& name,
                    std::string_view key = "") {
   const std::string text = node.IsScalar() ? node.Scalar() : "";
@@ -29,9 +30,11 @@ std::int64_t whole(const YAML::Node& node, std::int64_t lowest, const std::strin
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool good = error == std::errc() && stop == text.data() + text.size() && value >= lowest &&
                     value <= kMost;
-  if (good) return value;
-  throw InputError(where_of(node, name),
-                   fmt::format("{}expected a whole number in [{}, {}]", key, lowest, kMost));
+  if (good && std::to_string(value) == text) return value;
+  throw InputError(
+      where_of(node, name),
+      fmt::format("{}expected a whole number in [{}, {}], in plain digits{}", key, lowest, kMost,
+                  good ? fmt::format(": engines take {} for an octal number", text) : ""));
 }
 
 YAML::Node member(const YAML::Node& map, const std::string& key, const std::string& name) {
