@@ -10,6 +10,7 @@
 
 #include "moeshift/core/error.hpp"
 #include "moeshift/core/json_reader.hpp"
+#include "moeshift/core/python_json.hpp"
 #include "moeshift/cost/serving_parameters.hpp"
 #include "moeshift/cost/transfer_cost.hpp"
 #include "moeshift/execute/journal/journal.hpp"
@@ -89,7 +90,7 @@ void feed_beside(const nlohmann::ordered_json& json) {
 
 /// config.json of checkpoints: what is imported can be written and read back as the same.
 bool feed_checkpoint(const std::string& bytes) {
-  const auto json = parse_json(bytes, "fuzz");
+  const auto json = parse_python_json(bytes, "fuzz");
   feed_beside(json);
   const MoeModel model = import_hf_config(JsonReader(json, "fuzz"), {"m", "s", true}).model;
   MOESHIFT_CHECK(model.layer_ids.size() == model.num_layers && model.top_k <= model.num_experts);
@@ -101,7 +102,8 @@ bool feed_checkpoint(const std::string& bytes) {
 
 std::vector<std::string> checkpoints() {
   const std::filesystem::path folder(source_directory());
-  const auto rows = parse_json(text_of(folder / "tests/unit/model/hf_configs.json"), "seeds");
+  const auto rows =
+      parse_python_json(text_of(folder / "tests/unit/model/hf_configs.json"), "seeds");
   std::vector<std::string> texts;
   for (const auto& row : rows) texts.push_back(row.at("config").dump());
   return texts;
