@@ -30,27 +30,22 @@ class CopyPricer {
     Bytes sum;
     for (const LocalCopy& copy : copies) {
       const Bytes bytes = plan_.size_of(layer, copy.expert);
-      ++ranks_[copy.rank].experts;
-      ranks_[copy.rank].bytes += bytes;
-      nodes_[topology_.node_of(copy.rank)] += bytes;
+      count(copy.rank, bytes);
       sum += bytes;
     }
     return sum;
   }
 
-  /// What the rank copies that copies most.
-  [[nodiscard]] Bytes most() const {
-    Bytes most;
-    for (const Traffic& rank : ranks_) most = std::max(most, rank.bytes);
-    return most;
-  }
   /// Experts that are gathered at their source to be sent.
   void add(std::span<const Transfer> transfers, std::size_t layer) {
     for (const Transfer& transfer : transfers) {
-      ++ranks_[transfer.source].experts;
-      ranks_[transfer.source].bytes += plan_.size_of(layer, transfer.expert);
-      nodes_[topology_.node_of(transfer.source)] += plan_.size_of(layer, transfer.expert);
+      count(transfer.source, plan_.size_of(layer, transfer.expert));
     }
+  }
+
+  /// What the rank copies that copies most.
+  [[nodiscard]] Bytes most() const {
+    return std::ranges::max_element(ranks_, {}, &Traffic::bytes)->bytes;
   }
 
   /// The time of all that was added.
@@ -68,6 +63,12 @@ class CopyPricer {
   }
 
  private:
+  void count(RankId rank, Bytes bytes) {
+    ++ranks_[rank].experts;
+    ranks_[rank].bytes += bytes;
+    nodes_[topology_.node_of(rank)] += bytes;
+  }
+
   const TransferPlan& plan_;
   const Topology& topology_;
   const Cluster& cluster_;
