@@ -43,11 +43,11 @@ void Setup::agree_on_plan() const {
   const ShuffleOptions& options = context_.options;
   const TransferPlan& plan = *jobs_[0]->plan;
   const std::string mine = fmt::format(
-      "plan {} slot {} buffers {} pack {}/{} per pair {}/{} mode {}/{} seed {} repeat {}",
+      "plan {} slot {} buffers {} pack {}/{}/{} per pair {}/{} mode {}/{} seed {} repeat {}",
       plan.hash, plan.sizes.largest().count(), options.buffers, rules_.pack_below.count(),
-      rules_.gather_first.count(), rules_.messages_per_pair, rules_.messages_inside,
-      static_cast<int>(options.mode), static_cast<int>(options.commit), options.seed,
-      options.repeat);
+      rules_.gather_first.count(), rules_.one_by_one, rules_.messages_per_pair,
+      rules_.messages_inside, static_cast<int>(options.mode), static_cast<int>(options.commit),
+      options.seed, options.repeat);
   const std::vector<std::string> said =
       context_.gather(mine, {.wanted = "plan hash"}, options.timeout);
   const auto agreeing = [&](const std::string& value) { return std::ranges::count(said, value); };
